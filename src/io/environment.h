@@ -1,0 +1,19 @@
+// Environment: the four ways out of the program, together. One a thread; the simulator makes one a
+// simulated process.
+#pragma once
+
+#include "io/disk.h"
+#include "io/network.h"
+#include "io/random.h"
+#include "io/scheduler.h"
+
+namespace onceflow::io {
+
+struct Environment {
+  Scheduler& scheduler;
+  Disk& disk;
+  Network& network;
+  Random& random;
+};
+
+}  // namespace onceflow::io
