@@ -2,6 +2,7 @@
 // simulated process.
 #pragma once
 
+#include "base/seeded_bug.h"
 #include "io/disk.h"
 #include "io/network.h"
 #include "io/random.h"
@@ -14,6 +15,7 @@ struct Environment {
   Disk& disk;
   Network& network;
   Random& random;
+  SeededBug seeded_bug = SeededBug::kNone;
 };
 
 }  // namespace onceflow::io

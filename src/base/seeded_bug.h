@@ -1,0 +1,20 @@
+// Seeded bugs: ways of being wrong that the simulator switches on, one at a time, to prove that its
+// checkers notice. Always kNone outside the simulator; the code that asks is one branch on a value
+// that never changes in a run.
+#pragma once
+
+namespace onceflow {
+
+enum class SeededBug {
+  kNone,
+  kAcknowledgeBeforeSync,            ///< log: replies do not wait for the journal (LOG-1)
+  kForgetOneOfFiveBatches,           ///< log: recovery keeps four of the five batches (PRD-1)
+  kSkipEpochCheck,                   ///< log: a stale producer epoch is let in (PRD-2)
+  kLastStablePastUnsyncedMarker,     ///< log: the LSO moves before the marker is durable (LOG-3)
+  kCommitOffsetsOutsideTransaction,  ///< engine: offsets committed apart from the output (TXN-2)
+  kApplyStateBeforeCommit,           ///< engine: state moves before EndTxn has answered (STG-2)
+  kRetryEndTxnIntoNextTransaction,   ///< client: a lost EndTxn answer is retried blindly (STG-1)
+  kPositionRowWithoutEpoch,          ///< sink: the position update ignores the epoch (SNK-1)
+};
+
+}  // namespace onceflow
