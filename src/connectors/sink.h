@@ -1,0 +1,107 @@
+// Sink: the contract of every system downstream that is not a Kafka topic.
+//
+// A sink keeps, in the same transaction as its rows, one position row per source partition:
+//   onceflow_positions(pipeline, stage, topic, partition, next_offset, epoch)
+// and one receipt row per commit: onceflow_receipts(pipeline, stage, receipt_id, receipt).
+// Whoever reads a partition claims it first, which raises the epoch; a commit updates the position
+// row only where the epoch is still its own, so a zombie's transaction matches no row and is rolled
+// back whole (SNK-1).
+//
+// Three calls and four outcomes; whoever needs a fifth has found a missing concept.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "base/value.h"
+
+namespace onceflow::connectors {
+
+enum class SinkMode {
+  kAppend,  ///< each record is a new row
+  kUpsert,  ///< the last record of a key is its row; a null value deletes it
+};
+
+struct SinkColumn {
+  std::string name;
+  ColumnType type = ColumnType::kText;
+  bool is_key = false;  ///< upsert: part of the primary key
+};
+
+/// What a table holds beside the user's columns: the place of the record that wrote the row, as
+/// "topic/partition/offset".
+inline constexpr std::string_view kSourceColumn = "onceflow_source";
+
+struct SinkTable {
+  std::string pipeline;
+  std::string stage;
+  std::string table;
+  SinkMode mode = SinkMode::kAppend;
+  std::vector<SinkColumn> columns;
+};
+
+/// Rows of one commit, column values in the table's order, row after row. Text values are views into
+/// memory that the committer keeps until commit() has returned.
+struct SinkRow {
+  std::uint32_t source_index = 0;  ///< which of SinkCommit::positions the record came from
+  Offset source_offset;
+  bool is_delete = false;  ///< upsert: only the key columns are set
+};
+
+struct SinkPosition {
+  TopicPartition source;
+  Offset next_offset;      ///< the first offset not yet reflected in the rows
+  std::int64_t epoch = 0;  ///< as claimed
+};
+
+struct SinkCommit {
+  std::vector<SinkRow> rows;
+  std::vector<Value> values;  ///< rows.size() * columns.size()
+  std::vector<SinkPosition> positions;
+  std::string receipt;  ///< encoded, stored as it is
+};
+
+struct CommitOutcome {
+  enum class Kind {
+    kCommitted,
+    kFenced,   ///< a newer claim holds a partition: nothing was written
+    kRefused,  ///< the sink will not take `refused_row`: nothing was written, repeating will not help
+    kUnknown,  ///< the answer was lost: claim again and read the positions
+  };
+  Kind kind = Kind::kUnknown;
+  std::size_t refused_row = 0;
+  std::string text;  ///< for people: what the sink said
+};
+
+struct ClaimedPartition {
+  TopicPartition source;
+  std::int64_t epoch = 0;
+  Offset next_offset = kNoOffset;  ///< kNoOffset: nothing was ever committed for it
+};
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  /// Connects if need be, creates the tables that are missing, checks those that are there against
+  /// `SinkTable` (kRefused, naming column, rule and fix, if they do not fit), raises the epoch of every
+  /// partition and returns it with the committed position, all durable. kConnectionLost is retriable.
+  virtual Task<Result<std::vector<ClaimedPartition>>> claim(
+      std::vector<TopicPartition> partitions) = 0;
+
+  /// Rows, positions and receipt in one transaction.
+  virtual Task<CommitOutcome> commit(const SinkCommit& commit) = 0;
+
+  /// The positions as committed, without claiming. For lag, status and the auditor's first look.
+  virtual Task<Result<std::vector<ClaimedPartition>>> read_positions(
+      std::vector<TopicPartition> partitions) = 0;
+};
+
+}  // namespace onceflow::connectors
