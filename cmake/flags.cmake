@@ -1,4 +1,4 @@
-# Flags of every target of ours: language, warnings, debug information, sanitizers, linker, compiler cache.
+# Flags of all our targets: language, warnings, debug information, sanitizers, linker, cache.
 
 set(CMAKE_CXX_STANDARD 23)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -36,7 +36,7 @@ if(ONCEFLOW_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
-# Compiled once for all build directories: the build directory itself is kept out of the cache's key.
+# Compiled once for all build directories: the directory itself is kept out of the cache's key.
 find_program(ONCEFLOW_CCACHE ccache)
 if(ONCEFLOW_CCACHE)
   set(launcher env CCACHE_BASEDIR=${CMAKE_BINARY_DIR} CCACHE_NOHASHDIR=true ${ONCEFLOW_CCACHE})

@@ -1,5 +1,5 @@
-# Foreign libraries, all from Debian 12, and which layer links which. Who may include their headers is
-# the law of tools/fences.txt; why each is here is told in docs/dependencies.md.
+# Foreign libraries, all from Debian 12, and which layer links which. Who may include their headers
+# is the law of tools/fences.txt; why each is here is told in docs/dependencies.md.
 
 find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED)

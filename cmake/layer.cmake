@@ -15,7 +15,7 @@ foreach(line IN LISTS lines)
 endforeach()
 
 # Makes onceflow_<name> from all *.cc below src/<name>, and <name>_test from its *_test.cc. A file
-# called main.cc becomes an executable of its own, `onceflow`. GENERATED names sources made by the build.
+# called main.cc becomes the executable `onceflow`. GENERATED names sources made by the build.
 function(onceflow_layer name)
   cmake_parse_arguments(arg "" "" "GENERATED" ${ARGN})
   set(root ${CMAKE_SOURCE_DIR}/src/${name})
@@ -54,7 +54,8 @@ function(onceflow_layer name)
   endif()
   if(tests)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE ${library} GTest::gmock GTest::gtest GTest::gtest_main)
+    target_link_libraries(${name}_test PRIVATE ${library}
+      GTest::gmock GTest::gtest GTest::gtest_main)
     gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX ${name}/
       WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} PROPERTIES TIMEOUT 120)
   endif()
