@@ -275,7 +275,8 @@ def check_function_length(tree):
 def check_openings(tree):
     """A source opens with what it is, unless its header says so; a header has #pragma once."""
     for path, with_strings, _ in tree.sources():
-        told_by_header = path.endswith(".cc") and path[:-3] + ".h" in tree.texts
+        header = re.sub(r"(_test)?\.cc$", ".h", path)
+        told_by_header = header != path and header in tree.texts
         if not told_by_header and not tree.texts[path].startswith("//"):
             yield Finding(path, 1, "opening", "say in a comment on line 1 what this file is, who "
                           "owns it and which thread runs it")
