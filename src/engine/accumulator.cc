@@ -1,0 +1,151 @@
+#include "engine/accumulator.h"
+
+#include <cmath>
+
+namespace onceflow::engine {
+namespace {
+
+// SQL's order among kinds: numbers before text; integers and reals compare by value.
+int compare(const Value& left, const Value& right) {
+  const auto* left_text = std::get_if<std::string_view>(&left);
+  const auto* right_text = std::get_if<std::string_view>(&right);
+  if (left_text != nullptr || right_text != nullptr) {
+    if (left_text == nullptr) {
+      return -1;
+    }
+    return right_text == nullptr ? 1 : left_text->compare(*right_text);
+  }
+  const auto* left_integer = std::get_if<std::int64_t>(&left);
+  const auto* right_integer = std::get_if<std::int64_t>(&right);
+  if (left_integer != nullptr && right_integer != nullptr) {
+    return *left_integer < *right_integer ? -1 : *left_integer > *right_integer ? 1 : 0;
+  }
+  // long double holds every 64-bit integer exactly, so mixed comparisons do not round.
+  const auto number = [](const Value& value) {
+    const auto* integer = std::get_if<std::int64_t>(&value);
+    return integer != nullptr ? static_cast<long double>(*integer)
+                              : static_cast<long double>(std::get<double>(value));
+  };
+  const long double left_number = number(left);
+  const long double right_number = number(right);
+  return left_number < right_number ? -1 : left_number > right_number ? 1 : 0;
+}
+
+}  // namespace
+
+Status Accumulator::add(const AggregateColumn& column, const Value& value) {
+  if (column.function == AggregateFunction::kCount) {
+    if (column.counts_all || !is_null(value)) {
+      ++count_;
+    }
+    return {};
+  }
+  if (is_null(value)) {
+    return {};
+  }
+  ++count_;
+  if (column.function == AggregateFunction::kMin || column.function == AggregateFunction::kMax) {
+    keep_extreme(column.function, value);
+    return {};
+  }
+  return add_number(value);
+}
+
+Status Accumulator::add_number(const Value& value) {
+  if (std::holds_alternative<std::string_view>(value)) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the value is text, sum and avg take numbers; write cast(... as real) or mend the "
+                "producer");
+  }
+  if (std::holds_alternative<std::monostate>(value_)) {
+    value_ = std::int64_t{0};
+  }
+  auto* sum = std::get_if<std::int64_t>(&value_);
+  const auto* integer = std::get_if<std::int64_t>(&value);
+  if (sum != nullptr && integer != nullptr) {
+    if (__builtin_add_overflow(*sum, *integer, sum)) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "the sum of integers leaves 64 bits; write sum(cast(... as real)) to round");
+    }
+    return {};
+  }
+  const double before = sum != nullptr ? static_cast<double>(*sum) : std::get<double>(value_);
+  const double added =
+      integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value);
+  const double after = before + added;
+  if (!std::isfinite(after)) {
+    return fail(ErrorCode::kInvalidArgument, "the sum of reals leaves the range of a double");
+  }
+  value_ = after;
+  return {};
+}
+
+void Accumulator::keep_extreme(AggregateFunction function, const Value& value) {
+  if (count_ > 1) {
+    const int order = compare(value, result(function));
+    if (function == AggregateFunction::kMin ? order >= 0 : order <= 0) {
+      return;
+    }
+  }
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    value_ = *integer;
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    value_ = *real;
+  } else {
+    value_ = std::string(std::get<std::string_view>(value));
+  }
+}
+
+Value Accumulator::result(AggregateFunction function) const {
+  if (function == AggregateFunction::kCount) {
+    return count_;
+  }
+  if (count_ == 0) {
+    return std::monostate{};
+  }
+  if (const auto* integer = std::get_if<std::int64_t>(&value_)) {
+    if (function == AggregateFunction::kAvg) {
+      return static_cast<double>(*integer) / static_cast<double>(count_);
+    }
+    return *integer;
+  }
+  if (const auto* real = std::get_if<double>(&value_)) {
+    return function == AggregateFunction::kAvg ? *real / static_cast<double>(count_) : *real;
+  }
+  return std::string_view(std::get<std::string>(value_));
+}
+
+void Accumulator::encode(WireWriter& writer) const {
+  writer.write_varlong(count_);
+  writer.write_int8(static_cast<std::int8_t>(value_.index()));
+  if (const auto* integer = std::get_if<std::int64_t>(&value_)) {
+    writer.write_varlong(*integer);
+  } else if (const auto* real = std::get_if<double>(&value_)) {
+    writer.write_float64(*real);
+  } else if (const auto* text = std::get_if<std::string>(&value_)) {
+    writer.write_sized_string(*text);
+  }
+}
+
+Accumulator Accumulator::decode(WireReader& reader) {
+  Accumulator accumulator;
+  accumulator.count_ = reader.read_varlong();
+  switch (reader.read_int8()) {
+    case 0:
+      break;
+    case 1:
+      accumulator.value_ = reader.read_varlong();
+      break;
+    case 2:
+      accumulator.value_ = reader.read_float64();
+      break;
+    case 3:
+      accumulator.value_ = reader.read_sized_string();
+      break;
+    default:
+      reader.fail();
+  }
+  return accumulator;
+}
+
+}  // namespace onceflow::engine

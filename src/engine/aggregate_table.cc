@@ -1,0 +1,197 @@
+#include "engine/aggregate_table.h"
+
+#include <fmt/format.h>
+
+namespace onceflow::engine {
+namespace {
+
+constexpr std::int8_t kStateVersion = 1;
+
+void append_json_string(std::string& json, std::string_view text) {
+  json += '"';
+  for (const char letter : text) {
+    switch (letter) {
+      case '"':
+        json += "\\\"";
+        break;
+      case '\\':
+        json += "\\\\";
+        break;
+      default:
+        if (static_cast<unsigned char>(letter) < 0x20) {
+          fmt::format_to(std::back_inserter(json), "\\u{:04x}", static_cast<unsigned>(letter));
+        } else {
+          json += letter;
+        }
+    }
+  }
+  json += '"';
+}
+
+void append_json_value(std::string& json, const Value& value) {
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    fmt::format_to(std::back_inserter(json), "{}", *integer);
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    const std::size_t start = json.size();
+    // The shortest digits that read back as the same double; marked as a real if they look whole.
+    fmt::format_to(std::back_inserter(json), "{}", *real);
+    if (json.find_first_of(".en", start) == std::string::npos) {
+      json += ".0";
+    }
+  } else if (const auto* text = std::get_if<std::string_view>(&value)) {
+    append_json_string(json, *text);
+  } else {
+    json += "null";
+  }
+}
+
+// The elements of a flat JSON array, as they are written. The array was made by the key step.
+std::vector<std::string_view> split_json_array(std::string_view array) {
+  std::vector<std::string_view> elements;
+  if (array.size() < 2 || array.front() != '[') {
+    return elements;
+  }
+  bool in_string = false;
+  std::size_t start = 1;
+  for (std::size_t index = 1; index < array.size(); ++index) {
+    const char letter = array[index];
+    if (in_string) {
+      if (letter == '\\') {
+        ++index;
+      } else if (letter == '"') {
+        in_string = false;
+      }
+    } else if (letter == '"') {
+      in_string = true;
+    } else if (letter == ',' || letter == ']') {
+      elements.push_back(array.substr(start, index - start));
+      start = index + 1;
+    }
+  }
+  return elements;
+}
+
+void encode_state(Buffer& bytes, std::span<const Accumulator> state) {
+  WireWriter writer(bytes);
+  writer.write_int8(kStateVersion);
+  writer.write_unsigned_varint(state.size());
+  for (const Accumulator& accumulator : state) {
+    accumulator.encode(writer);
+  }
+}
+
+}  // namespace
+
+std::string render_aggregate(const AggregateSpec& spec, std::string_view key,
+                             std::span<const Accumulator> state) {
+  std::string json = "{";
+  const auto begin_member = [&json](std::string_view name) {
+    if (json.size() > 1) {
+      json += ',';
+    }
+    append_json_string(json, name);
+    json += ':';
+  };
+  if (spec.key_columns.size() == 1) {
+    begin_member(spec.key_columns.front());
+    append_json_string(json, key);
+  } else {
+    const std::vector<std::string_view> elements = split_json_array(key);
+    for (std::size_t index = 0; index < spec.key_columns.size(); ++index) {
+      begin_member(spec.key_columns[index]);
+      json += index < elements.size() ? elements[index] : std::string_view("null");
+    }
+  }
+  for (std::size_t index = 0; index < spec.columns.size(); ++index) {
+    begin_member(spec.columns[index].name);
+    append_json_value(json, state[index].result(spec.columns[index].function));
+  }
+  json += '}';
+  return json;
+}
+
+AggregateTable::State& AggregateTable::pending_state(std::string_view key) {
+  auto place = pending_.find(key);
+  if (place == pending_.end()) {
+    const auto committed = table_.find(key);
+    place = pending_
+                .emplace(std::string(key), committed != table_.end() ? committed->second
+                                                                      : State(spec_.columns.size()))
+                .first;
+    pending_order_.push_back(&place->first);
+  }
+  return place->second;
+}
+
+Status AggregateTable::update(ByteView key, std::span<const Value> arguments) {
+  State& state = pending_state(as_text(key));
+  for (std::size_t index = 0; index < state.size(); ++index) {
+    if (auto added = state[index].add(spec_.columns[index], arguments[index]); !added) {
+      return fail(added.error().code,
+                  "column '" + spec_.columns[index].name + "': " + added.error().text);
+    }
+  }
+  return {};
+}
+
+void AggregateTable::for_each_pending(const std::function<void(const Change&)>& visit) {
+  Buffer state_bytes;
+  for (const std::string* key : pending_order_) {
+    const State& state = pending_.find(*key)->second;
+    state_bytes.clear();
+    encode_state(state_bytes, state);
+    const std::string output = render_aggregate(spec_, *key, state);
+    visit({.key = as_bytes(*key), .state = state_bytes, .output = as_bytes(output)});
+  }
+}
+
+void AggregateTable::apply_pending() {
+  for (const std::string* key : pending_order_) {
+    auto changed = pending_.find(*key);
+    table_.insert_or_assign(*key, std::move(changed->second));
+  }
+  drop_pending();
+}
+
+void AggregateTable::drop_pending() {
+  pending_order_.clear();
+  pending_.clear();
+}
+
+Status AggregateTable::restore(ByteView key, std::optional<ByteView> state_bytes) {
+  if (!state_bytes) {
+    if (const auto place = table_.find(as_text(key)); place != table_.end()) {
+      table_.erase(place);
+    }
+    return {};
+  }
+  WireReader reader(*state_bytes);
+  const std::int8_t version = reader.read_int8();
+  const std::uint64_t count = reader.read_unsigned_varint();
+  if (version != kStateVersion || count != spec_.columns.size()) {
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("changelog '{}': a state of version {} with {} columns; this pipeline "
+                            "has {} columns. The aggregate of step '{}' was changed: give the step "
+                            "a new id, so that it starts a new changelog",
+                            spec_.changelog_topic, version, count, spec_.columns.size(),
+                            spec_.step));
+  }
+  State state;
+  state.reserve(static_cast<std::size_t>(count));
+  for (std::uint64_t index = 0; index < count; ++index) {
+    state.push_back(Accumulator::decode(reader));
+  }
+  if (!reader.ok() || reader.remaining() != 0) {
+    return fail(ErrorCode::kCorrupt, "changelog '" + spec_.changelog_topic +
+                                         "': a state whose length does not match its contents");
+  }
+  table_.insert_or_assign(std::string(as_text(key)), std::move(state));
+  return {};
+}
+
+void AggregateTable::clear() {
+  drop_pending();
+  table_.clear();
+}
+
+}  // namespace onceflow::engine

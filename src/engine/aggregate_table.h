@@ -1,0 +1,72 @@
+// AggregateTable: the keyed state of one partition of an aggregating stage. Owned by the stage's task.
+//
+// Invariant STG-2: the table equals the fold of the inputs before the committed position. So changes of
+// the open transaction wait in an overlay; apply_pending() moves them into the table once EndTxn has
+// answered, drop_pending() forgets them when the transaction was rolled back. The changelog topic is the
+// truth; this is its copy.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "engine/accumulator.h"
+#include "engine/topology.h"
+
+namespace onceflow::engine {
+
+class AggregateTable {
+ public:
+  explicit AggregateTable(const AggregateSpec& spec) : spec_(spec) {}
+
+  /// Adds one record's arguments (one value per column) to its key's pending state.
+  Status update(ByteView key, std::span<const Value> arguments);
+
+  /// What a changed key writes at the commit; both views are valid during the call only.
+  struct Change {
+    ByteView key;
+    ByteView state;   ///< for the changelog
+    ByteView output;  ///< JSON object: the key columns, then the aggregates
+  };
+  /// Every key changed since the last apply or drop, in the order in which they were first touched.
+  void for_each_pending(const std::function<void(const Change&)>& visit);
+  std::size_t pending_count() const { return pending_order_.size(); }
+
+  void apply_pending();
+  void drop_pending();
+
+  /// One changelog record; a null state is a deletion. kCorrupt if it does not decode.
+  Status restore(ByteView key, std::optional<ByteView> state);
+  /// Forgets everything, to begin a restore.
+  void clear();
+
+  std::size_t key_count() const { return table_.size(); }
+
+ private:
+  using State = std::vector<Accumulator>;
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>{}(text);
+    }
+  };
+  using Table = std::unordered_map<std::string, State, TextHash, std::equal_to<>>;
+
+  State& pending_state(std::string_view key);
+
+  const AggregateSpec& spec_;
+  Table table_;
+  Table pending_;
+  std::vector<const std::string*> pending_order_;  ///< keys of pending_, whose nodes do not move
+};
+
+/// The value of an output record. `key` is the record key: the text of the single key column, or a JSON
+/// array of several.
+std::string render_aggregate(const AggregateSpec& spec, std::string_view key,
+                             std::span<const Accumulator> state);
+
+}  // namespace onceflow::engine

@@ -1,0 +1,113 @@
+#include "engine/aggregate_table.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace onceflow::engine {
+namespace {
+
+AggregateSpec all_functions() {
+  AggregateSpec spec;
+  spec.step = "per-origin";
+  spec.changelog_topic = "p-per-origin-changelog";
+  spec.key_columns = {"origin"};
+  spec.columns = {{"n", AggregateFunction::kCount, true},
+                  {"known", AggregateFunction::kCount, false},
+                  {"total", AggregateFunction::kSum, false},
+                  {"low", AggregateFunction::kMin, false},
+                  {"high", AggregateFunction::kMax, false},
+                  {"mean", AggregateFunction::kAvg, false}};
+  return spec;
+}
+
+Status add(AggregateTable& table, std::string_view key, const Value& value) {
+  const std::vector<Value> arguments(6, value);
+  return table.update(as_bytes(key), arguments);
+}
+
+std::vector<std::string> outputs(AggregateTable& table) {
+  std::vector<std::string> texts;
+  table.for_each_pending([&](const AggregateTable::Change& change) {
+    texts.emplace_back(as_text(change.output));
+  });
+  return texts;
+}
+
+TEST(AggregateTable, folds_as_sql_does) {
+  const AggregateSpec spec = all_functions();
+  AggregateTable table(spec);
+  ASSERT_TRUE(add(table, "SEA", std::int64_t{4}));
+  ASSERT_TRUE(add(table, "SEA", std::monostate{}));
+  ASSERT_TRUE(add(table, "SEA", -1.5));
+  ASSERT_TRUE(add(table, "a\"b", std::monostate{}));
+  EXPECT_EQ(outputs(table),
+            (std::vector<std::string>{
+                R"({"origin":"SEA","n":3,"known":2,"total":2.5,"low":-1.5,"high":4,"mean":1.25})",
+                R"({"origin":"a\"b","n":1,"known":0,"total":null,"low":null,"high":null,"mean":null})"}));
+}
+
+TEST(AggregateTable, integers_stay_exact_and_overflow_is_an_error) {
+  const AggregateSpec spec = all_functions();
+  AggregateTable table(spec);
+  ASSERT_TRUE(add(table, "k", std::numeric_limits<std::int64_t>::max() - 1));
+  ASSERT_TRUE(add(table, "k", std::int64_t{1}));
+  EXPECT_NE(outputs(table).front().find("\"total\":9223372036854775807"), std::string::npos);
+  const Status overflow = add(table, "k", std::int64_t{1});
+  ASSERT_FALSE(overflow);
+  EXPECT_NE(overflow.error().text.find("column 'total'"), std::string::npos);
+}
+
+TEST(AggregateTable, state_moves_only_when_it_is_applied) {
+  const AggregateSpec spec = all_functions();
+  AggregateTable table(spec);
+  ASSERT_TRUE(add(table, "k", std::int64_t{1}));
+  table.apply_pending();
+  ASSERT_TRUE(add(table, "k", std::int64_t{10}));
+  table.drop_pending();
+  ASSERT_TRUE(add(table, "k", std::int64_t{100}));
+  EXPECT_NE(outputs(table).front().find("\"total\":101"), std::string::npos);
+}
+
+TEST(AggregateTable, a_restored_table_goes_on_where_the_changelog_ends) {
+  const AggregateSpec spec = all_functions();
+  AggregateTable original(spec);
+  AggregateTable restored(spec);
+  ASSERT_TRUE(add(original, "k", 2.25));
+  ASSERT_TRUE(add(original, "l", std::int64_t{3}));
+  original.for_each_pending([&](const AggregateTable::Change& change) {
+    ASSERT_TRUE(restored.restore(change.key, change.state));
+  });
+  original.apply_pending();
+  EXPECT_EQ(restored.key_count(), 2U);
+  for (AggregateTable* table : {&original, &restored}) {
+    ASSERT_TRUE(add(*table, "k", std::int64_t{1}));
+    ASSERT_TRUE(add(*table, "l", std::int64_t{1}));
+  }
+  EXPECT_EQ(outputs(original), outputs(restored));
+}
+
+TEST(AggregateTable, a_changelog_of_another_shape_is_refused_with_the_fix) {
+  const AggregateSpec spec = all_functions();
+  AggregateTable table(spec);
+  Buffer state;
+  WireWriter writer(state);
+  writer.write_int8(1);
+  writer.write_unsigned_varint(2);
+  const Status restored = table.restore(as_bytes("k"), state);
+  ASSERT_FALSE(restored);
+  EXPECT_NE(restored.error().text.find("give the step a new id"), std::string::npos);
+}
+
+TEST(AggregateTable, several_key_columns_are_members_of_the_output) {
+  AggregateSpec spec = all_functions();
+  spec.key_columns = {"from", "to"};
+  spec.columns.resize(1);
+  AggregateTable table(spec);
+  const std::vector<Value> arguments(1);
+  ASSERT_TRUE(table.update(as_bytes(R"(["S,EA",12])"), arguments));
+  EXPECT_EQ(outputs(table), (std::vector<std::string>{R"({"from":"S,EA","to":12,"n":1})"}));
+}
+
+}  // namespace
+}  // namespace onceflow::engine
