@@ -28,7 +28,7 @@ SOUND = {
     "INVARIANTS.md": "| id | promise | CHECK | test | simulator or audit |\n"
                      "|---|---|---|---|---|\n"
                      "| LOG-1 | it stays | segment | segment_test | durability |\n"
-                     "| LOG-2 | dense | — the type cannot say otherwise | segment_test | density |\n",
+                     "| LOG-2 | dense | — the type says it | segment_test | density |\n",
     "src/base/check.h": "// CHECK.\n#pragma once\n",
     "src/io/clock.h": "// Clock.\n#pragma once\n\n#include <time.h>\n\n#include <mutex>\n",
     "src/log/record.h": "// Record.\n#pragma once\n",
@@ -197,7 +197,7 @@ class CheckTest(unittest.TestCase):
                     "INVARIANTS.md:4: invariants")
 
     def test_excuse_without_a_reason_is_found(self):
-        table = SOUND["INVARIANTS.md"].replace("— the type cannot say otherwise", "—")
+        table = SOUND["INVARIANTS.md"].replace("— the type says it", "—")
         self.expect({"INVARIANTS.md": table}, "INVARIANTS.md:4: invariants")
 
     def test_promise_that_is_in_no_table_is_found(self):
