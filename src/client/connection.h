@@ -1,0 +1,153 @@
+// BrokerConnection: one connection to one broker. Requests are written in the order they were
+// submitted, many in flight at once, and answered in that order.
+//
+// Owned by a Cluster (one per channel and node); runs on the scheduler it was made with. Held by
+// shared_ptr, because its reading and writing coroutines may outlive its owner by a turn.
+//
+// Every request has a deadline. When one passes, the connection is closed and everything in flight
+// fails with kConnectionLost: whether any of it took effect is unknown. A request that had not yet
+// been handed to the network fails with kConnectionLost too; nobody can tell them apart, and D5 does
+// not need to. No request is ever repeated here.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "client/options.h"
+#include "io/environment.h"
+#include "io/event.h"
+#include "protocol/api_key.h"
+#include "protocol/error_code.h"
+
+namespace onceflow::client {
+
+/// The broker's feature that says: one connection's requests take effect in order, and a transaction
+/// in which any of them failed can only abort. Then a whole transaction may be written at once.
+inline constexpr std::string_view kPipelinedTransactionsFeature =
+    "onceflow.pipelined.transactions";
+inline constexpr std::string_view kTransactionVersionFeature = "transaction.version";
+
+/// An answer, and the bytes that its views point into.
+template <typename Body>
+struct Reply {
+  Body body;
+  std::int16_t version = 0;
+  std::shared_ptr<const Buffer> bytes;  ///< shared with every batch that views it
+
+  const Body* operator->() const { return &body; }
+  Body* operator->() { return &body; }
+};
+
+/// What a broker says of itself in ApiVersions.
+struct BrokerFeatures {
+  struct Range {
+    std::int16_t version_min = 0;
+    std::int16_t version_max = -1;
+  };
+  struct Feature {
+    std::string name;
+    std::int16_t version_min = 0;
+    std::int16_t version_max = 0;
+  };
+  std::vector<std::pair<protocol::ApiKey, Range>> apis;
+  std::vector<Feature> supported;
+  std::vector<Feature> finalized;
+  std::int64_t finalized_epoch = -1;
+
+  std::optional<Range> api(protocol::ApiKey key) const;
+  /// 0 if it is not finalized.
+  std::int16_t finalized_level(std::string_view name) const;
+  bool supports(std::string_view name) const;
+};
+
+class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
+ public:
+  struct RawReply {
+    std::shared_ptr<const Buffer> bytes;
+    std::size_t body_position = 0;
+    std::int16_t version = 0;
+  };
+  using PendingReply = std::shared_ptr<io::Future<Result<RawReply>>>;
+
+  /// Connects and shakes hands (ApiVersions, down to version 0 for a broker that asks for it).
+  static Task<Result<std::shared_ptr<BrokerConnection>>> open(io::Environment environment,
+                                                              ClientOptions options,
+                                                              io::Endpoint endpoint,
+                                                              MonotonicTime deadline);
+  ~BrokerConnection();
+
+  /// min(the broker's highest, ours, `version_max`); kUnsupported if the broker has nothing in common.
+  template <typename Request>
+  Result<std::int16_t> choose_version(std::int16_t version_max = INT16_MAX) const {
+    return choose_version(Request::kApiKey, Request::kVersionMin,
+                          std::min(Request::kVersionMax, version_max));
+  }
+
+  /// Writes after all that was submitted before; the answer is awaited with receive().
+  template <typename Request>
+  PendingReply submit(const Request& request, MonotonicTime deadline,
+                      std::int16_t version_max = INT16_MAX);
+  template <typename Request>
+  Task<Result<Reply<typename Request::Response>>> receive(PendingReply pending);
+  /// Both. The error of an answer is the caller's business; this fails only where there is none.
+  template <typename Request>
+  Task<Result<Reply<typename Request::Response>>> send(Request request, MonotonicTime deadline,
+                                                       std::int16_t version_max = INT16_MAX);
+
+  bool is_open() const { return !closed_error_.has_value(); }
+  /// Everything in flight fails with `error`. Again: nothing.
+  void close(Error error);
+  const BrokerFeatures& features() const { return features_; }
+  const io::Endpoint& endpoint() const { return endpoint_; }
+  std::size_t in_flight() const { return pending_.size(); }
+
+ private:
+  struct Pending {
+    std::int32_t correlation_id = 0;
+    protocol::ApiKey api_key{};
+    std::int16_t version = 0;
+    bool flexible = false;
+    MonotonicTime deadline;
+    PendingReply reply;
+  };
+
+  BrokerConnection(io::Environment environment, ClientOptions options, io::Endpoint endpoint);
+  Result<std::int16_t> choose_version(protocol::ApiKey key, std::int16_t version_min,
+                                      std::int16_t version_max) const;
+  /// The frame's start: a place for the size, and the request header.
+  Buffer begin_frame(protocol::ApiKey key, std::int16_t version, bool flexible);
+  PendingReply submit_frame(Buffer frame, protocol::ApiKey key, std::int16_t version, bool flexible,
+                            MonotonicTime deadline);
+  PendingReply failed(Error error);
+  Task<Status> shake_hands(MonotonicTime deadline);
+  Task<void> read_loop();
+  Task<void> write_loop();
+  Status accept_frame(std::shared_ptr<const Buffer> frame);
+  void arm_deadline(MonotonicTime deadline);
+  void check_deadlines();
+
+  io::Environment environment_;
+  ClientOptions options_;
+  io::Endpoint endpoint_;
+  BrokerFeatures features_;
+  std::unique_ptr<io::Connection> connection_;
+  std::optional<Error> closed_error_;
+  std::deque<Pending> pending_;
+  std::vector<Buffer> unwritten_;
+  bool writing_ = false;
+  std::int32_t next_correlation_id_ = 1;
+  io::TimerId deadline_timer_ = 0;
+  MonotonicTime deadline_armed_;
+};
+
+}  // namespace onceflow::client
+
+#include "client/connection_inline.h"

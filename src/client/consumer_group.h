@@ -1,0 +1,88 @@
+// ConsumerGroup: a member of a classic consumer group (range assignment, eager rebalance). Heartbeats go
+// their own way, whatever the owner is busy with.
+//
+// Owned by the worker that reads; runs on the cluster's scheduler.
+//
+// What happens to the member comes as events, in order, and the owner awaits them:
+//   kAssigned   these partitions are the member's now, in this generation; empty: it has none.
+//   kRevoked    a rebalance has begun: finish or abort the transaction, then call give_up(). Until then
+//               the member still is of the old generation and its commits count.
+//   kLost       the member was thrown out (or fenced): its partitions may already be another's. Abort;
+//               commits would be refused. The member joins again by itself; no answer is expected.
+//   kFenced     another member has this group.instance.id: the object is finished.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/callback.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "client/cluster.h"
+#include "client/group_metadata.h"
+#include "client/options.h"
+
+namespace onceflow::client {
+
+struct GroupEvent {
+  enum class Kind { kAssigned, kRevoked, kLost, kFenced };
+  Kind kind = Kind::kAssigned;
+  std::vector<TopicPartition> partitions;
+};
+
+class ConsumerGroup {
+ public:
+  ConsumerGroup(std::shared_ptr<Cluster> cluster, GroupOptions options,
+                std::vector<std::string> topics);
+  /// As close().
+  ~ConsumerGroup();
+  ConsumerGroup(ConsumerGroup&&) noexcept;
+  ConsumerGroup& operator=(ConsumerGroup&&) noexcept;
+
+  /// Begins to join. Once.
+  void start();
+
+  /// The oldest event not yet taken; waits for one. kTimedOut, kCancelled, kRefused (the group or its
+  /// coordinator will not have this member; the text says why).
+  Task<Result<GroupEvent>> next_event(MonotonicTime deadline);
+  /// The same without waiting.
+  std::optional<GroupEvent> take_event();
+  bool has_event() const;
+  /// Called on the scheduler whenever an event was added; to wake a poll.
+  void on_event(Callback<void()> callback);
+
+  /// After kRevoked: the partitions are free for others.
+  void give_up();
+
+  /// As of now. Take it when records are read, pass it with their offsets.
+  GroupMetadata metadata() const;
+  const std::vector<TopicPartition>& assignment() const;
+
+  /// Committed offsets, with require_stable: waits out pending transactional offsets (88), so what it
+  /// answers is decided. In the order of `partitions`.
+  Task<Result<std::vector<CommittedOffset>>> committed(std::vector<TopicPartition> partitions,
+                                                       MonotonicTime deadline);
+  /// Outside of transactions. kFenced: this generation has passed.
+  Task<Status> commit(std::vector<OffsetToCommit> offsets, MonotonicTime deadline);
+
+  /// Says goodbye (a static member does not) and stops.
+  Task<void> leave(MonotonicTime deadline);
+  /// Stops without a word; the group notices after session.timeout.ms.
+  void close();
+
+ private:
+  class Core;
+  std::shared_ptr<Core> core_;  ///< shared with its own background coroutines
+};
+
+/// As ConsumerGroup::committed, for who is no member.
+Task<Result<std::vector<CommittedOffset>>> fetch_committed(std::shared_ptr<Cluster> cluster,
+                                                           Channel channel, GroupMetadata group,
+                                                           std::vector<TopicPartition> partitions,
+                                                           MonotonicTime deadline);
+
+}  // namespace onceflow::client

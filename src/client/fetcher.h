@@ -1,0 +1,100 @@
+// Fetcher: reads the assigned partitions. One Fetch is in flight per broker, and the next goes out before
+// the last one is processed. Records are views into the fetched bytes; nothing is allocated per record.
+//
+// Owned by the worker that reads; runs on the cluster's scheduler.
+//
+// With read_committed the fetcher leaves out aborted transactions and control records itself, as the
+// protocol asks of clients, and moves the position past them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "client/cluster.h"
+#include "client/options.h"
+#include "protocol/record_batch.h"
+
+namespace onceflow::client {
+
+/// A run of records of one partition, in order. Copies share the bytes.
+class FetchedRun {
+ public:
+  TopicPartition partition;
+  /// The position after this run; it may lie past the last record (control records, aborted ones).
+  Offset next_offset;
+  Offset high_watermark;
+  Offset last_stable_offset;
+  std::int64_t record_count = 0;  ///< records that for_each will show; may be 0
+
+  /// Calls visit(const protocol::RecordView&) for every record. The views live as long as this run or
+  /// any copy of it.
+  template <typename Visitor>
+  void for_each(Visitor&& visit) const;
+
+  struct Batch {
+    ByteView records;            ///< decompressed
+    protocol::RecordBatchHeader header;
+    std::shared_ptr<const Buffer> owner;  ///< of `records`: the fetched answer, or its decompression
+  };
+  std::vector<Batch> batches;
+  Offset first_offset;  ///< records below it were fetched along and are not shown
+};
+
+/// The position of a partition is outside its log. The owner decides where to go on: seek().
+struct OffsetOutOfRange {
+  TopicPartition partition;
+  Offset position;
+};
+
+struct PollResult {
+  std::vector<FetchedRun> runs;
+  std::vector<OffsetOutOfRange> out_of_range;
+};
+
+class Fetcher {
+ public:
+  Fetcher(std::shared_ptr<Cluster> cluster, FetchOptions options);
+  ~Fetcher();
+  Fetcher(Fetcher&&) noexcept;
+  Fetcher& operator=(Fetcher&&) noexcept;
+
+  struct Position {
+    TopicPartition partition;
+    Offset offset;
+  };
+  /// Replaces the assignment. Whatever was fetched for other partitions, or for other positions, is
+  /// dropped.
+  void assign(std::vector<Position> positions);
+  /// Moves one partition; drops what was fetched of it.
+  void seek(const TopicPartition& partition, Offset offset);
+  void pause(const TopicPartition& partition);
+  void resume(const TopicPartition& partition);
+
+  /// What has been fetched, at most one run a partition; waits for some. Empty at the deadline or after
+  /// wake(). kCancelled, kCorrupt (a batch does not decode or its checksum is wrong; names it), kRefused.
+  Task<Result<PollResult>> poll(MonotonicTime deadline);
+  /// Ends the poll that waits now, or the next one.
+  void wake();
+
+  /// The offset after the last run that poll() handed out.
+  Offset position(const TopicPartition& partition) const;
+  /// As the last answer said: high watermark, or last stable offset under read_committed.
+  Offset known_end(const TopicPartition& partition) const;
+  /// True once position() has met known_end(), which was read from an answer for this position.
+  bool is_at_end(const TopicPartition& partition) const;
+
+  void close();
+
+ private:
+  class Core;
+  std::shared_ptr<Core> core_;  ///< shared with its own background coroutines
+};
+
+}  // namespace onceflow::client

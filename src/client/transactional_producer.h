@@ -1,0 +1,92 @@
+// TransactionalProducer: output and input offsets move together or not at all.
+//
+// Owned by the worker of one stage; runs on the cluster's scheduler. One call at a time.
+//
+// States: kUninitialised → init_transactions → kReady → begin → kInTransaction → commit or abort →
+// kReady. Whatever leaves the fate of a commit unknown, or fences, leads to kUninitialised: only
+// init_transactions() leads out of it, and its epoch bump fences every request still on its way (D5).
+//
+// Transactions version 2 (KIP-890) where the cluster has finalized transaction.version 2, so that the
+// epoch changes with every EndTxn; version 1 elsewhere. Where the broker supports
+// "onceflow.pipelined.transactions", last batches, offsets and EndTxn are written without waiting in
+// between; elsewhere each waits for the one before.
+//
+// What to do on an error (all of them also carry Recovery):
+//   kUnknownOutcome    commit() only: it may or may not have happened. init_transactions(), then read
+//                      the committed offsets with require_stable, and go on from there.
+//   kFenced            another producer with this id has taken over, or the coordinator timed the
+//                      transaction out. Not this object's decision: back to the owner.
+//   Recovery::kAbort   the transaction cannot commit: abort(), go back to the committed offsets.
+//   kTimedOut          init_transactions(), abort(): try again. (commit never answers it.)
+//   kCancelled         the cluster was closed.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/task.h"
+#include "client/cluster.h"
+#include "client/group_metadata.h"
+#include "client/options.h"
+#include "client/producer.h"
+
+namespace onceflow::client {
+
+class TransactionalProducer {
+ public:
+  enum class State { kUninitialised, kReady, kInTransaction, kMustAbort };
+
+  TransactionalProducer(std::shared_ptr<Cluster> cluster, ProducerOptions options,
+                        TransactionOptions transaction_options);
+  /// Closes. An open transaction is left to its timeout or to the next init_transactions().
+  ~TransactionalProducer();
+  TransactionalProducer(TransactionalProducer&&) noexcept;
+  TransactionalProducer& operator=(TransactionalProducer&&) noexcept;
+
+  /// Takes the transactional id over: aborts what its predecessor left open, fences the predecessor.
+  /// Called again in any state, it does so to itself; kFenced if another took over meanwhile.
+  Task<Status> init_transactions(MonotonicTime deadline);
+
+  /// kReady only. Asks the cluster for nothing.
+  Status begin();
+
+  PartitionSlot slot(const TopicPartition& partition);
+  /// As Producer's; the records belong to the open transaction.
+  Status append(PartitionSlot slot, const ProducerRecord& record);
+  Status append_batch(PartitionSlot slot, Buffer batch);
+  bool has_room() const;
+  Task<Status> wait_for_room(MonotonicTime deadline);
+  /// Waits for what was appended so far. Not needed before commit().
+  Task<Status> flush(MonotonicTime deadline);
+
+  /// Input positions (the next offset to read) that move with this transaction; sent in commit().
+  /// `group` is as it was when the records were read: a generation that has passed makes commit()
+  /// fail with Recovery::kAbort.
+  Status send_offsets(GroupMetadata group, std::vector<OffsetToCommit> offsets);
+
+  /// Everything appended, and the offsets, become visible at once; or an error, see above. A transaction
+  /// with neither is committed without asking anybody. At the deadline: kUnknownOutcome.
+  Task<Status> commit(MonotonicTime deadline);
+  /// Drops what was not sent, aborts the rest. The producer is ready again if this succeeds; if not,
+  /// init_transactions().
+  Task<Status> abort(MonotonicTime deadline);
+
+  State state() const;
+  ProducerIdentity identity() const;
+  /// 1 or 2; what the last init_transactions() chose.
+  int transaction_version() const;
+  /// Whether commits are written without waiting.
+  bool is_pipelined() const;
+  Offset acknowledged_end(PartitionSlot slot) const;
+  ProducerStatistics statistics() const;
+  void close();
+
+ private:
+  class Core;
+  std::shared_ptr<Core> core_;  ///< shared with its own background coroutine
+};
+
+}  // namespace onceflow::client
