@@ -1,0 +1,121 @@
+// Partition: one ordered run of batches, its producers and its transactions. Owned by its Topic, on the
+// log's thread; changed by the Log alone, read by the broker.
+//
+// Invariants: offsets are dense and never reused (LOG-2); what was visible stays (LOG-3); the high
+// watermark is the durable end, and the last stable offset never passes an open transaction or a marker
+// that is not durable (TXN-1).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <expected>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "log/producer_state.h"
+#include "log/segments.h"
+#include "protocol/error_code.h"
+
+namespace onceflow::log {
+
+/// Of a protocol's answer: a value, or the error's number as clients know it.
+template <typename T>
+using Answer = std::expected<T, protocol::ErrorCode>;
+
+enum class IsolationLevel : std::int8_t { kReadUncommitted = 0, kReadCommitted = 1 };
+
+/// One aborted transaction on one partition.
+struct AbortedTransaction {
+  ProducerId producer;
+  Offset first_offset;
+  Offset last_offset;         ///< of its marker
+  Offset last_stable_offset;  ///< just after the marker
+};
+
+/// A place in the partition found by time.
+struct TimestampOffset {
+  std::int64_t timestamp = -1;
+  Offset offset = kNoOffset;
+};
+
+class Partition {
+ public:
+  const TopicIdPartition& id() const { return id_; }
+  const std::string& topic() const { return topic_; }
+
+  /// The first record that can be read.
+  Offset log_start_offset() const { return log_start_offset_; }
+  /// The next record's offset; what lies before may not be durable yet. For producers only.
+  Offset log_end_offset() const { return log_end_offset_; }
+  /// The durable end: what consumers may see.
+  Offset high_watermark() const { return high_watermark_; }
+  /// What read_committed consumers may see.
+  Offset last_stable_offset() const { return last_stable_offset_; }
+  Offset visible_end(IsolationLevel isolation) const {
+    return isolation == IsolationLevel::kReadCommitted ? last_stable_offset_ : high_watermark_;
+  }
+  std::uint64_t size_bytes() const { return segments_.size_bytes(); }
+
+  /// Appends to `destination` whole batches, the first being the one that holds `from`, until the next
+  /// would pass `bytes_max` or begins at or behind `visible_end(isolation)`. At least one batch if there
+  /// is one and `at_least_one`. Nothing at the end. A single call stays within one segment, so it may
+  /// return less than there is. OFFSET_OUT_OF_RANGE outside [log start, high watermark];
+  /// KAFKA_STORAGE_ERROR if the segment is damaged (reported to LogOptions::on_damage with its file).
+  enum class FirstBatch { kAlways, kIfItFits };
+  Answer<std::size_t> read(Offset from, std::size_t bytes_max, IsolationLevel isolation,
+                           Buffer& destination, FirstBatch first_batch = FirstBatch::kAlways);
+
+  /// Bytes that a fetch from `from` could return now, as an estimate for fetch.min.bytes: exact at the
+  /// tail, else at most one index step too low or too high.
+  std::size_t readable_bytes(Offset from, IsolationLevel isolation) const;
+
+  /// Aborted transactions with data in [from, upper), or around it, in order of their markers; for
+  /// read_committed fetches only. `upper` is the offset behind the last batch returned.
+  std::vector<AbortedTransaction> aborted_transactions(Offset from, Offset upper) const;
+
+  /// The first record at or after `timestamp` below the visible end; nullopt if there is none.
+  Answer<std::optional<TimestampOffset>> find_by_timestamp(std::int64_t timestamp,
+                                                           IsolationLevel isolation);
+  /// The batch with the greatest timestamp (ListOffsets -3): that timestamp, and its last offset.
+  Answer<std::optional<TimestampOffset>> find_max_timestamp(IsolationLevel isolation);
+
+  /// A retry of one of the producer's last five batches: where the original went. To be asked before any
+  /// check of transactions; append_batch asks it too.
+  const BatchDescriptor* find_duplicate(const IncomingBatch& batch) const {
+    return producers_.find_duplicate(batch);
+  }
+  const ProducerStates& producers() const { return producers_; }
+  /// Producers with an open transaction here, by first offset.
+  const std::map<Offset, ProducerId>& open_transactions() const { return open_transactions_; }
+
+  Partition(const Partition&) = delete;
+  Partition& operator=(const Partition&) = delete;
+  ~Partition();
+
+ private:
+  friend class Log;
+  friend class Recovery;
+  friend class Checkpointer;
+
+  struct EndedTransaction {
+    Offset first_offset;
+    Offset marker_offset;
+  };
+
+  TopicIdPartition id_;
+  std::string topic_;
+  Offset log_start_offset_{0};
+  Offset log_end_offset_{0};
+  Offset high_watermark_{0};
+  Offset last_stable_offset_{0};
+  ProducerStates producers_;
+  std::map<Offset, ProducerId> open_transactions_;
+  std::deque<EndedTransaction> ended_not_durable_;  // in order of markers
+  std::vector<AbortedTransaction> aborted_;         // in order of markers
+  Segments segments_;
+};
+
+}  // namespace onceflow::log
