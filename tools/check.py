@@ -212,7 +212,7 @@ def check_banned(tree):
                 continue
             for match in pattern.finditer(bare):
                 advice = row.advice.lstrip(": ")
-                yield Finding(path, line_of(bare, match.start()), "banned",
+                yield Finding(path, line_of(bare, match.end()), "banned",
                               f"`{match.group().strip()}`; {advice}")
 
 
