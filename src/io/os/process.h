@@ -1,0 +1,20 @@
+// What the operating system knows about this process, for metrics. Any thread.
+#pragma once
+
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace onceflow::io {
+
+struct ProcessUsage {
+  std::uint64_t resident_bytes = 0;
+  Duration cpu_time{};  ///< user and system, all threads
+  std::uint64_t open_file_count = 0;
+  std::uint64_t open_file_count_max = 0;
+};
+
+ProcessUsage process_usage();
+std::int64_t process_id();
+
+}  // namespace onceflow::io
