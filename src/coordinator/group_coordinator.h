@@ -1,0 +1,203 @@
+// GroupCoordinator: every consumer group of the classic protocol, its members, its rebalances and its
+// offsets. Pure; owned by the Coordinator, on the broker's thread.
+//
+// JoinGroup and SyncGroup may have to wait for other members: such a request is known by its ticket,
+// and some later step answers it through Effects. Each ticket is answered exactly once.
+//
+// What survives a crash: generation, leader, protocol, members with subscription and assignment, so
+// that a restart of the broker needs no rebalance; and all offsets. A generation is journalled before
+// any member hears of it, and is never given out again (GRP-1), not even after the group was deleted.
+// The states and moves of one group are in group.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "base/wire.h"
+#include "coordinator/effects.h"
+#include "coordinator/group_offsets.h"
+
+namespace onceflow::coordinator {
+
+class Group;
+
+struct GroupOptions {
+  /// Kafka's group.initial.rebalance.delay.ms.
+  Duration initial_rebalance_delay = std::chrono::seconds(3);
+  /// Kafka's group.min.session.timeout.ms and group.max.session.timeout.ms.
+  Duration session_timeout_min = std::chrono::seconds(6);
+  Duration session_timeout_max = std::chrono::minutes(30);
+  std::size_t group_size_max = 1000;
+  std::size_t group_count_max = 100'000;
+  /// Kafka's offset.metadata.max.bytes.
+  std::size_t offset_metadata_bytes_max = 4096;
+};
+
+struct GroupProtocol {
+  std::string name;
+  Buffer metadata;
+};
+
+struct JoinGroupRequest {
+  std::string group_id;
+  std::string member_id;                   ///< empty: none yet
+  std::optional<std::string> instance_id;  ///< static membership (KIP-345)
+  std::string client_id;
+  std::string client_host;
+  std::string protocol_type;
+  std::vector<GroupProtocol> protocols;
+  Duration session_timeout{};
+  Duration rebalance_timeout{};  ///< v0 has none: the session timeout
+  std::int16_t api_version = 0;
+  /// A random UUID in text, used if the member needs an id.
+  std::string random_uuid;
+};
+
+/// How a request on a group says who it is from.
+struct GroupMemberKey {
+  std::string_view group_id;
+  std::string_view member_id;
+  std::optional<std::string_view> instance_id;
+  GenerationId generation{-1};
+};
+
+struct SyncGroupRequest {
+  GroupMemberKey member;
+  std::optional<std::string_view> protocol_type;  ///< v5+
+  std::optional<std::string_view> protocol_name;  ///< v5+
+  struct Assignment {
+    std::string member_id;
+    Buffer assignment;
+  };
+  std::vector<Assignment> assignments;  ///< from the leader
+};
+
+struct MemberToRemove {
+  std::string_view member_id;
+  std::optional<std::string_view> instance_id;
+};
+
+/// One error for the whole request, and one per partition; an error of the request is repeated there.
+struct OffsetCommitReply {
+  ErrorCode error = ErrorCode::kNone;
+  std::vector<ErrorCode> partition_errors;  ///< in the order of the request
+};
+
+enum class RequireStable : std::int8_t { kNo, kYes };
+
+struct FetchedOffset {
+  TopicIdPartition partition;
+  Offset offset = kNoOffset;  ///< -1: none
+  std::int32_t leader_epoch = -1;
+  std::string metadata;
+  ErrorCode error = ErrorCode::kNone;  ///< kUnstableOffsetCommit: a transaction on it is open
+};
+
+struct GroupDescription {
+  struct Member {
+    std::string member_id;
+    std::optional<std::string> instance_id;
+    std::string client_id;
+    std::string client_host;
+    Buffer metadata;    ///< of the chosen protocol; empty while there is none
+    Buffer assignment;
+  };
+  std::string group_id;
+  std::string state;  ///< "Empty", "PreparingRebalance", "CompletingRebalance", "Stable" or "Dead"
+  std::string protocol_type;
+  std::string protocol_name;
+  GenerationId generation;
+  std::vector<Member> members;
+};
+
+class GroupCoordinator {
+ public:
+  explicit GroupCoordinator(GroupOptions options);
+  ~GroupCoordinator();
+  GroupCoordinator(const GroupCoordinator&) = delete;
+  GroupCoordinator& operator=(const GroupCoordinator&) = delete;
+
+  // --- Membership. ---
+
+  /// Parks `ticket`, which is answered in this step or in a later one.
+  void join_group(JoinGroupRequest request, Ticket ticket, const Moment& moment, Effects& effects);
+  /// As join_group.
+  void sync_group(const SyncGroupRequest& request, Ticket ticket, const Moment& moment,
+                  Effects& effects);
+  ErrorCode heartbeat(const GroupMemberKey& member, const Moment& moment);
+  /// One error for each of `members`. v0-2 have one, without an instance id, whose error is the
+  /// request's; v3+ answers kNone for the request.
+  std::vector<ErrorCode> leave_group(std::string_view group_id,
+                                     std::span<const MemberToRemove> members, const Moment& moment,
+                                     Effects& effects);
+
+  // --- Offsets. ---
+
+  /// OffsetCommit. Partitions that do not exist are the caller's to refuse.
+  OffsetCommitReply commit_offsets(const GroupMemberKey& member,
+                                   std::span<const OffsetToCommit> offsets,
+                                   std::int16_t api_version, const Moment& moment,
+                                   Effects& effects);
+  /// TxnOffsetCommit, once the transaction was checked: see Coordinator::txn_offset_commit.
+  OffsetCommitReply commit_pending_offsets(const GroupMemberKey& member, ProducerId producer,
+                                           std::span<const OffsetToCommit> offsets,
+                                           const Moment& moment, Effects& effects);
+  /// OffsetFetch; in the order of `partitions`. An unknown group has no offsets, which is no error.
+  std::vector<FetchedOffset> fetch_offsets(std::string_view group_id,
+                                           std::span<const TopicIdPartition> partitions,
+                                           RequireStable require_stable) const;
+  /// OffsetFetch with null topics: all that is committed or pending, sorted by partition.
+  std::vector<FetchedOffset> fetch_all_offsets(std::string_view group_id,
+                                               RequireStable require_stable) const;
+  /// The topic is gone, and with it every offset on it. Live and in recovery alike.
+  void remove_topic(const TopicId& topic);
+
+  // --- Looking, and deleting. ---
+
+  /// State "Dead" if the group is not known.
+  GroupDescription describe(std::string_view group_id) const;
+  /// Sorted by group id, without members.
+  std::vector<GroupDescription> list() const;
+  /// kGroupIdNotFound, or kNonEmptyGroup: it has members, or offsets in an open transaction. Called by
+  /// Coordinator::delete_group, which knows the transactions that have the group without offsets yet.
+  ErrorCode delete_group(std::string_view group_id, Effects& effects);
+
+  // --- Transactions: called by the TransactionCoordinator, live and in recovery. ---
+
+  void end_transaction(ProducerId producer, TransactionResult result,
+                       std::span<const std::string> groups);
+
+  // --- Time, replay and checkpoints: called by the Coordinator. ---
+
+  std::optional<MonotonicTime> next_deadline() const;
+  void on_time(const Moment& moment, Effects& effects);
+  /// After replay: sessions and rebalances get their whole time again.
+  void restart_clocks(MonotonicTime now);
+
+  void replay_group(WireReader& reader);
+  void replay_group_deleted(WireReader& reader);
+  void replay_offsets(WireReader& reader);
+  void replay_pending_offsets(WireReader& reader);
+  void write_snapshot(WireWriter& writer) const;
+  void restore(WireReader& reader);
+
+ private:
+  Group* find(std::string_view group_id) const;
+  Group& find_or_create(std::string_view group_id);
+
+  GroupOptions options_;
+  std::map<std::string, std::unique_ptr<Group>, std::less<>> groups_;
+  /// The highest generation of any deleted group: a group that comes back goes on from here (GRP-1).
+  GenerationId deleted_generation_max_{0};
+};
+
+}  // namespace onceflow::coordinator

@@ -1,0 +1,270 @@
+// TransactionCoordinator: every transactional id, its producer and its transaction. Pure; owned by the
+// Coordinator, on the broker's thread.
+//
+// A decision on this log is one journal entry that carries every marker and the group offsets (design
+// D2a). So there is no Prepare state, nothing is ever pending, and CONCURRENT_TRANSACTIONS is never an
+// answer; a transaction that stands in the way of a new producer is aborted in the same step.
+//
+// States of a transactional id, and what makes each move:
+//   Empty          -> Ongoing                   begin()  (first partition, group or failed produce)
+//   Ongoing        -> CompleteCommit            end()    by EndTxn
+//   Ongoing        -> CompleteAbort             end()    by EndTxn or timeout
+//   Ongoing        -> Empty                     end()    by InitProducerId (aborted)
+//   CompleteCommit, CompleteAbort -> Ongoing    begin()
+//   any            -> Empty                     init_producer_id()
+//   any            -> CompleteAbort             end_txn() v5+, an abort of nothing
+//
+// Both transaction protocols live side by side, told apart by the version of each request: v1
+// (EndTxn 0-4, Produce up to 11, TxnOffsetCommit 0-4) and v2 (KIP-890; EndTxn 5, Produce 12,
+// TxnOffsetCommit 5), where partitions are added by the first produce and each end bumps the epoch.
+//
+// Invariants: TXN-2 (the groups' offsets move in the entry that ends the transaction), TXN-3 (no
+// transaction outlives its timeout; the clock restarts when the broker does), and: an epoch never goes
+// back, and only the newest (producer id, epoch) of an id changes anything.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "base/wire.h"
+#include "coordinator/effects.h"
+#include "coordinator/group_coordinator.h"
+#include "coordinator/producer_ids.h"
+
+namespace onceflow::coordinator {
+
+struct TransactionOptions {
+  /// Kafka's transaction.max.timeout.ms.
+  Duration timeout_max = std::chrono::minutes(15);
+  /// Reserved for the marker that fences an exhausted producer; epochs handed out stay below. A
+  /// parameter, so that tests reach it.
+  ProducerEpoch epoch_max{32767};
+  std::size_t transactional_id_count_max = 1'000'000;
+};
+
+/// Whether the connection of a request may go on (KAFKA-17754): a coordinator request for an id that
+/// arrives on an older connection than the newest one heard of was delayed. It changes nothing and is
+/// not answered: close the connection.
+enum class ConnectionVerdict { kKeep, kClose };
+
+/// Where a coordinator request came from, and when.
+struct Caller {
+  Moment moment;
+  ConnectionNumber connection;
+  std::int16_t api_version = 0;
+};
+
+struct InitProducerIdRequest {
+  std::optional<std::string> transactional_id;
+  Duration transaction_timeout{};
+  ProducerIdentity expected;  ///< v3+, KIP-360; both -1: none
+};
+struct InitProducerIdReply {
+  ErrorCode error = ErrorCode::kNone;
+  ProducerIdentity producer;
+  ConnectionVerdict verdict = ConnectionVerdict::kKeep;
+};
+
+/// The part that every request on a transaction shares.
+struct TransactionKey {
+  std::string_view transactional_id;
+  ProducerIdentity producer;
+};
+struct TransactionReply {
+  ErrorCode error = ErrorCode::kNone;
+  ConnectionVerdict verdict = ConnectionVerdict::kKeep;
+};
+struct EndTxnReply {
+  ErrorCode error = ErrorCode::kNone;
+  ProducerIdentity producer;  ///< v5+: to be used from now on
+  ConnectionVerdict verdict = ConnectionVerdict::kKeep;
+};
+
+enum class TransactionState : std::uint8_t {
+  kEmpty = 0,
+  kOngoing = 1,
+  kCompleteCommit = 4,
+  kCompleteAbort = 5,
+};
+/// Kafka's word for it: "Empty", "Ongoing", "CompleteCommit", "CompleteAbort".
+std::string_view to_string(TransactionState state);
+
+/// For DescribeTransactions, ListTransactions and the console.
+struct TransactionDescription {
+  std::string transactional_id;
+  TransactionState state = TransactionState::kEmpty;
+  ProducerIdentity producer;
+  Duration timeout{};
+  std::optional<WallTime> started_at;  ///< while Ongoing
+  bool must_abort = false;
+  std::vector<TopicIdPartition> partitions;
+  std::vector<std::string> groups;
+};
+
+struct TransactionFilter {
+  std::vector<TransactionState> states;   ///< empty: all
+  std::vector<ProducerId> producer_ids;   ///< empty: all
+  std::optional<Duration> running_longer_than;
+};
+
+class TransactionCoordinator {
+ public:
+  TransactionCoordinator(TransactionOptions options, ProducerIds& producer_ids,
+                         GroupCoordinator& groups);
+
+  /// Fences whoever had the id: aborts its transaction if one is ongoing, bumps the epoch (a new
+  /// producer id when the epochs are used up), and answers at once. Without a transactional id a fresh
+  /// producer id. With `expected` (KIP-360) a producer that is still the newest bumps its own epoch, a
+  /// repetition is answered alike, and so is a producer whose transaction timed out (KIP-588): it
+  /// goes on with the epoch that fenced the transaction.
+  /// Errors: INVALID_REQUEST, INVALID_TRANSACTION_TIMEOUT, PRODUCER_FENCED (v0-3: INVALID_PRODUCER_EPOCH),
+  /// COORDINATOR_NOT_AVAILABLE (too many ids).
+  InitProducerIdReply init_producer_id(const InitProducerIdRequest& request, const Caller& caller,
+                                       Effects& effects);
+
+  /// AddPartitionsToTxn; for v4+ call once for each of its transactions. The partitions exist (those
+  /// that do not are the caller's to refuse, with OPERATION_NOT_ATTEMPTED for the rest).
+  /// Errors: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (v0-1: INVALID_PRODUCER_EPOCH).
+  TransactionReply add_partitions(const TransactionKey& key,
+                                  std::span<const TopicIdPartition> partitions,
+                                  const Caller& caller, Effects& effects);
+  /// AddPartitionsToTxn v4+ with verify_only: kNone if the partition is in the ongoing transaction,
+  /// TRANSACTION_ABORTABLE if not.
+  ErrorCode verify_partition(const TransactionKey& key, const TopicIdPartition& partition) const;
+
+  /// AddOffsetsToTxn. Errors as add_partitions.
+  TransactionReply add_offsets(const TransactionKey& key, std::string_view group_id,
+                               const Caller& caller, Effects& effects);
+
+  /// EndTxn; v5+ by the rules of transactions v2. An abort always ends what is ongoing; a commit of a
+  /// transaction that must abort answers TRANSACTION_ABORTABLE and changes nothing.
+  /// Errors: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (v0-1: INVALID_PRODUCER_EPOCH),
+  /// INVALID_TXN_STATE, TRANSACTION_ABORTABLE.
+  EndTxnReply end_txn(const TransactionKey& key, TransactionResult result, const Caller& caller,
+                      Effects& effects);
+
+  /// Before a transactional batch is appended, in the same step (the journal entries of `effects` go
+  /// first): Produce 12 and later adds the partition, earlier versions require that it was added.
+  /// `transactional_id` as in the Produce request, empty if unknown. To be asked after
+  /// Partition::find_duplicate: the retry of a batch of a finished transaction is a success.
+  /// Errors: INVALID_PRODUCER_ID_MAPPING, INVALID_PRODUCER_EPOCH; not in the transaction:
+  /// TRANSACTION_ABORTABLE (Produce 11 and later) or INVALID_TXN_STATE.
+  ErrorCode admit_produce(std::string_view transactional_id, ProducerIdentity producer,
+                          const TopicIdPartition& partition, std::int16_t produce_version,
+                          const Moment& moment, Effects& effects);
+
+  /// As admit_produce for a TxnOffsetCommit: version 5 and later adds the group. Called by
+  /// Coordinator::txn_offset_commit. Not in the transaction: TRANSACTION_ABORTABLE (4 and later) or
+  /// INVALID_TXN_STATE.
+  ErrorCode admit_offsets(const TransactionKey& key, std::string_view group_id,
+                          std::int16_t api_version, const Moment& moment, Effects& effects);
+
+  /// Something that belongs to this producer's transaction was refused (a batch, offsets), and its
+  /// commit may already be on its way: from now on the transaction can only be aborted. Call it for
+  /// every refused transactional batch of Produce 12 and later, whatever the error; a stale or unknown
+  /// producer is ignored. With v2 a transaction that has not begun begins by this, so that a commit
+  /// behind it finds something to refuse.
+  void mark_must_abort(ProducerIdentity producer, const Moment& moment, Effects& effects);
+
+  // --- Looking. ---
+
+  std::optional<TransactionDescription> describe(std::string_view transactional_id) const;
+  /// Sorted by transactional id.
+  std::vector<TransactionDescription> list(const TransactionFilter& filter,
+                                           const Moment& moment) const;
+  /// Whose current producer id this is; for DescribeProducers and the console.
+  std::optional<std::string_view> find_by_producer_id(ProducerId producer_id) const;
+  bool is_group_in_ongoing_transaction(std::string_view group_id) const;
+  std::size_t ongoing_count() const { return deadlines_.size(); }
+
+  // --- Time, replay and checkpoints: called by the Coordinator. ---
+
+  /// Earliest deadline of an ongoing transaction.
+  std::optional<MonotonicTime> next_deadline() const;
+  /// Aborts what has outlived its timeout and fences its producer.
+  void on_time(const Moment& moment, Effects& effects);
+  /// After replay: every ongoing transaction gets its whole timeout again.
+  void restart_clocks(MonotonicTime now);
+
+  void replay_transactional_id(WireReader& reader);
+  void replay_partitions_added(WireReader& reader);
+  void replay_transaction_ended(WireReader& reader);
+  void write_snapshot(WireWriter& writer) const;
+  void restore(WireReader& reader);
+
+ private:
+  struct Transaction {
+    ProducerIdentity producer;  ///< the newest; nobody else changes anything
+    /// Who it was before the last bump, if that one may ask again what came of its last request. None
+    /// after a fresh InitProducerId (another instance took over) and while a transaction is ongoing.
+    ProducerIdentity previous;
+    TransactionState state = TransactionState::kEmpty;
+    bool must_abort = false;
+    Duration timeout{};
+    WallTime started_at;
+    std::set<TopicIdPartition> partitions;
+    std::set<std::string, std::less<>> groups;
+    // What follows is not durable.
+    ConnectionNumber newest_connection;
+    MonotonicTime deadline{};
+  };
+  using Transactions = std::map<std::string, Transaction, std::less<>>;
+  using Entry = Transactions::value_type;
+  /// What a step makes of an id that has no ongoing transaction, or none any more.
+  struct Settled {
+    TransactionState state = TransactionState::kEmpty;
+    ProducerIdentity producer;
+    ProducerIdentity previous;
+    Duration timeout{};
+  };
+  struct Addition {
+    std::span<const TopicIdPartition> partitions;
+    std::span<const std::string_view> groups;
+    bool must_abort = false;
+  };
+  struct Found {
+    Entry* entry = nullptr;
+    ErrorCode error = ErrorCode::kNone;
+    ConnectionVerdict verdict = ConnectionVerdict::kKeep;
+  };
+
+  Found find_for_coordinator_request(const TransactionKey& key, const Caller& caller);
+  Found find_for_data(std::string_view transactional_id, ProducerIdentity producer) const;
+  InitProducerIdReply create(const std::string& transactional_id, Duration timeout,
+                             const Caller& caller, Effects& effects);
+  EndTxnReply end_txn_v1(Entry& entry, TransactionResult result, const Caller& caller,
+                         Effects& effects);
+  EndTxnReply end_txn_v2(Entry& entry, bool is_retry, TransactionResult result,
+                         const Caller& caller, Effects& effects);
+
+  struct Bump {
+    ProducerIdentity marker;  ///< what fences the old epoch on the partitions
+    ProducerIdentity next;    ///< what the producer goes on with
+  };
+  Bump bump(ProducerIdentity producer, Effects& effects);
+  void begin_or_add(Entry& entry, const Addition& addition, const Moment& moment, Effects& effects);
+  void end(Entry& entry, TransactionResult result, ProducerIdentity marker, const Settled& settled,
+           Effects& effects);
+  void settle(const Entry& entry, const Settled& settled, Effects& effects);
+  void apply_settled(Entry& entry, const Settled& settled);
+
+  TransactionOptions options_;
+  ProducerIds& producer_ids_;
+  GroupCoordinator& groups_;
+  Transactions transactions_;
+  std::unordered_map<ProducerId, Entry*> by_producer_id_;  // current ids only
+  std::set<std::pair<MonotonicTime, ProducerId>> deadlines_;  // of the ongoing, once clocks run
+};
+
+}  // namespace onceflow::coordinator
