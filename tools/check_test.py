@@ -122,7 +122,8 @@ class CheckTest(unittest.TestCase):
                      "std::random_device r;", "std::mt19937 r;", "rand();", "getenv(name);",
                      "std::cout << 1;", "fmt::print(text);", "printf(text);", "exit(1);",
                      "std::abort();", "throw 1;", "assert(true);",
-                     "p = new Thing;", "delete p;", "free(p);"):
+                     "p = new Thing;", "delete p;", "free(p);",
+                     "std::free(p);", "p = malloc(1);"):
             with self.subTest(call):
                 text = source("", f"void f() {{ {call} }}")
                 self.expect({"src/log/index.cc": text}, "src/log/index.cc:3: banned")
@@ -131,7 +132,8 @@ class CheckTest(unittest.TestCase):
         for code in ("void open(int name);", "static_assert(true);",
                      "Index(const Index&) = delete;",
                      'auto t = "throw new Thing";', "int x = file.time(0);", "// throw new Thing",
-                     "int new_count = 1;", "Task abort();", "auto x = Disk::open(path);", "int y = 1'000'000;"):
+                     "int new_count = 1;", "Task abort();",
+                     "View free();", "auto p = std::unique_ptr<T>(new T(1));", "auto x = Disk::open(path);", "int y = 1'000'000;"):
             with self.subTest(code):
                 self.expect({"src/log/index.cc": source("", code)})
 
