@@ -133,7 +133,8 @@ class CheckTest(unittest.TestCase):
                      "Index(const Index&) = delete;",
                      'auto t = "throw new Thing";', "int x = file.time(0);", "// throw new Thing",
                      "int new_count = 1;", "Task abort();",
-                     "View free();", "auto p = std::unique_ptr<T>(new T(1));", "auto x = Disk::open(path);", "int y = 1'000'000;"):
+                     "View free();", "auto p = std::unique_ptr<T>(new T(1));",
+                     "auto x = Disk::open(path);", "int y = 1'000'000;"):
             with self.subTest(code):
                 self.expect({"src/log/index.cc": source("", code)})
 
