@@ -117,39 +117,52 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   struct ConnectionSlot {
     ConnectionPointer connection;
     bool opening = false;
-    std::optional<Error> last_error;
+    std::optional<Error> last_error;   ///< of the last attempt, if it failed
+    MonotonicTime retry_at;            ///< not before
+    Duration backoff{};
   };
   struct SlotKey {
     Channel channel;
     io::Endpoint endpoint;
     friend auto operator<=>(const SlotKey&, const SlotKey&) = default;
   };
+  struct KnownTopic {
+    TopicMetadata metadata;
+    protocol::ErrorCode error{};
+    MonotonicTime learned_at;
+  };
+  using CoordinatorKey = std::pair<CoordinatorType, std::string>;
+  enum class IfMissing { kWait, kFail };
 
   Cluster(io::Environment environment, ClientOptions options);
-  Task<Result<ConnectionPointer>> connect_to(Channel channel, io::Endpoint endpoint,
-                                             MonotonicTime deadline);
+  /// One attempt; waits out the back-off of the attempts before.
+  Task<Result<ConnectionPointer>> try_connect(Channel channel, io::Endpoint endpoint,
+                                              MonotonicTime deadline);
   static Task<void> open_slot(std::shared_ptr<Cluster> self, SlotKey key);
   void learn_features(const BrokerFeatures& features);
-  Task<Result<TopicMetadata>> wait_for_topic(std::string name, bool must_exist,
-                                             MonotonicTime deadline);
-  Task<Status> request_metadata(std::optional<std::vector<std::string>> topics,
+  std::vector<io::Endpoint> endpoints() const;
+  Task<Result<TopicMetadata>> find_topic(std::string name, IfMissing if_missing,
+                                         MonotonicTime deadline);
+  /// One question to one broker; no names: all topics.
+  Task<Status> request_metadata(std::optional<std::vector<std::string>> topics, IfMissing if_missing,
                                 MonotonicTime deadline);
+  Task<Result<NodeId>> request_coordinator(CoordinatorType type, std::string key,
+                                           MonotonicTime deadline);
+  Error ended(MonotonicTime deadline, std::string_view what, const std::optional<Error>& last) const;
 
   io::Environment environment_;
   ClientOptions options_;
   bool closed_ = false;
   io::Event changed_;  ///< a connection opened or failed, or the cluster was closed
   std::uint32_t next_channel_ = 1;
+  Channel metadata_channel_{0};
   std::map<SlotKey, ConnectionSlot> slots_;
   std::map<NodeId, io::Endpoint> nodes_;
   NodeId controller_ = kNoNode;
-  std::map<std::string, TopicMetadata> topics_;
-  std::map<std::string, MonotonicTime> topic_learned_at_;
-  std::map<std::string, protocol::ErrorCode> topic_errors_;
-  std::map<std::pair<CoordinatorType, std::string>, NodeId> coordinators_;
+  std::map<std::string, KnownTopic> topics_;
+  std::map<CoordinatorKey, NodeId> coordinators_;
   std::int16_t transaction_version_ = 0;
   std::int64_t finalized_epoch_ = -1;
-  std::size_t bootstrap_index_ = 0;
 };
 
 }  // namespace onceflow::client

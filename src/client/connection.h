@@ -11,7 +11,9 @@
 #pragma once
 
 #include <cstdint>
+#include <algorithm>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +28,7 @@
 #include "io/event.h"
 #include "protocol/api_key.h"
 #include "protocol/error_code.h"
+#include "protocol/header.h"
 
 namespace onceflow::client {
 
@@ -34,6 +37,9 @@ namespace onceflow::client {
 inline constexpr std::string_view kPipelinedTransactionsFeature =
     "onceflow.pipelined.transactions";
 inline constexpr std::string_view kTransactionVersionFeature = "transaction.version";
+
+/// No limit on the version of a request but ours and the broker's.
+inline constexpr std::int16_t kAnyVersion = std::numeric_limits<std::int16_t>::max();
 
 /// An answer, and the bytes that its views point into.
 template <typename Body>
@@ -86,7 +92,7 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
 
   /// min(the broker's highest, ours, `version_max`); kUnsupported if the broker has nothing in common.
   template <typename Request>
-  Result<std::int16_t> choose_version(std::int16_t version_max = INT16_MAX) const {
+  Result<std::int16_t> choose_version(std::int16_t version_max = kAnyVersion) const {
     return choose_version(Request::kApiKey, Request::kVersionMin,
                           std::min(Request::kVersionMax, version_max));
   }
@@ -94,13 +100,42 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   /// Writes after all that was submitted before; the answer is awaited with receive().
   template <typename Request>
   PendingReply submit(const Request& request, MonotonicTime deadline,
-                      std::int16_t version_max = INT16_MAX);
+                      std::int16_t version_max = kAnyVersion) {
+    const Result<std::int16_t> version = choose_version<Request>(version_max);
+    if (!version) {
+      return failed(version.error());
+    }
+    if (closed_error_) {
+      return failed(*closed_error_);
+    }
+    Buffer frame;
+    const std::int32_t correlation_id = next_correlation_id_++;
+    protocol::encode_request_frame(frame, request, *version, correlation_id, options_.client_id);
+    return submit_frame(std::move(frame), correlation_id, Request::kApiKey, *version, deadline);
+  }
+
+  /// Waits for the answer; it comes, or the connection ends by its deadline at the latest.
   template <typename Request>
-  Task<Result<Reply<typename Request::Response>>> receive(PendingReply pending);
-  /// Both. The error of an answer is the caller's business; this fails only where there is none.
+  static Task<Result<Reply<typename Request::Response>>> receive(PendingReply pending) {
+    co_await pending->wait();
+    const Result<RawReply>& raw = pending->value();
+    if (!raw) {
+      co_return std::unexpected(raw.error());
+    }
+    WireReader reader(ByteView(*raw->bytes).subspan(raw->body_position));
+    auto body = Request::Response::decode(reader, raw->version);
+    if (!body) {
+      co_return std::unexpected(std::move(body).error());
+    }
+    co_return Reply<typename Request::Response>{std::move(*body), raw->version, raw->bytes};
+  }
+
+  /// Both. What an answer says is the caller's business; this fails only where there is none.
   template <typename Request>
   Task<Result<Reply<typename Request::Response>>> send(Request request, MonotonicTime deadline,
-                                                       std::int16_t version_max = INT16_MAX);
+                                                       std::int16_t version_max = kAnyVersion) {
+    co_return co_await receive<Request>(submit(request, deadline, version_max));
+  }
 
   bool is_open() const { return !closed_error_.has_value(); }
   /// Everything in flight fails with `error`. Again: nothing.
@@ -114,7 +149,6 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
     std::int32_t correlation_id = 0;
     protocol::ApiKey api_key{};
     std::int16_t version = 0;
-    bool flexible = false;
     MonotonicTime deadline;
     PendingReply reply;
   };
@@ -122,15 +156,14 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   BrokerConnection(io::Environment environment, ClientOptions options, io::Endpoint endpoint);
   Result<std::int16_t> choose_version(protocol::ApiKey key, std::int16_t version_min,
                                       std::int16_t version_max) const;
-  /// The frame's start: a place for the size, and the request header.
-  Buffer begin_frame(protocol::ApiKey key, std::int16_t version, bool flexible);
-  PendingReply submit_frame(Buffer frame, protocol::ApiKey key, std::int16_t version, bool flexible,
-                            MonotonicTime deadline);
+  PendingReply submit_frame(Buffer frame, std::int32_t correlation_id, protocol::ApiKey key,
+                            std::int16_t version, MonotonicTime deadline);
   PendingReply failed(Error error);
   Task<Status> shake_hands(MonotonicTime deadline);
-  Task<void> read_loop();
-  Task<void> write_loop();
+  static Task<void> read_loop(std::shared_ptr<BrokerConnection> self);
+  Task<Status> read_answers();
   Status accept_frame(std::shared_ptr<const Buffer> frame);
+  void write_frames();
   void arm_deadline(MonotonicTime deadline);
   void check_deadlines();
 
@@ -141,13 +174,13 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   std::unique_ptr<io::Connection> connection_;
   std::optional<Error> closed_error_;
   std::deque<Pending> pending_;
-  std::vector<Buffer> unwritten_;
-  bool writing_ = false;
+  std::vector<Buffer> unwritten_;    ///< submitted, not yet handed to the network
+  std::vector<Buffer> being_written_;
+  std::vector<ByteView> parts_;      ///< views of being_written_
+  bool writing_ = false;             ///< a write is under way, or is posted
   std::int32_t next_correlation_id_ = 1;
   io::TimerId deadline_timer_ = 0;
   MonotonicTime deadline_armed_;
 };
 
 }  // namespace onceflow::client
-
-#include "client/connection_inline.h"

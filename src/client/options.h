@@ -35,7 +35,7 @@ struct ProducerOptions {
   std::size_t batch_bytes_max = std::size_t{256} << 10; ///< batch.size
   std::size_t request_bytes_max = std::size_t{4} << 20; ///< max.request.size
   std::size_t buffer_bytes_max = std::size_t{64} << 20; ///< buffer.memory
-  protocol::Compression compression = protocol::Compression::kNone;  ///< compression.type
+  protocol::CompressionCodec compression = protocol::CompressionCodec::kNone;  ///< compression.type
   Duration delivery_timeout = seconds(120);             ///< delivery.timeout.ms
   /// max.in.flight.requests.per.connection; never above 5, what a broker remembers of a producer.
   int in_flight_requests_max = 5;
