@@ -1,10 +1,11 @@
 // The variable-length types of Kafka's messages: strings, bytes, arrays and tagged fields, in their
-// old form (int16 or int32 lengths) and their flexible one (KIP-482: unsigned varints, one more than
-// the length, 0 for null). Included by generated code and by headers of messages; stateless.
+// old form (int16 or int32 lengths) and their flexible one (KIP-482: unsigned varints, one more
+// than the length, 0 for null). Included by generated code and by headers of messages; stateless.
 //
-// Reading: a failure is left in the reader. No length is believed before it is compared with what is
-// left, and nothing is reserved beyond kReserveCountMax elements, so a lying length costs nothing.
-// Writing: a null where the version has none, or a string beyond kStringBytesMax, is our bug.
+// Reading: a failure is left in the reader. No length is believed before it is compared with what
+// is left, and nothing is reserved beyond kReserveCountMax elements, so a lying length costs
+// nothing. Writing: a null where the version has none, or a string beyond kStringBytesMax, is our
+// bug.
 #pragma once
 
 #include <algorithm>
@@ -61,8 +62,8 @@ inline void write_error(WireWriter& writer, ErrorCode value) {
 
 // ---- lengths
 
-/// The length of what follows, at most what is left divided by `bytes_min` each; nullopt for null and
-/// for a failed reader.
+/// The length of what follows, at most what is left divided by `bytes_min` each; nullopt for null
+/// and for a failed reader.
 template <typename OldLength>
 std::optional<std::size_t> read_length(WireReader& reader, bool flexible, std::size_t bytes_min) {
   std::uint64_t length = 0;

@@ -2,9 +2,9 @@
 //
 // Request header v1 is key, version, correlation id and client id; v2 adds tagged fields, v0 lacks
 // the client id. The client id keeps its old form (int16 length) even in v2. Response header v0 is
-// the correlation id; v1 adds tagged fields. Flexible requests have v2 and v1, others v1 and v0; but
-// the response to ApiVersions always has v0, since a client that asks for a version we lack must be
-// able to read the answer (KIP-511).
+// the correlation id; v1 adds tagged fields. Flexible requests have v2 and v1, others v1 and v0;
+// but the response to ApiVersions always has v0, since a client that asks for a version we lack
+// must be able to read the answer (KIP-511).
 #pragma once
 
 #include <cstdint>
@@ -59,7 +59,8 @@ void finish_frame(WireWriter& writer, std::size_t frame_position);
 /// Appends a whole request to the buffer: size, header, body.
 template <typename Request>
 void encode_request_frame(Buffer& buffer, const Request& request, std::int16_t version,
-                          std::int32_t correlation_id, const std::optional<std::string>& client_id) {
+                          std::int32_t correlation_id,
+                          const std::optional<std::string>& client_id) {
   WireWriter writer(buffer);
   const std::size_t frame = begin_frame(writer);
   RequestHeader{Request::kApiKey, version, correlation_id, client_id}.encode(writer);
