@@ -98,6 +98,10 @@ struct TopicSpec {
 
 enum class Guarantee { kExactlyOnce, kAtLeastOnce };
 
+/// Where a stage begins in a partition for which nothing was ever committed. Only the pipeline's own
+/// source topics may begin at the end; internal topics are always read from their beginning.
+enum class OffsetReset { kEarliest, kLatest };
+
 struct Plan {
   std::string pipeline;
   Guarantee guarantee = Guarantee::kExactlyOnce;
@@ -105,6 +109,7 @@ struct Plan {
   std::vector<TopicSpec> topics;
   std::vector<Stage> stages;
   milliseconds commit_interval{100};
+  OffsetReset offset_reset = OffsetReset::kEarliest;  ///< of the first stage
 };
 
 }  // namespace onceflow::engine
