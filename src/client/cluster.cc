@@ -47,6 +47,16 @@ void Cluster::close() {
   }
   slots_.clear();
   changed_.notify_all();
+  for (const std::weak_ptr<ClusterUser>& user : std::exchange(users_, {})) {
+    if (const auto alive = user.lock()) {
+      alive->close();
+    }
+  }
+}
+
+void Cluster::add_user(std::weak_ptr<ClusterUser> user) {
+  std::erase_if(users_, [](const auto& known) { return known.expired(); });
+  users_.push_back(std::move(user));
 }
 
 Error Cluster::ended(MonotonicTime deadline, std::string_view what,

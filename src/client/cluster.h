@@ -58,6 +58,13 @@ class Backoff {
   io::Random& random_;
 };
 
+/// Told when the cluster is closed, to end its own waits.
+class ClusterUser {
+ public:
+  virtual ~ClusterUser() = default;
+  virtual void close() = 0;
+};
+
 class Cluster : public std::enable_shared_from_this<Cluster> {
  public:
   static std::shared_ptr<Cluster> create(io::Environment environment, ClientOptions options);
@@ -67,8 +74,9 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   const ClientOptions& options() const { return options_; }
   io::Scheduler& scheduler() { return environment_.scheduler; }
 
-  /// Ends all connections and waits. Nothing works after it.
+  /// Ends all connections and waits, and closes its users. Nothing works after it.
   void close();
+  void add_user(std::weak_ptr<ClusterUser> user);
   bool is_closed() const { return closed_; }
 
   Channel new_channel() { return Channel(next_channel_++); }
@@ -96,8 +104,6 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   NodeId known_leader(const TopicPartition& partition) const;
   /// Somebody answered that this is no longer so; the next question goes to the cluster.
   void forget_topic(const std::string& topic);
-  /// Asks for all topics in use again.
-  Task<Status> refresh_metadata(MonotonicTime deadline);
   Task<Result<std::vector<std::string>>> list_topics(MonotonicTime deadline);
   NodeId controller() const { return controller_; }
 
@@ -153,6 +159,7 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   io::Environment environment_;
   ClientOptions options_;
   bool closed_ = false;
+  std::vector<std::weak_ptr<ClusterUser>> users_;
   io::Event changed_;  ///< a connection opened or failed, or the cluster was closed
   std::uint32_t next_channel_ = 1;
   Channel metadata_channel_{0};

@@ -32,6 +32,9 @@ struct GroupEvent {
   enum class Kind { kAssigned, kRevoked, kLost, kFenced };
   Kind kind = Kind::kAssigned;
   std::vector<TopicPartition> partitions;
+  /// Of the generation that the event speaks of. Offsets are committed with the metadata of the
+  /// assignment under which they were read, so that a rebalance unnoticed by the owner refuses them.
+  GroupMetadata metadata;
 };
 
 class ConsumerGroup {
@@ -58,7 +61,7 @@ class ConsumerGroup {
   /// After kRevoked: the partitions are free for others.
   void give_up();
 
-  /// As of now. Take it when records are read, pass it with their offsets.
+  /// As of now, whatever the owner has taken note of. For status; see GroupEvent::metadata.
   GroupMetadata metadata() const;
   const std::vector<TopicPartition>& assignment() const;
 
@@ -67,7 +70,8 @@ class ConsumerGroup {
   Task<Result<std::vector<CommittedOffset>>> committed(std::vector<TopicPartition> partitions,
                                                        MonotonicTime deadline);
   /// Outside of transactions. kFenced: this generation has passed.
-  Task<Status> commit(std::vector<OffsetToCommit> offsets, MonotonicTime deadline);
+  Task<Status> commit(GroupMetadata metadata, std::vector<OffsetToCommit> offsets,
+                      MonotonicTime deadline);
 
   /// Says goodbye (a static member does not) and stops.
   Task<void> leave(MonotonicTime deadline);

@@ -23,7 +23,7 @@
 
 namespace onceflow::client {
 
-/// A run of records of one partition, in order. Copies share the bytes.
+/// A run of records of one partition, in order. Its views live as long as the run does.
 class FetchedRun {
  public:
   TopicPartition partition;
@@ -31,20 +31,34 @@ class FetchedRun {
   Offset next_offset;
   Offset high_watermark;
   Offset last_stable_offset;
-  std::int64_t record_count = 0;  ///< records that for_each will show; may be 0
 
-  /// Calls visit(const protocol::RecordView&) for every record. The views live as long as this run or
-  /// any copy of it.
+  /// Calls visit(const protocol::RecordBatchHeader&, const protocol::RecordView&) for every record;
+  /// header.offset_of(record) and header.timestamp_of(record) are its place and time. There may be none.
+  /// kCorrupt: a batch does not hold the records it claims.
   template <typename Visitor>
-  void for_each(Visitor&& visit) const;
+  Status for_each(Visitor&& visit) const {
+    for (const protocol::DecodedBatch& batch : batches) {
+      protocol::RecordReader reader = batch.records();
+      protocol::RecordView record;
+      while (reader.next(record)) {
+        if (batch.header().offset_of(record) >= first_offset) [[likely]] {
+          visit(batch.header(), record);
+        }
+      }
+      if (!reader.complete()) {
+        return corrupt(batch.header().base_offset);
+      }
+    }
+    return {};
+  }
 
-  struct Batch {
-    ByteView records;            ///< decompressed
-    protocol::RecordBatchHeader header;
-    std::shared_ptr<const Buffer> owner;  ///< of `records`: the fetched answer, or its decompression
-  };
-  std::vector<Batch> batches;
-  Offset first_offset;  ///< records below it were fetched along and are not shown
+  /// Batches with data that is to be shown; records below first_offset were fetched along.
+  std::vector<protocol::DecodedBatch> batches;
+  Offset first_offset;
+  std::shared_ptr<const Buffer> bytes;  ///< what the batches view; shared with runs of the same answer
+
+ private:
+  Status corrupt(Offset base_offset) const;
 };
 
 /// The position of a partition is outside its log. The owner decides where to go on: seek().

@@ -17,18 +17,12 @@
 #include "base/task.h"
 #include "client/cluster.h"
 #include "client/options.h"
+#include "protocol/record_batch_builder.h"
 
 namespace onceflow::client {
 
 /// A partition's place in a producer; found once, so that append() looks nothing up.
 using PartitionSlot = NamedInteger<struct PartitionSlotTag, std::uint32_t>;
-
-struct ProducerRecord {
-  std::optional<ByteView> key;
-  std::optional<ByteView> value;
-  ByteView headers;  ///< encoded as in the record batch, with the count in front; empty: none
-  std::int64_t timestamp_ms = 0;
-};
 
 /// What became of one batch.
 struct Delivery {
@@ -61,7 +55,7 @@ class Producer {
   /// Copies the record into the partition's open batch. Never waits: whoever appends much checks
   /// has_room() now and then. kInvalidArgument: larger than max.request.size. After a batch has
   /// failed for good, the error of that batch, for ever: sequence numbers would have a gap.
-  Status append(PartitionSlot slot, const ProducerRecord& record);
+  Status append(PartitionSlot slot, const protocol::NewRecord& record);
   /// A whole record batch (magic 2) made elsewhere; the producer stamps its own identity on it.
   Status append_batch(PartitionSlot slot, Buffer batch);
 

@@ -11,13 +11,14 @@
 // "onceflow.pipelined.transactions", last batches, offsets and EndTxn are written without waiting in
 // between; elsewhere each waits for the one before.
 //
-// What to do on an error (all of them also carry Recovery):
-//   kUnknownOutcome    commit() only: it may or may not have happened. init_transactions(), then read
-//                      the committed offsets with require_stable, and go on from there.
-//   kFenced            another producer with this id has taken over, or the coordinator timed the
+// What to do on an error (it says so itself, in Error::recovery):
+//   kUnknownOutcome    commit() and abort() only: it may or may not have happened. init_transactions(),
+//                      then read the committed offsets with require_stable, and go on from there.
+//   Recovery::kAbort   the transaction did not and will not commit: abort(), go back to the committed
+//                      offsets. With kFenced: the group's generation has passed.
+//   kFenced, kFatal    another producer with this id has taken over, or the coordinator timed the
 //                      transaction out. Not this object's decision: back to the owner.
-//   Recovery::kAbort   the transaction cannot commit: abort(), go back to the committed offsets.
-//   kTimedOut          init_transactions(), abort(): try again. (commit never answers it.)
+//   Recovery::kRetriable   of init_transactions(): the deadline came; try again.
 //   kCancelled         the cluster was closed.
 #pragma once
 
@@ -46,8 +47,8 @@ class TransactionalProducer {
   TransactionalProducer(TransactionalProducer&&) noexcept;
   TransactionalProducer& operator=(TransactionalProducer&&) noexcept;
 
-  /// Takes the transactional id over: aborts what its predecessor left open, fences the predecessor.
-  /// Called again in any state, it does so to itself; kFenced if another took over meanwhile.
+  /// Takes the transactional id over: aborts what its predecessor left open, fences the predecessor and
+  /// every request of ours that is still on its way. In any state, any number of times.
   Task<Status> init_transactions(MonotonicTime deadline);
 
   /// kReady only. Asks the cluster for nothing.
@@ -55,7 +56,7 @@ class TransactionalProducer {
 
   PartitionSlot slot(const TopicPartition& partition);
   /// As Producer's; the records belong to the open transaction.
-  Status append(PartitionSlot slot, const ProducerRecord& record);
+  Status append(PartitionSlot slot, const protocol::NewRecord& record);
   Status append_batch(PartitionSlot slot, Buffer batch);
   bool has_room() const;
   Task<Status> wait_for_room(MonotonicTime deadline);
@@ -68,10 +69,11 @@ class TransactionalProducer {
   Status send_offsets(GroupMetadata group, std::vector<OffsetToCommit> offsets);
 
   /// Everything appended, and the offsets, become visible at once; or an error, see above. A transaction
-  /// with neither is committed without asking anybody. At the deadline: kUnknownOutcome.
+  /// with neither is committed without asking anybody. At the deadline: kTimedOut with kAbort if EndTxn was
+  /// not sent, else kUnknownOutcome.
   Task<Status> commit(MonotonicTime deadline);
-  /// Drops what was not sent, aborts the rest. The producer is ready again if this succeeds; if not,
-  /// init_transactions().
+  /// Drops what was not sent, aborts the rest; where the fate of a request is unknown, by way of
+  /// init_transactions(). The producer is ready again if this succeeds.
   Task<Status> abort(MonotonicTime deadline);
 
   State state() const;

@@ -47,8 +47,11 @@ std::size_t nullable_bytes(const std::optional<ByteView>& bytes) {
 }
 
 std::size_t body_bytes(const NewRecord& record) {
-  std::size_t bytes = nullable_bytes(record.key) + nullable_bytes(record.value) +
-                      wire::varint_bytes(static_cast<std::int64_t>(record.headers.size()));
+  std::size_t bytes = nullable_bytes(record.key) + nullable_bytes(record.value);
+  if (!record.encoded_headers.empty()) {
+    return bytes + record.encoded_headers.size();
+  }
+  bytes += wire::varint_bytes(static_cast<std::int64_t>(record.headers.size()));
   for (const RecordHeaderView& header : record.headers) {
     bytes += sized_bytes(header.key.size()) + nullable_bytes(header.value);
   }
@@ -109,11 +112,15 @@ void RecordBatchBuilder::append(const NewRecord& record) {
   std::byte* place = begin_record(record.timestamp_ms, body_bytes(record));
   place = put_nullable(place, record.key);
   place = put_nullable(place, record.value);
-  place = put_varlong(place, static_cast<std::int64_t>(record.headers.size()));
-  for (const RecordHeaderView& header : record.headers) {
-    place = put_varlong(place, static_cast<std::int64_t>(header.key.size()));
-    place = put_bytes(place, as_bytes(header.key));
-    place = put_nullable(place, header.value);
+  if (!record.encoded_headers.empty()) {
+    place = put_bytes(place, record.encoded_headers);
+  } else {
+    place = put_varlong(place, static_cast<std::int64_t>(record.headers.size()));
+    for (const RecordHeaderView& header : record.headers) {
+      place = put_varlong(place, static_cast<std::int64_t>(header.key.size()));
+      place = put_bytes(place, as_bytes(header.key));
+      place = put_nullable(place, header.value);
+    }
   }
   CHECK(place == buffer_.data() + buffer_.size());
 }
@@ -159,6 +166,12 @@ Buffer RecordBatchBuilder::finish(const BatchStamp& stamp) {
   store(batch_layout::kCrc, crc32c(ByteView(batch).subspan(batch_layout::kCrcStart)));
   clear();
   return batch;
+}
+
+void RecordBatchBuilder::reuse(Buffer memory) {
+  CHECK(empty());
+  buffer_ = std::move(memory);
+  clear();
 }
 
 void RecordBatchBuilder::clear() {

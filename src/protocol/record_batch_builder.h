@@ -21,6 +21,8 @@ struct NewRecord {
   std::optional<ByteView> key;
   std::optional<ByteView> value;
   std::span<const RecordHeaderView> headers;
+  /// Instead of `headers`, if not empty: encoded already, with their count in front.
+  ByteView encoded_headers;
 };
 
 /// What finish() writes into the header.
@@ -52,6 +54,8 @@ class RecordBatchBuilder {
   Buffer finish(const BatchStamp& stamp);
   /// Forgets the records and keeps the memory.
   void clear();
+  /// Takes memory to build the next batch in. The builder must be empty.
+  void reuse(Buffer memory);
 
  private:
   /// Makes room for a record of `body_bytes` after its deltas, writes all before the body, and
