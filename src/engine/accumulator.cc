@@ -70,8 +70,7 @@ Status Accumulator::add_number(const Value& value) {
     return {};
   }
   const double before = sum != nullptr ? static_cast<double>(*sum) : std::get<double>(value_);
-  const double added =
-      integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value);
+  const double added = integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value);
   const double after = before + added;
   if (!std::isfinite(after)) {
     return fail(ErrorCode::kInvalidArgument, "the sum of reals leaves the range of a double");

@@ -116,7 +116,7 @@ AggregateTable::State& AggregateTable::pending_state(std::string_view key) {
     const auto committed = table_.find(key);
     place = pending_
                 .emplace(std::string(key), committed != table_.end() ? committed->second
-                                                                      : State(spec_.columns.size()))
+                                                                     : State(spec_.columns.size()))
                 .first;
     pending_order_.push_back(&place->first);
   }
@@ -169,12 +169,12 @@ Status AggregateTable::restore(ByteView key, std::optional<ByteView> state_bytes
   const std::int8_t version = reader.read_int8();
   const std::uint64_t count = reader.read_unsigned_varint();
   if (version != kStateVersion || count != spec_.columns.size()) {
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("changelog '{}': a state of version {} with {} columns; this pipeline "
-                            "has {} columns. The aggregate of step '{}' was changed: give the step "
-                            "a new id, so that it starts a new changelog",
-                            spec_.changelog_topic, version, count, spec_.columns.size(),
-                            spec_.step));
+    return fail(
+        ErrorCode::kCorrupt,
+        fmt::format("changelog '{}': a state of version {} with {} columns; this pipeline "
+                    "has {} columns. The aggregate of step '{}' was changed: give the step "
+                    "a new id, so that it starts a new changelog",
+                    spec_.changelog_topic, version, count, spec_.columns.size(), spec_.step));
   }
   State state;
   state.reserve(static_cast<std::size_t>(count));

@@ -1,9 +1,10 @@
-// AggregateTable: the keyed state of one partition of an aggregating stage. Owned by the stage's task.
+// AggregateTable: the keyed state of one partition of an aggregating stage. Owned by the stage's
+// task.
 //
-// Invariant STG-2: the table equals the fold of the inputs before the committed position. So changes of
-// the open transaction wait in an overlay; apply_pending() moves them into the table once EndTxn has
-// answered, drop_pending() forgets them when the transaction was rolled back. The changelog topic is the
-// truth; this is its copy.
+// Invariant STG-2: the table equals the fold of the inputs before the committed position. So
+// changes of the open transaction wait in an overlay; apply_pending() moves them into the table
+// once EndTxn has answered, drop_pending() forgets them when the transaction was rolled back. The
+// changelog topic is the truth; this is its copy.
 #pragma once
 
 #include <functional>
@@ -64,8 +65,8 @@ class AggregateTable {
   std::vector<const std::string*> pending_order_;  ///< keys of pending_, whose nodes do not move
 };
 
-/// The value of an output record. `key` is the record key: the text of the single key column, or a JSON
-/// array of several.
+/// The value of an output record. `key` is the record key: the text of the single key column, or a
+/// JSON array of several.
 std::string render_aggregate(const AggregateSpec& spec, std::string_view key,
                              std::span<const Accumulator> state);
 

@@ -12,12 +12,10 @@ AggregateSpec all_functions() {
   spec.step = "per-origin";
   spec.changelog_topic = "p-per-origin-changelog";
   spec.key_columns = {"origin"};
-  spec.columns = {{"n", AggregateFunction::kCount, true},
-                  {"known", AggregateFunction::kCount, false},
-                  {"total", AggregateFunction::kSum, false},
-                  {"low", AggregateFunction::kMin, false},
-                  {"high", AggregateFunction::kMax, false},
-                  {"mean", AggregateFunction::kAvg, false}};
+  spec.columns = {
+      {"n", AggregateFunction::kCount, true},    {"known", AggregateFunction::kCount, false},
+      {"total", AggregateFunction::kSum, false}, {"low", AggregateFunction::kMin, false},
+      {"high", AggregateFunction::kMax, false},  {"mean", AggregateFunction::kAvg, false}};
   return spec;
 }
 
@@ -28,9 +26,8 @@ Status add(AggregateTable& table, std::string_view key, const Value& value) {
 
 std::vector<std::string> outputs(AggregateTable& table) {
   std::vector<std::string> texts;
-  table.for_each_pending([&](const AggregateTable::Change& change) {
-    texts.emplace_back(as_text(change.output));
-  });
+  table.for_each_pending(
+      [&](const AggregateTable::Change& change) { texts.emplace_back(as_text(change.output)); });
   return texts;
 }
 
@@ -41,10 +38,11 @@ TEST(AggregateTable, folds_as_sql_does) {
   ASSERT_TRUE(add(table, "SEA", std::monostate{}));
   ASSERT_TRUE(add(table, "SEA", -1.5));
   ASSERT_TRUE(add(table, "a\"b", std::monostate{}));
-  EXPECT_EQ(outputs(table),
-            (std::vector<std::string>{
-                R"({"origin":"SEA","n":3,"known":2,"total":2.5,"low":-1.5,"high":4,"mean":1.25})",
-                R"({"origin":"a\"b","n":1,"known":0,"total":null,"low":null,"high":null,"mean":null})"}));
+  EXPECT_EQ(
+      outputs(table),
+      (std::vector<std::string>{
+          R"({"origin":"SEA","n":3,"known":2,"total":2.5,"low":-1.5,"high":4,"mean":1.25})",
+          R"({"origin":"a\"b","n":1,"known":0,"total":null,"low":null,"high":null,"mean":null})"}));
 }
 
 TEST(AggregateTable, integers_stay_exact_and_overflow_is_an_error) {

@@ -1,9 +1,10 @@
-// Topology: what a pipeline is once it is planned; the same whether it came from a file or from C++.
+// Topology: what a pipeline is once it is planned; the same whether it came from a file or from
+// C++.
 //
 // A plan is a list of stages, in the order in which records meet them. Every stage has exactly one
 // commit point, in which its input positions move: a Kafka transaction, or a sink's transaction.
-// Stages meet in topics; names of internal topics are Kafka Streams': <pipeline>-<step>-repartition,
-// <pipeline>-<step>-changelog, and <pipeline>-receipts.
+// Stages meet in topics; names of internal topics are Kafka Streams':
+// <pipeline>-<step>-repartition, <pipeline>-<step>-changelog, and <pipeline>-receipts.
 #pragma once
 
 #include <functional>
@@ -23,8 +24,8 @@ namespace onceflow::engine {
 
 /// Works on a chunk in place: drops records, replaces keys and values (from the chunk's arena).
 /// Deterministic and without side effects: it may run any number of times on one record.
-/// An error names the record (chunk.records[index].offset), the step, the rule and the fix; the stage
-/// stops on it and nothing is skipped.
+/// An error names the record (chunk.records[index].offset), the step, the rule and the fix; the
+/// stage stops on it and nothing is skipped.
 class Operator {
  public:
   virtual ~Operator() = default;
@@ -50,10 +51,10 @@ struct AggregateColumn {
   bool counts_all = false;  ///< count(*): the argument is not looked at; count(x) skips nulls
 };
 
-/// Keyed aggregates without windows. Grouped by record key. The state of a key changes in memory only
-/// after the transaction that carried the change has committed (STG-2). Each commit writes, for every
-/// key it changed, one changelog record (the whole state) and one output record: key as it is, value a
-/// JSON object of the key columns and the aggregates.
+/// Keyed aggregates without windows. Grouped by record key. The state of a key changes in memory
+/// only after the transaction that carried the change has committed (STG-2). Each commit writes,
+/// for every key it changed, one changelog record (the whole state) and one output record: key as
+/// it is, value a JSON object of the key columns and the aggregates.
 struct AggregateSpec {
   std::string step;
   std::string changelog_topic;
@@ -62,8 +63,8 @@ struct AggregateSpec {
   Factory<Projection> arguments;  ///< one value per column
 };
 
-/// Records leave to a topic. The partition is chosen by the key's murmur2 hash, as Kafka's clients do;
-/// without a key, the source partition modulo the count.
+/// Records leave to a topic. The partition is chosen by the key's murmur2 hash, as Kafka's clients
+/// do; without a key, the source partition modulo the count.
 struct TopicOutput {
   std::string topic;
 };
@@ -72,7 +73,8 @@ struct TopicOutput {
 struct SinkOutput {
   std::string kind;  ///< "sqlite", "postgres": for explain
   connectors::SinkTable table;
-  Factory<Projection> columns;  ///< one value per column of the table
+  /// One value per column of the table, already of the column's type (connectors/convert_value.h).
+  Factory<Projection> columns;
   /// Makes the sink on the worker's environment.
   std::function<Result<std::unique_ptr<connectors::Sink>>(io::Environment)> make_sink;
 };
@@ -94,12 +96,15 @@ struct TopicSpec {
   /// 0: as many as the first source topic has.
   std::int32_t partition_count = 0;
   bool compacted = false;
+  /// Made by the planner, not named by the user: kept for ever (retention.ms=-1,
+  /// retention.bytes=-1).
+  bool is_internal = true;
 };
 
 enum class Guarantee { kExactlyOnce, kAtLeastOnce };
 
-/// Where a stage begins in a partition for which nothing was ever committed. Only the pipeline's own
-/// source topics may begin at the end; internal topics are always read from their beginning.
+/// Where a stage begins in a partition for which nothing was ever committed. Only the pipeline's
+/// own source topics may begin at the end; internal topics are always read from their beginning.
 enum class OffsetReset { kEarliest, kLatest };
 
 struct Plan {

@@ -1,0 +1,125 @@
+#include "engine/record_output.h"
+
+namespace onceflow::engine {
+namespace {
+
+std::vector<client::OffsetToCommit> to_offsets(
+    const std::vector<InputAccount::Position>& positions) {
+  std::vector<client::OffsetToCommit> offsets;
+  offsets.reserve(positions.size());
+  for (const InputAccount::Position& position : positions) {
+    offsets.push_back({.partition = position.source, .offset = position.offset, .metadata = {}});
+  }
+  return offsets;
+}
+
+class TransactionalOutput final : public RecordOutput {
+ public:
+  TransactionalOutput(std::shared_ptr<client::Cluster> cluster, const std::string& stage_id,
+                      const StageOptions& options, client::ConsumerGroup& group)
+      : options_(options),
+        group_(group),
+        producer_(std::move(cluster), options.producer,
+                  {.transactional_id = options.pipeline + "-" + stage_id + "-" + options.worker,
+                   .transaction_timeout = options.transaction_timeout}) {}
+
+  Task<Status> take_over(MonotonicTime deadline) override {
+    co_return co_await producer_.init_transactions(deadline);
+  }
+  Status begin() override {
+    return producer_.state() == client::TransactionalProducer::State::kInTransaction
+               ? Status{}
+               : producer_.begin();
+  }
+  client::PartitionSlot slot(const TopicPartition& partition) override {
+    return producer_.slot(partition);
+  }
+  Status append(client::PartitionSlot slot, const protocol::NewRecord& record) override {
+    return producer_.append(slot, record);
+  }
+  bool has_room() const override { return producer_.has_room(); }
+  Task<Status> wait_for_room(MonotonicTime deadline) override {
+    co_return co_await producer_.wait_for_room(deadline);
+  }
+  Task<Status> commit(client::GroupMetadata group, std::vector<InputAccount::Position> positions,
+                      MonotonicTime deadline) override {
+    if (options_.seeded_bug == SeededBug::kCommitOffsetsOutsideTransaction) {
+      CO_RETURN_IF_ERROR(co_await group_.commit(std::move(group), to_offsets(positions), deadline));
+    } else {
+      CO_RETURN_IF_ERROR(producer_.send_offsets(std::move(group), to_offsets(positions)));
+    }
+    co_return co_await producer_.commit(deadline);
+  }
+  Task<void> abandon(MonotonicTime deadline) override {
+    using State = client::TransactionalProducer::State;
+    const State state = producer_.state();
+    if (state == State::kInTransaction || state == State::kMustAbort) {
+      // Only so that readers need not wait for the take-over; it ends the transaction in any case.
+      co_await producer_.abort(deadline);
+    }
+  }
+  Offset acknowledged_end(client::PartitionSlot slot) const override {
+    return producer_.acknowledged_end(slot);
+  }
+
+ private:
+  const StageOptions& options_;
+  client::ConsumerGroup& group_;
+  client::TransactionalProducer producer_;
+};
+
+class AtLeastOnceOutput final : public RecordOutput {
+ public:
+  AtLeastOnceOutput(std::shared_ptr<client::Cluster> cluster, const StageOptions& options,
+                    client::ConsumerGroup& group)
+      : cluster_(std::move(cluster)),
+        options_(options),
+        group_(group),
+        producer_(std::make_unique<client::Producer>(cluster_, options.producer)) {}
+
+  Task<Status> take_over(MonotonicTime) override {
+    // What the last one had not sent belongs to records that will be read again.
+    producer_ = std::make_unique<client::Producer>(cluster_, options_.producer);
+    co_return Status{};
+  }
+  Status begin() override { return {}; }
+  client::PartitionSlot slot(const TopicPartition& partition) override {
+    return producer_->slot(partition);
+  }
+  Status append(client::PartitionSlot slot, const protocol::NewRecord& record) override {
+    return producer_->append(slot, record);
+  }
+  bool has_room() const override { return producer_->has_room(); }
+  Task<Status> wait_for_room(MonotonicTime deadline) override {
+    co_return co_await producer_->wait_for_room(deadline);
+  }
+  Task<Status> commit(client::GroupMetadata group, std::vector<InputAccount::Position> positions,
+                      MonotonicTime deadline) override {
+    CO_RETURN_IF_ERROR(co_await producer_->flush(deadline));
+    co_return co_await group_.commit(std::move(group), to_offsets(positions), deadline);
+  }
+  Task<void> abandon(MonotonicTime) override { co_return; }
+  Offset acknowledged_end(client::PartitionSlot slot) const override {
+    return producer_->acknowledged_end(slot);
+  }
+
+ private:
+  std::shared_ptr<client::Cluster> cluster_;
+  const StageOptions& options_;
+  client::ConsumerGroup& group_;
+  std::unique_ptr<client::Producer> producer_;
+};
+
+}  // namespace
+
+std::unique_ptr<RecordOutput> make_record_output(std::shared_ptr<client::Cluster> cluster,
+                                                 const std::string& stage_id,
+                                                 const StageOptions& options,
+                                                 client::ConsumerGroup& group) {
+  if (options.guarantee == Guarantee::kExactlyOnce) {
+    return std::make_unique<TransactionalOutput>(std::move(cluster), stage_id, options, group);
+  }
+  return std::make_unique<AtLeastOnceOutput>(std::move(cluster), options, group);
+}
+
+}  // namespace onceflow::engine

@@ -1,0 +1,252 @@
+// SinkStage: records go from topics to a table; the commit point is one transaction of the sink,
+// which carries rows, receipt and input positions, fenced by an epoch per source partition.
+//
+// Owned by the worker, runs on its thread. Invariants: STG-1, because the positions are read from
+// where the rows are; SNK-1, because whoever begins claims first, and a commit under an older claim
+// matches no position row. The group's own offsets are a copy for lag tools; nothing here reads
+// them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "base/record_hash.h"
+#include "engine/stage_loop.h"
+
+namespace onceflow::engine {
+namespace {
+
+class SinkStage final : public StageLoop {
+ public:
+  SinkStage(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options)
+      : StageLoop(std::move(cluster), stage, std::move(options)),
+        plan_(std::get<SinkOutput>(stage_.output)) {
+    reader_.keep_chunks();
+  }
+
+ private:
+  Status prepare() override;
+  Task<Status> recover(std::vector<TopicPartition> partitions) override;
+  Task<Status> work() override;
+  Task<void> abandon() override;
+
+  Task<Status> fill();
+  Task<Status> commit();
+  Status process(Chunk& chunk);
+  void add_row(const TopicPartition& source, const Record& record, std::span<const Value> values);
+  protocol::Receipt make_receipt();
+  /// Every source, so that SinkRow::source_index holds and every claim is checked.
+  std::vector<connectors::SinkPosition> positions();
+  Status judge(const connectors::CommitOutcome& outcome) const;
+  Task<void> report_offsets();
+  void reset();
+
+  const SinkOutput& plan_;
+  std::unique_ptr<connectors::Sink> sink_;
+  OperatorChain operators_;
+  std::unique_ptr<Projection> columns_;
+  std::map<TopicPartition, std::int64_t> epochs_;
+  std::vector<TopicPartition> sources_;  ///< what SinkRow::source_index means in the open commit
+  connectors::SinkCommit open_;
+  std::vector<protocol::Receipt::Row> receipt_rows_;
+  std::uint64_t row_hash_sum_ = 0;
+  std::vector<Value> values_;
+};
+
+Status SinkStage::prepare() {
+  auto operators = OperatorChain::make(stage_);
+  RETURN_IF_ERROR(operators);
+  operators_ = std::move(*operators);
+  auto columns = plan_.columns();
+  RETURN_IF_ERROR(columns);
+  columns_ = std::move(*columns);
+  auto sink = plan_.make_sink(cluster_->environment());
+  RETURN_IF_ERROR(sink);
+  sink_ = std::move(*sink);
+  return {};
+}
+
+Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
+  reset();
+  const auto claimed = co_await sink_->claim(partitions);
+  CO_RETURN_IF_ERROR(claimed);
+  epochs_.clear();
+  sources_.clear();
+  std::vector<InputAccount::Position> begin_positions;
+  for (const connectors::ClaimedPartition& partition : *claimed) {
+    epochs_[partition.source] = partition.epoch;
+    sources_.push_back(partition.source);
+    begin_positions.push_back({partition.source, partition.next_offset});
+  }
+  co_return co_await reader_.begin_at(std::move(begin_positions));
+}
+
+Task<Status> SinkStage::work() {
+  while (!reader_.must_leave()) {
+    CO_RETURN_IF_ERROR(co_await fill());
+    if (!reader_.account().is_empty()) {
+      CO_RETURN_IF_ERROR(co_await commit());
+    }
+  }
+  co_return Status{};
+}
+
+Task<Status> SinkStage::fill() {
+  const auto process_chunk = [this](Chunk& chunk) { return process(chunk); };
+  while (reader_.account().is_empty() && !reader_.must_leave()) {
+    CO_RETURN_IF_ERROR(co_await reader_.poll(now() + seconds(1), process_chunk));
+  }
+  status_.transaction_open_since = now();
+  const MonotonicTime commit_at = now() + options_.commit_interval;
+  while (now() < commit_at && !reader_.must_leave() && open_.rows.size() < options_.sink_rows_max) {
+    CO_RETURN_IF_ERROR(co_await reader_.poll(commit_at, process_chunk));
+  }
+  co_return Status{};
+}
+
+Status SinkStage::process(Chunk& chunk) {
+  const std::size_t count_before = chunk.records.size();
+  RETURN_IF_ERROR(operators_.process(chunk));
+  CHECK(chunk.records.size() <= count_before);
+  values_.clear();
+  RETURN_IF_ERROR(columns_->evaluate(chunk, values_));
+  const std::size_t width = plan_.table.columns.size();
+  CHECK(values_.size() == chunk.records.size() * width);
+  for (std::size_t index = 0; index < chunk.records.size(); ++index) {
+    add_row(chunk.source, chunk.records[index], {values_.data() + index * width, width});
+  }
+  return {};
+}
+
+void SinkStage::add_row(const TopicPartition& source, const Record& record,
+                        std::span<const Value> values) {
+  const auto place = std::ranges::find(sources_, source);
+  CHECK(place != sources_.end());
+  const bool is_upsert = plan_.table.mode == connectors::SinkMode::kUpsert;
+  const bool is_delete = is_upsert && !record.value;
+  RowHash row;
+  RowHash key;
+  for (std::size_t column = 0; column < values.size(); ++column) {
+    const connectors::SinkColumn& definition = plan_.table.columns[column];
+    row.add(definition.name, values[column]);
+    if (definition.is_key) {
+      key.add(definition.name, values[column]);
+    }
+    open_.values.push_back(values[column]);
+  }
+  const auto source_index = static_cast<std::uint32_t>(place - sources_.begin());
+  open_.rows.push_back(
+      {.source_index = source_index, .source_offset = record.offset, .is_delete = is_delete});
+  row_hash_sum_ += row.finish();
+  receipt_rows_.push_back({.input_index = source_index,
+                           .source_offset = record.offset,
+                           .row_hash = row.finish(),
+                           .key_hash = is_upsert ? key.finish() : 0,
+                           .is_delete = is_delete});
+}
+
+protocol::Receipt SinkStage::make_receipt() {
+  protocol::Receipt receipt = begin_receipt();
+  // The receipt lists only the inputs that moved; its rows count among those.
+  std::vector<std::uint32_t> input_of_source(sources_.size());
+  for (std::uint32_t input = 0; input < receipt.inputs.size(); ++input) {
+    const auto place = std::ranges::find(sources_, receipt.inputs[input].source);
+    input_of_source[static_cast<std::size_t>(place - sources_.begin())] = input;
+  }
+  receipt.rows = std::move(receipt_rows_);
+  for (protocol::Receipt::Row& row : receipt.rows) {
+    row.input_index = input_of_source[row.input_index];
+  }
+  receipt.outputs.push_back({.name = plan_.table.table,
+                             .partition = PartitionIndex(-1),
+                             .record_count = static_cast<std::int64_t>(receipt.rows.size()),
+                             .record_hash_sum = row_hash_sum_});
+  return receipt;
+}
+
+std::vector<connectors::SinkPosition> SinkStage::positions() {
+  const InputAccount& account = reader_.account();
+  std::vector<connectors::SinkPosition> positions;
+  for (const TopicPartition& source : sources_) {
+    positions.push_back({.source = source,
+                         .next_offset = account.next_offset(source),
+                         .epoch = epochs_.at(source)});
+  }
+  return positions;
+}
+
+Task<Status> SinkStage::commit() {
+  const Buffer receipt = encode_receipt(make_receipt());
+  open_.receipt = std::string(as_text(receipt));
+  open_.positions = positions();
+  const MonotonicTime started = now();
+  const connectors::CommitOutcome outcome = co_await sink_->commit(open_);
+  CO_RETURN_IF_ERROR(judge(outcome));
+  status_.commit_latency.add(now() - started);
+  status_.transaction_open_since.reset();
+  status_.records_out += open_.rows.size();
+  ++status_.commits;
+  reader_.report_positions();
+  co_await report_offsets();
+  reader_.account().commit();
+  reset();
+  co_return Status{};
+}
+
+Status SinkStage::judge(const connectors::CommitOutcome& outcome) const {
+  const std::string where = fmt::format("{} table '{}'", plan_.kind, plan_.table.table);
+  switch (outcome.kind) {
+    case connectors::CommitOutcome::Kind::kCommitted:
+      return {};
+    case connectors::CommitOutcome::Kind::kFenced:
+      return fail(ErrorCode::kFenced,
+                  where + ": another worker has claimed a partition; nothing was written",
+                  Recovery::kAbort);
+    case connectors::CommitOutcome::Kind::kUnknown:
+      return fail(ErrorCode::kUnknownOutcome,
+                  where + ": the commit's answer was lost: " + outcome.text, Recovery::kAbort);
+    case connectors::CommitOutcome::Kind::kRefused: {
+      if (outcome.refused_row >= open_.rows.size()) {
+        return fail(ErrorCode::kRefused, where + ": " + outcome.text);
+      }
+      const connectors::SinkRow& row = open_.rows[outcome.refused_row];
+      const TopicPartition& source = sources_[row.source_index];
+      return fail(ErrorCode::kRefused,
+                  fmt::format("{} refuses the row of {}-{}@{}: {}; mend the record, the columns or "
+                              "the table, then start again; nothing was skipped",
+                              where, source.topic, source.partition.value, row.source_offset.value,
+                              outcome.text));
+    }
+  }
+  CHECK(false);
+}
+
+// For tools that show a group's lag. Losing it changes nothing.
+Task<void> SinkStage::report_offsets() {
+  std::vector<client::OffsetToCommit> offsets;
+  for (const InputAccount::Position& position : reader_.account().moved_positions()) {
+    offsets.push_back({.partition = position.source, .offset = position.offset, .metadata = {}});
+  }
+  co_await reader_.group().commit(reader_.group_metadata(), std::move(offsets), now() + seconds(1));
+}
+
+Task<void> SinkStage::abandon() {
+  reset();
+  co_return;
+}
+
+void SinkStage::reset() {
+  open_ = {};
+  receipt_rows_.clear();
+  row_hash_sum_ = 0;
+  reader_.release();
+}
+
+}  // namespace
+
+std::unique_ptr<StageTask> make_sink_stage(std::shared_ptr<client::Cluster> cluster,
+                                           const Stage& stage, StageOptions options) {
+  return std::make_unique<SinkStage>(std::move(cluster), stage, std::move(options));
+}
+
+}  // namespace onceflow::engine

@@ -1,0 +1,50 @@
+// StageTask: what a worker runs for one stage of the plan. Two kinds: topic_stage.h commits in a
+// Kafka transaction, sink_stage.h in the sink's transaction.
+//
+// The life of both is one straight loop: recover (the one way in: after start, rebalance, doubt or
+// crash), then poll, process, commit, again and again; rebalance, retry and shutdown are ways of
+// leaving it, and all come back through recover.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+#include "base/task.h"
+#include "client/cluster.h"
+#include "engine/stage_options.h"
+#include "engine/stage_status.h"
+#include "engine/topology.h"
+
+namespace onceflow::engine {
+
+class StageTask {
+ public:
+  virtual ~StageTask() = default;
+  /// Runs until stop(), or until something is wrong that recovery cannot mend; the error says what.
+  virtual Task<Status> run() = 0;
+  /// run() finishes the open commit and returns soon.
+  virtual void stop() = 0;
+  virtual const StageStatus& status() const = 0;
+};
+
+/// The operators of a stage, made anew for one worker.
+class OperatorChain {
+ public:
+  static Result<OperatorChain> make(const Stage& stage);
+  Status process(Chunk& chunk) const {
+    for (const std::unique_ptr<Operator>& next : operators_) {
+      RETURN_IF_ERROR(next->process(chunk));
+    }
+    return {};
+  }
+
+ private:
+  std::vector<std::unique_ptr<Operator>> operators_;
+};
+
+std::unique_ptr<StageTask> make_topic_stage(std::shared_ptr<client::Cluster> cluster,
+                                            const Stage& stage, StageOptions options);
+std::unique_ptr<StageTask> make_sink_stage(std::shared_ptr<client::Cluster> cluster,
+                                           const Stage& stage, StageOptions options);
+
+}  // namespace onceflow::engine

@@ -1,0 +1,49 @@
+// StageOptions: what a stage is told by its worker, beside its part of the plan.
+#pragma once
+
+#include <string>
+
+#include "base/seeded_bug.h"
+#include "base/time.h"
+#include "client/options.h"
+#include "engine/topology.h"
+
+namespace onceflow::engine {
+
+struct StageOptions {
+  std::string pipeline;
+  /// Stable over restarts and of its own for every live worker of the pipeline: it names the
+  /// transactional ids, so a restarted worker fences its predecessor at once.
+  std::string worker;
+  std::string receipts_topic;
+  Guarantee guarantee = Guarantee::kExactlyOnce;
+  Duration commit_interval = milliseconds(100);
+  /// A commit is made earlier when this many records have been read since the last one.
+  std::size_t commit_records_max = 1'000'000;
+  std::size_t sink_rows_max = 10'000;  ///< the same, for the rows of a sink
+  /// How long a single call to the cluster may take before the stage goes back to recovery.
+  Duration call_timeout = seconds(30);
+  Duration retry_backoff = milliseconds(100);
+  client::FetchOptions fetch;
+  client::ProducerOptions producer;
+  client::GroupOptions group;
+  Duration transaction_timeout = seconds(10);
+  SeededBug seeded_bug = SeededBug::kNone;
+};
+
+/// Whether recovery can help. Everything that a crash could also have caused can be recovered from;
+/// what is wrong with a record, a file or a definition will be wrong again.
+inline bool is_final(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kUnsupported:
+      return true;
+    case ErrorCode::kRefused:
+      return error.recovery == Recovery::kFatal;
+    default:
+      return false;
+  }
+}
+
+}  // namespace onceflow::engine

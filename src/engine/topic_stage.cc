@@ -1,0 +1,244 @@
+// TopicStage: records go from topics to topics; the commit point is one Kafka transaction, which
+// carries the records, the changelog, the receipt and the input positions.
+//
+// Owned by the worker, runs on its thread. Invariants: STG-1, because positions move in the
+// transaction that carries what the records became; STG-2, because state moves after that
+// transaction has answered.
+#include <variant>
+
+#include "engine/keyed_state.h"
+#include "engine/record_output.h"
+#include "engine/stage_loop.h"
+#include "engine/topic_writer.h"
+
+namespace onceflow::engine {
+namespace {
+
+class TopicStage final : public StageLoop {
+ public:
+  TopicStage(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options)
+      : StageLoop(std::move(cluster), stage, std::move(options)),
+        output_(make_record_output(cluster_, stage_.id, options_, reader_.group())),
+        receipts_(options_.receipts_topic, *output_) {
+    for (const TopicOutput& topic : std::get<std::vector<TopicOutput>>(stage_.output)) {
+      writers_.emplace_back(topic.topic, *output_);
+    }
+    if (stage_.aggregate) {
+      state_.emplace(cluster_, *stage_.aggregate, options_);
+      changelog_.emplace(stage_.aggregate->changelog_topic, *output_);
+    }
+  }
+
+ private:
+  Status prepare() override;
+  Task<Status> recover(std::vector<TopicPartition> partitions) override;
+  Task<Status> work() override;
+  Task<void> abandon() override;
+
+  Task<Status> fill();
+  Task<Status> commit();
+  Status process(Chunk& chunk);
+  Status aggregate(Chunk& chunk);
+  Status write_aggregates();
+  void reset_totals();
+
+  std::unique_ptr<RecordOutput> output_;
+  std::vector<TopicWriter> writers_;
+  TopicWriter receipts_;
+  OperatorChain operators_;
+  std::optional<KeyedState> state_;
+  std::optional<TopicWriter> changelog_;
+  std::unique_ptr<Projection> arguments_;
+  std::vector<Value> values_;
+  client::GroupMetadata group_metadata_;
+  std::uint64_t records_in_at_begin_ = 0;
+};
+
+Status TopicStage::prepare() {
+  auto operators = OperatorChain::make(stage_);
+  RETURN_IF_ERROR(operators);
+  operators_ = std::move(*operators);
+  if (stage_.aggregate) {
+    auto arguments = stage_.aggregate->arguments();
+    RETURN_IF_ERROR(arguments);
+    arguments_ = std::move(*arguments);
+  }
+  return {};
+}
+
+// D5, step by step: taking over aborts whatever was open and fences what is still on its way; after
+// it the committed positions are decided; then the state is brought to the same point.
+Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
+  CO_RETURN_IF_ERROR(co_await output_->take_over(call_deadline()));
+  for (TopicWriter& writer : writers_) {
+    CO_RETURN_IF_ERROR(co_await writer.open(*cluster_, call_deadline()));
+  }
+  CO_RETURN_IF_ERROR(co_await receipts_.open(*cluster_, call_deadline()));
+  reset_totals();
+  group_metadata_ = reader_.group_metadata();
+  const auto committed = co_await reader_.group().committed(partitions, call_deadline());
+  CO_RETURN_IF_ERROR(committed);
+  if (state_) {
+    CO_RETURN_IF_ERROR(co_await changelog_->open(*cluster_, call_deadline()));
+    CO_RETURN_IF_ERROR(co_await state_->restore(partitions, call_deadline()));
+    status_.state_keys = state_->key_count();
+  }
+  std::vector<InputAccount::Position> positions;
+  for (const client::CommittedOffset& offset : *committed) {
+    positions.push_back({offset.partition, offset.offset});
+  }
+  co_return co_await reader_.begin_at(std::move(positions));
+}
+
+Task<Status> TopicStage::work() {
+  while (!reader_.must_leave()) {
+    CO_RETURN_IF_ERROR(co_await fill());
+    if (!reader_.account().is_empty()) {
+      CO_RETURN_IF_ERROR(co_await commit());
+    }
+  }
+  co_return Status{};
+}
+
+// Reads and processes for one commit interval, counted from the first record.
+Task<Status> TopicStage::fill() {
+  const auto process_chunk = [this](Chunk& chunk) { return process(chunk); };
+  records_in_at_begin_ = status_.records_in;
+  while (reader_.account().is_empty() && !reader_.must_leave()) {
+    CO_RETURN_IF_ERROR(co_await reader_.poll(now() + seconds(1), process_chunk));
+  }
+  CO_RETURN_IF_ERROR(output_->begin());
+  status_.transaction_open_since = now();
+  const MonotonicTime commit_at = now() + options_.commit_interval;
+  while (now() < commit_at && !reader_.must_leave() &&
+         status_.records_in - records_in_at_begin_ < options_.commit_records_max) {
+    if (!output_->has_room()) {
+      CO_RETURN_IF_ERROR(co_await output_->wait_for_room(call_deadline()));
+    }
+    CO_RETURN_IF_ERROR(co_await reader_.poll(commit_at, process_chunk));
+  }
+  co_return Status{};
+}
+
+Task<Status> TopicStage::commit() {
+  if (state_) {
+    CO_RETURN_IF_ERROR(write_aggregates());
+  }
+  protocol::Receipt receipt = begin_receipt();
+  std::int64_t written_count = 0;
+  for (const TopicWriter& writer : writers_) {
+    writer.add_to(receipt);
+    written_count += writer.record_count();
+  }
+  if (changelog_) {
+    changelog_->add_to(receipt);
+  }
+  const Buffer encoded = encode_receipt(receipt);
+  CO_RETURN_IF_ERROR(
+      receipts_.append_to(PartitionIndex(0), {.timestamp_ms = receipt.committed_at_ms,
+                                              .key = as_bytes(stage_.id),
+                                              .value = ByteView(encoded)}));
+  if (state_ && options_.seeded_bug == SeededBug::kApplyStateBeforeCommit) {
+    state_->apply(*changelog_, *output_);
+  }
+  const MonotonicTime started = now();
+  CO_RETURN_IF_ERROR(co_await output_->commit(group_metadata_, reader_.account().moved_positions(),
+                                              call_deadline()));
+  status_.commit_latency.add(now() - started);
+  status_.transaction_open_since.reset();
+  status_.records_out += static_cast<std::uint64_t>(written_count);
+  ++status_.commits;
+  if (state_) {
+    state_->apply(*changelog_, *output_);
+    status_.state_keys = state_->key_count();
+  }
+  reader_.report_positions();
+  reader_.account().commit();
+  reset_totals();
+  co_return Status{};
+}
+
+Task<void> TopicStage::abandon() {
+  if (state_) {
+    state_->drop_pending();
+  }
+  co_await output_->abandon(now() + seconds(5));
+}
+
+Status TopicStage::process(Chunk& chunk) {
+  // The first chunk comes before fill() has opened the transaction that it belongs to.
+  RETURN_IF_ERROR(output_->begin());
+  RETURN_IF_ERROR(operators_.process(chunk));
+  if (state_) {
+    return aggregate(chunk);
+  }
+  for (TopicWriter& writer : writers_) {
+    for (const Record& record : chunk.records) {
+      RETURN_IF_ERROR(writer.append(record, chunk.source.partition));
+    }
+  }
+  return {};
+}
+
+Status TopicStage::aggregate(Chunk& chunk) {
+  values_.clear();
+  RETURN_IF_ERROR(arguments_->evaluate(chunk, values_));
+  AggregateTable& table = state_->table(chunk.source.partition);
+  const std::size_t width = stage_.aggregate->columns.size();
+  CHECK(values_.size() == chunk.records.size() * width);
+  for (std::size_t index = 0; index < chunk.records.size(); ++index) {
+    const Record& record = chunk.records[index];
+    if (!record.key) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "step '" + stage_.aggregate->step + "': " + chunk.source.topic + "-" +
+                      std::to_string(chunk.source.partition.value) + "@" +
+                      std::to_string(record.offset.value) +
+                      " has no key; an aggregate groups by key, so drop such records with a "
+                      "'where' step or set their key before");
+    }
+    const std::span<const Value> arguments(values_.data() + index * width, width);
+    if (Status added = table.update(*record.key, arguments); !added) {
+      return fail(added.error().code,
+                  "step '" + stage_.aggregate->step + "': " + chunk.source.topic + "-" +
+                      std::to_string(chunk.source.partition.value) + "@" +
+                      std::to_string(record.offset.value) + ": " + added.error().text);
+    }
+  }
+  return {};
+}
+
+Status TopicStage::write_aggregates() {
+  RETURN_IF_ERROR(state_->write_changes(*changelog_));
+  const std::int64_t timestamp_ms = cluster_->scheduler().wall_now().ms;
+  Status written;
+  for (const auto& [partition, table] : state_->tables()) {
+    table->for_each_pending([&](const AggregateTable::Change& change) {
+      for (TopicWriter& writer : writers_) {
+        if (written) {
+          written = writer.append(
+              {.timestamp_ms = timestamp_ms, .key = change.key, .value = change.output}, partition);
+        }
+      }
+    });
+  }
+  return written;
+}
+
+void TopicStage::reset_totals() {
+  for (TopicWriter& writer : writers_) {
+    writer.reset();
+  }
+  receipts_.reset();
+  if (changelog_) {
+    changelog_->reset();
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<StageTask> make_topic_stage(std::shared_ptr<client::Cluster> cluster,
+                                            const Stage& stage, StageOptions options) {
+  return std::make_unique<TopicStage>(std::move(cluster), stage, std::move(options));
+}
+
+}  // namespace onceflow::engine
