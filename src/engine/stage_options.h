@@ -17,6 +17,8 @@ struct StageOptions {
   std::string worker;
   std::string receipts_topic;
   Guarantee guarantee = Guarantee::kExactlyOnce;
+  /// Where a partition begins that has no committed position.
+  OffsetReset offset_reset = OffsetReset::kEarliest;
   Duration commit_interval = milliseconds(100);
   /// A commit is made earlier when this many records have been read since the last one.
   std::size_t commit_records_max = 1'000'000;

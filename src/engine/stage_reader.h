@@ -42,7 +42,7 @@ class StageReader {
   /// Pauses for a while, less if the stage is to leave.
   Task<void> pause(Duration duration);
 
-  /// Begins to read at these positions; kNoOffset: at the earliest offset there is.
+  /// Begins to read at these positions; kNoOffset: where offset_reset says.
   Task<Status> begin_at(std::vector<InputAccount::Position> positions);
 
   /// Reads what has come, until the deadline at most, and shows it in chunks. Every record is

@@ -1,0 +1,59 @@
+// onceflow: a table of subcommands. Each has a file of its own, src/app/<name>.cc, which parses its
+// arguments and wires the parts together, in the order in which data meets them.
+#include <cstdio>
+#include <string_view>
+
+#include "app/commands.h"
+
+namespace {
+
+using onceflow::app::Arguments;
+
+struct Command {
+  std::string_view name;
+  std::string_view summary;
+  int (*run)(const Arguments&);
+};
+
+constexpr Command kCommands[] = {
+    {"run", "run a pipeline, on the embedded log or on a cluster", onceflow::app::run_run},
+    {"broker", "the embedded log alone, for any Kafka client", onceflow::app::run_broker},
+    {"validate", "check a pipeline file", onceflow::app::run_validate},
+    {"explain", "stages, commit points and the guarantee of a pipeline",
+     onceflow::app::run_explain},
+    {"audit", "account for every record of a pipeline, to the last row", onceflow::app::run_audit},
+    {"sim", "run the whole system through simulated faults", onceflow::app::run_sim},
+    {"cat", "write lines to a topic, or read a topic as lines", onceflow::app::run_cat},
+};
+
+void print_usage(std::FILE* stream) {
+  std::fputs("usage: onceflow COMMAND [ARGUMENTS]\n\n", stream);
+  for (const Command& command : kCommands) {
+    std::fprintf(stream, "  %-10.*s %.*s\n", static_cast<int>(command.name.size()),
+                 command.name.data(), static_cast<int>(command.summary.size()),
+                 command.summary.data());
+  }
+  std::fputs("\n'onceflow COMMAND --help' says more.\n", stream);
+}
+
+}  // namespace
+
+int main(int argument_count, char** arguments) {
+  const std::string_view name = argument_count > 1 ? arguments[1] : "--help";
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_usage(stdout);
+    return onceflow::app::kExitOk;
+  }
+  if (name == "--version") {
+    std::puts("onceflow " ONCEFLOW_VERSION);
+    return onceflow::app::kExitOk;
+  }
+  for (const Command& command : kCommands) {
+    if (command.name == name) {
+      return command.run(Arguments(arguments + 2, arguments + argument_count));
+    }
+  }
+  std::fprintf(stderr, "onceflow: '%.*s' is no command; 'onceflow --help' lists them\n",
+               static_cast<int>(name.size()), name.data());
+  return onceflow::app::kExitUsage;
+}
