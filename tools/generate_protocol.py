@@ -81,6 +81,9 @@ class Versions:
     def covers(self, other):
         return self.first <= other.first and other.last <= self.last
 
+    def same(self, other):
+        return (self.first, self.last) == (other.first, other.last)
+
     def empty(self):
         return self.last < self.first
 
@@ -249,11 +252,24 @@ def parse_fields(lines, position, depth, message, structure):
                     position = parse_fields(lines, position, depth + 2, message, inner)
                     message.structures.append(inner)
                 else:
-                    # Used in several places: its fields must ask for any version of the API.
-                    known.versions = message.definition.versions
+                    widen(known, message)
         except DefinitionError as error:
             sys.exit(f"{message.definition.path}:{number}: {error}")
     return position
+
+
+def widen(structure, message):
+    """For a structure used in several places: it exists in every version of the API, and so does
+    each field of it that named no versions of its own."""
+    old, new = structure.versions, message.definition.versions
+    structure.versions = new
+    for field in structure.fields:
+        if field.nullable and field.nullable.same(old):
+            field.nullable = new
+        if field.versions.same(old):
+            field.versions = new
+            if field.is_structure:
+                widen(message.structure(field.element), message)
 
 
 def parse_field(words, outer, definition):
