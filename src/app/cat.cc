@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "app/commands.h"
+#include "base/json_text.h"
 #include "client/admin.h"
 #include "client/fetcher.h"
 #include "client/partitioner.h"
@@ -76,7 +77,8 @@ Task<Status> produce(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
     const Lines read = co_await input.run([run_max] { return read_lines(run_max); });
     at_end = read.at_end;
     for (const std::string& line : read.lines) {
-      protocol::NewRecord record{.timestamp_ms = os.loop().wall_now().ms};
+      protocol::NewRecord record;
+      record.timestamp_ms = os.loop().wall_now().ms;
       std::string_view value = line;
       const std::size_t split =
           options.key_delimiter.empty() ? std::string::npos : line.find(options.key_delimiter);
@@ -111,14 +113,15 @@ void print_record(const CatOptions& options, const TopicPartition& partition,
   const std::string_view key = record.key ? as_text(*record.key) : std::string_view();
   const std::string_view value = record.value ? as_text(*record.value) : std::string_view();
   if (options.json) {
-    const auto quoted = [](bool present, std::string_view text) {
-      return present ? fmt::format("{:?}", text) : std::string("null");
-    };
-    std::cout << fmt::format(
-        "{{\"topic\":\"{}\",\"partition\":{},\"offset\":{},\"ts\":{},\"key\":{},\"payload\":{}}}\n",
-        partition.topic, partition.partition.value, header.offset_of(record).value,
-        header.timestamp_of(record), quoted(record.key.has_value(), key),
-        quoted(record.value.has_value(), value));
+    std::string line = "{\"topic\":";
+    append_json_string(line, partition.topic);
+    fmt::format_to(std::back_inserter(line),
+                   ",\"partition\":{},\"offset\":{},\"ts\":{},\"key\":", partition.partition.value,
+                   header.offset_of(record).value, header.timestamp_of(record));
+    append_json_value(line, record.key ? Value(key) : Value());
+    line += ",\"payload\":";
+    append_json_value(line, record.value ? Value(value) : Value());
+    std::cout << line << "}\n";
     return;
   }
   if (!options.key_delimiter.empty()) {

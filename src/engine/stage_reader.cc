@@ -103,10 +103,13 @@ Task<Status> StageReader::begin_at(std::vector<InputAccount::Position> positions
     }
   }
   if (!fresh.empty()) {
-    const auto earliest = co_await admin_.list_offsets(
-        fresh, client::Admin::kEarliest, client::IsolationLevel::kReadUncommitted, deadline);
-    CO_RETURN_IF_ERROR(earliest);
-    for (const client::ListedOffset& listed : *earliest) {
+    const auto first = co_await admin_.list_offsets(
+        fresh,
+        options_.offset_reset == OffsetReset::kEarliest ? client::Admin::kEarliest
+                                                        : client::Admin::kLatest,
+        client::IsolationLevel::kReadCommitted, deadline);
+    CO_RETURN_IF_ERROR(first);
+    for (const client::ListedOffset& listed : *first) {
       const auto place =
           std::ranges::find(positions, listed.partition, &InputAccount::Position::source);
       CHECK(place != positions.end());

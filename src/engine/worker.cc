@@ -20,6 +20,8 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
   stage_options.seeded_bug = environment.seeded_bug;
   for (const Stage& stage : plan.stages) {
     const bool is_sink = std::holds_alternative<SinkOutput>(stage.output);
+    // What lies between the stages is never passed over.
+    stage_options.offset_reset = stages_.empty() ? plan.offset_reset : OffsetReset::kEarliest;
     stages_.push_back(is_sink ? make_sink_stage(cluster_, stage, stage_options)
                               : make_topic_stage(cluster_, stage, stage_options));
   }
