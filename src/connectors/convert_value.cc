@@ -1,0 +1,72 @@
+#include "connectors/convert_value.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace onceflow::connectors {
+namespace {
+
+std::string describe(const Value& value) {
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    return fmt::format("the integer {}", *integer);
+  }
+  if (const auto* real = std::get_if<double>(&value)) {
+    return fmt::format("the real {}", *real);
+  }
+  const std::string_view text = std::get<std::string_view>(value);
+  constexpr std::size_t kShownBytes = 40;
+  return fmt::format("the text '{}{}'", text.substr(0, kShownBytes),
+                     text.size() > kShownBytes ? "…" : "");
+}
+
+}  // namespace
+
+std::string_view to_string(ColumnType type) {
+  switch (type) {
+    case ColumnType::kInteger:
+      return "integer";
+    case ColumnType::kReal:
+      return "real";
+    case ColumnType::kText:
+      return "text";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(SinkMode mode) {
+  return mode == SinkMode::kAppend ? "append" : "upsert";
+}
+
+Result<Value> convert_value(std::string_view column, ColumnType type, const Value& value) {
+  if (is_null(value)) {
+    return value;
+  }
+  const auto* integer = std::get_if<std::int64_t>(&value);
+  const auto* real = std::get_if<double>(&value);
+  switch (type) {
+    case ColumnType::kInteger:
+      if (integer != nullptr) {
+        return value;
+      }
+      break;
+    case ColumnType::kReal:
+      if (real != nullptr) {
+        return std::isnan(*real) ? Value() : value;
+      }
+      // Beyond 2^53 the conversion may round, and a rounded value is an altered one.
+      if (integer != nullptr && std::abs(*integer) <= (std::int64_t{1} << 53)) {
+        return static_cast<double>(*integer);
+      }
+      break;
+    case ColumnType::kText:
+      if (std::holds_alternative<std::string_view>(value)) {
+        return value;
+      }
+      break;
+  }
+  return fail(ErrorCode::kRefused, fmt::format("column {} is {} but got {}", column,
+                                               to_string(type), describe(value)));
+}
+
+}  // namespace onceflow::connectors

@@ -1,0 +1,156 @@
+#include "connectors/sqlite_connection.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include "base/check.h"
+
+namespace onceflow::connectors {
+
+void SqliteStatement::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+void SqliteConnection::Close::operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+
+void SqliteStatement::bind(int parameter, const Value& value) {
+  sqlite3_stmt* statement = statement_.get();
+  int code = SQLITE_OK;
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    code = sqlite3_bind_int64(statement, parameter, *integer);
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    code = sqlite3_bind_double(statement, parameter, *real);
+  } else if (const auto* text = std::get_if<std::string_view>(&value)) {
+    // A null pointer would bind null, and an empty text is not null.
+    code = sqlite3_bind_text64(statement, parameter, text->empty() ? "" : text->data(),
+                               text->size(), SQLITE_STATIC, SQLITE_UTF8);
+  } else {
+    code = sqlite3_bind_null(statement, parameter);
+  }
+  CHECK(code == SQLITE_OK || code == SQLITE_TOOBIG || code == SQLITE_NOMEM);
+}
+
+void SqliteStatement::bind_blob(int parameter, ByteView bytes) {
+  const int code = sqlite3_bind_blob64(statement_.get(), parameter,
+                                       bytes.empty() ? static_cast<const void*>("") : bytes.data(),
+                                       bytes.size(), SQLITE_STATIC);
+  CHECK(code == SQLITE_OK || code == SQLITE_TOOBIG || code == SQLITE_NOMEM);
+}
+
+Result<SqliteStatement::Step> SqliteStatement::step() {
+  const int code = sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) {
+    return Step::kRow;
+  }
+  if (code == SQLITE_DONE) {
+    return Step::kDone;
+  }
+  return std::unexpected(sqlite_error(code, sqlite3_errmsg(sqlite3_db_handle(statement_.get()))));
+}
+
+Status SqliteStatement::run() {
+  for (;;) {
+    const Result<Step> result = step();
+    if (!result || *result == Step::kDone) {
+      reset();
+      return result ? Status() : std::unexpected(result.error());
+    }
+  }
+}
+
+void SqliteStatement::reset() { sqlite3_reset(statement_.get()); }
+
+std::int64_t SqliteStatement::integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+std::string_view SqliteStatement::text(int column) const {
+  const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  return data == nullptr ? std::string_view()
+                         : std::string_view(data, static_cast<std::size_t>(sqlite3_column_bytes(
+                                                      statement_.get(), column)));
+}
+
+Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& file,
+                                                                 milliseconds busy_timeout) {
+  auto connection = std::make_unique<SqliteConnection>();
+  sqlite3* raw = nullptr;
+  const int code = sqlite3_open_v2(
+      file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+      nullptr);
+  connection->database_.reset(raw);
+  if (code != SQLITE_OK) {
+    return std::unexpected(
+        sqlite_error(code, fmt::format("cannot open {}: {}", file,
+                                       raw == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(raw))));
+  }
+  sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout.count()));
+  for (const char* pragma : {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"}) {
+    if (Status status = connection->execute(pragma); !status) {
+      status.error().text = fmt::format("{}: {}", file, status.error().text);
+      return std::unexpected(std::move(status).error());
+    }
+  }
+  return connection;
+}
+
+Status SqliteConnection::execute(const std::string& sql) {
+  const int code = sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) {
+    return std::unexpected(sqlite_error(code, sqlite3_errmsg(database_.get())));
+  }
+  return {};
+}
+
+Result<SqliteStatement> SqliteConnection::prepare(const std::string& sql) {
+  sqlite3_stmt* raw = nullptr;
+  const int code = sqlite3_prepare_v3(database_.get(), sql.c_str(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
+  SqliteStatement statement;
+  statement.statement_.reset(raw);
+  if (code != SQLITE_OK) {
+    return std::unexpected(sqlite_error(code, sqlite3_errmsg(database_.get())));
+  }
+  return statement;
+}
+
+int SqliteConnection::changes() const { return sqlite3_changes(database_.get()); }
+
+int SqliteConnection::error_code() const { return sqlite3_errcode(database_.get()) & 0xff; }
+
+std::string SqliteConnection::error_text() const { return sqlite3_errmsg(database_.get()); }
+
+Error sqlite_error(int code, std::string text) {
+  switch (code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return {ErrorCode::kTimedOut, std::move(text), Recovery::kRetriable};
+    case SQLITE_FULL:
+      return {ErrorCode::kDiskFull, std::move(text), Recovery::kRetriable};
+    case SQLITE_IOERR:
+    case SQLITE_NOMEM:
+    case SQLITE_PROTOCOL:
+    case SQLITE_SCHEMA:
+      return {ErrorCode::kIo, std::move(text), Recovery::kRetriable};
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return {ErrorCode::kCorrupt, std::move(text), Recovery::kFatal};
+    default:
+      return {ErrorCode::kRefused, std::move(text), Recovery::kFatal};
+  }
+}
+
+bool is_sqlite_constraint(int code) {
+  const int primary = code & 0xff;
+  return primary == SQLITE_CONSTRAINT || primary == SQLITE_MISMATCH || primary == SQLITE_TOOBIG;
+}
+
+std::string quote_identifier(std::string_view name) {
+  std::string quoted = "\"";
+  for (const char letter : name) {
+    quoted.append(letter == '"' ? 2 : 1, letter);
+  }
+  return quoted + '"';
+}
+
+}  // namespace onceflow::connectors

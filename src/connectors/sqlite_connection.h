@@ -1,0 +1,75 @@
+// SqliteConnection, SqliteStatement: SQLite's calls with results instead of codes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "base/value.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace onceflow::connectors {
+
+class SqliteStatement {
+ public:
+  SqliteStatement() = default;
+
+  /// Parameters count from 1. Text and blobs are not copied: they live until reset().
+  void bind(int parameter, const Value& value);
+  void bind_blob(int parameter, ByteView bytes);
+
+  enum class Step { kRow, kDone };
+  Result<Step> step();
+  /// Steps to the end and resets.
+  Status run();
+  void reset();
+
+  /// Columns of the current row count from 0.
+  std::int64_t integer(int column) const;
+  std::string_view text(int column) const;
+
+ private:
+  friend class SqliteConnection;
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+};
+
+class SqliteConnection {
+ public:
+  /// Opens or creates the file, in WAL mode with synchronous=FULL.
+  static Result<std::unique_ptr<SqliteConnection>> open(const std::string& file,
+                                                        milliseconds busy_timeout);
+
+  /// Runs statements without parameters and results.
+  Status execute(const std::string& sql);
+  Result<SqliteStatement> prepare(const std::string& sql);
+  /// Rows that the last statement touched.
+  int changes() const;
+  /// The last error's primary code, and its text.
+  int error_code() const;
+  std::string error_text() const;
+
+ private:
+  struct Close {
+    void operator()(sqlite3* database) const;
+  };
+  std::unique_ptr<sqlite3, Close> database_;
+};
+
+/// What an SQLite code means to us: busy is retriable, a full disk too, a broken file is not.
+Error sqlite_error(int code, std::string text);
+/// Whether the code says that a row breaks a rule of the table.
+bool is_sqlite_constraint(int code);
+
+/// "name" in double quotes, as both databases write identifiers.
+std::string quote_identifier(std::string_view name);
+
+}  // namespace onceflow::connectors

@@ -1,0 +1,257 @@
+#include "connectors/sqlite_store.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "connectors/convert_value.h"
+#include "connectors/positions.h"
+
+namespace onceflow::connectors {
+namespace {
+
+constexpr const char* kCreateOurTables =
+    "CREATE TABLE IF NOT EXISTS onceflow_positions ("
+    " pipeline TEXT NOT NULL, stage TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL,"
+    " next_offset INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+    " PRIMARY KEY (pipeline, stage, topic, partition));"
+    "CREATE TABLE IF NOT EXISTS onceflow_receipts ("
+    " receipt_id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " pipeline TEXT NOT NULL, stage TEXT NOT NULL, receipt BLOB NOT NULL);";
+
+constexpr const char* kClaim =
+    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
+    " VALUES (?1, ?2, ?3, ?4, -1, 1)"
+    " ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET epoch = epoch + 1"
+    " RETURNING epoch, next_offset";
+
+// The fence (SNK-1): a claim raises the epoch, so a zombie's update matches no row.
+constexpr const char* kMovePosition =
+    "UPDATE onceflow_positions SET next_offset = ?5"
+    " WHERE pipeline = ?1 AND stage = ?2 AND topic = ?3 AND partition = ?4 AND epoch = ?6";
+
+constexpr const char* kReadPosition =
+    "SELECT epoch, next_offset FROM onceflow_positions"
+    " WHERE pipeline = ?1 AND stage = ?2 AND topic = ?3 AND partition = ?4";
+
+constexpr const char* kWriteReceipt =
+    "INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES (?1, ?2, ?3)";
+
+Value text_value(const std::string& text) { return std::string_view(text); }
+
+CommitOutcome refused(std::size_t row, std::string text) {
+  return {CommitOutcome::Kind::kRefused, row, std::move(text)};
+}
+
+void bind_partition(SqliteStatement& statement, const SinkTable& table,
+                    const TopicPartition& source) {
+  statement.bind(1, text_value(table.pipeline));
+  statement.bind(2, text_value(table.stage));
+  statement.bind(3, text_value(source.topic));
+  statement.bind(4, std::int64_t{source.partition.value});
+}
+
+}  // namespace
+
+SqliteStore::SqliteStore(SqliteSinkOptions options, SinkTable table)
+    : options_(std::move(options)), table_(std::move(table)) {}
+
+Status SqliteStore::open() {
+  if (connection_) {
+    return {};
+  }
+  auto opened = SqliteConnection::open(options_.file, options_.busy_timeout);
+  RETURN_IF_ERROR(opened);
+  connection_ = std::move(*opened);
+  return {};
+}
+
+void SqliteStore::close() {
+  move_position_ = {};
+  write_row_ = {};
+  delete_row_ = {};
+  write_receipt_ = {};
+  connection_.reset();
+}
+
+Result<TableState> SqliteStore::prepare_tables() {
+  RETURN_IF_ERROR(connection_->execute(kCreateOurTables));
+  const Result<TableState> state = ensure_sqlite_table(*connection_, table_);
+  RETURN_IF_ERROR(state);
+  const auto prepare = [&](SqliteStatement& statement, const std::string& sql) -> Status {
+    Result<SqliteStatement> prepared = connection_->prepare(sql);
+    RETURN_IF_ERROR(prepared);
+    statement = std::move(*prepared);
+    return {};
+  };
+  RETURN_IF_ERROR(prepare(move_position_, kMovePosition));
+  RETURN_IF_ERROR(prepare(write_receipt_, kWriteReceipt));
+  RETURN_IF_ERROR(prepare(write_row_, sqlite_write_row_sql(table_)));
+  if (table_.mode == SinkMode::kUpsert) {
+    RETURN_IF_ERROR(prepare(delete_row_, sqlite_delete_row_sql(table_)));
+  }
+  return *state;
+}
+
+Result<std::vector<ClaimedPartition>> SqliteStore::raise_epochs(
+    const std::vector<TopicPartition>& partitions) {
+  Result<SqliteStatement> claim = connection_->prepare(kClaim);
+  RETURN_IF_ERROR(claim);
+  std::vector<ClaimedPartition> claimed;
+  for (const TopicPartition& source : partitions) {
+    bind_partition(*claim, table_, source);
+    const auto step = claim->step();
+    if (!step) {
+      return std::unexpected(step.error());
+    }
+    claimed.push_back({source, claim->integer(0), Offset(claim->integer(1))});
+    RETURN_IF_ERROR(claim->run());
+  }
+  return claimed;
+}
+
+Result<std::vector<ClaimedPartition>> SqliteStore::claim(
+    const std::vector<TopicPartition>& partitions) {
+  const auto attempt = [&]() -> Result<std::vector<ClaimedPartition>> {
+    RETURN_IF_ERROR(open());
+    RETURN_IF_ERROR(connection_->execute("BEGIN IMMEDIATE"));
+    const Result<TableState> state = prepare_tables();
+    RETURN_IF_ERROR(state);
+    auto claimed = raise_epochs(partitions);
+    RETURN_IF_ERROR(claimed);
+    if (*state == TableState::kCreated) {
+      RETURN_IF_ERROR(check_nothing_was_written(table_, *claimed));
+    }
+    RETURN_IF_ERROR(connection_->execute("COMMIT"));
+    return claimed;
+  };
+  auto claimed = attempt();
+  if (!claimed) {
+    close();  // Rolls back.
+    claimed.error().text = fmt::format("sqlite {}: {}", options_.file, claimed.error().text);
+  }
+  return claimed;
+}
+
+Result<std::vector<ClaimedPartition>> SqliteStore::read_positions(
+    const std::vector<TopicPartition>& partitions) {
+  RETURN_IF_ERROR(open());
+  RETURN_IF_ERROR(connection_->execute(kCreateOurTables));
+  Result<SqliteStatement> read = connection_->prepare(kReadPosition);
+  RETURN_IF_ERROR(read);
+  std::vector<ClaimedPartition> positions;
+  for (const TopicPartition& source : partitions) {
+    bind_partition(*read, table_, source);
+    const auto step = read->step();
+    if (!step) {
+      return std::unexpected(step.error());
+    }
+    ClaimedPartition position{source, 0, kNoOffset};
+    if (*step == SqliteStatement::Step::kRow) {
+      position.epoch = read->integer(0);
+      position.next_offset = Offset(read->integer(1));
+    }
+    read->reset();
+    positions.push_back(std::move(position));
+  }
+  return positions;
+}
+
+CommitOutcome SqliteStore::commit(const SinkCommit& commit) {
+  if (!connection_ || !connection_->execute("BEGIN IMMEDIATE")) {
+    return commit_in_doubt("begin");
+  }
+  auto written = move_positions(commit.positions);
+  if (written) {
+    written = write_rows(commit);
+  }
+  if (!written) {
+    if (written.error().kind != CommitOutcome::Kind::kUnknown &&
+        !connection_->execute("ROLLBACK")) {
+      close();  // Closing rolls back.
+    }
+    return std::move(written).error();
+  }
+  write_receipt_.bind(1, text_value(table_.pipeline));
+  write_receipt_.bind(2, text_value(table_.stage));
+  write_receipt_.bind_blob(3, as_bytes(commit.receipt));
+  if (!write_receipt_.run()) {
+    return commit_in_doubt("the receipt");
+  }
+  if (!connection_->execute("COMMIT")) {
+    return commit_in_doubt("commit");
+  }
+  return {CommitOutcome::Kind::kCommitted, 0, {}};
+}
+
+std::expected<void, CommitOutcome> SqliteStore::move_positions(
+    const std::vector<SinkPosition>& positions) {
+  for (const SinkPosition& position : positions) {
+    bind_partition(move_position_, table_, position.source);
+    move_position_.bind(5, position.next_offset.value);
+    move_position_.bind(6, position.epoch);
+    if (!move_position_.run()) {
+      return std::unexpected(commit_in_doubt("the positions"));
+    }
+    if (connection_->changes() != 1) {
+      return std::unexpected(CommitOutcome{
+          CommitOutcome::Kind::kFenced, 0,
+          fmt::format("{}/{} was claimed by another after epoch {}", position.source.topic,
+                      position.source.partition.value, position.epoch)});
+    }
+  }
+  return {};
+}
+
+std::expected<void, CommitOutcome> SqliteStore::write_rows(const SinkCommit& commit) {
+  for (std::size_t row = 0; row < commit.rows.size(); ++row) {
+    if (auto written = write_row(commit, row); !written) {
+      return written;
+    }
+  }
+  return {};
+}
+
+std::expected<void, CommitOutcome> SqliteStore::write_row(const SinkCommit& commit,
+                                                          std::size_t row) {
+  const SinkRow& place = commit.rows[row];
+  SqliteStatement& statement = place.is_delete ? delete_row_ : write_row_;
+  int parameter = 0;
+  for (std::size_t index = 0; index < table_.columns.size(); ++index) {
+    const SinkColumn& column = table_.columns[index];
+    if (place.is_delete && !column.is_key) {
+      continue;
+    }
+    const Result<Value> value = convert_value(
+        column.name, column.type, commit.values[row * table_.columns.size() + index]);
+    if (!value) {
+      return std::unexpected(refused(row, value.error().text));
+    }
+    if (column.is_key && is_null(*value)) {
+      return std::unexpected(refused(row, fmt::format("key column {} is null", column.name)));
+    }
+    statement.bind(++parameter, *value);
+  }
+  std::string source;
+  if (!place.is_delete) {
+    source = source_of_row(commit, place);
+    statement.bind(++parameter, text_value(source));
+  }
+  if (const Status status = statement.run(); !status) {
+    if (is_sqlite_constraint(connection_->error_code())) {
+      return std::unexpected(refused(row, status.error().text));
+    }
+    return std::unexpected(commit_in_doubt("a row"));
+  }
+  return {};
+}
+
+// Whatever this was, the positions in the file are the truth; the next claim reads them.
+CommitOutcome SqliteStore::commit_in_doubt(std::string_view during) {
+  std::string text = connection_ ? connection_->error_text() : "not connected";
+  close();
+  return {CommitOutcome::Kind::kUnknown, 0,
+          fmt::format("sqlite {}: {} ({})", options_.file, text, during)};
+}
+
+}  // namespace onceflow::connectors

@@ -1,0 +1,49 @@
+// SqliteStore: what the SQLite sink does, as calls that block. Used by one thread at a time.
+//
+// States: closed, open. claim() opens; any error that leaves the connection's state in doubt closes it,
+// and the next claim() opens it again.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "connectors/sink.h"
+#include "connectors/sqlite_connection.h"
+#include "connectors/sqlite_sink.h"
+#include "connectors/sqlite_table.h"
+
+namespace onceflow::connectors {
+
+class SqliteStore {
+ public:
+  SqliteStore(SqliteSinkOptions options, SinkTable table);
+
+  Result<std::vector<ClaimedPartition>> claim(const std::vector<TopicPartition>& partitions);
+  CommitOutcome commit(const SinkCommit& commit);
+  Result<std::vector<ClaimedPartition>> read_positions(
+      const std::vector<TopicPartition>& partitions);
+
+ private:
+  Status open();
+  void close();
+  /// Creates what is missing, checks what is there, prepares the statements of commit().
+  Result<TableState> prepare_tables();
+  Result<std::vector<ClaimedPartition>> raise_epochs(const std::vector<TopicPartition>& partitions);
+
+  std::expected<void, CommitOutcome> move_positions(const std::vector<SinkPosition>& positions);
+  std::expected<void, CommitOutcome> write_rows(const SinkCommit& commit);
+  std::expected<void, CommitOutcome> write_row(const SinkCommit& commit, std::size_t row);
+  CommitOutcome commit_in_doubt(std::string_view during);
+
+  SqliteSinkOptions options_;
+  SinkTable table_;
+  std::unique_ptr<SqliteConnection> connection_;
+  SqliteStatement move_position_;
+  SqliteStatement write_row_;
+  SqliteStatement delete_row_;
+  SqliteStatement write_receipt_;
+};
+
+}  // namespace onceflow::connectors

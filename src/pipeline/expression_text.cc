@@ -1,0 +1,481 @@
+#include "pipeline/expression_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace onceflow::pipeline {
+namespace {
+
+enum class TokenKind { kText, kNumber, kPath, kWord, kSign };
+
+struct Token {
+  TokenKind kind = TokenKind::kSign;
+  std::size_t begin = 0;
+  std::string_view text;
+};
+
+// Sorted, for a binary search. Date functions are here because the clock is not: see the file system
+// of expressions in expression.cc.
+constexpr std::array kFunctions = {
+    std::string_view("->"), std::string_view("->>"),
+    std::string_view("abs"), std::string_view("acos"), std::string_view("asin"),
+    std::string_view("atan"), std::string_view("atan2"), std::string_view("ceil"),
+    std::string_view("ceiling"), std::string_view("char"), std::string_view("coalesce"),
+    std::string_view("cos"), std::string_view("date"), std::string_view("datetime"),
+    std::string_view("degrees"), std::string_view("exp"), std::string_view("floor"),
+    std::string_view("format"), std::string_view("glob"), std::string_view("hex"),
+    std::string_view("ifnull"), std::string_view("iif"), std::string_view("instr"),
+    std::string_view("json"), std::string_view("json_array"),
+    std::string_view("json_array_length"), std::string_view("json_extract"),
+    std::string_view("json_insert"), std::string_view("json_object"),
+    std::string_view("json_patch"), std::string_view("json_quote"),
+    std::string_view("json_remove"), std::string_view("json_replace"),
+    std::string_view("json_set"), std::string_view("json_type"), std::string_view("json_valid"),
+    std::string_view("julianday"), std::string_view("length"), std::string_view("like"),
+    std::string_view("ln"), std::string_view("log"), std::string_view("log10"),
+    std::string_view("log2"), std::string_view("lower"), std::string_view("ltrim"),
+    std::string_view("max"), std::string_view("min"), std::string_view("mod"),
+    std::string_view("nullif"), std::string_view("pi"), std::string_view("pow"),
+    std::string_view("power"), std::string_view("printf"), std::string_view("quote"),
+    std::string_view("radians"), std::string_view("replace"), std::string_view("round"),
+    std::string_view("rtrim"), std::string_view("sign"), std::string_view("sin"),
+    std::string_view("sqrt"), std::string_view("strftime"), std::string_view("substr"),
+    std::string_view("substring"), std::string_view("tan"), std::string_view("time"),
+    std::string_view("trim"), std::string_view("trunc"), std::string_view("typeof"),
+    std::string_view("unicode"), std::string_view("unixepoch"), std::string_view("upper"),
+};
+static_assert(std::is_sorted(kFunctions.begin(), kFunctions.end()));
+
+constexpr std::array<std::string_view, 31> kKeywords = {
+    "and",  "as",   "between", "binary", "case", "cast",   "collate", "distinct",
+    "else", "end",  "escape",  "false",  "from", "glob",   "in",      "int",
+    "integer", "is", "isnull", "like",   "nocase", "not",  "notnull", "null",
+    "numeric", "or", "real",   "text",   "then", "true", "when"};
+
+constexpr std::array<std::string_view, 6> kDateFunctions = {
+    "date", "datetime", "julianday", "strftime", "time", "unixepoch"};
+
+template <typename Names>
+bool contains(const Names& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& letter : result) {
+    if (letter >= 'A' && letter <= 'Z') {
+      letter = static_cast<char>(letter - 'A' + 'a');
+    }
+  }
+  return result;
+}
+
+bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
+bool begins_word(char letter) {
+  return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || letter == '_' ||
+         static_cast<unsigned char>(letter) >= 0x80;
+}
+bool continues_word(char letter) { return begins_word(letter) || is_digit(letter); }
+
+std::unexpected<ExpressionError> refuse(std::size_t begin, std::string what, std::string rule,
+                                        std::string fix) {
+  return std::unexpected(
+      ExpressionError{begin + 1, std::move(what), std::move(rule), std::move(fix)});
+}
+
+// Where the quoted text that begins at `begin` ends, one past its quote; a doubled quote is a quote.
+std::optional<std::size_t> end_of_quoted(std::string_view text, std::size_t begin) {
+  const char quote = text[begin];
+  for (std::size_t index = begin + 1; index < text.size(); ++index) {
+    if (text[index] == quote) {
+      if (index + 1 < text.size() && text[index + 1] == quote) {
+        ++index;
+      } else {
+        return index + 1;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+// `[3]` or `[#-1]`; nullopt if it is neither.
+std::optional<std::size_t> end_of_subscript(std::string_view text, std::size_t begin) {
+  std::size_t index = begin + 1;
+  if (text.substr(index, 2) == "#-") {
+    index += 2;
+  }
+  const std::size_t digits = index;
+  while (index < text.size() && is_digit(text[index])) {
+    ++index;
+  }
+  if (index == digits || index >= text.size() || text[index] != ']') {
+    return std::nullopt;
+  }
+  return index + 1;
+}
+
+std::expected<std::size_t, ExpressionError> end_of_path(std::string_view text, std::size_t begin) {
+  const std::string rule = "a field is written $.name, $.a.b, $.list[0], or $.\"odd name\"";
+  std::size_t index = begin + 1;
+  if (index < text.size() && continues_word(text[index])) {
+    return refuse(begin, "`$` is not followed by a dot", rule,
+                  fmt::format("write `$.{}`", text.substr(index, 1)) + "…");
+  }
+  while (index < text.size() && (text[index] == '.' || text[index] == '[')) {
+    if (text[index] == '[') {
+      const std::optional<std::size_t> end = end_of_subscript(text, index);
+      if (!end) {
+        return refuse(index, "the brackets do not hold a number", rule,
+                      "write the position in the list, from 0, or from its end as [#-1]");
+      }
+      index = *end;
+      continue;
+    }
+    const std::size_t name = index + 1;
+    if (name < text.size() && text[name] == '"') {
+      const std::size_t end = text.find('"', name + 1);
+      if (end == std::string_view::npos) {
+        return refuse(name, "the name's closing quote is missing", rule, "close it with \"");
+      }
+      index = end + 1;
+    } else if (name < text.size() && begins_word(text[name])) {
+      index = name;
+      while (index < text.size() && continues_word(text[index])) {
+        ++index;
+      }
+    } else {
+      return refuse(index, "no field name after the dot", rule,
+                    "write the field's name, in double quotes if it is not a plain word");
+    }
+  }
+  return index;
+}
+
+std::size_t end_of_number(std::string_view text, std::size_t begin) {
+  std::size_t index = begin;
+  while (index < text.size() && (is_digit(text[index]) || text[index] == '.')) {
+    ++index;
+  }
+  if (index < text.size() && (text[index] == 'e' || text[index] == 'E')) {
+    std::size_t exponent = index + 1;
+    if (exponent < text.size() && (text[exponent] == '+' || text[exponent] == '-')) {
+      ++exponent;
+    }
+    if (exponent < text.size() && is_digit(text[exponent])) {
+      index = exponent;
+      while (index < text.size() && is_digit(text[index])) {
+        ++index;
+      }
+    }
+  }
+  return index;
+}
+
+std::expected<std::size_t, ExpressionError> end_of_sign(std::string_view text, std::size_t begin) {
+  constexpr std::array<std::string_view, 11> kLongSigns = {"->>", "->", "<=", ">=", "<>", "<<",
+                                                           ">>",  "==", "!=", "||", "&&"};
+  const std::string_view rest = text.substr(begin);
+  if (rest.starts_with("--") || rest.starts_with("/*")) {
+    return refuse(begin, "a comment", "an expression has no comments of SQL",
+                  "put it into the file after a #, or write a space between two minus signs");
+  }
+  for (const std::string_view sign : kLongSigns) {
+    if (rest.starts_with(sign)) {
+      if (sign == "&&") {
+        return refuse(begin, "`&&`", "conditions are joined as in SQL", "write `and`");
+      }
+      return begin + sign.size();
+    }
+  }
+  if (std::string_view("()+-*/%<>=,&|~").contains(text[begin])) {
+    return begin + 1;
+  }
+  return refuse(begin, fmt::format("`{}` cannot stand here", rest.substr(0, 1)),
+                "an expression is made of fields, names, literals, operators and functions",
+                text[begin] == '"' ? "write text in single quotes: 'paid'"
+                                   : "take it out; a field is written $.name");
+}
+
+std::expected<std::vector<Token>, ExpressionError> tokenize(std::string_view text) {
+  std::vector<Token> tokens;
+  for (std::size_t index = 0; index < text.size();) {
+    const char letter = text[index];
+    if (letter == ' ' || letter == '\t' || letter == '\n' || letter == '\r') {
+      ++index;
+      continue;
+    }
+    TokenKind kind = TokenKind::kSign;
+    std::size_t end = index;
+    if (letter == '\'') {
+      const std::optional<std::size_t> closed = end_of_quoted(text, index);
+      if (!closed) {
+        return refuse(index, "the text's closing quote is missing",
+                      "text stands between single quotes; a quote inside is doubled",
+                      "close it with '");
+      }
+      kind = TokenKind::kText;
+      end = *closed;
+    } else if (letter == '$') {
+      const auto path_end = end_of_path(text, index);
+      if (!path_end) {
+        return std::unexpected(path_end.error());
+      }
+      kind = TokenKind::kPath;
+      end = *path_end;
+    } else if (is_digit(letter) ||
+               (letter == '.' && index + 1 < text.size() && is_digit(text[index + 1]))) {
+      kind = TokenKind::kNumber;
+      end = end_of_number(text, index);
+    } else if (begins_word(letter)) {
+      kind = TokenKind::kWord;
+      while (end < text.size() && continues_word(text[end])) {
+        ++end;
+      }
+    } else {
+      const auto sign_end = end_of_sign(text, index);
+      if (!sign_end) {
+        return std::unexpected(sign_end.error());
+      }
+      end = *sign_end;
+    }
+    tokens.push_back({kind, index, text.substr(index, end - index)});
+    index = end;
+  }
+  return tokens;
+}
+
+std::optional<Parameter> parameter_of(std::string_view word) {
+  constexpr std::array<std::pair<std::string_view, Parameter>, 6> kNames = {{
+      {"value", kValueParameter},
+      {"key", kKeyParameter},
+      {"topic", kTopicParameter},
+      {"partition", kPartitionParameter},
+      {"offset", kOffsetParameter},
+      {"timestamp", kTimestampParameter},
+  }};
+  for (const auto& [name, parameter] : kNames) {
+    if (name == word) {
+      return parameter;
+    }
+  }
+  return std::nullopt;
+}
+
+bool is_sign(const std::vector<Token>& tokens, std::size_t index, std::string_view sign) {
+  return index < tokens.size() && tokens[index].kind == TokenKind::kSign &&
+         tokens[index].text == sign;
+}
+
+// A word stands for a parameter, is a keyword, or is called as a function; nothing else is known.
+std::expected<std::string, ExpressionError> translate_word(const std::vector<Token>& tokens,
+                                                           std::size_t index) {
+  const Token& token = tokens[index];
+  const std::string word = lower(token.text);
+  const bool is_called = is_sign(tokens, index + 1, "(");
+  if (is_called && is_allowed_function(word)) {
+    return word;
+  }
+  if (contains(kKeywords, word)) {
+    return word;
+  }
+  if (word == "select" || word == "exists" || word == "with" || word == "values") {
+    return refuse(token.begin, fmt::format("`{}`", token.text),
+                  "an expression sees one record; it has no tables and no subqueries",
+                  "compare with the record's own fields, or list values as in $.a in ('x', 'y')");
+  }
+  if (is_called) {
+    return refuse(token.begin, fmt::format("function {}() is not allowed", token.text),
+                  "only deterministic functions of SQLite may be called: an expression must yield "
+                  "the same each time it sees a record",
+                  "see docs/pipeline-file.md, section \"Functions\", for the list");
+  }
+  if (const std::optional<Parameter> parameter = parameter_of(word)) {
+    return fmt::format("?{}", static_cast<int>(*parameter));
+  }
+  return refuse(token.begin, fmt::format("unknown name `{}`", token.text),
+                "a field of the value is written $.name; the record itself is value, key, topic, "
+                "partition, offset, timestamp; text stands in single quotes",
+                fmt::format("write `$.{0}` if it is a field, `'{0}'` if it is text", token.text));
+}
+
+std::expected<void, ExpressionError> check_shape(const std::vector<Token>& tokens) {
+  int depth = 0;
+  bool calls_date = false;
+  for (std::size_t index = 0; index < tokens.size(); ++index) {
+    const Token& token = tokens[index];
+    depth += is_sign(tokens, index, "(") ? 1 : 0;
+    depth -= is_sign(tokens, index, ")") ? 1 : 0;
+    if (depth < 0) {
+      return refuse(token.begin, "a `)` without its `(`", "brackets come in pairs", "take it out");
+    }
+    if (depth == 0 && is_sign(tokens, index, ",")) {
+      return refuse(token.begin, "a comma between two expressions",
+                    "an expression yields one value", "keep one of them");
+    }
+    calls_date = calls_date || (token.kind == TokenKind::kWord &&
+                                contains(kDateFunctions, lower(token.text)));
+  }
+  if (depth > 0) {
+    return refuse(tokens.back().begin, "a `)` is missing", "brackets come in pairs",
+                  "close the bracket");
+  }
+  for (const Token& token : tokens) {
+    const std::string word = lower(token.text);
+    if (calls_date && (word == "'now'" || word == "'localtime'" || word == "'utc'")) {
+      return refuse(token.begin, fmt::format("{} is not allowed", token.text),
+                    "an expression must yield the same each time it sees a record, so there is no "
+                    "clock and no time zone",
+                    "use the record's own time: timestamp (milliseconds) or one of its fields");
+    }
+  }
+  return {};
+}
+
+std::optional<ColumnType> type_of_name(std::string_view word) {
+  if (word == "integer" || word == "int") {
+    return ColumnType::kInteger;
+  }
+  if (word == "real") {
+    return ColumnType::kReal;
+  }
+  return word == "text" ? std::optional(ColumnType::kText) : std::nullopt;
+}
+
+// cast(… as TYPE) around the whole, a name, or a literal.
+std::optional<ColumnType> infer_type(const std::vector<Token>& tokens) {
+  const std::size_t count = tokens.size();
+  if (count == 1) {
+    const Token& token = tokens.front();
+    if (token.kind == TokenKind::kText) {
+      return ColumnType::kText;
+    }
+    if (token.kind == TokenKind::kNumber) {
+      return token.text.find_first_of(".eE") == std::string_view::npos ? ColumnType::kInteger
+                                                                       : ColumnType::kReal;
+    }
+    const std::optional<Parameter> name =
+        token.kind == TokenKind::kWord ? parameter_of(lower(token.text)) : std::nullopt;
+    if (!name) {
+      return std::nullopt;
+    }
+    return *name >= kPartitionParameter ? ColumnType::kInteger : ColumnType::kText;
+  }
+  if (count < 6 || lower(tokens[0].text) != "cast" || lower(tokens[count - 3].text) != "as") {
+    return std::nullopt;
+  }
+  int depth = 0;
+  for (std::size_t index = 1; index < count; ++index) {
+    depth += is_sign(tokens, index, "(") ? 1 : 0;
+    depth -= is_sign(tokens, index, ")") ? 1 : 0;
+    if (depth == 0) {
+      return index + 1 == count ? type_of_name(lower(tokens[count - 2].text)) : std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+// The last name of a path: "b" of $.a.b, "odd name" of $."odd name"; none if it ends in brackets.
+std::optional<std::string> field_name(std::string_view path) {
+  if (path.ends_with('"')) {
+    const std::size_t begin = path.rfind('"', path.size() - 2);
+    return std::string(path.substr(begin + 1, path.size() - begin - 2));
+  }
+  const std::size_t dot = path.rfind('.');
+  if (dot == std::string_view::npos || path.ends_with(']')) {
+    return std::nullopt;
+  }
+  return std::string(path.substr(dot + 1));
+}
+
+std::string quoted(std::string_view text) {
+  std::string result = "'";
+  for (const char letter : text) {
+    result += letter;
+    if (letter == '\'') {
+      result += letter;
+    }
+  }
+  return result + '\'';
+}
+
+}  // namespace
+
+std::size_t TranslatedExpression::column_of(std::size_t sql_offset) const {
+  std::size_t column = 1;
+  for (const auto& [in_sql, in_text] : token_begins) {
+    if (in_sql > sql_offset) {
+      break;
+    }
+    column = in_text + 1;
+  }
+  return column;
+}
+
+bool is_allowed_function(std::string_view name) {
+  return std::binary_search(kFunctions.begin(), kFunctions.end(), name);
+}
+
+std::expected<TranslatedExpression, ExpressionError> translate_expression(std::string_view text) {
+  if (text.size() > kExpressionBytesMax) {
+    return refuse(0, fmt::format("{} bytes long", text.size()),
+                  fmt::format("an expression has at most {} bytes", kExpressionBytesMax),
+                  "split it over several steps");
+  }
+  auto tokens = tokenize(text);
+  if (!tokens) {
+    return std::unexpected(std::move(tokens).error());
+  }
+  if (tokens->empty()) {
+    return refuse(0, "the expression is empty", "an expression yields one value",
+                  "write one, for example $.status = 'paid'");
+  }
+  if (const auto shape = check_shape(*tokens); !shape) {
+    return std::unexpected(shape.error());
+  }
+  TranslatedExpression result;
+  for (std::size_t index = 0; index < tokens->size(); ++index) {
+    const Token& token = (*tokens)[index];
+    if (index > 0) {
+      result.sql += ' ';
+    }
+    result.token_begins.emplace_back(result.sql.size(), token.begin);
+    if (token.kind == TokenKind::kPath) {
+      result.sql += fmt::format("json_extract(?{},{})", static_cast<int>(kValueParameter),
+                                quoted(token.text));
+    } else if (token.kind == TokenKind::kWord) {
+      auto word = translate_word(*tokens, index);
+      if (!word) {
+        return std::unexpected(std::move(word).error());
+      }
+      result.sql += *word;
+    } else {
+      result.sql += token.text;
+    }
+  }
+  result.type = infer_type(*tokens);
+  if (tokens->size() == 1 && tokens->front().kind == TokenKind::kPath) {
+    result.field_name = field_name(tokens->front().text);
+  }
+  return result;
+}
+
+std::expected<std::string, ExpressionError> check_json_path(std::string_view text) {
+  const std::string rule = "a field is written $.name, $.a.b, $.list[0], or $.\"odd name\"";
+  if (!text.starts_with('$')) {
+    return refuse(0, fmt::format("`{}` is not a field", text), rule,
+                  fmt::format("write `$.{}`", text));
+  }
+  const auto end = end_of_path(text, 0);
+  if (!end) {
+    return std::unexpected(end.error());
+  }
+  if (*end != text.size() || *end == 1) {
+    return refuse(*end == 1 ? 0 : *end, "it does not name one field", rule,
+                  "name a field below the whole value");
+  }
+  return std::string(text);
+}
+
+}  // namespace onceflow::pipeline

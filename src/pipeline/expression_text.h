@@ -1,0 +1,49 @@
+// The text of an expression: its tokens, what may stand in it, and its translation into SQL over the
+// six parameters of a record. Pure functions, used while a file is checked.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/value.h"
+#include "pipeline/expression.h"
+
+namespace onceflow::pipeline {
+
+/// SQL parameters of a record, ?1 to ?6.
+enum Parameter : int {
+  kValueParameter = 1,
+  kKeyParameter,
+  kTopicParameter,
+  kPartitionParameter,
+  kOffsetParameter,
+  kTimestampParameter,
+};
+inline constexpr int kParameterCount = kTimestampParameter;
+inline constexpr std::size_t kExpressionBytesMax = 4096;
+
+struct TranslatedExpression {
+  std::string sql;
+  std::optional<ColumnType> type;
+  std::optional<std::string> field_name;
+  /// Where each token begins: (in the SQL, in the text).
+  std::vector<std::pair<std::size_t, std::size_t>> token_begins;
+
+  /// The 1-based column in the text of what stands at this byte of the SQL.
+  std::size_t column_of(std::size_t sql_offset) const;
+};
+
+/// Deterministic functions of SQLite, by their lower-case names.
+bool is_allowed_function(std::string_view name);
+
+std::expected<TranslatedExpression, ExpressionError> translate_expression(std::string_view text);
+
+/// A JSON path as in expressions (`$.a.b[0]`), with at least one step; the error says what is wrong.
+std::expected<std::string, ExpressionError> check_json_path(std::string_view text);
+
+}  // namespace onceflow::pipeline

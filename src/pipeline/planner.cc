@@ -1,0 +1,365 @@
+#include "pipeline/planner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "pipeline/sink_columns.h"
+#include "pipeline/sink_factory.h"
+
+namespace onceflow::pipeline {
+namespace {
+
+using engine::Guarantee;
+
+// The stage that is being put together: it has no output yet.
+struct OpenStage {
+  std::vector<std::string> sources;
+  std::vector<engine::Factory<engine::Operator>> operators;
+  std::optional<engine::AggregateSpec> aggregate;
+  std::vector<std::string> steps;
+};
+
+class Planner {
+ public:
+  explicit Planner(PipelineSpec spec) : spec_(std::move(spec)) {}
+
+  std::expected<PlannedPipeline, std::vector<Problem>> plan() {
+    plan_.pipeline = spec_.name;
+    plan_.guarantee = spec_.guarantee;
+    plan_.receipts_topic = spec_.name + "-receipts";
+    plan_.topics.push_back({plan_.receipts_topic, 1, false});
+    plan_.commit_interval = spec_.commit_interval;
+    plan_.offset_reset = spec_.source.offset_reset;
+    report_.guarantee = spec_.guarantee;
+    check_sinks();
+    open_.sources = spec_.source.topics;
+    for (const StepSpec& step : spec_.steps) {
+      add_step(step);
+    }
+    add_sinks();
+    check_names();
+    add_assumptions();
+    if (!problems_.empty()) {
+      return std::unexpected(std::move(problems_));
+    }
+    return PlannedPipeline{std::move(spec_), std::move(plan_), std::move(report_)};
+  }
+
+ private:
+  std::string internal(std::string_view middle, std::string_view end) const {
+    return fmt::format("{}-{}-{}", spec_.name, middle, end);
+  }
+
+  // ------------------------------------------------------------------------------------------ steps
+
+  void add_step(const StepSpec& step) {
+    if (open_.aggregate) {
+      // What follows an aggregate reads its results from a topic, as any other reader would.
+      const std::string topic = internal(last_aggregate_->id, "results");
+      plan_.topics.push_back({topic, 0, false});
+      close_to_topics(last_aggregate_->id, {topic});
+    }
+    if (step.where) {
+      open_.operators.push_back(make_where(step.id, *step.where));
+      open_.steps.push_back("where " + step.id);
+    }
+    if (!step.set.empty()) {
+      open_.operators.push_back(make_set(step.id, step.set));
+      open_.steps.push_back("set " + step.id);
+    }
+    if (step.key) {
+      last_key_ = &*step.key;
+      std::vector<Expression> expressions;
+      for (const NamedExpression& column : step.key->columns) {
+        expressions.push_back(column.expression);
+      }
+      const NullKey null_key = step.aggregate ? NullKey::kRefused : NullKey::kAllowed;
+      open_.operators.push_back(make_key(step.id, std::move(expressions), null_key));
+      open_.steps.push_back("key " + step.id);
+    }
+    if (step.aggregate) {
+      add_aggregate(step);
+    }
+  }
+
+  void add_aggregate(const StepSpec& step) {
+    if (aggregate_shape_) {
+      refuse(step.aggregate->line,
+             fmt::format("step {} aggregates the results of step {}", step.id, last_aggregate_->id),
+             "an aggregate's results are updates: a key comes again with each change, so adding "
+             "them up counts it more than once",
+             "aggregate once, by the key that you need");
+      return;
+    }
+    if (!step.key) {
+      // The key was set by an earlier step, which may leave it null.
+      open_.operators.push_back(make_key(step.id, {*check_expression("key")}, NullKey::kRefused));
+    }
+    const std::string repartition = internal(step.id, "repartition");
+    plan_.topics.push_back({repartition, 0, false});
+    close_to_topics(step.id + "-key", {repartition});
+
+    engine::AggregateSpec aggregate;
+    aggregate.step = step.id;
+    aggregate.changelog_topic = internal(step.id, "changelog");
+    plan_.topics.push_back({aggregate.changelog_topic, 0, true});
+    for (const NamedExpression& column : last_key_->columns) {
+      aggregate.key_columns.push_back(column.name);
+    }
+    std::vector<ProjectedColumn> arguments;
+    for (const AggregateColumnSpec& column : step.aggregate->columns) {
+      aggregate.columns.push_back(column.column);
+      arguments.push_back({column.column.name,
+                           column.argument.value_or(Expression{"null", "NULL", {}, {}}),
+                           std::nullopt});
+    }
+    aggregate.arguments = make_projection(step.id, std::move(arguments));
+    open_.aggregate = std::move(aggregate);
+    open_.steps.push_back("aggregate " + step.id);
+    last_aggregate_ = &step;
+    aggregate_shape_ = AggregateShape{*last_key_, *step.aggregate};
+  }
+
+  // ------------------------------------------------------------------------------------------ sinks
+
+  void add_sinks() {
+    std::vector<std::string> topics;
+    std::vector<const SinkSpec*> databases;
+    for (const SinkSpec& sink : spec_.sinks) {
+      if (sink.kind == SinkKind::kKafka) {
+        topics.push_back(sink.topic);
+        plan_.topics.push_back({sink.topic, 0, false});
+      } else {
+        databases.push_back(&sink);
+      }
+    }
+    if (topics.empty() && databases.size() == 1 && !open_.aggregate) {
+      close_to_database(*databases.front());
+      return;
+    }
+    if (topics.empty()) {
+      topics.push_back(internal(databases.front()->id, "rows"));
+      plan_.topics.push_back({topics.front(), 0, false});
+    }
+    const std::string first_topic = topics.front();
+    close_to_topics(last_stage_id(), topics);
+    for (const SinkSpec* sink : databases) {
+      open_ = {};
+      open_.sources = {first_topic};
+      close_to_database(*sink);
+    }
+  }
+
+  // The stage that ends in topics is called after the aggregate in it, else after its first sink.
+  std::string last_stage_id() const {
+    if (open_.aggregate) {
+      return last_aggregate_->id;
+    }
+    const SinkSpec& first = spec_.sinks.front();
+    return first.kind == SinkKind::kKafka ? first.id : first.id + "-rows";
+  }
+
+  // ----------------------------------------------------------------------------------------- stages
+
+  engine::Stage begin_close(std::string id, StageReport& report) {
+    engine::Stage stage;
+    stage.id = std::move(id);
+    stage.source_topics = std::move(open_.sources);
+    stage.group_id = plan_.stages.empty() ? spec_.source.group_id
+                                          : fmt::format("{}-{}", spec_.name, stage.id);
+    stage.operators = std::move(open_.operators);
+    stage.aggregate = std::move(open_.aggregate);
+    report.id = stage.id;
+    report.sources = stage.source_topics;
+    report.group_id = stage.group_id;
+    report.steps = std::move(open_.steps);
+    open_ = {};
+    return stage;
+  }
+
+  void close_to_topics(std::string id, const std::vector<std::string>& topics) {
+    StageReport report;
+    const bool keeps_state = open_.aggregate.has_value();
+    engine::Stage stage = begin_close(std::move(id), report);
+    std::vector<engine::TopicOutput> outputs;
+    for (const std::string& topic : topics) {
+      outputs.push_back({topic});
+      report.outputs.push_back("topic " + topic);
+    }
+    stage.output = std::move(outputs);
+    report.guarantee = spec_.guarantee;
+    const std::string_view moved = keeps_state ? "records, changelog, offsets and receipt"
+                                               : "records, offsets and receipt";
+    if (spec_.guarantee == Guarantee::kExactlyOnce) {
+      report.commit_point = fmt::format("one Kafka transaction: {}", moved);
+      report.mechanism = "Kafka transaction, zombies fenced by group generation and producer epoch";
+    } else {
+      report.commit_point = "flush of the records, then the commit of the offsets";
+      report.mechanism = "offsets are committed after the records; a crash between repeats some";
+    }
+    plan_.stages.push_back(std::move(stage));
+    report_.stages.push_back(std::move(report));
+    open_.sources = {topics.front()};
+  }
+
+  void close_to_database(const SinkSpec& sink) {
+    auto columns = resolve_columns(sink, aggregate_shape_, spec_);
+    if (!columns) {
+      problems_.push_back(std::move(columns).error());
+      return;
+    }
+    StageReport report;
+    engine::Stage stage = begin_close(sink.id, report);
+    connectors::SinkTable table{spec_.name, sink.id, sink.table, sink.mode, {}};
+    std::vector<ProjectedColumn> projected;
+    for (const ResolvedColumn& column : *columns) {
+      table.columns.push_back(column.column);
+      projected.push_back({column.column.name, column.expression, column.column.type});
+    }
+    const std::string kind = to_string(sink.kind);
+    const bool upserts = sink.mode == connectors::SinkMode::kUpsert;
+    report.outputs.push_back(
+        fmt::format("table {} ({}, {})", sink.table, kind, upserts ? "upsert" : "append"));
+    report.commit_point = fmt::format("one {} transaction: rows, positions and receipt", kind);
+    report.guarantee = Guarantee::kExactlyOnce;
+    report.mechanism = "positions in the rows' own transaction, zombies fenced by claimed epoch";
+    stage.output = engine::SinkOutput{kind, table, make_projection(sink.id, std::move(projected)),
+                                      make_sink_factory(sink, table)};
+    plan_.stages.push_back(std::move(stage));
+    report_.stages.push_back(std::move(report));
+  }
+
+  // ----------------------------------------------------------------------------------------- checks
+
+  void refuse(int line, std::string what, std::string rule, std::string fix) {
+    problems_.push_back({line, std::move(what), std::move(rule), std::move(fix)});
+  }
+
+  void check_sinks() {
+    std::set<std::string> targets;
+    for (const SinkSpec& sink : spec_.sinks) {
+      if (sink.kind == SinkKind::kKafka) {
+        if (std::ranges::find(spec_.source.topics, sink.topic) != spec_.source.topics.end()) {
+          refuse(sink.line, fmt::format("sink {} writes the source topic {}", sink.id, sink.topic),
+                 "a pipeline that reads what it writes never ends, and no record is processed "
+                 "exactly once",
+                 "write to another topic");
+        }
+        if (!targets.insert("topic " + sink.topic).second) {
+          refuse(sink.line, fmt::format("two sinks write topic {}", sink.topic),
+                 "each record goes to a topic once", "remove one of them");
+        }
+      } else if (!targets.insert(fmt::format("{} {}{} {}", to_string(sink.kind), sink.file,
+                                             sink.dsn, sink.table))
+                      .second) {
+        refuse(sink.line, fmt::format("two sinks write table {}", sink.table),
+               "a table belongs to one sink, else each record would be in it twice",
+               "give each sink a table of its own");
+      }
+    }
+  }
+
+  void check_names() {
+    std::set<std::string> stages;
+    std::set<std::string> groups;
+    for (const engine::Stage& stage : plan_.stages) {
+      if (!stages.insert(stage.id).second || !groups.insert(stage.group_id).second) {
+        refuse(1, fmt::format("two stages are called {} or share group {}", stage.id,
+                              stage.group_id),
+               "stages take their names from steps and sinks, and each has a consumer group",
+               "rename the step or the sink, or change group.id");
+      }
+    }
+    std::set<std::string> topics(spec_.source.topics.begin(), spec_.source.topics.end());
+    for (const engine::TopicSpec& topic : plan_.topics) {
+      if (topic.name.size() > 249) {
+        refuse(1, fmt::format("internal topic {} would be {} bytes long", topic.name,
+                              topic.name.size()),
+               "a topic's name has at most 249", "shorten the pipeline's name or the step's id");
+      }
+      if (!topics.insert(topic.name).second && problems_.empty()) {
+        refuse(1, fmt::format("topic {} is used twice", topic.name),
+               "internal topics are named after the pipeline and its steps",
+               "rename the pipeline, the step, or the topic");
+      }
+    }
+  }
+
+  void add_assumptions() {
+    auto& list = report_.assumptions;
+    const bool exactly_once = spec_.guarantee == Guarantee::kExactlyOnce;
+    bool writes_topics = false;
+    bool upserts = false;
+    for (const SinkSpec& sink : spec_.sinks) {
+      writes_topics = writes_topics || sink.kind == SinkKind::kKafka;
+      upserts = upserts || sink.mode == connectors::SinkMode::kUpsert;
+    }
+    if (spec_.source.offset_reset == engine::OffsetReset::kLatest) {
+      list.push_back("auto.offset.reset is latest: records written before the first start are not "
+                     "part of the input");
+    }
+    list.push_back("source and internal topics keep their records until every stage has "
+                   "committed them (retention longer than the longest outage)");
+    if (exactly_once) {
+      list.push_back("producers of the source topics are idempotent or transactional: a record "
+                     "sent twice is two records here");
+      if (writes_topics) {
+        list.push_back("readers of the output topics use isolation.level=read_committed");
+      }
+    }
+    if (plan_.stages.size() > 1) {
+      list.push_back("nobody else writes the topics between stages");
+    }
+    if (upserts) {
+      list.push_back("all records of one row's key are in one partition, as they are when the "
+                     "record key is the row's key; the last of them is the row");
+    }
+    for (const SinkSpec& sink : spec_.sinks) {
+      if (sink.kind == SinkKind::kPostgres) {
+        list.push_back("the database answers for what it has committed (fsync on; after a "
+                       "failover, a replica that had it)");
+        break;
+      }
+    }
+    if (spec_.bootstrap_servers.empty()) {
+      list.push_back("the embedded log's disk keeps what it has synced; there is one copy");
+    } else {
+      list.push_back("the cluster keeps what it has acknowledged (acks=all, "
+                     "min.insync.replicas)");
+    }
+  }
+
+  PipelineSpec spec_;
+  engine::Plan plan_;
+  GuaranteeReport report_;
+  std::vector<Problem> problems_;
+  OpenStage open_;
+  const KeySpec* last_key_ = nullptr;
+  const StepSpec* last_aggregate_ = nullptr;
+  std::optional<AggregateShape> aggregate_shape_;
+};
+
+}  // namespace
+
+std::expected<PlannedPipeline, std::vector<Problem>> plan_pipeline(PipelineSpec spec) {
+  return Planner(std::move(spec)).plan();
+}
+
+std::expected<PlannedPipeline, std::vector<Problem>> plan_file(const std::string& file,
+                                                               std::string_view text,
+                                                               const Variables& variables) {
+  auto spec = parse_pipeline(file, text, variables);
+  if (!spec) {
+    return std::unexpected(std::move(spec).error());
+  }
+  return plan_pipeline(std::move(*spec));
+}
+
+std::string_view to_string(Guarantee guarantee) {
+  return guarantee == Guarantee::kExactlyOnce ? "exactly once" : "at least once";
+}
+
+}  // namespace onceflow::pipeline

@@ -1,0 +1,91 @@
+#include "pipeline/sink_columns.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <string>
+
+#include "base/check.h"
+
+namespace onceflow::pipeline {
+namespace {
+
+Expression known(std::string_view text) {
+  auto expression = check_expression(text);
+  CHECK(expression.has_value());
+  return std::move(*expression);
+}
+
+ResolvedColumn column_of(const std::string& name, ColumnType type, std::string_view expression) {
+  return {{name, type, false}, known(expression)};
+}
+
+std::vector<ResolvedColumn> columns_of(const AggregateShape& shape) {
+  std::vector<ResolvedColumn> columns;
+  const auto field = [](const std::string& name) { return fmt::format("$.\"{}\"", name); };
+  for (const NamedExpression& column : shape.key.columns) {
+    columns.push_back(column_of(column.name, ColumnType::kText, field(column.name)));
+  }
+  for (const AggregateColumnSpec& column : shape.aggregate.columns) {
+    columns.push_back(column_of(column.column.name, column.type, field(column.column.name)));
+  }
+  return columns;
+}
+
+}  // namespace
+
+std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
+    const SinkSpec& sink, const std::optional<AggregateShape>& shape, const PipelineSpec& spec) {
+  std::vector<ResolvedColumn> columns;
+  if (!sink.columns.empty()) {
+    for (const SinkColumnSpec& column : sink.columns) {
+      columns.push_back({{column.name, column.type, false}, column.expression});
+    }
+  } else if (shape) {
+    columns = columns_of(*shape);
+  } else {
+    columns = {column_of("record_key", ColumnType::kText, "key"),
+               column_of("record_value", ColumnType::kText, "value")};
+  }
+  if (sink.mode == connectors::SinkMode::kAppend) {
+    return columns;
+  }
+
+  std::vector<std::string> key = sink.key;
+  int line = sink.key_line;
+  if (key.empty()) {
+    line = sink.mode_line;
+    for (const NamedExpression& column : shape ? shape->key.columns : decltype(shape->key.columns){}) {
+      key.push_back(column.name);
+    }
+  }
+  const auto names = [&] {
+    std::vector<std::string> all;
+    for (const ResolvedColumn& column : columns) {
+      all.push_back(column.column.name);
+    }
+    return all;
+  }();
+  if (key.empty()) {
+    return std::unexpected(Problem{
+        line, fmt::format("sink {} asks for `mode: upsert` without a key", sink.id),
+        fmt::format("an upsert keeps one row a key; without one, {} cannot hold",
+                    spec.guarantee == engine::Guarantee::kExactlyOnce ? "exactly_once" : "it"),
+        fmt::format("add `key: [{}]`, or write `mode: append`", names.front())});
+  }
+  for (const std::string& name : key) {
+    const auto found = std::ranges::find(names, name);
+    if (found == names.end()) {
+      return std::unexpected(
+          Problem{line, fmt::format("key column `{}` of sink {} is not one of its columns", name,
+                                    sink.id),
+                  fmt::format("the key is made of columns; they are {}", fmt::join(names, ", ")),
+                  "name columns in `key`, or add the column"});
+    }
+    columns[static_cast<std::size_t>(found - names.begin())].column.is_key = true;
+  }
+  return columns;
+}
+
+}  // namespace onceflow::pipeline

@@ -1,0 +1,90 @@
+// PipelineSpec: a pipeline file, checked. Lines are kept, so that what is found out later (a guarantee
+// that cannot hold) can still name its place.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connectors/sink.h"
+#include "engine/topology.h"
+#include "pipeline/expression.h"
+#include "pipeline/operators.h"
+
+namespace onceflow::pipeline {
+
+struct SourceSpec {
+  std::vector<std::string> topics;
+  std::string group_id;  ///< group.id; the pipeline's name if the file has none
+  engine::OffsetReset offset_reset = engine::OffsetReset::kEarliest;
+  int line = 1;
+};
+
+struct NamedExpression {
+  std::string name;
+  Expression expression;
+};
+
+struct KeySpec {
+  std::vector<NamedExpression> columns;
+  int line = 1;
+};
+
+struct AggregateColumnSpec {
+  engine::AggregateColumn column;
+  std::optional<Expression> argument;  ///< none: count(*)
+  ColumnType type = ColumnType::kReal;
+};
+
+struct AggregateStepSpec {
+  std::vector<AggregateColumnSpec> columns;
+  int line = 1;
+};
+
+/// Exactly one of where, set, key and aggregate is set; key may stand beside aggregate.
+struct StepSpec {
+  std::string id;
+  int line = 1;
+  std::optional<Expression> where;
+  std::vector<Assignment> set;
+  std::optional<KeySpec> key;
+  std::optional<AggregateStepSpec> aggregate;
+};
+
+enum class SinkKind { kKafka, kSqlite, kPostgres };
+std::string to_string(SinkKind kind);
+
+struct SinkColumnSpec {
+  std::string name;
+  Expression expression;
+  ColumnType type = ColumnType::kText;
+};
+
+struct SinkSpec {
+  std::string id;
+  SinkKind kind = SinkKind::kKafka;
+  int line = 1;
+  std::string topic;  ///< kafka
+  std::string file;   ///< sqlite
+  std::string dsn;    ///< postgres; a secret, never shown
+  std::string table;
+  connectors::SinkMode mode = connectors::SinkMode::kAppend;
+  int mode_line = 1;
+  std::vector<SinkColumnSpec> columns;  ///< empty: they follow from the steps
+  std::vector<std::string> key;         ///< upsert; empty: the aggregate's key columns
+  int key_line = 1;
+};
+
+struct PipelineSpec {
+  std::string file;
+  std::string name;
+  engine::Guarantee guarantee = engine::Guarantee::kExactlyOnce;
+  int guarantee_line = 1;
+  std::vector<std::string> bootstrap_servers;  ///< empty: the embedded log
+  milliseconds commit_interval{100};
+  SourceSpec source;
+  std::vector<StepSpec> steps;
+  std::vector<SinkSpec> sinks;
+};
+
+}  // namespace onceflow::pipeline

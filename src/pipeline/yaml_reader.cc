@@ -1,0 +1,223 @@
+#include "pipeline/yaml_reader.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace onceflow::pipeline {
+namespace {
+
+const char* kind_of(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Scalar:
+      return "a single value";
+    case YAML::NodeType::Sequence:
+      return "a list";
+    case YAML::NodeType::Map:
+      return "a map";
+    default:
+      return "nothing";
+  }
+}
+
+std::size_t edit_distance(std::string_view left, std::string_view right) {
+  std::vector<std::size_t> row(right.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= left.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= right.size(); ++j) {
+      const std::size_t substituted = diagonal + (left[i - 1] == right[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates) {
+  std::string_view best;
+  std::size_t best_distance = word.size() / 2 + 2;
+  for (const std::string_view candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+void YamlReader::report(int line, std::string what, std::string rule, std::string fix) {
+  problems_.push_back({line, std::move(what), std::move(rule), std::move(fix)});
+}
+
+bool YamlReader::check_map(const YAML::Node& node, const std::string& place,
+                           const std::vector<std::string_view>& known) {
+  if (!node.IsMap()) {
+    report(node, fmt::format("{} is {}", place, kind_of(node)),
+           known.empty() ? "a map of names to values is needed here"
+                         : fmt::format("a map is needed here, with the keys {}",
+                                       fmt::join(known, ", ")),
+           "write `name: value` lines, indented below it");
+    return false;
+  }
+  std::vector<std::string> seen;
+  for (const auto& entry : node) {
+    if (!entry.first.IsScalar()) {
+      report(entry.first, fmt::format("a key of {} is {}", place, kind_of(entry.first)),
+             "keys are plain names", "write a name before the colon");
+      return false;
+    }
+    const std::string& key = entry.first.Scalar();
+    if (std::ranges::find(seen, key) != seen.end()) {
+      report(entry.first, fmt::format("`{}` stands twice in {}", key, place),
+             "a key stands once in a map", "remove one of them");
+    }
+    seen.push_back(key);
+    if (!known.empty() && std::ranges::find(known, key) == known.end()) {
+      const std::string_view meant = nearest(key, known);
+      report(entry.first, fmt::format("unknown key `{}` in {}", key, place),
+             fmt::format("the keys here are {}", fmt::join(known, ", ")),
+             meant.empty() ? std::string("remove it") : fmt::format("did you mean `{}`?", meant));
+    }
+  }
+  return true;
+}
+
+std::vector<std::pair<std::string, YAML::Node>> YamlReader::entries(const YAML::Node& map) {
+  std::vector<std::pair<std::string, YAML::Node>> result;
+  for (const auto& entry : map) {
+    result.emplace_back(entry.first.Scalar(), entry.second);
+  }
+  return result;
+}
+
+std::optional<YAML::Node> YamlReader::find(const YAML::Node& map, std::string_view key) {
+  for (const auto& entry : map) {
+    if (entry.first.IsScalar() && entry.first.Scalar() == key && !entry.second.IsNull()) {
+      return entry.second;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<YAML::Node> YamlReader::require(const YAML::Node& map, std::string_view key,
+                                              const std::string& place, const std::string& fix) {
+  std::optional<YAML::Node> node = find(map, key);
+  if (!node) {
+    report(map, fmt::format("{} has no `{}`", place, key),
+           fmt::format("`{}` is needed here", key), fix);
+  }
+  return node;
+}
+
+std::optional<std::string> YamlReader::scalar(const YAML::Node& node, std::string_view name) {
+  if (!node.IsScalar()) {
+    report(node, fmt::format("`{}` is {}", name, kind_of(node)), "a single value is needed here",
+           fmt::format("write `{}: …` on one line", name));
+    return std::nullopt;
+  }
+  return node.Scalar();
+}
+
+std::optional<std::string> YamlReader::setting(const YAML::Node& node, std::string_view name) {
+  const std::optional<std::string> text = scalar(node, name);
+  if (!text) {
+    return std::nullopt;
+  }
+  std::string result;
+  std::size_t begin = 0;
+  for (std::size_t found; (found = text->find("${", begin)) != std::string::npos;) {
+    const std::size_t end = text->find('}', found);
+    const std::string_view reference =
+        std::string_view(*text).substr(found, end == std::string::npos ? end : end - found + 1);
+    if (end == std::string::npos || !reference.starts_with("${env:") || reference.size() < 8) {
+      report(node, fmt::format("`{}` in `{}` is no reference", reference, name),
+             "a reference is written ${env:NAME}", "name a variable of the environment");
+      return std::nullopt;
+    }
+    const std::string variable(reference.substr(6, reference.size() - 7));
+    const std::optional<std::string> value = variables_(variable);
+    if (!value) {
+      report(node, fmt::format("the environment has no variable {}, which `{}` refers to", variable,
+                               name),
+             "${env:NAME} stands for the value of a variable that is set",
+             fmt::format("set it before starting: export {}=…", variable));
+      return std::nullopt;
+    }
+    result += text->substr(begin, found - begin);
+    result += *value;
+    begin = end + 1;
+  }
+  result += text->substr(begin);
+  if (result.empty()) {
+    report(node, fmt::format("`{}` is empty", name), "a value is needed here", "write one");
+    return std::nullopt;
+  }
+  return result;
+}
+
+std::vector<std::string> YamlReader::settings(const YAML::Node& node, std::string_view name) {
+  std::vector<std::string> result;
+  const auto add = [&](const YAML::Node& item) {
+    if (std::optional<std::string> text = setting(item, name)) {
+      result.push_back(std::move(*text));
+    }
+  };
+  if (node.IsSequence()) {
+    for (const YAML::Node& item : node) {
+      add(item);
+    }
+    if (node.size() == 0) {
+      report(node, fmt::format("`{}` is an empty list", name), "at least one is needed",
+             "name one");
+    }
+  } else {
+    add(node);
+  }
+  return result;
+}
+
+std::optional<std::size_t> YamlReader::choice(const YAML::Node& node, std::string_view name,
+                                              const std::vector<std::string_view>& words) {
+  const std::optional<std::string> text = scalar(node, name);
+  if (!text) {
+    return std::nullopt;
+  }
+  const auto found = std::ranges::find(words, *text);
+  if (found == words.end()) {
+    const std::string_view meant = nearest(*text, words);
+    report(node, fmt::format("`{}: {}`", name, *text),
+           fmt::format("it is one of {}", fmt::join(words, ", ")),
+           meant.empty() ? std::string("take one of them")
+                         : fmt::format("did you mean `{}`?", meant));
+    return std::nullopt;
+  }
+  return static_cast<std::size_t>(found - words.begin());
+}
+
+void YamlReader::report_expression(const YAML::Node& node, const std::string& name,
+                                   const ExpressionError& error) {
+  report(node, fmt::format("`{}`, column {} of the expression: {}", name, error.column, error.what),
+         error.rule, error.fix);
+}
+
+std::optional<Expression> YamlReader::expression(const YAML::Node& node, const std::string& name) {
+  const std::optional<std::string> text = scalar(node, name);
+  if (!text) {
+    return std::nullopt;
+  }
+  std::expected<Expression, ExpressionError> checked = check_expression(*text);
+  if (!checked) {
+    report_expression(node, name, checked.error());
+    return std::nullopt;
+  }
+  return std::move(*checked);
+}
+
+}  // namespace onceflow::pipeline

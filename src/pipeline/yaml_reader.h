@@ -1,0 +1,70 @@
+// YamlReader: reads values of a YAML document and notes what is wrong, so that one pass finds all.
+// Every getter answers with a usable value even where it has noted a problem; whoever reads asks for
+// the problems at the end.
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pipeline/file.h"
+#include "pipeline/problem.h"
+
+namespace onceflow::pipeline {
+
+class YamlReader {
+ public:
+  explicit YamlReader(const Variables& variables) : variables_(variables) {}
+
+  static int line_of(const YAML::Node& node) { return node.Mark().line + 1; }
+
+  void report(int line, std::string what, std::string rule, std::string fix);
+  void report(const YAML::Node& node, std::string what, std::string rule, std::string fix) {
+    report(line_of(node), std::move(what), std::move(rule), std::move(fix));
+  }
+
+  /// Whether the node is a map with text for keys, each once and each one of `known` (all if empty).
+  /// `place` names the map for messages: "the file", "step only-paid".
+  bool check_map(const YAML::Node& node, const std::string& place,
+                 const std::vector<std::string_view>& known);
+
+  /// Name and value of every entry, in the file's order. Only after check_map.
+  static std::vector<std::pair<std::string, YAML::Node>> entries(const YAML::Node& map);
+
+  /// The entry's node; reports if it is missing and was required. A null value counts as missing.
+  std::optional<YAML::Node> find(const YAML::Node& map, std::string_view key);
+  std::optional<YAML::Node> require(const YAML::Node& map, std::string_view key,
+                                    const std::string& place, const std::string& fix);
+
+  /// A scalar, as it is written.
+  std::optional<std::string> scalar(const YAML::Node& node, std::string_view name);
+  /// A scalar in which `${env:NAME}` has been replaced.
+  std::optional<std::string> setting(const YAML::Node& node, std::string_view name);
+  /// A list of settings, or one alone.
+  std::vector<std::string> settings(const YAML::Node& node, std::string_view name);
+  /// A scalar that is one of a few words; the index of the word.
+  std::optional<std::size_t> choice(const YAML::Node& node, std::string_view name,
+                                    const std::vector<std::string_view>& words);
+  /// An SQL expression.
+  std::optional<Expression> expression(const YAML::Node& node, const std::string& name);
+  /// Reports an expression's error at the node.
+  void report_expression(const YAML::Node& node, const std::string& name,
+                         const ExpressionError& error);
+
+  std::vector<Problem> take_problems() { return std::move(problems_); }
+  bool has_problems() const { return !problems_.empty(); }
+
+ private:
+  const Variables& variables_;
+  std::vector<Problem> problems_;
+};
+
+/// The candidate that was probably meant; empty if none is near.
+std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates);
+
+}  // namespace onceflow::pipeline
