@@ -1,11 +1,14 @@
-// Coordinator: the transaction and the group state machine, and the producer ids, as the broker holds
-// them: one object to replay into, to write checkpoints from and to wake when time has passed. Pure;
-// owned by the broker, on its thread.
+// Coordinator: the transaction and the group state machine, and the producer ids, as the broker
+// holds them: one object to replay into, to write checkpoints from and to wake when time has
+// passed. Pure; owned by the broker, on its thread.
 //
 // How the broker runs it (see also effects.h):
-//   recovery  RecoveryListener::on_snapshot -> restore(); on_record and on_end_transaction -> replay()
-//             with the record; on_topic_deleted -> on_topic_deleted(). When the log is open: start().
-//   a request one member function of transactions(), groups() or below; then, in the same turn, append
+//   recovery  RecoveryListener::on_snapshot -> restore(); on_record and on_end_transaction ->
+//   replay()
+//             with the record; on_topic_deleted -> on_topic_deleted(). When the log is open:
+//             start().
+//   a request one member function of transactions(), groups() or below; then, in the same turn,
+//   append
 //             the entries of Effects, and answer when everything appended so far is durable.
 //   time      after every step compare next_deadline() with the timer; when it is due, on_time().
 //   checkpoint  write_snapshot() in Log::set_snapshot_writer, before any entry that comes later.
@@ -49,9 +52,10 @@ class Coordinator {
   const GroupCoordinator& groups() const { return groups_; }
 
   /// TxnOffsetCommit: the transaction first (v5+ adds the group to it), then the member, then the
-  /// offsets become pending. What the group refuses marks the transaction must-abort, for its commit may
-  /// be on its way already. Errors of the transaction: INVALID_PRODUCER_ID_MAPPING, INVALID_PRODUCER_EPOCH,
-  /// TRANSACTION_ABORTABLE, INVALID_TXN_STATE; of the group as OffsetCommit.
+  /// offsets become pending. What the group refuses marks the transaction must-abort, for its
+  /// commit may be on its way already. Errors of the transaction: INVALID_PRODUCER_ID_MAPPING,
+  /// INVALID_PRODUCER_EPOCH, TRANSACTION_ABORTABLE, INVALID_TXN_STATE; of the group as
+  /// OffsetCommit.
   OffsetCommitReply txn_offset_commit(const TxnOffsetCommitRequest& request, const Moment& moment,
                                       Effects& effects);
 
@@ -59,23 +63,25 @@ class Coordinator {
   /// commit would succeed without the offsets.
   ErrorCode delete_group(std::string_view group_id, Effects& effects);
 
-  /// The topic and its offsets are gone. Live and in recovery; appends nothing, for the log remembers.
+  /// The topic and its offsets are gone. Live and in recovery; appends nothing, for the log
+  /// remembers.
   void on_topic_deleted(const TopicId& topic) { groups_.remove_topic(topic); }
 
   // --- Time. ---
 
   /// The earliest time at which on_time() has something to do; nullopt if there is none.
   std::optional<MonotonicTime> next_deadline() const;
-  /// Everything that is due: transactions that time out, sessions that end, rebalances that complete.
+  /// Everything that is due: transactions that time out, sessions that end, rebalances that
+  /// complete.
   void on_time(const Moment& moment, Effects& effects);
 
   // --- Recovery and checkpoints. ---
 
-  /// A record as it stood in an entry of Effects, in the order of the journal, from exactly where the
-  /// restored snapshot was written. kCorrupt if it does not decode.
+  /// A record as it stood in an entry of Effects, in the order of the journal, from exactly where
+  /// the restored snapshot was written. kCorrupt if it does not decode.
   Status replay(ByteView record);
-  /// After the last replay, before the first request: all clocks start anew, so that a broker that was
-  /// down expires nothing and nobody early.
+  /// After the last replay, before the first request: all clocks start anew, so that a broker that
+  /// was down expires nothing and nobody early.
   void start(const Moment& moment);
   /// All that replay would have to know, without what dies with the connections.
   void write_snapshot(Buffer& destination) const;

@@ -1,10 +1,10 @@
 // Effects: what a step of the coordinators asks of the outside world. Values, stateless.
 //
 // The coordinators are pure (design D6): a step takes a request and the time, changes the state in
-// memory at once, returns the reply and adds to an Effects what must follow. The broker then, in the
-// same turn of the loop: appends the journal entries in their order; sends every reply and every
-// answer, also those that appended nothing, once all that was appended up to now is durable. So no
-// reply ever tells of something that a crash could take back.
+// memory at once, returns the reply and adds to an Effects what must follow. The broker then, in
+// the same turn of the loop: appends the journal entries in their order; sends every reply and
+// every answer, also those that appended nothing, once all that was appended up to now is durable.
+// So no reply ever tells of something that a crash could take back.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +41,7 @@ struct EndTransaction {
   /// Of the markers: the epoch of the data (v1), or the next one (v2 and every fencing abort).
   ProducerIdentity marker;
   TransactionResult result = TransactionResult::kAbort;
+  WallTime timestamp;
   std::vector<TopicIdPartition> partitions;  ///< never empty, sorted
 };
 

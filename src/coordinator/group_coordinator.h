@@ -1,13 +1,13 @@
-// GroupCoordinator: every consumer group of the classic protocol, its members, its rebalances and its
-// offsets. Pure; owned by the Coordinator, on the broker's thread.
+// GroupCoordinator: every consumer group of the classic protocol, its members, its rebalances and
+// its offsets. Pure; owned by the Coordinator, on the broker's thread.
 //
-// JoinGroup and SyncGroup may have to wait for other members: such a request is known by its ticket,
-// and some later step answers it through Effects. Each ticket is answered exactly once.
+// JoinGroup and SyncGroup may have to wait for other members: such a request is known by its
+// ticket, and some later step answers it through Effects. Each ticket is answered exactly once.
 //
 // What survives a crash: generation, leader, protocol, members with subscription and assignment, so
-// that a restart of the broker needs no rebalance; and all offsets. A generation is journalled before
-// any member hears of it, and is never given out again (GRP-1), not even after the group was deleted.
-// The states and moves of one group are in group.h.
+// that a restart of the broker needs no rebalance; and all offsets. A generation is journalled
+// before any member hears of it, and is never given out again (GRP-1), not even after the group was
+// deleted. The states and moves of one group are in group.h.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,7 @@
 #include "base/time.h"
 #include "base/wire.h"
 #include "coordinator/effects.h"
+#include "coordinator/group_image.h"
 #include "coordinator/group_offsets.h"
 
 namespace onceflow::coordinator {
@@ -38,13 +39,10 @@ struct GroupOptions {
   Duration session_timeout_max = std::chrono::minutes(30);
   std::size_t group_size_max = 1000;
   std::size_t group_count_max = 100'000;
+  /// How long a group without members and offsets is remembered.
+  Duration empty_group_retention = std::chrono::minutes(10);
   /// Kafka's offset.metadata.max.bytes.
   std::size_t offset_metadata_bytes_max = 4096;
-};
-
-struct GroupProtocol {
-  std::string name;
-  Buffer metadata;
 };
 
 struct JoinGroupRequest {
@@ -86,7 +84,8 @@ struct MemberToRemove {
   std::optional<std::string_view> instance_id;
 };
 
-/// One error for the whole request, and one per partition; an error of the request is repeated there.
+/// One error for the whole request, and one per partition; an error of the request is repeated
+/// there.
 struct OffsetCommitReply {
   ErrorCode error = ErrorCode::kNone;
   std::vector<ErrorCode> partition_errors;  ///< in the order of the request
@@ -108,7 +107,7 @@ struct GroupDescription {
     std::optional<std::string> instance_id;
     std::string client_id;
     std::string client_host;
-    Buffer metadata;    ///< of the chosen protocol; empty while there is none
+    Buffer metadata;  ///< of the chosen protocol; empty while there is none
     Buffer assignment;
   };
   std::string group_id;
@@ -167,14 +166,16 @@ class GroupCoordinator {
   GroupDescription describe(std::string_view group_id) const;
   /// Sorted by group id, without members.
   std::vector<GroupDescription> list() const;
-  /// kGroupIdNotFound, or kNonEmptyGroup: it has members, or offsets in an open transaction. Called by
-  /// Coordinator::delete_group, which knows the transactions that have the group without offsets yet.
+  /// kGroupIdNotFound, or kNonEmptyGroup: it has members, or offsets in an open transaction. Called
+  /// by Coordinator::delete_group, which knows the transactions that have the group without offsets
+  /// yet.
   ErrorCode delete_group(std::string_view group_id, Effects& effects);
 
   // --- Transactions: called by the TransactionCoordinator, live and in recovery. ---
 
   void end_transaction(ProducerId producer, TransactionResult result,
                        std::span<const std::string> groups);
+  bool has_pending_offsets(std::string_view group_id, ProducerId producer) const;
 
   // --- Time, replay and checkpoints: called by the Coordinator. ---
 
@@ -184,6 +185,7 @@ class GroupCoordinator {
   void restart_clocks(MonotonicTime now);
 
   void replay_group(WireReader& reader);
+  void replay_member_removed(WireReader& reader);
   void replay_group_deleted(WireReader& reader);
   void replay_offsets(WireReader& reader);
   void replay_pending_offsets(WireReader& reader);
@@ -191,13 +193,25 @@ class GroupCoordinator {
   void restore(WireReader& reader);
 
  private:
+  using Groups = std::map<std::string, std::unique_ptr<Group>, std::less<>>;
+
   Group* find(std::string_view group_id) const;
   Group& find_or_create(std::string_view group_id);
+  /// After every step on a group: forgets it if nothing of it is left, else puts its deadline in
+  /// place.
+  void settle(Group& group);
+  void erase(Group& group);
+  OffsetCommitReply write_offsets(std::string_view group_id, std::optional<ProducerId> producer,
+                                  std::span<const OffsetToCommit> offsets, const Moment& moment,
+                                  Effects& effects);
+  void replay_offset_write(WireReader& reader, bool is_pending);
 
   GroupOptions options_;
-  std::map<std::string, std::unique_ptr<Group>, std::less<>> groups_;
-  /// The highest generation of any deleted group: a group that comes back goes on from here (GRP-1).
+  Groups groups_;
+  /// The highest generation of any deleted group: a group that comes back goes on from here
+  /// (GRP-1).
   GenerationId deleted_generation_max_{0};
+  std::set<std::pair<MonotonicTime, std::string>> deadlines_;
 };
 
 }  // namespace onceflow::coordinator

@@ -1,11 +1,12 @@
-// GroupOffsets: the committed and the pending offsets of one consumer group. Pure; owned by its Group.
+// GroupOffsets: the committed and the pending offsets of one consumer group. Pure; owned by its
+// Group.
 //
-// An offset inside a transaction is pending, by producer id, until the end of the transaction makes it
-// the committed one or drops it. Of a plain and a transactional commit to one partition the one written
-// later wins (as in Kafka's log), so each write has a number that counts within the group.
+// An offset inside a transaction is pending, by producer id, until the end of the transaction makes
+// it the committed one or drops it. Of a plain and a transactional commit to one partition the one
+// written later wins (as in Kafka's log), so each write has a number that counts within the group.
 //
-// Offsets never expire, and are keyed by topic id: a topic that is re-created under its old name starts
-// without them.
+// Offsets never expire, and are keyed by topic id: a topic that is re-created under its old name
+// starts without them.
 #pragma once
 
 #include <cstdint>
@@ -59,6 +60,9 @@ class GroupOffsets {
   void decode(WireReader& reader);
 
  private:
+  void write(ByPartition& destination, std::span<const OffsetToCommit> offsets, WallTime now);
+  void forget_if_empty();
+
   ByPartition committed_;
   std::map<ProducerId, ByPartition> pending_;
   std::uint64_t next_write_number_ = 1;

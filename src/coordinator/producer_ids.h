@@ -1,8 +1,9 @@
-// ProducerIds: hands out producer ids, none of them twice, also not over a crash. Pure; owned by the
-// Coordinator, on the broker's thread.
+// ProducerIds: hands out producer ids, none of them twice, also not over a crash. Pure; owned by
+// the Coordinator, on the broker's thread.
 //
-// Ids are taken from blocks that are journalled before the first id of them leaves. What is left of a
-// block when the broker stops is never used: simpler than remembering each id, and there are 2^63.
+// Ids are taken from blocks that are journalled before the first id of them leaves. What is left of
+// a block when the broker stops is never used: simpler than remembering each id, and there are
+// 2^63.
 #pragma once
 
 #include <cstdint>

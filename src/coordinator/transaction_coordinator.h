@@ -1,9 +1,10 @@
-// TransactionCoordinator: every transactional id, its producer and its transaction. Pure; owned by the
-// Coordinator, on the broker's thread.
+// TransactionCoordinator: every transactional id, its producer and its transaction. Pure; owned by
+// the Coordinator, on the broker's thread.
 //
-// A decision on this log is one journal entry that carries every marker and the group offsets (design
-// D2a). So there is no Prepare state, nothing is ever pending, and CONCURRENT_TRANSACTIONS is never an
-// answer; a transaction that stands in the way of a new producer is aborted in the same step.
+// A decision on this log is one journal entry that carries every marker and the group offsets
+// (design D2a). So there is no Prepare state, nothing is ever pending, and CONCURRENT_TRANSACTIONS
+// is never an answer; a transaction that stands in the way of a new producer is aborted in the same
+// step.
 //
 // States of a transactional id, and what makes each move:
 //   Empty          -> Ongoing                   begin()  (first partition, group or failed produce)
@@ -19,8 +20,8 @@
 // TxnOffsetCommit 5), where partitions are added by the first produce and each end bumps the epoch.
 //
 // Invariants: TXN-2 (the groups' offsets move in the entry that ends the transaction), TXN-3 (no
-// transaction outlives its timeout; the clock restarts when the broker does), and: an epoch never goes
-// back, and only the newest (producer id, epoch) of an id changes anything.
+// transaction outlives its timeout; the clock restarts when the broker does), and: an epoch never
+// goes back, and only the newest (producer id, epoch) of an id changes anything.
 #pragma once
 
 #include <cstdint>
@@ -53,9 +54,9 @@ struct TransactionOptions {
   std::size_t transactional_id_count_max = 1'000'000;
 };
 
-/// Whether the connection of a request may go on (KAFKA-17754): a coordinator request for an id that
-/// arrives on an older connection than the newest one heard of was delayed. It changes nothing and is
-/// not answered: close the connection.
+/// Whether the connection of a request may go on (KAFKA-17754): a coordinator request for an id
+/// that arrives on an older connection than the newest one heard of was delayed. It changes nothing
+/// and is not answered: close the connection.
 enum class ConnectionVerdict { kKeep, kClose };
 
 /// Where a coordinator request came from, and when.
@@ -113,8 +114,8 @@ struct TransactionDescription {
 };
 
 struct TransactionFilter {
-  std::vector<TransactionState> states;   ///< empty: all
-  std::vector<ProducerId> producer_ids;   ///< empty: all
+  std::vector<TransactionState> states;  ///< empty: all
+  std::vector<ProducerId> producer_ids;  ///< empty: all
   std::optional<Duration> running_longer_than;
 };
 
@@ -124,18 +125,19 @@ class TransactionCoordinator {
                          GroupCoordinator& groups);
 
   /// Fences whoever had the id: aborts its transaction if one is ongoing, bumps the epoch (a new
-  /// producer id when the epochs are used up), and answers at once. Without a transactional id a fresh
-  /// producer id. With `expected` (KIP-360) a producer that is still the newest bumps its own epoch, a
-  /// repetition is answered alike, and so is a producer whose transaction timed out (KIP-588): it
-  /// goes on with the epoch that fenced the transaction.
-  /// Errors: INVALID_REQUEST, INVALID_TRANSACTION_TIMEOUT, PRODUCER_FENCED (v0-3: INVALID_PRODUCER_EPOCH),
+  /// producer id when the epochs are used up), and answers at once. Without a transactional id a
+  /// fresh producer id. With `expected` (KIP-360) a producer that is still the newest bumps its own
+  /// epoch, a repetition is answered alike, and so is a producer whose transaction timed out
+  /// (KIP-588): it goes on with the epoch that fenced the transaction. Errors: INVALID_REQUEST,
+  /// INVALID_TRANSACTION_TIMEOUT, PRODUCER_FENCED (v0-3: INVALID_PRODUCER_EPOCH),
   /// COORDINATOR_NOT_AVAILABLE (too many ids).
   InitProducerIdReply init_producer_id(const InitProducerIdRequest& request, const Caller& caller,
                                        Effects& effects);
 
-  /// AddPartitionsToTxn; for v4+ call once for each of its transactions. The partitions exist (those
-  /// that do not are the caller's to refuse, with OPERATION_NOT_ATTEMPTED for the rest).
-  /// Errors: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (v0-1: INVALID_PRODUCER_EPOCH).
+  /// AddPartitionsToTxn; for v4+ call once for each of its transactions. The partitions exist
+  /// (those that do not are the caller's to refuse, with OPERATION_NOT_ATTEMPTED for the rest).
+  /// Errors: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (v0-1:
+  /// INVALID_PRODUCER_EPOCH).
   TransactionReply add_partitions(const TransactionKey& key,
                                   std::span<const TopicIdPartition> partitions,
                                   const Caller& caller, Effects& effects);
@@ -147,16 +149,16 @@ class TransactionCoordinator {
   TransactionReply add_offsets(const TransactionKey& key, std::string_view group_id,
                                const Caller& caller, Effects& effects);
 
-  /// EndTxn; v5+ by the rules of transactions v2. An abort always ends what is ongoing; a commit of a
-  /// transaction that must abort answers TRANSACTION_ABORTABLE and changes nothing.
-  /// Errors: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (v0-1: INVALID_PRODUCER_EPOCH),
+  /// EndTxn; v5+ by the rules of transactions v2. An abort always ends what is ongoing; a commit of
+  /// a transaction that must abort answers TRANSACTION_ABORTABLE and changes nothing. Errors:
+  /// INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (v0-1: INVALID_PRODUCER_EPOCH),
   /// INVALID_TXN_STATE, TRANSACTION_ABORTABLE.
   EndTxnReply end_txn(const TransactionKey& key, TransactionResult result, const Caller& caller,
                       Effects& effects);
 
-  /// Before a transactional batch is appended, in the same step (the journal entries of `effects` go
-  /// first): Produce 12 and later adds the partition, earlier versions require that it was added.
-  /// `transactional_id` as in the Produce request, empty if unknown. To be asked after
+  /// Before a transactional batch is appended, in the same step (the journal entries of `effects`
+  /// go first): Produce 12 and later adds the partition, earlier versions require that it was
+  /// added. `transactional_id` as in the Produce request, empty if unknown. To be asked after
   /// Partition::find_duplicate: the retry of a batch of a finished transaction is a success.
   /// Errors: INVALID_PRODUCER_ID_MAPPING, INVALID_PRODUCER_EPOCH; not in the transaction:
   /// TRANSACTION_ABORTABLE (Produce 11 and later) or INVALID_TXN_STATE.
@@ -172,9 +174,9 @@ class TransactionCoordinator {
 
   /// Something that belongs to this producer's transaction was refused (a batch, offsets), and its
   /// commit may already be on its way: from now on the transaction can only be aborted. Call it for
-  /// every refused transactional batch of Produce 12 and later, whatever the error; a stale or unknown
-  /// producer is ignored. With v2 a transaction that has not begun begins by this, so that a commit
-  /// behind it finds something to refuse.
+  /// every refused transactional batch of Produce 12 and later, whatever the error; a stale or
+  /// unknown producer is ignored. With v2 a transaction that has not begun begins by this, so that
+  /// a commit behind it finds something to refuse.
   void mark_must_abort(ProducerIdentity producer, const Moment& moment, Effects& effects);
 
   // --- Looking. ---
@@ -198,7 +200,7 @@ class TransactionCoordinator {
   void restart_clocks(MonotonicTime now);
 
   void replay_transactional_id(WireReader& reader);
-  void replay_partitions_added(WireReader& reader);
+  void replay_transaction_extended(WireReader& reader);
   void replay_transaction_ended(WireReader& reader);
   void write_snapshot(WireWriter& writer) const;
   void restore(WireReader& reader);
@@ -206,8 +208,9 @@ class TransactionCoordinator {
  private:
   struct Transaction {
     ProducerIdentity producer;  ///< the newest; nobody else changes anything
-    /// Who it was before the last bump, if that one may ask again what came of its last request. None
-    /// after a fresh InitProducerId (another instance took over) and while a transaction is ongoing.
+    /// Who it was before the last bump, if that one may ask again what came of its last request.
+    /// None after a fresh InitProducerId (another instance took over) and while a transaction is
+    /// ongoing.
     ProducerIdentity previous;
     TransactionState state = TransactionState::kEmpty;
     bool must_abort = false;
@@ -243,10 +246,11 @@ class TransactionCoordinator {
   Found find_for_data(std::string_view transactional_id, ProducerIdentity producer) const;
   InitProducerIdReply create(const std::string& transactional_id, Duration timeout,
                              const Caller& caller, Effects& effects);
-  EndTxnReply end_txn_v1(Entry& entry, TransactionResult result, const Caller& caller,
+  EndTxnReply end_txn_v1(Entry& entry, TransactionResult result, const Moment& moment,
                          Effects& effects);
-  EndTxnReply end_txn_v2(Entry& entry, bool is_retry, TransactionResult result,
-                         const Caller& caller, Effects& effects);
+  EndTxnReply end_txn_v2(Entry& entry, TransactionResult result, const Moment& moment,
+                         Effects& effects);
+  static EndTxnReply answer_retry(const Transaction& transaction, TransactionResult result);
 
   struct Bump {
     ProducerIdentity marker;  ///< what fences the old epoch on the partitions
@@ -255,15 +259,20 @@ class TransactionCoordinator {
   Bump bump(ProducerIdentity producer, Effects& effects);
   void begin_or_add(Entry& entry, const Addition& addition, const Moment& moment, Effects& effects);
   void end(Entry& entry, TransactionResult result, ProducerIdentity marker, const Settled& settled,
-           Effects& effects);
-  void settle(const Entry& entry, const Settled& settled, Effects& effects);
+           const Moment& moment, Effects& effects);
+  void settle(const std::string& transactional_id, const Settled& settled, Effects& effects);
+  void check_no_step_back(const Transaction& transaction, const Settled& settled) const;
   void apply_settled(Entry& entry, const Settled& settled);
+  static TransactionDescription description(const Entry& entry);
+  static void write_settled(WireWriter& writer, const Settled& settled);
+  static Settled read_settled(WireReader& reader);
+  static void read_addition(WireReader& reader, Transaction& transaction);
 
   TransactionOptions options_;
   ProducerIds& producer_ids_;
   GroupCoordinator& groups_;
   Transactions transactions_;
-  std::unordered_map<ProducerId, Entry*> by_producer_id_;  // current ids only
+  std::unordered_map<ProducerId, Entry*> by_producer_id_;     // current ids only
   std::set<std::pair<MonotonicTime, ProducerId>> deadlines_;  // of the ongoing, once clocks run
 };
 

@@ -1,0 +1,144 @@
+#include "coordinator/coordinator.h"
+
+#include <algorithm>
+
+#include "coordinator/records.h"
+
+namespace onceflow::coordinator {
+namespace {
+
+constexpr std::int8_t kSnapshotVersion = 0;
+
+std::unexpected<Error> corrupt(const char* what) {
+  return fail(onceflow::ErrorCode::kCorrupt,
+              std::string("coordinator ") + what +
+                  " does not decode: it was written by another "
+                  "version of onceflow, or damaged in a way its checksum does not show");
+}
+
+}  // namespace
+
+Coordinator::Coordinator(CoordinatorOptions options)
+    : groups_(options.groups), transactions_(options.transactions, producer_ids_, groups_) {}
+
+OffsetCommitReply Coordinator::txn_offset_commit(const TxnOffsetCommitRequest& request,
+                                                 const Moment& moment, Effects& effects) {
+  const std::string_view group_id = request.member.group_id;
+  const ErrorCode refused = group_id.empty()
+                                ? ErrorCode::kInvalidGroupId
+                                : transactions_.admit_offsets(request.transaction, group_id,
+                                                              request.api_version, moment, effects);
+  if (refused != ErrorCode::kNone) {
+    return {.error = refused,
+            .partition_errors = std::vector<ErrorCode>(request.offsets.size(), refused)};
+  }
+  OffsetCommitReply reply = groups_.commit_pending_offsets(
+      request.member, request.transaction.producer.id, request.offsets, moment, effects);
+  if (std::ranges::any_of(reply.partition_errors,
+                          [](ErrorCode error) { return error != ErrorCode::kNone; })) {
+    transactions_.mark_must_abort(request.transaction.producer, moment, effects);
+  }
+  return reply;
+}
+
+ErrorCode Coordinator::delete_group(std::string_view group_id, Effects& effects) {
+  if (group_id.empty()) {
+    return ErrorCode::kInvalidGroupId;
+  }
+  return transactions_.is_group_in_ongoing_transaction(group_id)
+             ? ErrorCode::kNonEmptyGroup
+             : groups_.delete_group(group_id, effects);
+}
+
+std::optional<MonotonicTime> Coordinator::next_deadline() const {
+  const std::optional<MonotonicTime> transaction = transactions_.next_deadline();
+  const std::optional<MonotonicTime> group = groups_.next_deadline();
+  if (!transaction || !group) {
+    return transaction ? transaction : group;
+  }
+  return std::min(*transaction, *group);
+}
+
+void Coordinator::on_time(const Moment& moment, Effects& effects) {
+  transactions_.on_time(moment, effects);
+  groups_.on_time(moment, effects);
+}
+
+Status Coordinator::replay(ByteView record) {
+  WireReader reader(record);
+  const auto kind = static_cast<RecordKind>(reader.read_int8());
+  if (reader.read_int8() != kRecordVersion || !reader.ok()) {
+    return corrupt("record");
+  }
+  switch (kind) {
+    case RecordKind::kProducerIdBlock:
+      producer_ids_.replay(reader);
+      break;
+    case RecordKind::kTransactionalId:
+      transactions_.replay_transactional_id(reader);
+      break;
+    case RecordKind::kTransactionExtended:
+      transactions_.replay_transaction_extended(reader);
+      break;
+    case RecordKind::kTransactionEnded:
+      transactions_.replay_transaction_ended(reader);
+      break;
+    case RecordKind::kGroup:
+      groups_.replay_group(reader);
+      break;
+    case RecordKind::kGroupDeleted:
+      groups_.replay_group_deleted(reader);
+      break;
+    case RecordKind::kOffsets:
+      groups_.replay_offsets(reader);
+      break;
+    case RecordKind::kPendingOffsets:
+      groups_.replay_pending_offsets(reader);
+      break;
+    case RecordKind::kMemberRemoved:
+      groups_.replay_member_removed(reader);
+      break;
+    default:
+      reader.fail();
+  }
+  if (!reader.ok() || reader.remaining() != 0) {
+    return corrupt("record");
+  }
+  return {};
+}
+
+void Coordinator::start(const Moment& moment) {
+  transactions_.restart_clocks(moment.monotonic);
+  groups_.restart_clocks(moment.monotonic);
+}
+
+void Coordinator::write_snapshot(Buffer& destination) const {
+  WireWriter writer(destination);
+  writer.write_int8(kSnapshotVersion);
+  producer_ids_.write_snapshot(writer);
+  transactions_.write_snapshot(writer);
+  groups_.write_snapshot(writer);
+}
+
+Buffer Coordinator::snapshot() const {
+  Buffer bytes;
+  write_snapshot(bytes);
+  return bytes;
+}
+
+Status Coordinator::restore(ByteView snapshot) {
+  WireReader reader(snapshot);
+  if (reader.read_int8() == kSnapshotVersion) {
+    producer_ids_.restore(reader);
+    transactions_.restore(reader);
+    groups_.restore(reader);
+  } else {
+    reader.fail();
+  }
+  if (!reader.ok() || reader.remaining() != 0) {
+    return corrupt("snapshot");
+  }
+  return {};
+}
+
+}  // namespace onceflow::coordinator

@@ -1,0 +1,154 @@
+// Group: one consumer group of the classic protocol: members, generation, rebalance, offsets. Pure;
+// owned by the GroupCoordinator, on the broker's thread.
+//
+// States, and what makes each move:
+//   Empty               -> PreparingRebalance   prepare_rebalance()  a first member
+//   PreparingRebalance  -> CompletingRebalance  complete_join()      all have joined, or time is up
+//   PreparingRebalance  -> Empty                complete_join()      nobody has
+//   CompletingRebalance -> Stable               assign()             the leader's SyncGroup
+//   CompletingRebalance, Stable -> PreparingRebalance  prepare_rebalance()  a member came, left,
+//   expired,
+//                                                                    or changed what it subscribes
+//                                                                    to
+//
+// Two views of one group: `durable_`, what a restart finds, changed by records alone; and the live
+// one, with those who are waiting and all deadlines. They differ between the start of a rebalance
+// and its end. A generation is in the durable view before a member hears of it (GRP-1); a member
+// that was removed or replaced leaves it at once, so that it stays fenced over a restart (GRP-2).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "base/wire.h"
+#include "coordinator/effects.h"
+#include "coordinator/group_coordinator.h"
+#include "coordinator/group_image.h"
+#include "coordinator/group_offsets.h"
+
+namespace onceflow::coordinator {
+
+class Group {
+ public:
+  /// `generation_floor`: whatever it is at the time, a new generation is above it.
+  Group(std::string id, const GroupOptions& options, const GenerationId& generation_floor)
+      : id_(std::move(id)), options_(options), generation_floor_(generation_floor) {}
+
+  const std::string& id() const { return id_; }
+  GroupState state() const { return state_; }
+  GenerationId generation() const { return durable_.generation; }
+  GroupOffsets& offsets() { return offsets_; }
+  const GroupOffsets& offsets() const { return offsets_; }
+
+  void join(JoinGroupRequest request, Ticket ticket, const Moment& moment, Effects& effects);
+  void sync(const SyncGroupRequest& request, Ticket ticket, const Moment& moment, Effects& effects);
+  ErrorCode heartbeat(const GroupMemberKey& key, const Moment& moment);
+  std::vector<ErrorCode> leave(std::span<const MemberToRemove> leaving, const Moment& moment,
+                               Effects& effects);
+
+  enum class CommitKind { kPlain, kTransactional };
+  /// Whether this member may commit offsets now (GRP-2); one that may has shown that it lives.
+  ErrorCode check_commit(const GroupMemberKey& key, CommitKind kind, const Moment& moment);
+
+  GroupDescription describe() const;
+  /// Nothing of it would be missed: neither members nor offsets, and no restart would find it.
+  bool is_forgettable() const;
+  /// As is_forgettable, but a restart would find it, and it has been so for long.
+  bool is_expired(MonotonicTime now) const;
+
+  std::optional<MonotonicTime> next_deadline() const;
+  void on_time(const Moment& moment, Effects& effects);
+  /// The live view from the durable one, with all deadlines anew.
+  void restart_clocks(MonotonicTime now);
+
+  const GroupImage& image() const { return durable_; }
+  void set_image(GroupImage image) { durable_ = std::move(image); }
+  void remove_from_image(std::string_view member_id) { durable_.remove_member(member_id); }
+
+  /// Where the GroupCoordinator has it among its deadlines.
+  std::optional<MonotonicTime> scheduled_at;
+
+ private:
+  struct Member : GroupMember {
+    std::optional<Ticket> joining;
+    std::optional<Ticket> syncing;
+    bool has_to_sync = false;
+    MonotonicTime session_deadline{};
+
+    bool is_waiting() const { return joining.has_value() || syncing.has_value(); }
+  };
+
+  using MemberPlace = std::vector<Member>::iterator;
+
+  void join_unknown(JoinGroupRequest& request, Ticket ticket, const Moment& moment,
+                    Effects& effects);
+  void join_known(JoinGroupRequest& request, Ticket ticket, const Moment& moment, Effects& effects);
+  void add_member(JoinGroupRequest& request, std::string member_id, Ticket ticket,
+                  const Moment& moment, Effects& effects);
+  void replace_static_member(MemberPlace place, JoinGroupRequest& request, Ticket ticket,
+                             const Moment& moment, Effects& effects);
+  void rebalance_for(MemberPlace place, JoinGroupRequest& request, Ticket ticket,
+                     const Moment& moment, Effects& effects);
+  static void update(Member& member, JoinGroupRequest& request);
+
+  void prepare_rebalance(const Moment& moment, Effects& effects);
+  void try_complete_join(const Moment& moment, Effects& effects);
+  void on_join_deadline(const Moment& moment, Effects& effects);
+  void complete_join(const Moment& moment, Effects& effects);
+  void begin_next_generation(const Moment& moment, Effects& effects);
+  void assign(const SyncGroupRequest& request, const Moment& moment, Effects& effects);
+  template <typename Condition>
+  void remove_members_if(Condition condition, const Moment& moment, Effects& effects);
+  void remove_member(MemberPlace place, Effects& effects);
+  void after_removal(const Moment& moment, Effects& effects);
+  ErrorCode leave_one(const MemberToRemove& leaving, Effects& effects);
+
+  MemberPlace find_member(std::string_view member_id);
+  MemberPlace find_static_member(std::string_view instance_id);
+  /// The member that says it is this one; or end(), with the reason in `error`.
+  MemberPlace find_checked(std::string_view member_id, std::optional<std::string_view> instance_id,
+                           ErrorCode& error);
+  bool supports_protocols(const JoinGroupRequest& request) const;
+  std::string select_protocol() const;
+  Duration rebalance_timeout() const;
+  static void refresh_session(Member& member, const Moment& moment);
+  static void answer_waiting(Member& member, ErrorCode error, Effects& effects);
+  void answer_join(Member& member, const Moment& moment, Effects& effects);
+  JoinGroupReply current_generation(const Member& member) const;
+  SyncGroupReply current_assignment(const Member& member) const;
+  std::vector<JoinGroupReply::Member> member_list() const;
+  bool has_nothing() const;
+  void persist(GenerationId generation, Effects& effects);
+  void persist_removal(const std::string& member_id, Effects& effects);
+
+  std::string id_;
+  const GroupOptions& options_;
+  const GenerationId& generation_floor_;
+  GroupImage durable_;
+  GroupOffsets offsets_;
+
+  // The live view.
+  GroupState state_ = GroupState::kEmpty;
+  std::string protocol_type_;
+  std::string protocol_name_;
+  std::string leader_;
+  std::vector<Member> members_;  // in the order in which they came; the first leads
+  std::map<std::string, MonotonicTime, std::less<>>
+      expected_members_;  // were given an id (KIP-394)
+  MonotonicTime join_deadline_{};
+  /// The first rebalance of an empty group waits for more members, and longer when some come.
+  bool is_initial_join_ = false;
+  bool has_new_member_ = false;
+  Duration initial_delay_left_{};
+  std::optional<MonotonicTime> sync_deadline_;
+  std::optional<MonotonicTime> empty_since_;
+};
+
+}  // namespace onceflow::coordinator

@@ -1,0 +1,455 @@
+#include "coordinator/group_coordinator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "coordinator/group.h"
+#include "coordinator/records.h"
+
+namespace onceflow::coordinator {
+namespace {
+
+constexpr std::int16_t kOffsetCommitVersionWithGroupNotFound = 9;
+
+void encode_offset_write(WireWriter& writer, std::string_view group_id,
+                         std::span<const OffsetToCommit> offsets, WallTime now) {
+  writer.write_sized_string(group_id);
+  writer.write_int64(now.ms);
+  writer.write_unsigned_varint(offsets.size());
+  for (const OffsetToCommit& offset : offsets) {
+    write_partition(writer, offset.partition);
+    writer.write_int64(offset.offset.value);
+    writer.write_int32(offset.leader_epoch);
+    writer.write_sized_string(offset.metadata);
+  }
+}
+
+constexpr std::size_t kEncodedWriteBytesMin = 16 + 4 + 8 + 4 + 1;
+
+std::vector<OffsetToCommit> decode_offset_write(WireReader& reader) {
+  std::vector<OffsetToCommit> offsets;
+  for (std::size_t left = read_count(reader, kEncodedWriteBytesMin); left > 0; --left) {
+    OffsetToCommit offset;
+    offset.partition = read_partition(reader);
+    offset.offset = Offset(reader.read_int64());
+    offset.leader_epoch = reader.read_int32();
+    offset.metadata = reader.read_sized_string();
+    offsets.push_back(std::move(offset));
+  }
+  return offsets;
+}
+
+FetchedOffset fetched(const GroupOffsets& offsets, const TopicIdPartition& partition,
+                      RequireStable require_stable) {
+  if (require_stable == RequireStable::kYes && offsets.is_pending(partition)) {
+    return {.partition = partition, .error = ErrorCode::kUnstableOffsetCommit};
+  }
+  if (const CommittedOffset* committed = offsets.find(partition)) {
+    return {.partition = partition,
+            .offset = committed->offset,
+            .leader_epoch = committed->leader_epoch,
+            .metadata = committed->metadata};
+  }
+  return {.partition = partition};
+}
+
+OffsetCommitReply refused(ErrorCode error, std::size_t partition_count) {
+  return {.error = error, .partition_errors = std::vector<ErrorCode>(partition_count, error)};
+}
+
+}  // namespace
+
+GroupCoordinator::GroupCoordinator(GroupOptions options) : options_(options) {}
+GroupCoordinator::~GroupCoordinator() = default;
+
+Group* GroupCoordinator::find(std::string_view group_id) const {
+  const auto place = groups_.find(group_id);
+  return place == groups_.end() ? nullptr : place->second.get();
+}
+
+Group& GroupCoordinator::find_or_create(std::string_view group_id) {
+  if (Group* group = find(group_id)) {
+    return *group;
+  }
+  auto group = std::make_unique<Group>(std::string(group_id), options_, deleted_generation_max_);
+  return *groups_.emplace(group_id, std::move(group)).first->second;
+}
+
+void GroupCoordinator::settle(Group& group) {
+  if (group.is_forgettable()) {
+    erase(group);
+    return;
+  }
+  const std::optional<MonotonicTime> next = group.next_deadline();
+  if (next == group.scheduled_at) {
+    return;
+  }
+  if (group.scheduled_at) {
+    deadlines_.erase({*group.scheduled_at, group.id()});
+  }
+  if (next) {
+    deadlines_.emplace(*next, group.id());
+  }
+  group.scheduled_at = next;
+}
+
+void GroupCoordinator::erase(Group& group) {
+  if (group.scheduled_at) {
+    deadlines_.erase({*group.scheduled_at, group.id()});
+  }
+  groups_.erase(groups_.find(group.id()));
+}
+
+// --- Membership ---
+
+void GroupCoordinator::join_group(JoinGroupRequest request, Ticket ticket, const Moment& moment,
+                                  Effects& effects) {
+  Group* group = find(request.group_id);
+  ErrorCode error = ErrorCode::kNone;
+  if (request.group_id.empty()) {
+    error = ErrorCode::kInvalidGroupId;
+  } else if (request.session_timeout < options_.session_timeout_min ||
+             request.session_timeout > options_.session_timeout_max) {
+    error = ErrorCode::kInvalidSessionTimeout;
+  } else if (group == nullptr && !request.member_id.empty()) {
+    error = ErrorCode::kUnknownMemberId;
+  } else if (group == nullptr && groups_.size() >= options_.group_count_max) {
+    error = ErrorCode::kCoordinatorNotAvailable;
+  }
+  if (error != ErrorCode::kNone) {
+    effects.join_answers.push_back(
+        {ticket, {.error = error, .member_id = std::move(request.member_id)}});
+    return;
+  }
+  if (group == nullptr) {
+    group = &find_or_create(request.group_id);
+  }
+  group->join(std::move(request), ticket, moment, effects);
+  settle(*group);
+}
+
+void GroupCoordinator::sync_group(const SyncGroupRequest& request, Ticket ticket,
+                                  const Moment& moment, Effects& effects) {
+  Group* group = find(request.member.group_id);
+  if (group == nullptr) {
+    effects.sync_answers.push_back(
+        {ticket,
+         {.error = request.member.group_id.empty() ? ErrorCode::kInvalidGroupId
+                                                   : ErrorCode::kUnknownMemberId}});
+    return;
+  }
+  group->sync(request, ticket, moment, effects);
+  settle(*group);
+}
+
+ErrorCode GroupCoordinator::heartbeat(const GroupMemberKey& member, const Moment& moment) {
+  Group* group = find(member.group_id);
+  if (group == nullptr) {
+    return member.group_id.empty() ? ErrorCode::kInvalidGroupId : ErrorCode::kUnknownMemberId;
+  }
+  const ErrorCode error = group->heartbeat(member, moment);
+  settle(*group);
+  return error;
+}
+
+std::vector<ErrorCode> GroupCoordinator::leave_group(std::string_view group_id,
+                                                     std::span<const MemberToRemove> members,
+                                                     const Moment& moment, Effects& effects) {
+  Group* group = find(group_id);
+  if (group == nullptr) {
+    return std::vector<ErrorCode>(members.size(), ErrorCode::kUnknownMemberId);
+  }
+  std::vector<ErrorCode> errors = group->leave(members, moment, effects);
+  settle(*group);
+  return errors;
+}
+
+// --- Offsets ---
+
+OffsetCommitReply GroupCoordinator::commit_offsets(const GroupMemberKey& member,
+                                                   std::span<const OffsetToCommit> offsets,
+                                                   std::int16_t api_version, const Moment& moment,
+                                                   Effects& effects) {
+  ErrorCode error = ErrorCode::kNone;
+  if (Group* group = find(member.group_id)) {
+    error = group->check_commit(member, Group::CommitKind::kPlain, moment);
+    settle(*group);
+  } else if (member.generation.value >= 0) {
+    error = api_version >= kOffsetCommitVersionWithGroupNotFound ? ErrorCode::kGroupIdNotFound
+                                                                 : ErrorCode::kIllegalGeneration;
+  }
+  if (error != ErrorCode::kNone) {
+    return refused(error, offsets.size());
+  }
+  return write_offsets(member.group_id, std::nullopt, offsets, moment, effects);
+}
+
+OffsetCommitReply GroupCoordinator::commit_pending_offsets(const GroupMemberKey& member,
+                                                           ProducerId producer,
+                                                           std::span<const OffsetToCommit> offsets,
+                                                           const Moment& moment, Effects& effects) {
+  ErrorCode error = ErrorCode::kNone;
+  if (Group* group = find(member.group_id)) {
+    error = group->check_commit(member, Group::CommitKind::kTransactional, moment);
+    settle(*group);
+  } else if (member.generation.value >= 0) {
+    error = ErrorCode::kIllegalGeneration;
+  }
+  if (error != ErrorCode::kNone) {
+    return refused(error, offsets.size());
+  }
+  return write_offsets(member.group_id, producer, offsets, moment, effects);
+}
+
+OffsetCommitReply GroupCoordinator::write_offsets(std::string_view group_id,
+                                                  std::optional<ProducerId> producer,
+                                                  std::span<const OffsetToCommit> offsets,
+                                                  const Moment& moment, Effects& effects) {
+  if (find(group_id) == nullptr && groups_.size() >= options_.group_count_max) {
+    return refused(ErrorCode::kCoordinatorNotAvailable, offsets.size());
+  }
+  OffsetCommitReply reply;
+  reply.partition_errors.reserve(offsets.size());
+  std::vector<OffsetToCommit> accepted;
+  accepted.reserve(offsets.size());
+  for (const OffsetToCommit& offset : offsets) {
+    const bool is_too_large = offset.metadata.size() > options_.offset_metadata_bytes_max;
+    reply.partition_errors.push_back(is_too_large ? ErrorCode::kOffsetMetadataTooLarge
+                                                  : ErrorCode::kNone);
+    if (!is_too_large) {
+      accepted.push_back(offset);
+    }
+  }
+  if (accepted.empty()) {
+    return reply;
+  }
+  Buffer record = begin_record(producer ? RecordKind::kPendingOffsets : RecordKind::kOffsets);
+  WireWriter writer(record);
+  if (producer) {
+    writer.write_int64(producer->value);
+  }
+  encode_offset_write(writer, group_id, accepted, moment.wall);
+  WireReader reader = record_body(record);
+  replay_offset_write(reader, producer.has_value());
+  CHECK(reader.ok());
+  effects.entries.push_back({.record = std::move(record)});
+  settle(*find(group_id));
+  return reply;
+}
+
+std::vector<FetchedOffset> GroupCoordinator::fetch_offsets(
+    std::string_view group_id, std::span<const TopicIdPartition> partitions,
+    RequireStable require_stable) const {
+  const Group* group = find(group_id);
+  std::vector<FetchedOffset> answers;
+  answers.reserve(partitions.size());
+  for (const TopicIdPartition& partition : partitions) {
+    answers.push_back(group == nullptr ? FetchedOffset{.partition = partition}
+                                       : fetched(group->offsets(), partition, require_stable));
+  }
+  return answers;
+}
+
+std::vector<FetchedOffset> GroupCoordinator::fetch_all_offsets(std::string_view group_id,
+                                                               RequireStable require_stable) const {
+  const Group* group = find(group_id);
+  if (group == nullptr) {
+    return {};
+  }
+  std::set<TopicIdPartition> partitions;
+  for (const auto& [partition, committed] : group->offsets().committed()) {
+    partitions.insert(partition);
+  }
+  if (require_stable == RequireStable::kYes) {
+    for (const auto& [producer, pending] : group->offsets().pending()) {
+      for (const auto& [partition, offset] : pending) {
+        partitions.insert(partition);
+      }
+    }
+  }
+  std::vector<FetchedOffset> answers;
+  answers.reserve(partitions.size());
+  for (const TopicIdPartition& partition : partitions) {
+    answers.push_back(fetched(group->offsets(), partition, require_stable));
+  }
+  return answers;
+}
+
+void GroupCoordinator::remove_topic(const TopicId& topic) {
+  for (auto place = groups_.begin(); place != groups_.end();) {
+    Group& group = *(place++)->second;
+    group.offsets().remove_topic(topic);
+    settle(group);
+  }
+}
+
+// --- Looking, and deleting ---
+
+GroupDescription GroupCoordinator::describe(std::string_view group_id) const {
+  const Group* group = find(group_id);
+  return group == nullptr ? GroupDescription{.group_id = std::string(group_id), .state = "Dead"}
+                          : group->describe();
+}
+
+std::vector<GroupDescription> GroupCoordinator::list() const {
+  std::vector<GroupDescription> listed;
+  listed.reserve(groups_.size());
+  for (const auto& [group_id, group] : groups_) {
+    GroupDescription description = group->describe();
+    description.members.clear();
+    listed.push_back(std::move(description));
+  }
+  return listed;
+}
+
+ErrorCode GroupCoordinator::delete_group(std::string_view group_id, Effects& effects) {
+  Group* group = find(group_id);
+  if (group == nullptr) {
+    return ErrorCode::kGroupIdNotFound;
+  }
+  if (group->state() != GroupState::kEmpty || !group->offsets().pending().empty()) {
+    return ErrorCode::kNonEmptyGroup;
+  }
+  Buffer record = begin_record(RecordKind::kGroupDeleted);
+  WireWriter writer(record);
+  writer.write_sized_string(group_id);
+  writer.write_int32(group->generation().value);
+  WireReader reader = record_body(record);
+  replay_group_deleted(reader);
+  CHECK(reader.ok());
+  effects.entries.push_back({.record = std::move(record)});
+  return ErrorCode::kNone;
+}
+
+// --- Transactions ---
+
+void GroupCoordinator::end_transaction(ProducerId producer, TransactionResult result,
+                                       std::span<const std::string> groups) {
+  for (const std::string& group_id : groups) {
+    if (Group* group = find(group_id)) {
+      group->offsets().end_transaction(producer, result);
+      settle(*group);
+    }
+  }
+}
+
+bool GroupCoordinator::has_pending_offsets(std::string_view group_id, ProducerId producer) const {
+  const Group* group = find(group_id);
+  return group != nullptr && group->offsets().pending().contains(producer);
+}
+
+// --- Time ---
+
+std::optional<MonotonicTime> GroupCoordinator::next_deadline() const {
+  return deadlines_.empty() ? std::nullopt : std::optional(deadlines_.begin()->first);
+}
+
+void GroupCoordinator::on_time(const Moment& moment, Effects& effects) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= moment.monotonic) {
+    const std::string group_id = deadlines_.begin()->second;
+    Group& group = *find(group_id);
+    group.on_time(moment, effects);
+    if (group.is_expired(moment.monotonic)) {
+      CHECK(delete_group(group_id, effects) == ErrorCode::kNone);
+    } else {
+      settle(group);
+    }
+  }
+}
+
+void GroupCoordinator::restart_clocks(MonotonicTime now) {
+  deadlines_.clear();
+  for (auto place = groups_.begin(); place != groups_.end();) {
+    Group& group = *(place++)->second;
+    group.scheduled_at.reset();
+    group.restart_clocks(now);
+    settle(group);
+  }
+}
+
+// --- Replay ---
+
+void GroupCoordinator::replay_group(WireReader& reader) {
+  const std::string group_id = reader.read_sized_string();
+  GroupImage image = GroupImage::decode(reader);
+  if (reader.ok()) {
+    find_or_create(group_id).set_image(std::move(image));
+  }
+}
+
+void GroupCoordinator::replay_member_removed(WireReader& reader) {
+  const std::string group_id = reader.read_sized_string();
+  const std::string member_id = reader.read_sized_string();
+  if (Group* group = find(group_id); reader.ok() && group != nullptr) {
+    group->remove_from_image(member_id);
+  } else {
+    reader.fail();
+  }
+}
+
+void GroupCoordinator::replay_group_deleted(WireReader& reader) {
+  const std::string group_id = reader.read_sized_string();
+  const GenerationId generation(reader.read_int32());
+  Group* group = find(group_id);
+  if (!reader.ok() || group == nullptr) {
+    reader.fail();
+    return;
+  }
+  deleted_generation_max_ = std::max(deleted_generation_max_, generation);
+  erase(*group);
+}
+
+void GroupCoordinator::replay_offsets(WireReader& reader) { replay_offset_write(reader, false); }
+
+void GroupCoordinator::replay_pending_offsets(WireReader& reader) {
+  replay_offset_write(reader, true);
+}
+
+void GroupCoordinator::replay_offset_write(WireReader& reader, bool is_pending) {
+  const ProducerId producer = is_pending ? ProducerId(reader.read_int64()) : kNoProducerId;
+  const std::string group_id = reader.read_sized_string();
+  const WallTime written_at{reader.read_int64()};
+  const std::vector<OffsetToCommit> offsets = decode_offset_write(reader);
+  if (!reader.ok()) {
+    return;
+  }
+  GroupOffsets& destination = find_or_create(group_id).offsets();
+  if (is_pending) {
+    destination.add_pending(producer, offsets, written_at);
+  } else {
+    destination.commit(offsets, written_at);
+  }
+}
+
+void GroupCoordinator::write_snapshot(WireWriter& writer) const {
+  writer.write_int32(deleted_generation_max_.value);
+  const auto is_durable = [](const auto& entry) {
+    return entry.second->generation().value != 0 || !entry.second->offsets().empty();
+  };
+  writer.write_unsigned_varint(
+      static_cast<std::uint64_t>(std::ranges::count_if(groups_, is_durable)));
+  for (const auto& entry : groups_) {
+    if (is_durable(entry)) {
+      writer.write_sized_string(entry.first);
+      entry.second->image().encode(writer);
+      entry.second->offsets().encode(writer);
+    }
+  }
+}
+
+void GroupCoordinator::restore(WireReader& reader) {
+  deleted_generation_max_ = GenerationId(reader.read_int32());
+  for (std::size_t left = read_count(reader, 1); left > 0 && reader.ok(); --left) {
+    const std::string group_id = reader.read_sized_string();
+    GroupImage image = GroupImage::decode(reader);
+    if (!reader.ok()) {
+      return;
+    }
+    Group& group = find_or_create(group_id);
+    group.set_image(std::move(image));
+    group.offsets().decode(reader);
+  }
+}
+
+}  // namespace onceflow::coordinator

@@ -1,0 +1,71 @@
+// Records: what the coordinators append to the journal, and what they hold in common in encoding
+// it. Stateless. The bytes are drawn in docs/formats/coordinator_records.md.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/wire.h"
+
+namespace onceflow::coordinator {
+
+enum class RecordKind : std::int8_t {
+  kProducerIdBlock = 1,
+  kTransactionalId = 2,
+  kTransactionExtended = 3,
+  kTransactionEnded = 4,
+  kGroup = 5,
+  kGroupDeleted = 6,
+  kOffsets = 7,
+  kPendingOffsets = 8,
+  kMemberRemoved = 9,
+};
+
+inline constexpr std::int8_t kRecordVersion = 0;
+inline constexpr std::size_t kRecordHeaderBytes = 2;
+static_assert(sizeof(RecordKind) + sizeof(kRecordVersion) == kRecordHeaderBytes);
+
+inline Buffer begin_record(RecordKind kind) {
+  Buffer record;
+  WireWriter writer(record);
+  writer.write_int8(static_cast<std::int8_t>(kind));
+  writer.write_int8(kRecordVersion);
+  return record;
+}
+
+/// Behind the header of a record: where its replay begins.
+inline WireReader record_body(ByteView record) {
+  return WireReader(record.subspan(kRecordHeaderBytes));
+}
+
+inline void write_producer(WireWriter& writer, const ProducerIdentity& producer) {
+  writer.write_int64(producer.id.value);
+  writer.write_int16(producer.epoch.value);
+}
+inline ProducerIdentity read_producer(WireReader& reader) {
+  const ProducerId id(reader.read_int64());
+  return {id, ProducerEpoch(reader.read_int16())};
+}
+
+inline void write_partition(WireWriter& writer, const TopicIdPartition& partition) {
+  writer.write_uuid(partition.topic_id);
+  writer.write_int32(partition.partition.value);
+}
+inline TopicIdPartition read_partition(WireReader& reader) {
+  const TopicId topic_id = reader.read_uuid();
+  return {topic_id, PartitionIndex(reader.read_int32())};
+}
+
+/// A count of things of at least `item_bytes_min` each; more than fit into the rest is a failure,
+/// so that a damaged count never reserves memory.
+inline std::size_t read_count(WireReader& reader, std::size_t item_bytes_min) {
+  const std::uint64_t count = reader.read_unsigned_varint();
+  if (count > reader.remaining() / item_bytes_min) {
+    reader.fail();
+    return 0;
+  }
+  return static_cast<std::size_t>(count);
+}
+
+}  // namespace onceflow::coordinator

@@ -1,0 +1,673 @@
+#include "coordinator/transaction_coordinator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "coordinator/records.h"
+
+namespace onceflow::coordinator {
+namespace {
+
+constexpr std::int16_t kEndTxnVersionWithBump = 5;
+constexpr std::int16_t kProduceVersionThatAdds = 12;
+constexpr std::int16_t kTxnOffsetCommitVersionThatAdds = 5;
+constexpr std::int16_t kProduceVersionWithAbortableError = 11;
+constexpr std::int16_t kTxnOffsetCommitVersionWithAbortableError = 4;
+
+/// PRODUCER_FENCED is younger than these APIs: before `first_version` clients know only the other.
+ErrorCode fenced(std::int16_t api_version, std::int16_t first_version) {
+  return api_version < first_version ? ErrorCode::kInvalidProducerEpoch
+                                     : ErrorCode::kProducerFenced;
+}
+ErrorCode fenced_init(const Caller& caller) { return fenced(caller.api_version, 4); }
+ErrorCode fenced_request(const Caller& caller) { return fenced(caller.api_version, 2); }
+
+TransactionState completed(TransactionResult result) {
+  return result == TransactionResult::kCommit ? TransactionState::kCompleteCommit
+                                              : TransactionState::kCompleteAbort;
+}
+
+}  // namespace
+
+std::string_view to_string(TransactionState state) {
+  switch (state) {
+    case TransactionState::kEmpty:
+      return "Empty";
+    case TransactionState::kOngoing:
+      return "Ongoing";
+    case TransactionState::kCompleteCommit:
+      return "CompleteCommit";
+    case TransactionState::kCompleteAbort:
+      return "CompleteAbort";
+  }
+  return "Unknown";
+}
+
+TransactionCoordinator::TransactionCoordinator(TransactionOptions options,
+                                               ProducerIds& producer_ids, GroupCoordinator& groups)
+    : options_(options), producer_ids_(producer_ids), groups_(groups) {
+  CHECK(options_.epoch_max.value > 1);
+}
+
+// --- Requests ---
+
+InitProducerIdReply TransactionCoordinator::init_producer_id(const InitProducerIdRequest& request,
+                                                             const Caller& caller,
+                                                             Effects& effects) {
+  if (!request.transactional_id) {
+    return {.producer = {producer_ids_.next(effects), ProducerEpoch(0)}};
+  }
+  const ProducerIdentity& expected = request.expected;
+  const bool is_fresh = expected == ProducerIdentity{};
+  if (request.transactional_id->empty() ||
+      (!is_fresh && (expected.id.value < 0 || expected.epoch.value < 0))) {
+    return {.error = ErrorCode::kInvalidRequest};
+  }
+  if (request.transaction_timeout <= Duration::zero() ||
+      request.transaction_timeout > options_.timeout_max) {
+    return {.error = ErrorCode::kInvalidTransactionTimeout};
+  }
+  const auto place = transactions_.find(*request.transactional_id);
+  if (place == transactions_.end()) {
+    return create(*request.transactional_id, request.transaction_timeout, caller, effects);
+  }
+
+  Entry& entry = *place;
+  Transaction& transaction = entry.second;
+  if (caller.connection < transaction.newest_connection) {
+    return {.verdict = ConnectionVerdict::kClose};
+  }
+  if (!is_fresh && expected != transaction.producer) {
+    if (expected != transaction.previous) {
+      return {.error = fenced_init(caller)};
+    }
+    // The answer to its last request was lost, or its transaction timed out: nobody else has had
+    // the present epoch, so it may have it, and without another bump.
+    transaction.newest_connection = caller.connection;
+    return {.producer = transaction.producer};
+  }
+  transaction.newest_connection = caller.connection;
+  const Bump bumped = bump(transaction.producer, effects);
+  const Settled settled{.state = TransactionState::kEmpty,
+                        .producer = bumped.next,
+                        .previous = is_fresh ? ProducerIdentity{} : transaction.producer,
+                        .timeout = request.transaction_timeout};
+  if (transaction.state == TransactionState::kOngoing) {
+    end(entry, TransactionResult::kAbort, bumped.marker, settled, caller.moment, effects);
+  } else {
+    settle(entry.first, settled, effects);
+  }
+  return {.producer = settled.producer};
+}
+
+InitProducerIdReply TransactionCoordinator::create(const std::string& transactional_id,
+                                                   Duration timeout, const Caller& caller,
+                                                   Effects& effects) {
+  if (transactions_.size() >= options_.transactional_id_count_max) {
+    return {.error = ErrorCode::kCoordinatorNotAvailable};
+  }
+  const ProducerIdentity producer{producer_ids_.next(effects), ProducerEpoch(0)};
+  settle(transactional_id, {.producer = producer, .timeout = timeout}, effects);
+  transactions_.at(transactional_id).newest_connection = caller.connection;
+  return {.producer = producer};
+}
+
+TransactionCoordinator::Found TransactionCoordinator::find_for_coordinator_request(
+    const TransactionKey& key, const Caller& caller) {
+  if (key.transactional_id.empty()) {
+    return {.error = ErrorCode::kInvalidRequest};
+  }
+  const auto place = transactions_.find(key.transactional_id);
+  if (place == transactions_.end()) {
+    return {.error = ErrorCode::kInvalidProducerIdMapping};
+  }
+  const Transaction& transaction = place->second;
+  if (caller.connection < transaction.newest_connection) {
+    return {.verdict = ConnectionVerdict::kClose};
+  }
+  if (key.producer.id != transaction.producer.id) {
+    return {.entry = &*place, .error = ErrorCode::kInvalidProducerIdMapping};
+  }
+  if (key.producer.epoch != transaction.producer.epoch) {
+    return {.entry = &*place, .error = fenced_request(caller)};
+  }
+  return {.entry = &*place};
+}
+
+TransactionReply TransactionCoordinator::add_partitions(
+    const TransactionKey& key, std::span<const TopicIdPartition> partitions, const Caller& caller,
+    Effects& effects) {
+  const Found found = find_for_coordinator_request(key, caller);
+  if (found.error != ErrorCode::kNone || found.verdict == ConnectionVerdict::kClose) {
+    return {.error = found.error, .verdict = found.verdict};
+  }
+  found.entry->second.newest_connection = caller.connection;
+  if (!partitions.empty()) {
+    begin_or_add(*found.entry, {.partitions = partitions}, caller.moment, effects);
+  }
+  return {};
+}
+
+TransactionReply TransactionCoordinator::add_offsets(const TransactionKey& key,
+                                                     std::string_view group_id,
+                                                     const Caller& caller, Effects& effects) {
+  const Found found = find_for_coordinator_request(key, caller);
+  if (found.error != ErrorCode::kNone || found.verdict == ConnectionVerdict::kClose) {
+    return {.error = found.error, .verdict = found.verdict};
+  }
+  found.entry->second.newest_connection = caller.connection;
+  begin_or_add(*found.entry, {.groups = {&group_id, 1}}, caller.moment, effects);
+  return {};
+}
+
+ErrorCode TransactionCoordinator::verify_partition(const TransactionKey& key,
+                                                   const TopicIdPartition& partition) const {
+  const Found found = find_for_data(key.transactional_id, key.producer);
+  if (found.error != ErrorCode::kNone) {
+    return found.error;
+  }
+  const Transaction& transaction = found.entry->second;
+  return transaction.state == TransactionState::kOngoing &&
+                 transaction.partitions.contains(partition)
+             ? ErrorCode::kNone
+             : ErrorCode::kTransactionAbortable;
+}
+
+EndTxnReply TransactionCoordinator::end_txn(const TransactionKey& key, TransactionResult result,
+                                            const Caller& caller, Effects& effects) {
+  const Found found = find_for_coordinator_request(key, caller);
+  if (found.entry == nullptr) {
+    return {.error = found.error, .verdict = found.verdict};
+  }
+  Transaction& transaction = found.entry->second;
+  const bool is_v2 = caller.api_version >= kEndTxnVersionWithBump;
+  const bool is_retry = is_v2 && key.producer.id.value >= 0 && key.producer == transaction.previous;
+  if (found.error != ErrorCode::kNone && !is_retry) {
+    return {.error = found.error};
+  }
+  transaction.newest_connection = caller.connection;
+  if (is_retry) {
+    return answer_retry(transaction, result);
+  }
+  if (transaction.state == TransactionState::kOngoing && transaction.must_abort &&
+      result == TransactionResult::kCommit) {
+    return {.error = ErrorCode::kTransactionAbortable};
+  }
+  return is_v2 ? end_txn_v2(*found.entry, result, caller.moment, effects)
+               : end_txn_v1(*found.entry, result, caller.moment, effects);
+}
+
+EndTxnReply TransactionCoordinator::end_txn_v1(Entry& entry, TransactionResult result,
+                                               const Moment& moment, Effects& effects) {
+  Transaction& transaction = entry.second;
+  if (transaction.state != TransactionState::kOngoing) {
+    // A retry and the commit of an empty transaction cannot be told apart here: the weakness of v1
+    // that the bumped epoch of v2 ends.
+    return {.error = transaction.state == completed(result) ? ErrorCode::kNone
+                                                            : ErrorCode::kInvalidTxnState,
+            .producer = transaction.producer};
+  }
+  end(entry, result, transaction.producer,
+      {.state = completed(result),
+       .producer = transaction.producer,
+       .timeout = transaction.timeout},
+      moment, effects);
+  return {.producer = transaction.producer};
+}
+
+EndTxnReply TransactionCoordinator::end_txn_v2(Entry& entry, TransactionResult result,
+                                               const Moment& moment, Effects& effects) {
+  Transaction& transaction = entry.second;
+  const bool is_ongoing = transaction.state == TransactionState::kOngoing;
+  if (!is_ongoing && result == TransactionResult::kCommit) {
+    return {.error = ErrorCode::kInvalidTxnState};
+  }
+  // An abort of nothing is a success: the producer cannot know whether its implicit add arrived.
+  const Bump bumped = bump(transaction.producer, effects);
+  const Settled settled{.state = completed(result),
+                        .producer = bumped.next,
+                        .previous = transaction.producer,
+                        .timeout = transaction.timeout};
+  if (is_ongoing) {
+    end(entry, result, bumped.marker, settled, moment, effects);
+  } else {
+    settle(entry.first, settled, effects);
+  }
+  return {.producer = settled.producer};
+}
+
+/// By the epoch before the last bump: the transaction it speaks of is over, only the answer is
+/// wanted.
+EndTxnReply TransactionCoordinator::answer_retry(const Transaction& transaction,
+                                                 TransactionResult result) {
+  if (transaction.state == completed(result)) {
+    return {.producer = transaction.producer};
+  }
+  // Not 48 for a commit that found its transaction timed out: that is fatal for the application,
+  // and being fenced is not (KAFKA-20785).
+  return {.error = transaction.state == TransactionState::kCompleteCommit
+                       ? ErrorCode::kInvalidTxnState
+                       : ErrorCode::kProducerFenced};
+}
+
+// --- Data inside a transaction ---
+
+TransactionCoordinator::Found TransactionCoordinator::find_for_data(
+    std::string_view transactional_id, ProducerIdentity producer) const {
+  const auto by_id = by_producer_id_.find(producer.id);
+  if (by_id != by_producer_id_.end() &&
+      (transactional_id.empty() || transactional_id == by_id->second->first)) {
+    const bool is_newest = producer.epoch == by_id->second->second.producer.epoch;
+    return {.entry = by_id->second,
+            .error = is_newest ? ErrorCode::kNone : ErrorCode::kInvalidProducerEpoch};
+  }
+  const auto by_name = transactions_.find(transactional_id);
+  const bool was_rotated = by_name != transactions_.end() && producer.id.value >= 0 &&
+                           producer == by_name->second.previous;
+  return {.error = was_rotated ? ErrorCode::kInvalidProducerEpoch
+                               : ErrorCode::kInvalidProducerIdMapping};
+}
+
+ErrorCode TransactionCoordinator::admit_produce(std::string_view transactional_id,
+                                                ProducerIdentity producer,
+                                                const TopicIdPartition& partition,
+                                                std::int16_t produce_version, const Moment& moment,
+                                                Effects& effects) {
+  const Found found = find_for_data(transactional_id, producer);
+  if (found.error != ErrorCode::kNone) {
+    return found.error;
+  }
+  const Transaction& transaction = found.entry->second;
+  if (transaction.state == TransactionState::kOngoing &&
+      transaction.partitions.contains(partition)) {
+    return ErrorCode::kNone;
+  }
+  if (produce_version < kProduceVersionThatAdds) {
+    return produce_version < kProduceVersionWithAbortableError ? ErrorCode::kInvalidTxnState
+                                                               : ErrorCode::kTransactionAbortable;
+  }
+  begin_or_add(*found.entry, {.partitions = {&partition, 1}}, moment, effects);
+  return ErrorCode::kNone;
+}
+
+ErrorCode TransactionCoordinator::admit_offsets(const TransactionKey& key,
+                                                std::string_view group_id, std::int16_t api_version,
+                                                const Moment& moment, Effects& effects) {
+  if (key.transactional_id.empty()) {
+    return ErrorCode::kInvalidRequest;
+  }
+  const Found found = find_for_data(key.transactional_id, key.producer);
+  if (found.error != ErrorCode::kNone) {
+    return found.error;
+  }
+  const Transaction& transaction = found.entry->second;
+  if (transaction.state == TransactionState::kOngoing && transaction.groups.contains(group_id)) {
+    return ErrorCode::kNone;
+  }
+  if (api_version < kTxnOffsetCommitVersionThatAdds) {
+    return api_version < kTxnOffsetCommitVersionWithAbortableError
+               ? ErrorCode::kInvalidTxnState
+               : ErrorCode::kTransactionAbortable;
+  }
+  begin_or_add(*found.entry, {.groups = {&group_id, 1}}, moment, effects);
+  return ErrorCode::kNone;
+}
+
+void TransactionCoordinator::mark_must_abort(ProducerIdentity producer, const Moment& moment,
+                                             Effects& effects) {
+  const Found found = find_for_data({}, producer);
+  if (found.error == ErrorCode::kNone) {
+    begin_or_add(*found.entry, {.must_abort = true}, moment, effects);
+  }
+}
+
+// --- Moves ---
+
+TransactionCoordinator::Bump TransactionCoordinator::bump(ProducerIdentity producer,
+                                                          Effects& effects) {
+  CHECK(producer.epoch < options_.epoch_max);
+  const ProducerIdentity next{producer.id, producer.epoch + 1};
+  if (next.epoch < options_.epoch_max) {
+    return {.marker = next, .next = next};
+  }
+  return {.marker = next, .next = {producer_ids_.next(effects), ProducerEpoch(0)}};
+}
+
+void TransactionCoordinator::begin_or_add(Entry& entry, const Addition& addition,
+                                          const Moment& moment, Effects& effects) {
+  Transaction& transaction = entry.second;
+  const bool is_ongoing = transaction.state == TransactionState::kOngoing;
+  const auto is_known = [&](const TopicIdPartition& partition) {
+    return transaction.partitions.contains(partition);
+  };
+  const auto is_known_group = [&](std::string_view group) {
+    return transaction.groups.contains(group);
+  };
+  if (is_ongoing && std::ranges::all_of(addition.partitions, is_known) &&
+      std::ranges::all_of(addition.groups, is_known_group) &&
+      (transaction.must_abort || !addition.must_abort)) {
+    return;
+  }
+
+  Buffer record = begin_record(RecordKind::kTransactionExtended);
+  WireWriter writer(record);
+  writer.write_sized_string(entry.first);
+  writer.write_int64(is_ongoing ? transaction.started_at.ms : moment.wall.ms);
+  writer.write_bool(addition.must_abort);
+  writer.write_unsigned_varint(addition.partitions.size());
+  for (const TopicIdPartition& partition : addition.partitions) {
+    write_partition(writer, partition);
+  }
+  writer.write_unsigned_varint(addition.groups.size());
+  for (const std::string_view group : addition.groups) {
+    writer.write_sized_string(group);
+  }
+  WireReader reader = record_body(record);
+  replay_transaction_extended(reader);
+  CHECK(reader.ok());
+  effects.entries.push_back({.record = std::move(record)});
+  if (!is_ongoing) {
+    transaction.deadline = moment.monotonic + transaction.timeout;
+    deadlines_.emplace(transaction.deadline, transaction.producer.id);
+  }
+}
+
+/// The one end of every transaction: by EndTxn, by timeout, by a newer producer.
+void TransactionCoordinator::end(Entry& entry, TransactionResult result, ProducerIdentity marker,
+                                 const Settled& settled, const Moment& moment, Effects& effects) {
+  const Transaction& transaction = entry.second;
+  CHECK(transaction.state == TransactionState::kOngoing);
+  CHECK(marker.id == transaction.producer.id && marker.epoch >= transaction.producer.epoch);
+  CHECK(result == TransactionResult::kAbort || !transaction.must_abort);
+  check_no_step_back(transaction, settled);
+
+  Buffer record = begin_record(RecordKind::kTransactionEnded);
+  WireWriter writer(record);
+  writer.write_sized_string(entry.first);
+  writer.write_int8(static_cast<std::int8_t>(result));
+  writer.write_unsigned_varint(transaction.groups.size());
+  for (const std::string& group : transaction.groups) {
+    writer.write_sized_string(group);
+  }
+  write_settled(writer, settled);
+
+  JournalEntry journal_entry{.record = std::move(record)};
+  if (!transaction.partitions.empty()) {
+    journal_entry.end_transaction = EndTransaction{
+        .marker = marker,
+        .result = result,
+        .timestamp = moment.wall,
+        .partitions = {transaction.partitions.begin(), transaction.partitions.end()}};
+  }
+  const ProducerId producer_id = transaction.producer.id;
+  const std::vector<std::string> groups(transaction.groups.begin(), transaction.groups.end());
+  WireReader reader = record_body(journal_entry.record);
+  replay_transaction_ended(reader);
+  CHECK(reader.ok());
+  for (const std::string& group : groups) {
+    CHECK_INVARIANT("TXN-2", !groups_.has_pending_offsets(group, producer_id));
+  }
+  effects.entries.push_back(std::move(journal_entry));
+}
+
+/// A new identity or state of an id, known or not, that has no transaction to end.
+void TransactionCoordinator::settle(const std::string& transactional_id, const Settled& settled,
+                                    Effects& effects) {
+  if (const auto place = transactions_.find(transactional_id); place != transactions_.end()) {
+    CHECK(place->second.state != TransactionState::kOngoing);
+    check_no_step_back(place->second, settled);
+  }
+  Buffer record = begin_record(RecordKind::kTransactionalId);
+  WireWriter writer(record);
+  writer.write_sized_string(transactional_id);
+  write_settled(writer, settled);
+  WireReader reader = record_body(record);
+  replay_transactional_id(reader);
+  CHECK(reader.ok());
+  effects.entries.push_back({.record = std::move(record)});
+}
+
+void TransactionCoordinator::check_no_step_back(const Transaction& transaction,
+                                                const Settled& settled) const {
+  CHECK(settled.producer.epoch < options_.epoch_max);
+  CHECK(settled.producer.id == transaction.producer.id
+            ? settled.producer.epoch >= transaction.producer.epoch
+            : settled.producer.id > transaction.producer.id);
+}
+
+void TransactionCoordinator::apply_settled(Entry& entry, const Settled& settled) {
+  Transaction& transaction = entry.second;
+  deadlines_.erase({transaction.deadline, transaction.producer.id});
+  if (transaction.producer.id != settled.producer.id) {
+    by_producer_id_.erase(transaction.producer.id);
+    by_producer_id_.emplace(settled.producer.id, &entry);
+  }
+  transaction.producer = settled.producer;
+  transaction.previous = settled.previous;
+  transaction.state = settled.state;
+  transaction.must_abort = false;
+  transaction.timeout = settled.timeout;
+  transaction.started_at = {};
+  transaction.partitions.clear();
+  transaction.groups.clear();
+}
+
+// --- Looking ---
+
+namespace {
+
+std::int64_t age_ms(WallTime started_at, const Moment& moment) {
+  return moment.wall.ms - started_at.ms;
+}
+
+template <typename T>
+bool passes(const std::vector<T>& allowed, const T& value) {
+  return allowed.empty() || std::ranges::find(allowed, value) != allowed.end();
+}
+
+}  // namespace
+
+TransactionDescription TransactionCoordinator::description(const Entry& entry) {
+  const Transaction& transaction = entry.second;
+  const bool is_ongoing = transaction.state == TransactionState::kOngoing;
+  return {.transactional_id = entry.first,
+          .state = transaction.state,
+          .producer = transaction.producer,
+          .timeout = transaction.timeout,
+          .started_at = is_ongoing ? std::optional(transaction.started_at) : std::nullopt,
+          .must_abort = transaction.must_abort,
+          .partitions = {transaction.partitions.begin(), transaction.partitions.end()},
+          .groups = {transaction.groups.begin(), transaction.groups.end()}};
+}
+
+std::optional<TransactionDescription> TransactionCoordinator::describe(
+    std::string_view transactional_id) const {
+  const auto place = transactions_.find(transactional_id);
+  return place == transactions_.end() ? std::nullopt : std::optional(description(*place));
+}
+
+std::vector<TransactionDescription> TransactionCoordinator::list(const TransactionFilter& filter,
+                                                                 const Moment& moment) const {
+  std::vector<TransactionDescription> listed;
+  for (const Entry& entry : transactions_) {
+    const Transaction& transaction = entry.second;
+    if (!passes(filter.states, transaction.state) ||
+        !passes(filter.producer_ids, transaction.producer.id)) {
+      continue;
+    }
+    if (filter.running_longer_than &&
+        (transaction.state != TransactionState::kOngoing ||
+         age_ms(transaction.started_at, moment) <= to_ms(*filter.running_longer_than))) {
+      continue;
+    }
+    listed.push_back(description(entry));
+  }
+  return listed;
+}
+
+std::optional<std::string_view> TransactionCoordinator::find_by_producer_id(
+    ProducerId producer_id) const {
+  const auto place = by_producer_id_.find(producer_id);
+  return place == by_producer_id_.end() ? std::nullopt
+                                        : std::optional<std::string_view>(place->second->first);
+}
+
+bool TransactionCoordinator::is_group_in_ongoing_transaction(std::string_view group_id) const {
+  return std::ranges::any_of(
+      transactions_, [&](const Entry& entry) { return entry.second.groups.contains(group_id); });
+}
+
+// --- Time ---
+
+std::optional<MonotonicTime> TransactionCoordinator::next_deadline() const {
+  return deadlines_.empty() ? std::nullopt : std::optional(deadlines_.begin()->first);
+}
+
+void TransactionCoordinator::on_time(const Moment& moment, Effects& effects) {
+  while (!deadlines_.empty() && deadlines_.begin()->first <= moment.monotonic) {
+    Entry& entry = *by_producer_id_.at(deadlines_.begin()->second);
+    const Transaction& transaction = entry.second;
+    const Bump bumped = bump(transaction.producer, effects);
+    end(entry, TransactionResult::kAbort, bumped.marker,
+        {.state = TransactionState::kCompleteAbort,
+         .producer = bumped.next,
+         .previous = transaction.producer,
+         .timeout = transaction.timeout},
+        moment, effects);
+  }
+  CHECK_INVARIANT("TXN-3", deadlines_.empty() || deadlines_.begin()->first > moment.monotonic);
+}
+
+void TransactionCoordinator::restart_clocks(MonotonicTime now) {
+  deadlines_.clear();
+  for (Entry& entry : transactions_) {
+    Transaction& transaction = entry.second;
+    if (transaction.state == TransactionState::kOngoing) {
+      transaction.deadline = now + transaction.timeout;
+      deadlines_.emplace(transaction.deadline, transaction.producer.id);
+    }
+  }
+}
+
+// --- Replay: the only functions that change a transaction, live too ---
+
+void TransactionCoordinator::write_settled(WireWriter& writer, const Settled& settled) {
+  writer.write_int8(static_cast<std::int8_t>(settled.state));
+  write_producer(writer, settled.producer);
+  write_producer(writer, settled.previous);
+  writer.write_int32(static_cast<std::int32_t>(to_ms(settled.timeout)));
+}
+
+TransactionCoordinator::Settled TransactionCoordinator::read_settled(WireReader& reader) {
+  Settled settled;
+  settled.state = static_cast<TransactionState>(reader.read_int8());
+  settled.producer = read_producer(reader);
+  settled.previous = read_producer(reader);
+  settled.timeout = milliseconds(reader.read_int32());
+  if (settled.state != TransactionState::kEmpty &&
+      settled.state != TransactionState::kCompleteCommit &&
+      settled.state != TransactionState::kCompleteAbort) {
+    reader.fail();
+  }
+  return settled;
+}
+
+void TransactionCoordinator::replay_transactional_id(WireReader& reader) {
+  const std::string transactional_id = reader.read_sized_string();
+  const Settled settled = read_settled(reader);
+  if (!reader.ok()) {
+    return;
+  }
+  apply_settled(*transactions_.try_emplace(transactional_id).first, settled);
+}
+
+void TransactionCoordinator::read_addition(WireReader& reader, Transaction& transaction) {
+  for (std::size_t left = read_count(reader, sizeof(TopicId) + sizeof(std::int32_t)); left > 0;
+       --left) {
+    transaction.partitions.insert(read_partition(reader));
+  }
+  for (std::size_t left = read_count(reader, 1); left > 0; --left) {
+    transaction.groups.insert(reader.read_sized_string());
+  }
+}
+
+void TransactionCoordinator::replay_transaction_extended(WireReader& reader) {
+  const auto place = transactions_.find(as_text(reader.read_sized_bytes()));
+  const WallTime started_at{reader.read_int64()};
+  const bool must_abort = reader.read_bool();
+  if (!reader.ok() || place == transactions_.end()) {
+    reader.fail();
+    return;
+  }
+  Transaction& transaction = place->second;
+  transaction.state = TransactionState::kOngoing;
+  transaction.previous = {};
+  transaction.started_at = started_at;
+  transaction.must_abort |= must_abort;
+  read_addition(reader, transaction);
+}
+
+void TransactionCoordinator::replay_transaction_ended(WireReader& reader) {
+  const auto place = transactions_.find(as_text(reader.read_sized_bytes()));
+  const auto result = static_cast<TransactionResult>(reader.read_int8());
+  std::vector<std::string> groups;
+  for (std::size_t left = read_count(reader, 1); left > 0; --left) {
+    groups.push_back(reader.read_sized_string());
+  }
+  const Settled settled = read_settled(reader);
+  if (!reader.ok() || place == transactions_.end() ||
+      place->second.state != TransactionState::kOngoing) {
+    reader.fail();
+    return;
+  }
+  groups_.end_transaction(place->second.producer.id, result, groups);
+  apply_settled(*place, settled);
+}
+
+void TransactionCoordinator::write_snapshot(WireWriter& writer) const {
+  writer.write_unsigned_varint(transactions_.size());
+  for (const auto& [transactional_id, transaction] : transactions_) {
+    writer.write_sized_string(transactional_id);
+    const bool is_ongoing = transaction.state == TransactionState::kOngoing;
+    write_settled(writer, {.state = is_ongoing ? TransactionState::kEmpty : transaction.state,
+                           .producer = transaction.producer,
+                           .previous = transaction.previous,
+                           .timeout = transaction.timeout});
+    writer.write_bool(is_ongoing);
+    if (is_ongoing) {
+      writer.write_int64(transaction.started_at.ms);
+      writer.write_bool(transaction.must_abort);
+      writer.write_unsigned_varint(transaction.partitions.size());
+      for (const TopicIdPartition& partition : transaction.partitions) {
+        write_partition(writer, partition);
+      }
+      writer.write_unsigned_varint(transaction.groups.size());
+      for (const std::string& group : transaction.groups) {
+        writer.write_sized_string(group);
+      }
+    }
+  }
+}
+
+void TransactionCoordinator::restore(WireReader& reader) {
+  for (std::size_t left = read_count(reader, 1); left > 0 && reader.ok(); --left) {
+    const std::string transactional_id = reader.read_sized_string();
+    const Settled settled = read_settled(reader);
+    const bool is_ongoing = reader.read_bool();
+    if (!reader.ok()) {
+      return;
+    }
+    Entry& entry = *transactions_.try_emplace(transactional_id).first;
+    apply_settled(entry, settled);
+    if (is_ongoing) {
+      Transaction& transaction = entry.second;
+      transaction.state = TransactionState::kOngoing;
+      transaction.started_at = WallTime{reader.read_int64()};
+      transaction.must_abort = reader.read_bool();
+      read_addition(reader, transaction);
+    }
+  }
+}
+
+}  // namespace onceflow::coordinator
