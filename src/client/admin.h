@@ -78,6 +78,10 @@ class Admin {
                                                        MonotonicTime deadline);
 
  private:
+  Task<Result<ConnectionPointer>> controller_connection(MonotonicTime deadline);
+  Task<Result<ListedOffset>> list_offset(TopicPartition partition, std::int64_t timestamp_ms,
+                                         IsolationLevel isolation_level, MonotonicTime deadline);
+
   std::shared_ptr<Cluster> cluster_;
   Channel channel_;
 };

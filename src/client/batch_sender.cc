@@ -656,8 +656,6 @@ void BatchSender::enrolled(const std::vector<PartitionSlot>& slots) {
   for (const PartitionSlot slot : slots) {
     partitions_[slot.value].is_enrolled = true;
   }
-  // From here on the coordinator knows of the transaction.
-  sent_in_transaction_ = true;
   pump();
 }
 

@@ -69,6 +69,8 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   void drop_all();
   /// Forgets what was never sent; its sequence numbers are free again.
   void drop_unsent();
+  /// The coordinator may know of the transaction from here on.
+  void mark_sent() { sent_in_transaction_ = true; }
   bool has_sent_in_transaction() const { return sent_in_transaction_; }
   bool has_data() const { return buffered_bytes_ > 0; }
   /// No request is in flight.

@@ -49,10 +49,15 @@ using ConnectionPointer = std::shared_ptr<BrokerConnection>;
 class Backoff {
  public:
   Backoff(const ClientOptions& options, io::Random& random)
-      : next_(options.retry_backoff), max_(options.retry_backoff_max), random_(random) {}
+      : first_(options.retry_backoff),
+        next_(options.retry_backoff),
+        max_(options.retry_backoff_max),
+        random_(random) {}
   Duration next();
+  void reset() { next_ = first_; }
 
  private:
+  Duration first_;
   Duration next_;
   Duration max_;
   io::Random& random_;

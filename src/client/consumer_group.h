@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "client/cluster.h"
+#include "client/committed_offsets.h"
 #include "client/group_metadata.h"
 #include "client/options.h"
 
@@ -82,11 +83,5 @@ class ConsumerGroup {
   class Core;
   std::shared_ptr<Core> core_;  ///< shared with its own background coroutines
 };
-
-/// As ConsumerGroup::committed, for who is no member.
-Task<Result<std::vector<CommittedOffset>>> fetch_committed(std::shared_ptr<Cluster> cluster,
-                                                           Channel channel, GroupMetadata group,
-                                                           std::vector<TopicPartition> partitions,
-                                                           MonotonicTime deadline);
 
 }  // namespace onceflow::client

@@ -1,0 +1,278 @@
+// Admin: questions and orders, asked again until the deadline.
+#include "client/admin.h"
+
+#include <fmt/format.h>
+
+#include "client/broker_error.h"
+#include "client/committed_offsets.h"
+#include "client/range_assignor.h"
+#include "protocol/messages/02_list_offsets.h"
+#include "protocol/messages/15_describe_groups.h"
+#include "protocol/messages/19_create_topics.h"
+#include "protocol/messages/20_delete_topics.h"
+#include "protocol/messages/42_delete_groups.h"
+
+namespace onceflow::client {
+
+namespace {
+
+std::int32_t timeout_ms(const Cluster& cluster) {
+  return static_cast<std::int32_t>(to_ms(cluster.options().request_timeout));
+}
+
+Error with_words(Error error, const std::optional<std::string>& words) {
+  if (words && !words->empty()) {
+    error.text += " (" + *words + ")";
+  }
+  return error;
+}
+
+/// What a step that failed means for its loop: nothing (it pauses and goes on), or the end.
+Task<Status> pause_or_give_up(std::shared_ptr<Cluster> cluster, Error error, Duration duration,
+                              MonotonicTime deadline) {
+  if (error.recovery != Recovery::kRetriable) {
+    co_return std::unexpected(std::move(error));
+  }
+  const Status paused = co_await cluster->pause(duration, deadline);
+  if (!paused && paused.error().code != ErrorCode::kCancelled) {
+    co_return std::unexpected(timed_out_error(error.text));
+  }
+  co_return paused;
+}
+
+}  // namespace
+
+Admin::Admin(std::shared_ptr<Cluster> cluster)
+    : cluster_(std::move(cluster)), channel_(cluster_->new_channel()) {}
+
+Task<Result<ConnectionPointer>> Admin::controller_connection(MonotonicTime deadline) {
+  const NodeId controller = cluster_->controller();
+  if (controller == kNoNode) {
+    co_return co_await cluster_->any_connection(channel_, deadline);
+  }
+  co_return co_await cluster_->connection(channel_, controller, deadline);
+}
+
+Task<Status> Admin::create_topic(NewTopic topic, MonotonicTime deadline) {
+  const auto cluster = cluster_;
+  Backoff backoff(cluster->options(), cluster->environment().random);
+  bool may_be_ours = false;
+  while (true) {
+    const auto connection = co_await controller_connection(deadline);
+    CO_RETURN_IF_ERROR(connection);
+    protocol::CreateTopicsRequest request;
+    auto& wanted = request.topics.emplace_back();
+    wanted.name = topic.name;
+    wanted.num_partitions = topic.partition_count;
+    wanted.replication_factor = topic.replication_factor;
+    for (const auto& [key, value] : topic.configs) {
+      wanted.configs.push_back({key, value});
+    }
+    request.timeout_ms = timeout_ms(*cluster);
+    const auto reply =
+        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
+    Error error{ErrorCode::kCorrupt, "CreateTopics: no answer for the topic", Recovery::kFatal};
+    if (!reply) {
+      error = reply.error();
+      may_be_ours = true;
+    } else if (reply->body.topics.size() == 1) {
+      const auto& result = reply->body.topics.front();
+      // Seen after an attempt whose answer was lost, this is that attempt.
+      if (result.error_code == protocol::ErrorCode::kNone ||
+          (may_be_ours && result.error_code == protocol::ErrorCode::kTopicAlreadyExists)) {
+        break;
+      }
+      error = with_words(broker_error(result.error_code, "CreateTopics of '" + topic.name + "'"),
+                         result.error_message);
+      may_be_ours =
+          may_be_ours || result.error_code == protocol::ErrorCode::kRequestTimedOut;
+    }
+    CO_RETURN_IF_ERROR(
+        co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
+  }
+  // Not only known to exist but led, every partition of it.
+  cluster->forget_topic(topic.name);
+  for (std::int32_t index = 0; index < topic.partition_count; ++index) {
+    const TopicPartition partition{topic.name, PartitionIndex(index)};
+    CO_RETURN_IF_ERROR(co_await cluster->leader(partition, deadline));
+  }
+  co_return Status{};
+}
+
+Task<Status> Admin::delete_topic(std::string name, MonotonicTime deadline) {
+  const auto cluster = cluster_;
+  Backoff backoff(cluster->options(), cluster->environment().random);
+  bool may_be_gone = false;
+  while (true) {
+    const auto connection = co_await controller_connection(deadline);
+    CO_RETURN_IF_ERROR(connection);
+    protocol::DeleteTopicsRequest request;
+    request.topics.emplace_back().name = name;
+    request.topic_names.push_back(name);
+    request.timeout_ms = timeout_ms(*cluster);
+    const auto reply =
+        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
+    cluster->forget_topic(name);
+    Error error{ErrorCode::kCorrupt, "DeleteTopics: no answer for the topic", Recovery::kFatal};
+    if (!reply) {
+      error = reply.error();
+      may_be_gone = true;
+    } else if (reply->body.responses.size() == 1) {
+      const auto& result = reply->body.responses.front();
+      const bool is_unknown =
+          result.error_code == protocol::ErrorCode::kUnknownTopicOrPartition;
+      if (result.error_code == protocol::ErrorCode::kNone || (may_be_gone && is_unknown)) {
+        co_return Status{};
+      }
+      error = with_words(broker_error(result.error_code, "DeleteTopics of '" + name + "'"),
+                         result.error_message);
+      if (is_unknown) {
+        error.recovery = Recovery::kFatal;
+      }
+    }
+    CO_RETURN_IF_ERROR(
+        co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
+  }
+}
+
+Task<Result<TopicMetadata>> Admin::describe_topic(std::string name, MonotonicTime deadline) {
+  cluster_->forget_topic(name);
+  return cluster_->existing_topic(std::move(name), deadline);
+}
+
+Task<Result<std::vector<std::string>>> Admin::list_topics(MonotonicTime deadline) {
+  return cluster_->list_topics(deadline);
+}
+
+Task<Result<ListedOffset>> Admin::list_offset(TopicPartition partition, std::int64_t timestamp_ms,
+                                              IsolationLevel isolation_level,
+                                              MonotonicTime deadline) {
+  const auto cluster = cluster_;
+  Backoff backoff(cluster->options(), cluster->environment().random);
+  while (true) {
+    const auto leader = co_await cluster->leader(partition, deadline);
+    CO_RETURN_IF_ERROR(leader);
+    const auto connection = co_await cluster->connection(channel_, *leader, deadline);
+    CO_RETURN_IF_ERROR(connection);
+    protocol::ListOffsetsRequest request;
+    request.isolation_level = static_cast<std::int8_t>(isolation_level);
+    auto& topic = request.topics.emplace_back();
+    topic.name = partition.topic;
+    auto& wanted = topic.partitions.emplace_back();
+    wanted.partition_index = partition.partition.value;
+    wanted.timestamp = timestamp_ms;
+    const auto reply =
+        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
+    Error error{ErrorCode::kCorrupt, "ListOffsets: no answer for the partition", Recovery::kFatal};
+    if (!reply) {
+      error = reply.error();
+    } else if (reply->body.topics.size() == 1 &&
+               reply->body.topics.front().partitions.size() == 1) {
+      const auto& result = reply->body.topics.front().partitions.front();
+      if (result.error_code == protocol::ErrorCode::kNone) {
+        co_return ListedOffset{partition, Offset(result.offset), result.timestamp};
+      }
+      error = broker_error(result.error_code, fmt::format("ListOffsets of {}-{}", partition.topic,
+                                                          partition.partition.value));
+      if (is_wrong_leader(result.error_code)) {
+        cluster->forget_topic(partition.topic);
+      }
+    }
+    CO_RETURN_IF_ERROR(
+        co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
+  }
+}
+
+Task<Result<std::vector<ListedOffset>>> Admin::list_offsets(std::vector<TopicPartition> partitions,
+                                                            std::int64_t timestamp_ms,
+                                                            IsolationLevel isolation_level,
+                                                            MonotonicTime deadline) {
+  // One question a partition: simpler than sorting them by leader, and nobody asks often.
+  std::vector<ListedOffset> offsets;
+  for (TopicPartition& partition : partitions) {
+    auto listed =
+        co_await list_offset(std::move(partition), timestamp_ms, isolation_level, deadline);
+    CO_RETURN_IF_ERROR(listed);
+    offsets.push_back(std::move(*listed));
+  }
+  co_return offsets;
+}
+
+Task<Result<GroupDescription>> Admin::describe_group(std::string group_id,
+                                                     MonotonicTime deadline) {
+  const auto cluster = cluster_;
+  Backoff backoff(cluster->options(), cluster->environment().random);
+  while (true) {
+    const auto node = co_await cluster->coordinator(CoordinatorType::kGroup, group_id, deadline);
+    CO_RETURN_IF_ERROR(node);
+    const auto connection = co_await cluster->connection(channel_, *node, deadline);
+    CO_RETURN_IF_ERROR(connection);
+    protocol::DescribeGroupsRequest request;
+    request.groups.push_back(group_id);
+    const auto reply =
+        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
+    Error error{ErrorCode::kCorrupt, "DescribeGroups: no answer for the group", Recovery::kFatal};
+    if (!reply) {
+      error = reply.error();
+    } else if (reply->body.groups.size() == 1) {
+      const auto& group = reply->body.groups.front();
+      if (group.error_code == protocol::ErrorCode::kNone) {
+        GroupDescription description{group.group_id, group.group_state, group.protocol_type,
+                                     group.protocol_data, {}};
+        for (const auto& member : group.members) {
+          auto assignment = decode_assignment(member.member_assignment);
+          description.members.push_back(
+              {member.member_id, member.group_instance_id.value_or(""), member.client_id,
+               member.client_host,
+               assignment ? std::move(*assignment) : std::vector<TopicPartition>{}});
+        }
+        co_return description;
+      }
+      error = broker_error(group.error_code, "DescribeGroups of '" + group_id + "'");
+      if (is_wrong_coordinator(group.error_code)) {
+        cluster->forget_coordinator(CoordinatorType::kGroup, group_id);
+      }
+    }
+    CO_RETURN_IF_ERROR(
+        co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
+  }
+}
+
+Task<Status> Admin::delete_group(std::string group_id, MonotonicTime deadline) {
+  const auto cluster = cluster_;
+  Backoff backoff(cluster->options(), cluster->environment().random);
+  while (true) {
+    const auto node = co_await cluster->coordinator(CoordinatorType::kGroup, group_id, deadline);
+    CO_RETURN_IF_ERROR(node);
+    const auto connection = co_await cluster->connection(channel_, *node, deadline);
+    CO_RETURN_IF_ERROR(connection);
+    protocol::DeleteGroupsRequest request;
+    request.groups_names.push_back(group_id);
+    const auto reply =
+        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
+    Error error{ErrorCode::kCorrupt, "DeleteGroups: no answer for the group", Recovery::kFatal};
+    if (!reply) {
+      error = reply.error();
+    } else if (reply->body.results.size() == 1) {
+      const protocol::ErrorCode code = reply->body.results.front().error_code;
+      if (code == protocol::ErrorCode::kNone) {
+        co_return Status{};
+      }
+      error = broker_error(code, "DeleteGroups of '" + group_id + "'");
+      if (is_wrong_coordinator(code)) {
+        cluster->forget_coordinator(CoordinatorType::kGroup, group_id);
+      }
+    }
+    CO_RETURN_IF_ERROR(
+        co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
+  }
+}
+
+Task<Result<std::vector<CommittedOffset>>> Admin::committed(std::string group_id,
+                                                            std::vector<TopicPartition> partitions,
+                                                            MonotonicTime deadline) {
+  return fetch_committed(cluster_, channel_, GroupMetadata{.group_id = std::move(group_id)},
+                         std::move(partitions), deadline);
+}
+
+}  // namespace onceflow::client
