@@ -1,0 +1,162 @@
+#include "sim/sim_database.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "io/event.h"
+
+namespace onceflow::sim {
+namespace {
+
+std::string column_text(const Value& value) {
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    return fmt::format("i{}", *integer);
+  }
+  if (const auto* real = std::get_if<double>(&value)) {
+    return fmt::format("r{}", *real);
+  }
+  if (const auto* text = std::get_if<std::string_view>(&value)) {
+    return fmt::format("t{}", *text);
+  }
+  return "n";
+}
+
+std::string key_of(const connectors::SinkTable& definition, const SentCommit::Row& row) {
+  std::string key;
+  for (std::size_t column = 0; column < definition.columns.size(); ++column) {
+    if (definition.columns[column].is_key) {
+      key += row.columns[column];
+      key += '\0';
+    }
+  }
+  return key;
+}
+
+SentCommit to_sent(const connectors::SinkTable& definition, const connectors::SinkCommit& commit) {
+  SentCommit sent{.rows = {}, .positions = commit.positions, .receipt = commit.receipt};
+  const std::size_t width = definition.columns.size();
+  for (std::size_t index = 0; index < commit.rows.size(); ++index) {
+    const connectors::SinkRow& row = commit.rows[index];
+    SentCommit::Row& copied = sent.rows.emplace_back();
+    copied.source = commit.positions[row.source_index].source;
+    copied.source_offset = row.source_offset;
+    copied.is_delete = row.is_delete;
+    for (std::size_t column = 0; column < width; ++column) {
+      copied.columns.push_back(column_text(commit.values[index * width + column]));
+    }
+  }
+  return sent;
+}
+
+}  // namespace
+
+std::vector<connectors::ClaimedPartition> SimDatabase::claim(
+    const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions) {
+  Table& table = tables_[definition.table];
+  std::vector<connectors::ClaimedPartition> claimed;
+  for (const TopicPartition& partition : partitions) {
+    Position& position = table.positions[partition];
+    ++position.epoch;
+    claimed.push_back({partition, position.epoch, position.next_offset});
+  }
+  return claimed;
+}
+
+bool SimDatabase::owns(const Table& table, const connectors::SinkPosition& position) const {
+  if (world_.seeded_bug() == SeededBug::kPositionRowWithoutEpoch) {
+    return true;
+  }
+  const auto place = table.positions.find(position.source);
+  return place != table.positions.end() && place->second.epoch == position.epoch;
+}
+
+connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& definition,
+                                              const SentCommit& sent) {
+  Table& table = tables_[definition.table];
+  if (!std::ranges::all_of(sent.positions, [&](const connectors::SinkPosition& position) {
+        return owns(table, position);
+      })) {
+    return {.kind = connectors::CommitOutcome::Kind::kFenced, .text = "a newer claim"};
+  }
+  for (const connectors::SinkPosition& position : sent.positions) {
+    table.positions[position.source].next_offset = position.next_offset;
+  }
+  for (const SentCommit::Row& row : sent.rows) {
+    if (definition.mode == connectors::SinkMode::kAppend) {
+      table.appended.push_back(row);
+    } else if (row.is_delete) {
+      table.by_key.erase(key_of(definition, row));
+    } else {
+      table.by_key.insert_or_assign(key_of(definition, row), row);
+    }
+  }
+  table.receipts.push_back(sent.receipt);
+  return {.kind = connectors::CommitOutcome::Kind::kCommitted};
+}
+
+// A question to the database: it may be lost on the way there, and so may the answer on the way
+// back; in both cases the asker learns only that the connection is gone. What has arrived is served
+// whatever has become of the asker.
+template <typename T>
+auto SimSink::ask(std::function<T()> serve, T lost) {
+  return io::await_callback<T>([this, serve = std::move(serve),
+                                lost = std::move(lost)](auto callback) mutable {
+    SimWorld& world = database_.world();
+    const auto travel = [&world] {
+      return world.random().between(world.faults().latency_min, world.faults().latency_max);
+    };
+    auto answer = std::make_shared<Callback<void(T)>>(std::move(callback));
+    const auto reply = [&world, process = &process_, answer](Duration delay, T value) {
+      world.schedule(process, world.now() + delay, EventKind::kNetwork,
+                     [answer, value = std::move(value)]() mutable { (*answer)(std::move(value)); });
+    };
+    if (world.random().happens(world.faults().connection_cut)) {
+      reply(travel() * 10, std::move(lost));
+      return;
+    }
+    world.schedule_after(travel(), [&world, travel, reply, serve = std::move(serve),
+                                    lost = std::move(lost)]() mutable {
+      T value = serve();
+      const bool is_lost = world.random().happens(world.faults().reply_lost);
+      reply(travel(), is_lost ? std::move(lost) : std::move(value));
+    });
+  });
+}
+
+Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::claim(
+    std::vector<TopicPartition> partitions) {
+  using Answer = Result<std::vector<connectors::ClaimedPartition>>;
+  co_return co_await ask<Answer>(
+      [&database = database_, definition = definition_, partitions]() -> Answer {
+        return database.claim(definition, partitions);
+      },
+      fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
+}
+
+Task<connectors::CommitOutcome> SimSink::commit(const connectors::SinkCommit& commit) {
+  co_return co_await ask<connectors::CommitOutcome>(
+      [&database = database_, definition = definition_, sent = to_sent(definition_, commit)]()
+          -> connectors::CommitOutcome { return database.commit(definition, sent); },
+      {.kind = connectors::CommitOutcome::Kind::kUnknown, .text = "the database is gone"});
+}
+
+Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::read_positions(
+    std::vector<TopicPartition> partitions) {
+  using Answer = Result<std::vector<connectors::ClaimedPartition>>;
+  co_return co_await ask<Answer>(
+      [&database = database_, definition = definition_, partitions]() -> Answer {
+        std::vector<connectors::ClaimedPartition> read;
+        const SimDatabase::Table& table = database.table(definition.table);
+        for (const TopicPartition& partition : partitions) {
+          const auto place = table.positions.find(partition);
+          const SimDatabase::Position position =
+              place != table.positions.end() ? place->second : SimDatabase::Position{};
+          read.push_back({partition, position.epoch, position.next_offset});
+        }
+        return read;
+      },
+      fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
+}
+
+}  // namespace onceflow::sim

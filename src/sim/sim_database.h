@@ -1,0 +1,86 @@
+// SimDatabase: the database double: tables, position rows and receipts behind connections that
+// break, with the four outcomes of connectors/sink.h. It outlives the processes that talk to it,
+// and a commit that was sent is applied even when its sender has died or been replaced meanwhile:
+// the zombie's case.
+//
+// Owned by the simulation; SimSink, its client, by a worker's stage.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connectors/sink.h"
+#include "sim/world/sim_process.h"
+#include "sim/world/sim_world.h"
+
+namespace onceflow::sim {
+
+/// A commit as it travels: nothing in it belongs to its sender.
+struct SentCommit {
+  struct Row {
+    TopicPartition source;
+    Offset source_offset;
+    bool is_delete = false;
+    std::vector<std::string>
+        columns;  ///< as text, with the kind in front: "i42", "r0.5", "tabc", "n"
+  };
+  std::vector<Row> rows;
+  std::vector<connectors::SinkPosition> positions;
+  std::string receipt;
+};
+
+class SimDatabase {
+ public:
+  explicit SimDatabase(SimWorld& world) : world_(world) {}
+
+  struct Position {
+    Offset next_offset = kNoOffset;
+    std::int64_t epoch = 0;
+  };
+  struct Table {
+    std::vector<SentCommit::Row> appended;          ///< append mode, as they came
+    std::map<std::string, SentCommit::Row> by_key;  ///< upsert mode, by the key columns
+    std::map<TopicPartition, Position> positions;
+    std::vector<std::string> receipts;
+  };
+
+  /// What a reader sees; empty before the first claim.
+  const Table& table(const std::string& name) { return tables_[name]; }
+
+  std::vector<connectors::ClaimedPartition> claim(const connectors::SinkTable& definition,
+                                                  const std::vector<TopicPartition>& partitions);
+  connectors::CommitOutcome commit(const connectors::SinkTable& definition, const SentCommit& sent);
+
+  SimWorld& world() { return world_; }
+
+ private:
+  bool owns(const Table& table, const connectors::SinkPosition& position) const;
+
+  SimWorld& world_;
+  std::map<std::string, Table> tables_;
+};
+
+class SimSink final : public connectors::Sink {
+ public:
+  SimSink(SimProcess& process, SimDatabase& database, connectors::SinkTable definition)
+      : process_(process), database_(database), definition_(std::move(definition)) {}
+
+  Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
+      std::vector<TopicPartition> partitions) override;
+  Task<connectors::CommitOutcome> commit(const connectors::SinkCommit& commit) override;
+  Task<Result<std::vector<connectors::ClaimedPartition>>> read_positions(
+      std::vector<TopicPartition> partitions) override;
+
+ private:
+  template <typename T>
+  auto ask(std::function<T()> serve, T lost);
+
+  SimProcess& process_;
+  SimDatabase& database_;
+  connectors::SinkTable definition_;
+};
+
+}  // namespace onceflow::sim
