@@ -1,0 +1,113 @@
+#include "connectors/postgres_binary.h"
+
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+
+namespace onceflow::connectors {
+namespace {
+
+template <typename Integer>
+bool write_narrow(WireWriter& writer, std::int64_t number) {
+  if (number < std::numeric_limits<Integer>::min() || number > std::numeric_limits<Integer>::max()) {
+    return false;
+  }
+  writer.write_int32(sizeof(Integer));
+  writer.write_integer(static_cast<Integer>(number));
+  return true;
+}
+
+PostgresType array_of(PostgresType element) {
+  switch (element) {
+    case PostgresType::kInt4:
+      return PostgresType::kInt4Array;
+    case PostgresType::kInt8:
+      return PostgresType::kInt8Array;
+    case PostgresType::kFloat8:
+      return PostgresType::kFloat8Array;
+    default:
+      CHECK(element == PostgresType::kText);
+      return PostgresType::kTextArray;
+  }
+}
+
+// One dimension, a flag, the element type, the count, the first index; then the elements.
+constexpr std::size_t kArrayFlagPosition = 4;
+constexpr std::size_t kArrayCountPosition = 12;
+
+}  // namespace
+
+PostgresParameter text_parameter(std::string_view text) {
+  return {PostgresType::kText, to_buffer(text)};
+}
+
+PostgresParameter bytea_parameter(ByteView bytes) {
+  return {PostgresType::kBytea, to_buffer(bytes)};
+}
+
+PostgresParameter integer_parameter(std::int64_t number) {
+  Buffer bytes;
+  WireWriter(bytes).write_int64(number);
+  return {PostgresType::kInt8, std::move(bytes)};
+}
+
+bool write_postgres_field(WireWriter& writer, PostgresType type, const Value& value) {
+  if (is_null(value)) {
+    writer.write_int32(-1);
+    return true;
+  }
+  switch (type) {
+    case PostgresType::kInt2:
+      return write_narrow<std::int16_t>(writer, std::get<std::int64_t>(value));
+    case PostgresType::kInt4:
+      return write_narrow<std::int32_t>(writer, std::get<std::int64_t>(value));
+    case PostgresType::kInt8:
+      return write_narrow<std::int64_t>(writer, std::get<std::int64_t>(value));
+    case PostgresType::kFloat8:
+      writer.write_int32(sizeof(double));
+      writer.write_float64(std::get<double>(value));
+      return true;
+    default: {
+      const std::string_view text = std::get<std::string_view>(value);
+      CHECK(text.size() <= std::numeric_limits<std::int32_t>::max());
+      writer.write_int32(static_cast<std::int32_t>(text.size()));
+      writer.write_text(text);
+      return true;
+    }
+  }
+}
+
+PostgresArray::PostgresArray(PostgresType element_type) : element_type_(element_type) {
+  WireWriter writer(bytes_);
+  writer.write_int32(1);
+  writer.write_int32(0);
+  writer.write_uint32(static_cast<std::uint32_t>(element_type));
+  writer.write_int32(0);
+  writer.write_int32(1);
+}
+
+void PostgresArray::add(const Value& value) {
+  WireWriter writer(bytes_);
+  has_null_ = has_null_ || is_null(value);
+  ++count_;
+  CHECK(write_postgres_field(writer, element_type_, value));
+}
+
+PostgresParameter PostgresArray::finish() {
+  WireWriter writer(bytes_);
+  writer.patch_integer(kArrayFlagPosition, std::int32_t{has_null_ ? 1 : 0});
+  writer.patch_integer(kArrayCountPosition, count_);
+  return {array_of(element_type_), std::move(bytes_)};
+}
+
+void write_copy_header(WireWriter& writer) {
+  constexpr std::string_view kSignature("PGCOPY\n\377\r\n\0", 11);
+  writer.write_text(kSignature);
+  writer.write_int32(0);  // flags
+  writer.write_int32(0);  // no header extension
+}
+
+void write_copy_trailer(WireWriter& writer) { writer.write_int16(-1); }
+
+}  // namespace onceflow::connectors

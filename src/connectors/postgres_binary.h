@@ -1,0 +1,64 @@
+// PostgreSQL's binary forms: parameters, arrays for unnest, and rows of COPY BINARY. Formats: the
+// documentation of COPY ("Binary Format") and array_recv() in the server's source.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/value.h"
+#include "base/wire.h"
+
+namespace onceflow::connectors {
+
+/// Types by their fixed object ids (pg_type.dat).
+enum class PostgresType : std::uint32_t {
+  kBytea = 17,
+  kInt8 = 20,
+  kInt2 = 21,
+  kInt4 = 23,
+  kText = 25,
+  kFloat8 = 701,
+  kVarchar = 1043,
+  kInt4Array = 1007,
+  kTextArray = 1009,
+  kInt8Array = 1016,
+  kFloat8Array = 1022,
+};
+
+/// A parameter of a statement, in binary form; nullopt is null.
+struct PostgresParameter {
+  PostgresType type = PostgresType::kText;
+  std::optional<Buffer> bytes;
+};
+
+PostgresParameter text_parameter(std::string_view text);
+PostgresParameter bytea_parameter(ByteView bytes);
+PostgresParameter integer_parameter(std::int64_t number);
+
+/// Builds one array parameter, element by element.
+class PostgresArray {
+ public:
+  explicit PostgresArray(PostgresType element_type);
+
+  /// A value that fits the element type, or null.
+  void add(const Value& value);
+  PostgresParameter finish();
+
+ private:
+  PostgresType element_type_;
+  Buffer bytes_;
+  std::int32_t count_ = 0;
+  bool has_null_ = false;
+};
+
+/// Appends a length and a value in the form of `type`; false if an integer does not fit it.
+bool write_postgres_field(WireWriter& writer, PostgresType type, const Value& value);
+
+/// The first bytes of a COPY BINARY stream, and its last.
+void write_copy_header(WireWriter& writer);
+void write_copy_trailer(WireWriter& writer);
+
+}  // namespace onceflow::connectors

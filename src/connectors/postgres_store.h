@@ -1,0 +1,69 @@
+// PostgresStore: what the PostgreSQL sink does, as calls that block. Used by one thread at a time.
+//
+// States: closed, open. claim() opens; whatever leaves a commit's fate or the session in doubt closes
+// the connection, and the next claim() opens another.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "connectors/postgres_connection.h"
+#include "connectors/postgres_sink.h"
+#include "connectors/postgres_table.h"
+#include "connectors/sink.h"
+
+namespace onceflow::connectors {
+
+class PostgresStore {
+ public:
+  PostgresStore(PostgresSinkOptions options, SinkTable table);
+
+  Result<std::vector<ClaimedPartition>> claim(const std::vector<TopicPartition>& partitions);
+  CommitOutcome commit(const SinkCommit& commit);
+  Result<std::vector<ClaimedPartition>> read_positions(
+      const std::vector<TopicPartition>& partitions);
+
+ private:
+  using Written = std::expected<void, PostgresFailure>;
+
+  Status open();
+  Status prepare_tables();
+  Status prepare_statements();
+  Result<std::vector<ClaimedPartition>> claim_in_transaction(
+      const std::vector<TopicPartition>& partitions);
+  Result<std::vector<ClaimedPartition>> raise_epochs(const std::vector<TopicPartition>& partitions);
+
+  /// Converts all values to their columns' types; the outcome names the first row that cannot be.
+  std::expected<std::vector<Value>, CommitOutcome> convert(const SinkCommit& commit) const;
+  /// Indices of the rows to write: in an upsert the last of each key, in order.
+  std::vector<std::size_t> rows_to_write(const SinkCommit& commit,
+                                         const std::vector<Value>& values) const;
+
+  std::expected<std::int64_t, PostgresFailure> move_positions(
+      const std::vector<SinkPosition>& positions);
+  Written write_rows(const SinkCommit& commit, const std::vector<Value>& values,
+                     std::span<const std::size_t> rows);
+  Written copy_rows(const SinkCommit& commit, const std::vector<Value>& values,
+                    std::span<const std::size_t> rows);
+  Written upsert_rows(const SinkCommit& commit, const std::vector<Value>& values,
+                      std::span<const std::size_t> rows);
+  Written delete_rows(const std::vector<Value>& values, std::span<const std::size_t> rows);
+  Written write_receipt(const std::string& receipt);
+
+  /// Finds the row that the server refuses by writing ever smaller parts and rolling them back.
+  CommitOutcome find_refused_row(const SinkCommit& commit, const std::vector<Value>& values,
+                                 std::span<const std::size_t> rows, PostgresFailure failure);
+  Written try_rows(const SinkCommit& commit, const std::vector<Value>& values,
+                   std::span<const std::size_t> rows);
+  CommitOutcome in_doubt(std::string text);
+
+  PostgresSinkOptions options_;
+  SinkTable table_;
+  std::unique_ptr<PostgresConnection> connection_;
+  PostgresTable written_table_;
+};
+
+}  // namespace onceflow::connectors

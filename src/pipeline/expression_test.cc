@@ -1,0 +1,175 @@
+// Expressions: what they yield, and how wrong ones are refused.
+#include "pipeline/expression.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace onceflow::pipeline {
+namespace {
+
+const TopicPartition kSource{"orders", PartitionIndex(3)};
+constexpr std::string_view kOrder =
+    R"({"id":9007199254740993,"status":"paid","amount":250,"price":1.5,"tags":["a","b"],)"
+    R"("at":{"city":"Köln"},"odd name":7,"none":null,"yes":true})";
+
+// The value as text, so that golden results read well: 'text', 12, 1.5, null.
+std::string evaluate(std::string_view text, std::optional<std::string_view> value = kOrder) {
+  const auto expression = check_expression(text);
+  if (!expression) {
+    return "wrong: " + expression.error().what;
+  }
+  auto program = Program::prepare({"(" + expression->sql + ")"});
+  EXPECT_TRUE(program.has_value());
+  engine::Record record{.offset = Offset(17), .timestamp_ms = 1700000000000};
+  record.key = as_bytes("k1");
+  if (value) {
+    record.value = as_bytes(*value);
+  }
+  if (const Status status = (*program)->run(kSource, record); !status) {
+    return "error: " + status.error().text;
+  }
+  const Result<Value> result = (*program)->column(0);
+  if (!result) {
+    return "error: " + result.error().text;
+  }
+  if (is_null(*result)) {
+    return "null";
+  }
+  engine::Arena arena;
+  const bool is_text = std::holds_alternative<std::string_view>(*result);
+  return is_text ? "'" + std::string(render_text(*result, arena)) + "'"
+                 : std::string(render_text(*result, arena));
+}
+
+TEST(Expression, fields_are_read_by_path) {
+  EXPECT_EQ(evaluate("$.status"), "'paid'");
+  EXPECT_EQ(evaluate("$.at.city"), "'Köln'");
+  EXPECT_EQ(evaluate("$.tags[1]"), "'b'");
+  EXPECT_EQ(evaluate("$.tags[#-1]"), "'b'");
+  EXPECT_EQ(evaluate("$.\"odd name\""), "7");
+  EXPECT_EQ(evaluate("$.tags"), R"('["a","b"]')");
+  EXPECT_EQ(evaluate("$.none"), "null");
+  EXPECT_EQ(evaluate("$.missing.deep[3]"), "null");
+  EXPECT_EQ(evaluate("$.yes"), "1");
+}
+
+TEST(Expression, names_stand_for_the_record) {
+  EXPECT_EQ(evaluate("key || '/' || topic || '/' || partition || '/' || offset"), "'k1/orders/3/17'");
+  EXPECT_EQ(evaluate("timestamp"), "1700000000000");
+  EXPECT_EQ(evaluate("length(value)", "abc"), "3");
+  EXPECT_EQ(evaluate("OFFSET + 1"), "18");
+}
+
+TEST(Expression, integers_of_64_bits_are_exact) {
+  EXPECT_EQ(evaluate("$.id"), "9007199254740993");
+  EXPECT_EQ(evaluate("$.id + 1"), "9007199254740994");
+  EXPECT_EQ(evaluate("$.big", R"({"big":9223372036854775807})"), "9223372036854775807");
+  EXPECT_EQ(evaluate("$.big", R"({"big":-9223372036854775808})"), "-9223372036854775808");
+}
+
+TEST(Expression, conditions_are_sql) {
+  EXPECT_EQ(evaluate("$.status = 'paid' and $.amount > 100"), "1");
+  EXPECT_EQ(evaluate("$.amount between 1 and 9 or $.status in ('paid','sent')"), "1");
+  EXPECT_EQ(evaluate("$.missing > 100"), "null");
+  EXPECT_EQ(evaluate("case when $.amount>=250 then 'big' else 'small' end"), "'big'");
+  EXPECT_EQ(evaluate("cast($.amount as text)||upper('x')"), "'250X'");
+  EXPECT_EQ(evaluate("$.status like 'p%' and not $.none is not null"), "1");
+  EXPECT_EQ(evaluate("value->>'$.at.city'"), "'Köln'");
+  EXPECT_EQ(evaluate("date('2024-03-01', '-1 day')"), "'2024-02-29'");
+}
+
+TEST(Expression, a_null_value_yields_null) { EXPECT_EQ(evaluate("$.status", std::nullopt), "null"); }
+
+TEST(Expression, a_value_that_is_not_json_is_an_error) {
+  EXPECT_EQ(evaluate("$.status", "not json"), "error: malformed JSON");
+  EXPECT_EQ(evaluate("json_valid(value)", "not json"), "0");
+}
+
+TEST(Expression, there_is_no_clock_even_where_the_record_asks_for_one) {
+  EXPECT_EQ(evaluate("datetime($.when)", R"({"when":"now"})"), "null");
+  EXPECT_EQ(evaluate("unixepoch()"), "null");
+}
+
+struct Wrong {
+  std::string_view text;
+  std::size_t column;
+  std::string_view what;
+};
+
+TEST(Expression, wrong_ones_are_refused_with_their_place) {
+  const std::vector<Wrong> wrong = {
+      {"", 1, "the expression is empty"},
+      {"status = 'paid'", 1, "unknown name `status`"},
+      {"$.a = \"x\"", 7, "`\"` cannot stand here"},
+      {"$.a = 'x", 7, "the text's closing quote is missing"},
+      {"$.a +", 1, "the expression ends too early"},
+      {"$.a > > 1", 7, "SQLite says: near \">\": syntax error"},
+      {"random() > 1", 1, "function random() is not allowed"},
+      {"$.a > datetime('now')", 16, "'now' is not allowed"},
+      {"current_timestamp", 1, "unknown name `current_timestamp`"},
+      {"load_extension('x')", 1, "function load_extension() is not allowed"},
+      {"(select 1)", 2, "`select`"},
+      {"$.a in (select x from y)", 9, "`select`"},
+      {"$.a, $.b", 4, "a comma between two expressions"},
+      {"1) + (2", 2, "a `)` without its `(`"},
+      {"(1", 2, "a `)` is missing"},
+      {"$a", 1, "`$` is not followed by a dot"},
+      {"$.a[x]", 4, "the brackets do not hold a number"},
+      {"$.", 2, "no field name after the dot"},
+      {"1 -- one", 3, "a comment"},
+      {"1; drop table x", 2, "`;` cannot stand here"},
+      {"?1", 1, "`?` cannot stand here"},
+      {"$.a && $.b", 5, "`&&`"},
+      {"substr($.a)", 1, "SQLite says: wrong number of arguments to function substr()"},
+      {"sum($.a)", 1, "function sum() is not allowed"},
+      {"count(*)", 1, "function count() is not allowed"},
+      {"$.a collate nonsense", 1, "unknown name `nonsense`"},
+  };
+  for (const Wrong& expected : wrong) {
+    const auto expression = check_expression(expected.text);
+    ASSERT_FALSE(expression.has_value()) << expected.text;
+    EXPECT_EQ(expression.error().what, expected.what) << expected.text;
+    if (expected.text != "$.a collate nonsense") {
+      EXPECT_EQ(expression.error().column, expected.column) << expected.text;
+    }
+    EXPECT_FALSE(expression.error().rule.empty());
+    EXPECT_FALSE(expression.error().fix.empty());
+  }
+}
+
+// The tokenizer words the refusals; this is the guard behind it.
+TEST(Expression, the_authorizer_denies_what_no_translation_lets_through) {
+  for (const char* sql : {"random()", "(SELECT name FROM sqlite_master)", "load_extension('x')",
+                          "sqlite_version()", "randomblob(4)", "last_insert_rowid()",
+                          "current_timestamp"}) {
+    EXPECT_FALSE(Program::prepare({sql}).has_value()) << sql;
+  }
+}
+
+TEST(Expression, types_are_told_where_the_text_tells_them) {
+  const auto type = [](std::string_view text) { return check_expression(text)->type; };
+  EXPECT_EQ(type("offset"), ColumnType::kInteger);
+  EXPECT_EQ(type("key"), ColumnType::kText);
+  EXPECT_EQ(type("cast($.a as real)"), ColumnType::kReal);
+  EXPECT_EQ(type("cast($.a as integer)"), ColumnType::kInteger);
+  EXPECT_EQ(type("cast($.a as integer) + cast($.b as real)"), std::nullopt);
+  EXPECT_EQ(type("$.a"), std::nullopt);
+  EXPECT_EQ(check_expression("$.a.\"b c\"")->field_name, "b c");
+  EXPECT_EQ(check_expression("$.a.b")->field_name, "b");
+  EXPECT_EQ(check_expression("$.a[0]")->field_name, std::nullopt);
+}
+
+TEST(Expression, reals_are_rendered_so_that_they_read_back) {
+  engine::Arena arena;
+  EXPECT_EQ(render_text(0.1 + 0.2, arena), "0.30000000000000004");
+  EXPECT_EQ(render_text(3.0, arena), "3.0");
+  EXPECT_EQ(render_text(1e300, arena), "1e+300");
+  EXPECT_EQ(render_text(std::int64_t{-5}, arena), "-5");
+}
+
+}  // namespace
+}  // namespace onceflow::pipeline

@@ -1,0 +1,119 @@
+// Operators and projections over chunks.
+#include "pipeline/operators.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace onceflow::pipeline {
+namespace {
+
+Expression expression(std::string_view text) { return *check_expression(text); }
+
+engine::Chunk chunk_of(const std::vector<std::string>& values) {
+  engine::Chunk chunk;
+  chunk.source = {"orders", PartitionIndex(0)};
+  for (const std::string& value : values) {
+    engine::Record record{.offset = Offset(static_cast<std::int64_t>(chunk.records.size()))};
+    record.value = chunk.arena.copy(as_bytes(value));
+    chunk.records.push_back(record);
+  }
+  return chunk;
+}
+
+std::vector<std::int64_t> offsets(const engine::Chunk& chunk) {
+  std::vector<std::int64_t> result;
+  for (const engine::Record& record : chunk.records) {
+    result.push_back(record.offset.value);
+  }
+  return result;
+}
+
+TEST(Where, keeps_true_and_drops_false_and_null) {
+  engine::Chunk chunk = chunk_of({R"({"a":1})", R"({"a":200})", "{}", R"({"a":300})"});
+  auto where = *make_where("big", expression("$.a > 100"))();
+  ASSERT_TRUE(where->process(chunk).has_value());
+  EXPECT_EQ(offsets(chunk), (std::vector<std::int64_t>{1, 3}));
+}
+
+TEST(Where, names_the_record_that_cannot_be_read) {
+  engine::Chunk chunk = chunk_of({R"({"a":1})", "{\"a\":"});
+  auto where = *make_where("big", expression("$.a > 100"))();
+  const Status status = where->process(chunk);
+  ASSERT_FALSE(status.has_value());
+  EXPECT_TRUE(status.error().text.starts_with("step big, record orders/0@1: malformed JSON; "))
+      << status.error().text;
+}
+
+TEST(Set, sets_fields_and_keeps_the_others) {
+  engine::Chunk chunk = chunk_of({R"({"id":9007199254740993,"a":2,"b":{"c":1}})"});
+  auto set = *make_set("shape", {{"$.a", expression("$.a * 10")},
+                                 {"$.b.d", expression("'it''s'")},
+                                 {"$.list", expression("json_array($.a, 'x')")}})();
+  ASSERT_TRUE(set->process(chunk).has_value());
+  EXPECT_EQ(as_text(*chunk.records[0].value),
+            R"({"id":9007199254740993,"a":20,"b":{"c":1,"d":"it's"},"list":[2,"x"]})");
+}
+
+TEST(Set, leaves_a_null_value_and_refuses_what_is_no_object) {
+  engine::Chunk chunk = chunk_of({"[1]"});
+  auto set = *make_set("shape", {{"$.a", expression("1")}})();
+  const Status status = set->process(chunk);
+  ASSERT_FALSE(status.has_value());
+  EXPECT_TRUE(status.error().text.contains("not an object")) << status.error().text;
+  chunk.records[0].value.reset();
+  EXPECT_TRUE(set->process(chunk).has_value());
+  EXPECT_FALSE(chunk.records[0].value.has_value());
+}
+
+TEST(Key, one_is_its_text_and_several_are_a_json_array) {
+  engine::Chunk chunk = chunk_of({R"({"r":"eu","n":5})", R"({"r":"us","n":6})"});
+  auto one = *make_key("k", {expression("$.n")}, NullKey::kAllowed)();
+  ASSERT_TRUE(one->process(chunk).has_value());
+  EXPECT_EQ(as_text(*chunk.records[0].key), "5");
+  auto text = *make_key("k", {expression("$.r")}, NullKey::kAllowed)();
+  ASSERT_TRUE(text->process(chunk).has_value());
+  EXPECT_EQ(as_text(*chunk.records[0].key), "eu");
+  EXPECT_EQ(as_text(*chunk.records[1].key), "us");
+  auto two = *make_key("k", {expression("$.r"), expression("$.n")}, NullKey::kAllowed)();
+  ASSERT_TRUE(two->process(chunk).has_value());
+  EXPECT_EQ(as_text(*chunk.records[1].key), R"(["us",6])");
+}
+
+TEST(Key, a_null_key_is_no_key_or_refused) {
+  engine::Chunk chunk = chunk_of({"{}"});
+  chunk.records[0].key = as_bytes("old");
+  auto allowed = *make_key("k", {expression("$.r")}, NullKey::kAllowed)();
+  ASSERT_TRUE(allowed->process(chunk).has_value());
+  EXPECT_FALSE(chunk.records[0].key.has_value());
+  auto refused = *make_key("k", {expression("$.r")}, NullKey::kRefused)();
+  EXPECT_FALSE(refused->process(chunk).has_value());
+}
+
+TEST(Projection, values_fit_their_columns) {
+  engine::Chunk chunk = chunk_of({R"({"n":5,"s":"x","r":1.5})", R"({"n":6,"s":7,"r":2})"});
+  auto projection = *make_projection("out", {{"n", expression("$.n"), ColumnType::kInteger},
+                                             {"s", expression("$.s"), ColumnType::kText},
+                                             {"r", expression("$.r"), ColumnType::kReal}})();
+  std::vector<Value> values;
+  ASSERT_TRUE(projection->evaluate(chunk, values).has_value());
+  const std::vector<Value> expected = {std::int64_t{5},        std::string_view("x"), 1.5,
+                                       std::int64_t{6},        std::string_view("7"), 2.0};
+  EXPECT_EQ(values, expected);
+}
+
+TEST(Projection, a_value_that_does_not_fit_is_refused_by_name) {
+  engine::Chunk chunk = chunk_of({R"({"n":5.5})"});
+  auto projection =
+      *make_projection("out", {{"n", expression("$.n"), ColumnType::kInteger}})();
+  std::vector<Value> values;
+  const Status status = projection->evaluate(chunk, values);
+  ASSERT_FALSE(status.has_value());
+  EXPECT_TRUE(status.error().text.starts_with(
+      "step out, record orders/0@0: column n is integer but got the real 5.5; "))
+      << status.error().text;
+}
+
+}  // namespace
+}  // namespace onceflow::pipeline

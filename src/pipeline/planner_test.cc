@@ -1,0 +1,107 @@
+// Plans: which stages a file becomes, and what is promised of them.
+#include "pipeline/planner.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace onceflow::pipeline {
+namespace {
+
+std::optional<std::string> variables(const std::string&) { return "postgresql://localhost/db"; }
+
+PlannedPipeline plan(const std::string& steps_and_sinks) {
+  auto planned =
+      plan_file("p.yaml", "name: p\nsource: { kafka: { topics: [in] } }\n" + steps_and_sinks, variables);
+  EXPECT_TRUE(planned.has_value()) << describe("p.yaml", planned.error());
+  return std::move(*planned);
+}
+
+// "id: sources -> outputs", a line a stage.
+std::string stages(const PlannedPipeline& planned) {
+  std::string text;
+  for (const engine::Stage& stage : planned.plan.stages) {
+    text += stage.id + " (" + stage.group_id + "):";
+    for (const std::string& topic : stage.source_topics) {
+      text += " " + topic;
+    }
+    text += " ->";
+    if (const auto* topics = std::get_if<std::vector<engine::TopicOutput>>(&stage.output)) {
+      for (const engine::TopicOutput& topic : *topics) {
+        text += " " + topic.topic;
+      }
+    } else {
+      text += " table " + std::get<engine::SinkOutput>(stage.output).table.table;
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+const std::string kWhere = "steps: [ { id: big, where: $.a > 1 } ]\n";
+const std::string kAggregate =
+    "steps: [ { id: big, where: $.a > 1 }, { id: by-r, key: $.r, aggregate: { n: count(*) } } ]\n";
+
+TEST(Planner, one_database_after_a_filter_is_one_stage) {
+  const auto planned = plan(kWhere + "sinks: [ sqlite: { file: a.db, table: t } ]\n");
+  EXPECT_EQ(stages(planned), "sqlite (p): in -> table t\n");
+  ASSERT_EQ(planned.plan.topics.size(), 1u);
+  EXPECT_EQ(planned.plan.topics[0].name, "p-receipts");
+  const auto& table = std::get<engine::SinkOutput>(planned.plan.stages[0].output).table;
+  ASSERT_EQ(table.columns.size(), 2u);
+  EXPECT_EQ(table.columns[0].name, "record_key");
+  EXPECT_EQ(table.pipeline, "p");
+  EXPECT_EQ(table.stage, "sqlite");
+}
+
+TEST(Planner, topics_after_a_filter_are_one_stage) {
+  EXPECT_EQ(stages(plan(kWhere + "sinks: [ kafka: { topic: a }, kafka: { topic: b } ]\n")),
+            "kafka (p): in -> a b\n");
+}
+
+TEST(Planner, a_database_beside_a_topic_reads_the_topic) {
+  EXPECT_EQ(stages(plan(kWhere + "sinks: [ kafka: { topic: a }, sqlite: { file: f, table: t } ]\n")),
+            "kafka (p): in -> a\n"
+            "sqlite (p-sqlite): a -> table t\n");
+}
+
+TEST(Planner, two_databases_read_one_internal_topic) {
+  EXPECT_EQ(stages(plan(kWhere + "sinks: [ sqlite: { file: f, table: t }, "
+                                 "postgres: { dsn: \"${env:D}\", table: u } ]\n")),
+            "sqlite-rows (p): in -> p-sqlite-rows\n"
+            "sqlite (p-sqlite): p-sqlite-rows -> table t\n"
+            "postgres (p-postgres): p-sqlite-rows -> table u\n");
+}
+
+TEST(Planner, an_aggregate_stands_behind_a_repartition_topic) {
+  const auto planned = plan(kAggregate + "sinks: [ sqlite: { file: f, table: t, mode: upsert } ]\n");
+  EXPECT_EQ(stages(planned),
+            "by-r-key (p): in -> p-by-r-repartition\n"
+            "by-r (p-by-r): p-by-r-repartition -> p-sqlite-rows\n"
+            "sqlite (p-sqlite): p-sqlite-rows -> table t\n");
+  EXPECT_EQ(planned.plan.stages[1].aggregate->changelog_topic, "p-by-r-changelog");
+  EXPECT_EQ(planned.plan.stages[1].aggregate->key_columns, std::vector<std::string>{"r"});
+  const auto& table = std::get<engine::SinkOutput>(planned.plan.stages[2].output).table;
+  ASSERT_EQ(table.columns.size(), 2u);
+  EXPECT_TRUE(table.columns[0].is_key);
+  EXPECT_EQ(table.columns[0].type, ColumnType::kText);
+  EXPECT_EQ(table.columns[1].type, ColumnType::kInteger);
+}
+
+TEST(Planner, a_step_after_an_aggregate_reads_its_results) {
+  EXPECT_EQ(stages(plan("steps: [ { id: by-r, key: $.r, aggregate: { n: count(*) } }, "
+                        "{ id: many, where: $.n > 9 } ]\nsinks: [ kafka: { topic: out } ]\n")),
+            "by-r-key (p): in -> p-by-r-repartition\n"
+            "by-r (p-by-r): p-by-r-repartition -> p-by-r-results\n"
+            "kafka (p-kafka): p-by-r-results -> out\n");
+}
+
+TEST(Planner, at_least_once_is_said_where_it_is_so) {
+  const auto planned = plan("guarantee: at_least_once\n" + kWhere +
+                            "sinks: [ kafka: { topic: a }, sqlite: { file: f, table: t } ]\n");
+  EXPECT_EQ(planned.report.stages[0].guarantee, engine::Guarantee::kAtLeastOnce);
+  EXPECT_EQ(planned.report.stages[1].guarantee, engine::Guarantee::kExactlyOnce);
+}
+
+}  // namespace
+}  // namespace onceflow::pipeline
