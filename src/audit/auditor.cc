@@ -1,0 +1,383 @@
+#include "audit/auditor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "audit/claims/input_records.h"
+#include "audit/claims/positions.h"
+#include "audit/claims/tiling.h"
+#include "audit/claims/topic_outputs.h"
+#include "audit/names.h"
+
+namespace onceflow::audit {
+namespace {
+
+/// Markers of receipts come first and are few; what is open for longer belongs to a dead worker.
+constexpr int kReceiptPausesMax = 20;
+/// A partition this far behind is not counted record by record while waiting for it.
+constexpr std::int64_t kCountedLagMax = 10'000;
+
+}  // namespace
+
+Auditor::Auditor(AuditSubject subject, LogReader& reader, OpenTable open_table,
+                 AuditOptions options)
+    : subject_(std::move(subject)),
+      reader_(reader),
+      open_table_(std::move(open_table)),
+      options_(options),
+      receipts_(subject_.receipts_topic, subject_.pipeline) {
+  report_.pipeline = subject_.pipeline;
+  report_.findings = Findings(options_.findings_kept_max);
+  for (const StageSubject& stage : subject_.stages) {
+    histories_.push_back({.subject = &stage});
+  }
+}
+
+Auditor::~Auditor() = default;
+
+// The order is what makes an audit of a running pipeline sound: receipts and positions first, then
+// all that they speak of, then the receipts that came meanwhile.
+Task<Result<AuditReport>> Auditor::run() {
+  CO_RETURN_IF_ERROR(co_await read_receipts());
+  for (StageHistory& history : histories_) {
+    if (history.subject->table) {
+      CO_RETURN_IF_ERROR(read_table(history));
+    } else {
+      CO_RETURN_IF_ERROR(co_await read_positions(history));
+    }
+    history.sort_ranges();
+  }
+  CO_RETURN_IF_ERROR(co_await read_topics());
+  CO_RETURN_IF_ERROR(co_await read_later_receipts());
+  judge();
+  co_return std::move(report_);
+}
+
+Task<Status> Auditor::read_receipts() {
+  progress("reading receipts");
+  CO_RETURN_IF_ERROR(co_await receipts_.read_to_end(reader_, kReceiptPausesMax));
+  add_receipts(receipts_.take(), true);
+  for (StageHistory& history : histories_) {
+    history.is_cut = !history.subject->table && receipts_.is_cut();
+  }
+  if (receipts_.is_cut()) {
+    report_.findings.note(fmt::format(
+        "receipts were deleted from the beginning of {}: what they covered is not judged (give it "
+        "retention.ms=-1)",
+        subject_.receipts_topic));
+  }
+  co_return Status{};
+}
+
+void Auditor::add_receipts(std::vector<ReceiptEntry> entries, bool is_settled) {
+  std::map<std::string, std::int64_t> unknown;
+  for (ReceiptEntry& entry : entries) {
+    const auto history = std::ranges::find_if(histories_, [&](const StageHistory& candidate) {
+      return candidate.subject->id == entry.receipt.stage;
+    });
+    if (history == histories_.end()) {
+      ++unknown[entry.receipt.stage];
+      continue;
+    }
+    entry.is_settled = is_settled;
+    history->add(std::move(entry));
+  }
+  for (const auto& [stage, count] : unknown) {
+    report_.findings.note(fmt::format("{} of stage {}, which the pipeline does not have (any more)",
+                                      count_of(count, "receipt"), stage));
+  }
+}
+
+Task<Status> Auditor::read_positions(StageHistory& history) {
+  const auto partitions = co_await partitions_of(history.subject->source_topics);
+  CO_RETURN_IF_ERROR(partitions);
+  const auto positions = co_await reader_.positions(history.subject->group_id, *partitions);
+  CO_RETURN_IF_ERROR(positions);
+  for (const GroupPosition& position : *positions) {
+    history.positions[position.source] = position.next_offset;
+  }
+  co_return Status{};
+}
+
+Status Auditor::read_table(StageHistory& history) {
+  const StageSubject& stage = *history.subject;
+  progress("reading table " + stage.table->table);
+  auto table = open_table_(*stage.table);
+  RETURN_IF_ERROR(table);
+  const auto begun = (*table)->begin_snapshot();
+  RETURN_IF_ERROR(begun);
+  if (!*begun) {
+    report_.findings.note(
+        fmt::format("stage {} has not written to table {} yet", stage.id, stage.table->table));
+    return {};
+  }
+  const auto claim = make_table_claim(stage, options_.strangers, report_.findings);
+  RETURN_IF_ERROR(read_table_receipts(history, **table, *claim));
+  RETURN_IF_ERROR((*table)->for_each_row([&](const StoredRow& row) { claim->add_row(row); }));
+  claim->judge(history.receipts);
+  rows_verified_[stage.id] = claim->verified_row_count();
+  const auto positions = (*table)->positions(subject_.pipeline, stage.id);
+  RETURN_IF_ERROR(positions);
+  for (const StoredPosition& position : *positions) {
+    history.positions[position.source] = position.next_offset;
+  }
+  return {};
+}
+
+Status Auditor::read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim) {
+  const std::string& stage = history.subject->id;
+  return table.for_each_receipt(
+      subject_.pipeline, stage, [&](std::int64_t receipt_id, ByteView bytes) {
+        const std::string place = fmt::format("receipt {} in onceflow_receipts", receipt_id);
+        auto receipt = protocol::decode_receipt(bytes);
+        if (!receipt) {
+          report_.findings.add(FindingKind::kAltered, stage, 0,
+                               fmt::format("{}: {}", place, receipt.error().text));
+          return;
+        }
+        claim.add_receipt(history.receipts.size(), *receipt);
+        std::int64_t row_count = 0;
+        for (const protocol::Receipt::Output& output : receipt->outputs) {
+          row_count += output.record_count;
+        }
+        if (row_count != static_cast<std::int64_t>(receipt->rows.size())) {
+          report_.findings.add(FindingKind::kAltered, stage, 0,
+                               fmt::format("{} counts {} and lists {}", place,
+                                           count_of(row_count, "row"), receipt->rows.size()));
+        }
+        // The claim has taken what it needs of the rows.
+        receipt->rows = {};
+        history.add({.receipt = std::move(*receipt), .offset = Offset(receipt_id), .place = place});
+      });
+}
+
+Task<Result<std::vector<TopicPartition>>> Auditor::partitions_of(std::vector<std::string> topics) {
+  std::vector<TopicPartition> partitions;
+  for (const std::string& topic : topics) {
+    const auto description = co_await reader_.describe(topic);
+    CO_RETURN_IF_ERROR(description);
+    for (std::int32_t index = 0; *description && index < (*description)->partition_count; ++index) {
+      partitions.push_back({topic, PartitionIndex(index)});
+    }
+  }
+  co_return partitions;
+}
+
+Task<Status> Auditor::read_topics() {
+  std::set<std::string> topics;
+  for (const StageSubject& stage : subject_.stages) {
+    topics.insert(stage.source_topics.begin(), stage.source_topics.end());
+    for (const OutputTopicSubject& output : stage.output_topics) {
+      topics.insert(output.name);
+    }
+  }
+  for (const std::string& topic : topics) {
+    const auto description = co_await reader_.describe(topic);
+    CO_RETURN_IF_ERROR(description);
+    if (!*description) {
+      report_.findings.note(fmt::format("topic {} does not exist", topic));
+      continue;
+    }
+    for (std::int32_t index = 0; index < (*description)->partition_count; ++index) {
+      const TopicPartition partition{topic, PartitionIndex(index)};
+      scans_.emplace(partition,
+                     PartitionScan(partition, {.boundaries = boundaries_of(partition),
+                                               .keeps_transactions = is_written(topic),
+                                               .is_compacted = (*description)->is_compacted}));
+    }
+  }
+  steps_ = static_cast<std::int64_t>(scans_.size());
+  for (auto& [partition, scan] : scans_) {
+    progress("reading " + name_of(partition));
+    CO_RETURN_IF_ERROR(co_await scan.read_to_end(reader_));
+    ++steps_done_;
+  }
+  for (int pause = 0; pause < options_.marker_pauses_max && waits_for_markers(histories_, scans_);
+       ++pause) {
+    co_await reader_.pause();
+    for (auto& [partition, scan] : scans_) {
+      if (scan.has_open_transactions()) {
+        CO_RETURN_IF_ERROR(co_await scan.read_to_end(reader_));
+      }
+    }
+  }
+  co_return Status{};
+}
+
+Task<Status> Auditor::read_later_receipts() {
+  progress("reading receipts that came meanwhile");
+  CO_RETURN_IF_ERROR(co_await receipts_.read_to_end(reader_, options_.marker_pauses_max));
+  add_receipts(receipts_.take(), false);
+  co_return Status{};
+}
+
+std::set<Offset> Auditor::boundaries_of(const TopicPartition& partition) const {
+  std::set<Offset> boundaries;
+  for (const StageHistory& history : histories_) {
+    if (const auto ranges = history.ranges.find(partition); ranges != history.ranges.end()) {
+      for (const InputRange& range : ranges->second) {
+        boundaries.insert(range.from);
+        boundaries.insert(range.next);
+      }
+    }
+    if (const auto position = history.positions.find(partition);
+        position != history.positions.end()) {
+      boundaries.insert(position->second);
+    }
+  }
+  return boundaries;
+}
+
+bool Auditor::is_written(const std::string& topic) const {
+  return std::ranges::any_of(subject_.stages, [&](const StageSubject& stage) {
+    return std::ranges::find(stage.output_topics, topic, &OutputTopicSubject::name) !=
+           stage.output_topics.end();
+  });
+}
+
+void Auditor::judge() {
+  progress("judging");
+  for (const StageHistory& history : histories_) {
+    check_tiling(history, scans_, report_.findings);
+    check_input_records(history, scans_, report_.findings);
+    check_positions(history, scans_, report_.findings);
+    if (!history.subject->is_exactly_once) {
+      report_.findings.note(fmt::format(
+          "stage {} is at_least_once: its output is in no transactions, so it is not judged",
+          history.subject->id));
+    }
+  }
+  check_topic_outputs(histories_, scans_, options_.strangers, report_.findings);
+  report_defects();
+  for (const StageHistory& history : histories_) {
+    report_stage(history);
+  }
+}
+
+void Auditor::report_defects() {
+  const auto report = [&](const PartitionScan& scan) {
+    for (const PartitionScan::Defect& defect : scan.defects()) {
+      report_.findings.add(defect.kind, {}, defect.record_count, defect.text);
+    }
+  };
+  for (const auto& [partition, scan] : scans_) {
+    report(scan);
+  }
+  for (const PartitionScan& scan : receipts_.scans()) {
+    report(scan);
+  }
+  for (const std::string& text : receipts_.unreadable()) {
+    report_.findings.add(FindingKind::kAltered, {}, 0, text);
+  }
+}
+
+void Auditor::report_stage(const StageHistory& history) {
+  const StageSubject& subject = *history.subject;
+  StageReport stage{.stage = subject.id, .sources = subject.source_topics};
+  for (const OutputTopicSubject& output : subject.output_topics) {
+    stage.outputs.push_back(output.name);
+  }
+  if (subject.table) {
+    stage.outputs.push_back("table " + subject.table->table);
+    stage.rows_verified = rows_verified_[subject.id];
+  }
+  stage.reads_pipeline_input = std::ranges::none_of(
+      subject.source_topics, [&](const std::string& topic) { return is_written(topic); });
+  for (const ReceiptEntry& entry : history.receipts) {
+    if (entry.is_settled) {
+      ++stage.commit_count;
+      for (const protocol::Receipt::Output& output : entry.receipt.outputs) {
+        stage.records_out += output.record_count;
+      }
+    }
+  }
+  for (const auto& [source, ranges] : history.ranges) {
+    stage.range_count += static_cast<std::int64_t>(ranges.size());
+    for (const InputRange& range : ranges) {
+      stage.records_in += range.totals.count;
+    }
+  }
+  for (const auto& [source, scan] : scans_) {
+    if (std::ranges::find(subject.source_topics, source.topic) == subject.source_topics.end()) {
+      continue;
+    }
+    const Offset covered_to = history.covered_to(source);
+    const Offset from = std::max(covered_to, scan.start());
+    PartitionReport partition{
+        .source = source,
+        .verified_offset = covered_to,
+        .end_offset = scan.position(),
+        .not_yet_processed = scan.committed_between(from, scan.position()).count};
+    stage.not_yet_processed += partition.not_yet_processed;
+    stage.partitions.push_back(std::move(partition));
+  }
+  stage.finding_count = report_.findings.count_of_stage(subject.id);
+  report_.stages.push_back(std::move(stage));
+}
+
+Task<Result<std::int64_t>> Auditor::lag() {
+  std::int64_t total = 0;
+  for (const StageSubject& stage : subject_.stages) {
+    const auto lag = co_await lag_of(stage);
+    CO_RETURN_IF_ERROR(lag);
+    if (*lag < 0) {
+      co_return -1;
+    }
+    total += *lag;
+  }
+  co_return total;
+}
+
+Task<Result<std::int64_t>> Auditor::lag_of(const StageSubject& stage) {
+  const auto partitions = co_await partitions_of(stage.source_topics);
+  CO_RETURN_IF_ERROR(partitions);
+  std::map<TopicPartition, Offset> positions;
+  if (stage.table) {
+    auto table = open_table_(*stage.table);
+    CO_RETURN_IF_ERROR(table);
+    const auto begun = (*table)->begin_snapshot();
+    CO_RETURN_IF_ERROR(begun);
+    if (*begun) {
+      const auto stored = (*table)->positions(subject_.pipeline, stage.id);
+      CO_RETURN_IF_ERROR(stored);
+      for (const StoredPosition& position : *stored) {
+        positions[position.source] = position.next_offset;
+      }
+    }
+  } else {
+    const auto committed = co_await reader_.positions(stage.group_id, *partitions);
+    CO_RETURN_IF_ERROR(committed);
+    for (const GroupPosition& position : *committed) {
+      positions[position.source] = position.next_offset;
+    }
+  }
+  std::int64_t total = 0;
+  for (const TopicPartition& partition : *partitions) {
+    const auto bounds = co_await reader_.bounds(partition);
+    CO_RETURN_IF_ERROR(bounds);
+    const auto known = positions.find(partition);
+    const Offset position =
+        std::max(bounds->start, known == positions.end() ? kNoOffset : known->second);
+    if (bounds->high_watermark - position > kCountedLagMax) {
+      co_return -1;
+    }
+    if (position < bounds->high_watermark) {
+      // What is left may be markers and aborted records, which nobody processes.
+      PartitionScan scan(partition, {.boundaries = {position}});
+      scan.begin_at(position);
+      CO_RETURN_IF_ERROR(co_await scan.read_to_end(reader_));
+      total += scan.committed_between(position, scan.position()).count;
+    }
+  }
+  co_return total;
+}
+
+void Auditor::progress(std::string doing) {
+  if (on_progress_) {
+    on_progress_({std::move(doing), steps_done_, steps_});
+  }
+}
+
+}  // namespace onceflow::audit

@@ -1,0 +1,90 @@
+// Auditor: judges a pipeline by what it has left behind: reads receipts, positions, topics and
+// tables, and compares every claim of theirs with what is stored. It shares formats with what it
+// judges, never code (D9).
+//
+// The pipeline may be running. What is judged are the receipts that were committed when the audit
+// began; whatever they speak of is read after them, so it must be there. What came later is
+// recognised, not judged.
+//
+// Owned by the program or the simulator; runs on the thread of its LogReader's scheduler and blocks
+// it while it reads tables.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "audit/claims/table_rows.h"
+#include "audit/log_reader.h"
+#include "audit/receipts.h"
+#include "audit/report.h"
+#include "audit/stage_history.h"
+#include "audit/subject.h"
+#include "audit/table_reader.h"
+
+namespace onceflow::audit {
+
+struct AuditOptions {
+  Strangers strangers = Strangers::kRefused;
+  std::size_t findings_kept_max = 20;  ///< of each kind
+  /// How often the reader pauses for markers that may be on their way.
+  int marker_pauses_max = 40;
+};
+
+/// How far an audit has come, for people.
+struct AuditProgress {
+  std::string doing;  ///< "reading orders-3"
+  std::int64_t steps_done = 0;
+  std::int64_t steps = 0;
+};
+
+class Auditor {
+ public:
+  Auditor(AuditSubject subject, LogReader& reader, OpenTable open_table, AuditOptions options);
+  ~Auditor();
+
+  void on_progress(std::function<void(const AuditProgress&)> report) {
+    on_progress_ = std::move(report);
+  }
+
+  /// Committed records that wait to be processed, over all stages in order: zero means that
+  /// everything which was there when this was called has reached the last sink. -1: many, not
+  /// counted.
+  Task<Result<std::int64_t>> lag();
+
+  /// Once. An error: it cannot be judged, for the text's reason.
+  Task<Result<AuditReport>> run();
+
+ private:
+  Task<Status> read_receipts();
+  Task<Status> read_topics();
+  Task<Status> read_later_receipts();
+  Task<Status> read_positions(StageHistory& history);
+  Status read_table(StageHistory& history);
+  Status read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim);
+  Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics);
+  Task<Result<std::int64_t>> lag_of(const StageSubject& stage);
+  void add_receipts(std::vector<ReceiptEntry> entries, bool is_settled);
+  void judge();
+  void report_stage(const StageHistory& history);
+  void report_defects();
+  std::set<Offset> boundaries_of(const TopicPartition& partition) const;
+  bool is_written(const std::string& topic) const;
+  void progress(std::string doing);
+
+  AuditSubject subject_;
+  LogReader& reader_;
+  OpenTable open_table_;
+  AuditOptions options_;
+  std::function<void(const AuditProgress&)> on_progress_;
+  std::int64_t steps_done_ = 0;
+  std::int64_t steps_ = 0;
+  ReceiptLog receipts_;
+  std::vector<StageHistory> histories_;
+  Scans scans_;
+  std::map<std::string, std::int64_t> rows_verified_;
+  AuditReport report_;
+};
+
+}  // namespace onceflow::audit

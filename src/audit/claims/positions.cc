@@ -1,0 +1,78 @@
+#include "audit/claims/positions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "audit/names.h"
+
+namespace onceflow::audit {
+namespace {
+
+/// Ends of receipts that came while the audit was reading.
+std::set<Offset> later_ends(const StageHistory& history, const TopicPartition& source) {
+  std::set<Offset> ends;
+  for (const ReceiptEntry& entry : history.receipts) {
+    for (const protocol::Receipt::Input& input : entry.receipt.inputs) {
+      if (!entry.is_settled && input.source == source) {
+        ends.insert(input.next_offset);
+      }
+    }
+  }
+  return ends;
+}
+
+std::string name_keeper(const StageSubject& stage) {
+  return stage.table ? std::string("in onceflow_positions")
+                     : fmt::format("of group {}", stage.group_id);
+}
+
+void check_one(const StageHistory& history, const PartitionScan& scan, Offset position,
+               Findings& findings) {
+  const StageSubject& stage = *history.subject;
+  const TopicPartition& source = scan.partition();
+  Offset covered_to = history.covered_to(source);
+  if (covered_to == kNoOffset) {
+    if (position == kNoOffset || history.is_cut || !stage.begins_at_earliest) {
+      return;
+    }
+    covered_to = scan.start();
+  }
+  const std::string where =
+      fmt::format("{}: the position {} is {}", name_of(source), name_keeper(stage),
+                  position == kNoOffset ? "gone" : fmt::format("offset {}", position.value));
+  if (position < covered_to) {
+    if (!stage.is_exactly_once) {
+      return;
+    }
+    const Offset from = std::max(position, scan.start());
+    findings.add(FindingKind::kDoubled, stage.id, covered_to - from,
+                 fmt::format("{}, but stage {} has accounted for all before offset {}, which it "
+                             "would read again",
+                             where, stage.id, covered_to.value));
+  } else if (position > covered_to && !later_ends(history, source).contains(position)) {
+    const RecordTotals passed = scan.committed_between(covered_to, position);
+    if (passed.count > 0) {
+      findings.add(FindingKind::kMissing, stage.id, passed.count,
+                   fmt::format("{}, so {} {} were passed without a receipt of stage {} ({})", where,
+                               name_of(source), name_offsets(covered_to, position), stage.id,
+                               count_of(passed.count, "record")));
+    }
+  }
+}
+
+}  // namespace
+
+void check_positions(const StageHistory& history, const Scans& scans, Findings& findings) {
+  for (const std::string& topic : history.subject->source_topics) {
+    for (auto scan = scans.lower_bound({topic, PartitionIndex(0)});
+         scan != scans.end() && scan->first.topic == topic; ++scan) {
+      const auto position = history.positions.find(scan->first);
+      check_one(history, scan->second,
+                position == history.positions.end() ? kNoOffset : position->second, findings);
+    }
+  }
+}
+
+}  // namespace onceflow::audit

@@ -1,0 +1,265 @@
+#include "audit/claims/table_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "audit/names.h"
+#include "audit/row_source.h"
+#include "base/record_hash.h"
+
+namespace onceflow::audit {
+namespace {
+
+/// Rows of a torn commit that are named in its finding.
+constexpr std::size_t kNamedRowsMax = 5;
+
+/// What both claims share: names, hashes, and how missing rows become findings.
+class TableClaimBase : public TableClaim {
+ public:
+  TableClaimBase(const StageSubject& stage, Strangers strangers, Findings& findings)
+      : stage_(stage), table_(*stage.table), strangers_(strangers), findings_(findings) {}
+
+  std::int64_t verified_row_count() const final { return verified_; }
+
+ protected:
+  struct MissingRow {
+    std::size_t entry = 0;
+    RowSource source;
+  };
+
+  std::uint64_t row_hash(const StoredRow& row) const {
+    RowHash hash;
+    for (std::size_t index = 0; index < table_.columns.size(); ++index) {
+      hash.add(table_.columns[index].name, row.values[index]);
+    }
+    return hash.finish();
+  }
+  std::uint64_t key_hash(const StoredRow& row) const {
+    RowHash hash;
+    for (std::size_t index = 0; index < table_.columns.size(); ++index) {
+      if (table_.columns[index].is_key) {
+        hash.add(table_.columns[index].name, row.values[index]);
+      }
+    }
+    return hash.finish();
+  }
+
+  void add(FindingKind kind, std::int64_t row_count, const std::string& text) {
+    findings_.add(kind, stage_.id, row_count, fmt::format("table {}: {}", table_.table, text));
+  }
+
+  std::string name_row(const StoredRow& row) const {
+    return fmt::format("row of {} ({})", row.source.value_or("no source"),
+                       name_columns(table_.columns, row.values));
+  }
+
+  void add_stranger(const StoredRow& row) {
+    if (strangers_ == Strangers::kAllowed) {
+      ++stranger_count_;
+    } else {
+      add(FindingKind::kForeign, 1, name_row(row) + " belongs to no receipt");
+    }
+  }
+
+  /// One row of a commit missing is a missing row; several, while others are there, a torn commit.
+  void tell_missing(std::vector<MissingRow> missing, const std::vector<std::size_t>& rows_of_entry,
+                    const std::vector<ReceiptEntry>& receipts) {
+    std::ranges::sort(missing, {},
+                      [](const MissingRow& row) { return std::pair(row.entry, row.source); });
+    for (std::size_t begin = 0; begin < missing.size();) {
+      const std::size_t entry = missing[begin].entry;
+      std::size_t end = begin;
+      while (end < missing.size() && missing[end].entry == entry) {
+        ++end;
+      }
+      const bool is_torn = end - begin > 1 && end - begin < rows_of_entry[entry];
+      if (is_torn) {
+        tell_torn({missing.begin() + static_cast<std::ptrdiff_t>(begin), end - begin},
+                  rows_of_entry[entry], receipts[entry]);
+      } else {
+        for (std::size_t index = begin; index < end; ++index) {
+          add(FindingKind::kMissing, 1,
+              fmt::format("the row of {} is not there (written in {})",
+                          sources_.name_of(missing[index].source), name_of(receipts[entry])));
+        }
+      }
+      begin = end;
+    }
+    if (stranger_count_ > 0) {
+      findings_.note(
+          fmt::format("table {}: {} of others", table_.table, count_of(stranger_count_, "row")));
+    }
+  }
+
+  RowSources sources_;
+  std::int64_t verified_ = 0;
+
+ private:
+  void tell_torn(std::span<const MissingRow> missing, std::size_t row_count,
+                 const ReceiptEntry& receipt) {
+    std::string rows;
+    for (std::size_t index = 0; index < std::min(missing.size(), kNamedRowsMax); ++index) {
+      rows += (index == 0 ? "" : ", ") + sources_.name_of(missing[index].source);
+    }
+    add(FindingKind::kTorn, static_cast<std::int64_t>(missing.size()),
+        fmt::format("of {} of {}, {} are not there: {}{}",
+                    count_of(static_cast<std::int64_t>(row_count), "row"), name_of(receipt),
+                    missing.size(), rows, missing.size() > kNamedRowsMax ? ", …" : ""));
+  }
+
+  const StageSubject& stage_;
+  const TableSubject& table_;
+  const Strangers strangers_;
+  Findings& findings_;
+  std::int64_t stranger_count_ = 0;
+};
+
+class AppendClaim final : public TableClaimBase {
+ public:
+  using TableClaimBase::TableClaimBase;
+
+  void add_receipt(std::size_t entry, const protocol::Receipt& receipt) override {
+    for (const protocol::Receipt::Row& row : receipt.rows) {
+      const std::uint32_t number = sources_.number_of(receipt.inputs[row.input_index].source);
+      expected_.push_back({.source = {number, row.source_offset},
+                           .row_hash = row.row_hash,
+                           .entry = static_cast<std::uint32_t>(entry)});
+    }
+    rows_of_entry_.resize(std::max(rows_of_entry_.size(), entry + 1));
+    rows_of_entry_[entry] += receipt.rows.size();
+  }
+
+  void add_row(const StoredRow& row) override {
+    sort();
+    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
+    const auto place = source ? std::ranges::lower_bound(expected_, *source, {}, &Expected::source)
+                              : expected_.end();
+    if (place == expected_.end() || place->source != *source) {
+      add_stranger(row);
+      return;
+    }
+    ++place->seen_count;
+    if (place->seen_count > 1) {
+      add(FindingKind::kDoubled, 1,
+          fmt::format("{} is there {} times", name_row(row), place->seen_count));
+    } else if (row_hash(row) != place->row_hash) {
+      add(FindingKind::kAltered, 1, name_row(row) + " is not what was written");
+    } else {
+      ++verified_;
+    }
+  }
+
+  void judge(const std::vector<ReceiptEntry>& receipts) override {
+    sort();
+    std::vector<MissingRow> missing;
+    for (const Expected& expected : expected_) {
+      if (expected.seen_count == 0) {
+        missing.push_back({expected.entry, expected.source});
+      }
+    }
+    tell_missing(std::move(missing), rows_of_entry_, receipts);
+  }
+
+ private:
+  struct Expected {
+    RowSource source;
+    std::uint64_t row_hash = 0;
+    std::uint32_t entry = 0;
+    std::uint32_t seen_count = 0;
+  };
+
+  // A source that two receipts claim is told by the claim of tiling; here it is one row.
+  void sort() {
+    if (!is_sorted_) {
+      is_sorted_ = true;
+      std::ranges::sort(expected_, {},
+                        [](const Expected& row) { return std::pair(row.source, row.entry); });
+      const auto rest = std::ranges::unique(expected_, {}, &Expected::source);
+      expected_.erase(rest.begin(), rest.end());
+    }
+  }
+
+  std::vector<Expected> expected_;
+  std::vector<std::size_t> rows_of_entry_;
+  bool is_sorted_ = false;
+};
+
+class UpsertClaim final : public TableClaimBase {
+ public:
+  using TableClaimBase::TableClaimBase;
+
+  void add_receipt(std::size_t entry, const protocol::Receipt& receipt) override {
+    for (const protocol::Receipt::Row& row : receipt.rows) {
+      const std::uint32_t number = sources_.number_of(receipt.inputs[row.input_index].source);
+      last_[row.key_hash] = {.source = {number, row.source_offset},
+                             .row_hash = row.row_hash,
+                             .entry = static_cast<std::uint32_t>(entry),
+                             .is_delete = row.is_delete};
+    }
+    entry_count_ = std::max(entry_count_, entry + 1);
+  }
+
+  void add_row(const StoredRow& row) override {
+    const auto place = last_.find(key_hash(row));
+    if (place == last_.end()) {
+      add_stranger(row);
+      return;
+    }
+    Last& last = place->second;
+    const std::string wanted = sources_.name_of(last.source);
+    if (last.seen) {
+      add(FindingKind::kDoubled, 1, name_row(row) + " shares its key with another row");
+    } else if (last.is_delete) {
+      add(FindingKind::kMissing, 1,
+          fmt::format("{} is still there: its deletion by {} is missing", name_row(row), wanted));
+    } else if (row_hash(row) == last.row_hash && row.source == wanted) {
+      ++verified_;
+    } else if (row.source != wanted) {
+      add(FindingKind::kMissing, 1,
+          fmt::format("{} should be the row of {}", name_row(row), wanted));
+    } else {
+      add(FindingKind::kAltered, 1, name_row(row) + " is not what was written");
+    }
+    last.seen = true;
+  }
+
+  void judge(const std::vector<ReceiptEntry>& receipts) override {
+    std::vector<MissingRow> missing;
+    std::vector<std::size_t> rows_of_entry(entry_count_);
+    for (const auto& [key_hash, last] : last_) {
+      if (!last.is_delete) {
+        ++rows_of_entry[last.entry];
+        if (!last.seen) {
+          missing.push_back({last.entry, last.source});
+        }
+      }
+    }
+    tell_missing(std::move(missing), rows_of_entry, receipts);
+  }
+
+ private:
+  struct Last {
+    RowSource source;
+    std::uint64_t row_hash = 0;
+    std::uint32_t entry = 0;
+    bool is_delete = false;
+    bool seen = false;
+  };
+
+  std::unordered_map<std::uint64_t, Last> last_;
+  std::size_t entry_count_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<TableClaim> make_table_claim(const StageSubject& stage, Strangers strangers,
+                                             Findings& findings) {
+  if (stage.table->is_upsert) {
+    return std::make_unique<UpsertClaim>(stage, strangers, findings);
+  }
+  return std::make_unique<AppendClaim>(stage, strangers, findings);
+}
+
+}  // namespace onceflow::audit

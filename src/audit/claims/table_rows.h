@@ -1,0 +1,37 @@
+// Claims about a table: every row that a receipt says was written is there once, with the same
+// values, and nothing else is (STG-1, to the last row).
+//
+//   append   each receipt row is one row of the table
+//   upsert   of each key the last receipt row is the row of the table; a deleted key has none
+//
+// Receipts are added in the order of their ids, then the rows of the table in any order, then
+// judge(). Memory: 40 bytes a row (append) or a key (upsert).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "audit/claims/topic_outputs.h"
+#include "audit/findings.h"
+#include "audit/receipts.h"
+#include "audit/subject.h"
+#include "audit/table_reader.h"
+
+namespace onceflow::audit {
+
+class TableClaim {
+ public:
+  virtual ~TableClaim() = default;
+  /// `entry` is its index; findings name it through the receipts given to judge().
+  virtual void add_receipt(std::size_t entry, const protocol::Receipt& receipt) = 0;
+  virtual void add_row(const StoredRow& row) = 0;
+  virtual void judge(const std::vector<ReceiptEntry>& receipts) = 0;
+  /// Rows that were as they should be.
+  virtual std::int64_t verified_row_count() const = 0;
+};
+
+std::unique_ptr<TableClaim> make_table_claim(const StageSubject& stage, Strangers strangers,
+                                             Findings& findings);
+
+}  // namespace onceflow::audit

@@ -1,0 +1,369 @@
+#include "audit/claims/topic_outputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <optional>
+
+#include "audit/names.h"
+
+namespace onceflow::audit {
+namespace {
+
+/// How far ahead the two sides of an alignment are searched for one another.
+constexpr std::size_t kLookAheadMax = 64;
+
+/// What a receipt says its transaction left in one partition.
+struct Expected {
+  const StageHistory* history = nullptr;
+  std::size_t entry = 0;
+  RecordTotals totals;
+};
+
+/// What became of it.
+enum class Fate { kThere, kAbsent, kDiffers, kNotEnded, kAborted, kDeleted };
+struct Outcome {
+  Fate fate = Fate::kAbsent;
+  TopicPartition partition;
+  RecordTotals expected;
+  std::optional<PartitionTransaction> found;
+};
+
+using EntryKey = std::pair<const StageHistory*, std::size_t>;
+using ByProducer = std::map<ProducerIdentity, std::vector<Expected>>;
+
+std::string place_of(const PartitionScan& scan, const PartitionTransaction& transaction) {
+  return fmt::format("{} {}", name_of(scan.partition()),
+                     name_offsets(transaction.first_offset, transaction.last_offset + 1));
+}
+
+/// One output partition: receipts of each producer laid beside its transactions.
+class PartitionOutputs {
+ public:
+  PartitionOutputs(const PartitionScan& scan, const ByProducer& expected)
+      : scan_(scan), expected_(expected) {
+    for (const PartitionTransaction& transaction : scan.transactions()) {
+      if (transaction.state == PartitionTransaction::State::kCommitted) {
+        committed_[transaction.producer].push_back(transaction);
+      } else {
+        uncommitted_.push_back(transaction);
+      }
+    }
+  }
+
+  void align(std::map<EntryKey, std::vector<Outcome>>& outcomes) {
+    for (const auto& [producer, expected] : expected_) {
+      align_producer(expected, committed_[producer], outcomes);
+    }
+    for (const auto& [producer, found] : committed_) {
+      if (!expected_.contains(producer)) {
+        strangers_.insert(strangers_.end(), found.begin(), found.end());
+      }
+    }
+    std::ranges::sort(strangers_, {}, &PartitionTransaction::first_offset);
+  }
+
+  const std::vector<PartitionTransaction>& strangers() const { return strangers_; }
+  Offset first_known_offset() const { return first_known_offset_; }
+
+ private:
+  static bool match(const Expected& expected, const PartitionTransaction& found) {
+    return expected.totals == found.totals;
+  }
+
+  void align_producer(const std::vector<Expected>& expected,
+                      const std::vector<PartitionTransaction>& found,
+                      std::map<EntryKey, std::vector<Outcome>>& outcomes) {
+    std::size_t e = 0;
+    std::size_t f = 0;
+    while (e < expected.size() && f < found.size()) {
+      if (match(expected[e], found[f])) {
+        settle(expected[e++], Fate::kThere, found[f++], outcomes);
+        continue;
+      }
+      const std::size_t absent =
+          distance(expected, e, [&](const Expected& other) { return match(other, found[f]); });
+      const std::size_t strange = distance(
+          found, f, [&](const PartitionTransaction& other) { return match(expected[e], other); });
+      if (absent == 0 && strange == 0) {
+        settle(expected[e++], Fate::kDiffers, found[f++], outcomes);
+      } else if (strange == 0 || (absent != 0 && absent <= strange)) {
+        for (const std::size_t end = e + absent; e < end; ++e) {
+          settle_absent(expected[e], outcomes);
+        }
+      } else {
+        for (const std::size_t end = f + strange; f < end; ++f) {
+          strangers_.push_back(found[f]);
+        }
+      }
+    }
+    for (; e < expected.size(); ++e) {
+      settle_absent(expected[e], outcomes);
+    }
+    for (; f < found.size(); ++f) {
+      strangers_.push_back(found[f]);
+    }
+  }
+
+  /// How many elements to pass until one is accepted; 0: none is near.
+  template <typename T, typename Accept>
+  static std::size_t distance(const std::vector<T>& all, std::size_t from, Accept accept) {
+    const std::size_t end = std::min(all.size(), from + kLookAheadMax);
+    for (std::size_t index = from + 1; index < end; ++index) {
+      if (accept(all[index])) {
+        return index - from;
+      }
+    }
+    return 0;
+  }
+
+  void settle(const Expected& expected, Fate fate, std::optional<PartitionTransaction> found,
+              std::map<EntryKey, std::vector<Outcome>>& outcomes) {
+    if (fate == Fate::kThere) {
+      first_known_offset_ = std::min(first_known_offset_, found->first_offset);
+      has_matched_ = true;
+    }
+    if (fate == Fate::kDiffers && is_told(expected, *found)) {
+      fate = Fate::kThere;
+    }
+    outcomes[{expected.history, expected.entry}].push_back(
+        {fate, scan_.partition(), expected.totals, std::move(found)});
+  }
+
+  void settle_absent(const Expected& expected, std::map<EntryKey, std::vector<Outcome>>& outcomes) {
+    const ProducerIdentity producer = expected.history->receipts[expected.entry].producer;
+    for (const PartitionTransaction& other : uncommitted_) {
+      if (other.producer == producer && match(expected, other)) {
+        settle(expected,
+               other.state == PartitionTransaction::State::kOpen ? Fate::kNotEnded : Fate::kAborted,
+               other, outcomes);
+        return;
+      }
+    }
+    // Retention deletes from the beginning, compaction anywhere.
+    const bool may_be_deleted =
+        scan_.is_compacted() || (scan_.start() > Offset(0) && !has_matched_);
+    settle(expected, may_be_deleted ? Fate::kDeleted : Fate::kAbsent, std::nullopt, outcomes);
+  }
+
+  /// The difference is a hole in the log, told by offset, or what compaction has removed.
+  bool is_told(const Expected& expected, const PartitionTransaction& found) const {
+    const std::int64_t lost = expected.totals.count - found.totals.count;
+    return lost > 0 && (scan_.is_compacted() ||
+                        lost == scan_.lost_between(found.first_offset, found.last_offset + 1));
+  }
+
+  const PartitionScan& scan_;
+  const ByProducer& expected_;
+  std::map<ProducerIdentity, std::vector<PartitionTransaction>> committed_;
+  std::vector<PartitionTransaction> uncommitted_;
+  std::vector<PartitionTransaction> strangers_;
+  Offset first_known_offset_{std::numeric_limits<std::int64_t>::max()};
+  bool has_matched_ = false;
+};
+
+class TopicOutputs {
+ public:
+  TopicOutputs(const std::vector<StageHistory>& histories, const Scans& scans, Strangers strangers,
+               Findings& findings)
+      : histories_(histories), scans_(scans), strangers_(strangers), findings_(findings) {}
+
+  void check() {
+    gather();
+    for (const auto& [partition, scan] : scans_) {
+      const auto topic = topics_.find(partition.topic);
+      if (topic != topics_.end()) {
+        PartitionOutputs outputs(scan, expected_[partition]);
+        outputs.align(outcomes_);
+        check_strangers(topic->second, scan, outputs);
+      }
+    }
+    for (const auto& [key, outcomes] : outcomes_) {
+      const ReceiptEntry& entry = key.first->receipts[key.second];
+      if (entry.is_settled) {
+        judge(*key.first, entry, outcomes);
+      }
+    }
+  }
+
+ private:
+  struct Topic {
+    const StageHistory* history = nullptr;
+    bool is_internal = false;
+  };
+
+  void gather() {
+    for (const StageHistory& history : histories_) {
+      if (history.subject->table || !history.subject->is_exactly_once) {
+        continue;
+      }
+      for (const OutputTopicSubject& topic : history.subject->output_topics) {
+        topics_[topic.name] = {&history, topic.is_internal};
+      }
+      for (std::size_t entry = 0; entry < history.receipts.size(); ++entry) {
+        gather(history, entry);
+      }
+    }
+  }
+
+  void gather(const StageHistory& history, std::size_t index) {
+    const ReceiptEntry& entry = history.receipts[index];
+    for (const protocol::Receipt::Output& output : entry.receipt.outputs) {
+      const TopicPartition partition{output.name, output.partition};
+      const RecordTotals totals{output.record_count, output.record_hash_sum};
+      if (scans_.contains(partition)) {
+        expected_[partition][entry.producer].push_back({&history, index, totals});
+      } else {
+        outcomes_[{&history, index}].push_back({Fate::kAbsent, partition, totals, std::nullopt});
+      }
+    }
+  }
+
+  void check_strangers(const Topic& topic, const PartitionScan& scan,
+                       const PartitionOutputs& outputs) {
+    std::int64_t allowed = 0;
+    for (const PartitionTransaction& stranger : outputs.strangers()) {
+      // Where receipts or records were deleted from the beginning, the first ones have lost their
+      // other half.
+      if (topic.history->is_cut && stranger.first_offset < outputs.first_known_offset()) {
+        continue;
+      }
+      const PartitionTransaction* twin = find_twin(scan, stranger);
+      if (twin == nullptr && !topic.is_internal && strangers_ == Strangers::kAllowed) {
+        allowed += stranger.totals.count;
+        continue;
+      }
+      if (twin != nullptr) {
+        findings_.add(
+            FindingKind::kDoubled, topic.history->subject->id, stranger.totals.count,
+            fmt::format("{} hold the same {} as {}, and no receipt accounts for the second",
+                        place_of(scan, stranger), count_of(stranger.totals.count, "record"),
+                        place_of(scan, *twin)));
+      } else {
+        findings_.add(FindingKind::kForeign, topic.history->subject->id, stranger.totals.count,
+                      fmt::format("{}: {} of producer {} epoch {} that belong to no receipt",
+                                  place_of(scan, stranger),
+                                  count_of(stranger.totals.count, "committed record"),
+                                  stranger.producer.id.value, stranger.producer.epoch.value));
+      }
+    }
+    if (allowed > 0) {
+      findings_.note(
+          fmt::format("{}: {} of others", name_of(scan.partition()), count_of(allowed, "record")));
+    }
+  }
+
+  /// Another committed transaction with the same records, which a receipt accounts for.
+  const PartitionTransaction* find_twin(const PartitionScan& scan,
+                                        const PartitionTransaction& stranger) {
+    auto [twins, is_new] = twins_.try_emplace(scan.partition());
+    if (is_new) {
+      for (const auto& [key, outcomes] : outcomes_) {
+        for (const Outcome& outcome : outcomes) {
+          if (outcome.partition == scan.partition() && outcome.fate == Fate::kThere) {
+            twins->second.emplace(std::pair(outcome.expected.count, outcome.expected.hash_sum),
+                                  *outcome.found);
+          }
+        }
+      }
+    }
+    const auto place = twins->second.find({stranger.totals.count, stranger.totals.hash_sum});
+    return place == twins->second.end() ? nullptr : &place->second;
+  }
+
+  void judge(const StageHistory& history, const ReceiptEntry& entry,
+             const std::vector<Outcome>& outcomes) {
+    const auto is_there = [](const Outcome& outcome) {
+      return outcome.fate == Fate::kThere || outcome.fate == Fate::kDeleted;
+    };
+    const bool some_there = std::ranges::any_of(outcomes, is_there);
+    for (const Outcome& outcome : outcomes) {
+      if (outcome.expected.count == 0 || is_there(outcome)) {
+        continue;
+      }
+      const std::string wrote = fmt::format("stage {} wrote {} to {} in {}", history.subject->id,
+                                            count_of(outcome.expected.count, "record"),
+                                            name_of(outcome.partition), name_of(entry));
+      std::string text = wrote + describe(outcome);
+      FindingKind kind = kind_of(outcome);
+      if (outcome.fate == Fate::kAbsent && some_there) {
+        kind = FindingKind::kTorn;
+        text += ", while the rest of that commit is";
+      }
+      const std::int64_t there = outcome.fate == Fate::kDiffers ? outcome.found->totals.count : 0;
+      const std::int64_t difference = std::abs(outcome.expected.count - there);
+      findings_.add(kind, history.subject->id, std::max<std::int64_t>(1, difference),
+                    std::move(text));
+    }
+  }
+
+  static FindingKind kind_of(const Outcome& outcome) {
+    switch (outcome.fate) {
+      case Fate::kNotEnded:
+      case Fate::kAborted:
+        return FindingKind::kTorn;
+      case Fate::kDiffers:
+        return outcome.found->totals.count < outcome.expected.count   ? FindingKind::kMissing
+               : outcome.found->totals.count > outcome.expected.count ? FindingKind::kDoubled
+                                                                      : FindingKind::kAltered;
+      default:
+        return FindingKind::kMissing;
+    }
+  }
+
+  static std::string describe(const Outcome& outcome) {
+    if (!outcome.found) {
+      return "; none are there";
+    }
+    const std::string offsets =
+        name_offsets(outcome.found->first_offset, outcome.found->last_offset + 1);
+    switch (outcome.fate) {
+      case Fate::kNotEnded:
+        return fmt::format("; at {} they are in a transaction that was never ended", offsets);
+      case Fate::kAborted:
+        return fmt::format("; at {} they are in a transaction that was aborted", offsets);
+      default:
+        break;
+    }
+    if (outcome.found->totals.count == outcome.expected.count) {
+      return fmt::format("; {} hold as many, but not the same", offsets);
+    }
+    return fmt::format("; {} hold {}", offsets, count_of(outcome.found->totals.count, "record"));
+  }
+
+  const std::vector<StageHistory>& histories_;
+  const Scans& scans_;
+  const Strangers strangers_;
+  Findings& findings_;
+  std::map<std::string, Topic> topics_;
+  std::map<TopicPartition, ByProducer> expected_;
+  std::map<EntryKey, std::vector<Outcome>> outcomes_;
+  std::map<TopicPartition, std::map<std::pair<std::int64_t, std::uint64_t>, PartitionTransaction>>
+      twins_;
+};
+
+}  // namespace
+
+void check_topic_outputs(const std::vector<StageHistory>& histories, const Scans& scans,
+                         Strangers strangers, Findings& findings) {
+  TopicOutputs(histories, scans, strangers, findings).check();
+}
+
+bool waits_for_markers(const std::vector<StageHistory>& histories, const Scans& scans) {
+  for (const StageHistory& history : histories) {
+    for (const ReceiptEntry& entry : history.receipts) {
+      for (const protocol::Receipt::Output& output : entry.receipt.outputs) {
+        const auto scan = scans.find({output.name, output.partition});
+        if (entry.is_settled && scan != scans.end() && scan->second.is_open(entry.producer)) {
+          return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace onceflow::audit

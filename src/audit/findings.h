@@ -1,0 +1,62 @@
+// Findings: what an audit has found, each by name. Of each kind the first few are kept whole and
+// all are counted, so a broken history of millions does not fill the memory. Owned by one audit.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace onceflow::audit {
+
+enum class FindingKind {
+  kMissing,  ///< should be there and is not
+  kDoubled,  ///< is there more than once
+  kAltered,  ///< is there, and is not what was written
+  kTorn,     ///< a part of one commit is there and another part is not
+  kForeign,  ///< is there, and no receipt accounts for it
+};
+inline constexpr std::size_t kFindingKindCount = 5;
+
+/// "missing", "doubled", ...
+std::string to_string(FindingKind kind);
+
+struct Finding {
+  FindingKind kind = FindingKind::kMissing;
+  std::string stage;              ///< empty: of a topic, not of a stage
+  std::string text;               ///< names place and records
+  std::int64_t record_count = 0;  ///< how many records or rows it concerns
+};
+
+class Findings {
+ public:
+  explicit Findings(std::size_t kept_max) : kept_max_(kept_max) {}
+
+  void add(FindingKind kind, const std::string& stage, std::int64_t record_count, std::string text);
+  /// For people: what could not be judged, or what is allowed but worth knowing. Not a finding.
+  void note(std::string text);
+
+  /// The first `kept_max` of each kind, in the order of their kinds.
+  std::vector<Finding> kept() const;
+  const std::vector<std::string>& notes() const { return notes_; }
+  std::int64_t count(FindingKind kind) const { return totals_[index(kind)].findings; }
+  std::int64_t record_count(FindingKind kind) const { return totals_[index(kind)].records; }
+  std::int64_t count() const;
+  std::int64_t count_of_stage(const std::string& stage) const;
+
+ private:
+  struct Totals {
+    std::int64_t findings = 0;
+    std::int64_t records = 0;
+  };
+  static std::size_t index(FindingKind kind) { return static_cast<std::size_t>(kind); }
+
+  std::size_t kept_max_;
+  std::array<std::vector<Finding>, kFindingKindCount> kept_;
+  std::array<Totals, kFindingKindCount> totals_;
+  std::map<std::string, std::int64_t> of_stage_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace onceflow::audit

@@ -1,0 +1,208 @@
+#include "audit/postgres_table_reader.h"
+
+#include <fmt/format.h>
+#include <libpq-fe.h>
+
+#include <charconv>
+#include <utility>
+
+namespace onceflow::audit {
+namespace {
+
+struct ClearResult {
+  void operator()(PGresult* result) const { PQclear(result); }
+};
+using ResultPointer = std::unique_ptr<PGresult, ClearResult>;
+
+struct FreeMemory {
+  void operator()(unsigned char* memory) const { PQfreemem(memory); }
+};
+
+std::string quote(std::string_view name) {
+  std::string quoted = "\"";
+  for (const char letter : name) {
+    quoted.append(letter == '"' ? 2 : 1, letter);
+  }
+  return quoted + '"';
+}
+
+std::string quote_table(std::string_view table) {
+  const std::size_t dot = table.find('.');
+  return dot == std::string_view::npos
+             ? quote(table)
+             : quote(table.substr(0, dot)) + "." + quote(table.substr(dot + 1));
+}
+
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && end == text.data() + text.size() ? std::optional(number)
+                                                                  : std::nullopt;
+}
+
+}  // namespace
+
+class PostgresTableReader::Row {
+ public:
+  explicit Row(const PGresult* result) : result_(result) {}
+
+  std::optional<std::string_view> text(int column) const {
+    if (PQgetisnull(result_, 0, column) != 0) {
+      return std::nullopt;
+    }
+    return std::string_view(PQgetvalue(result_, 0, column),
+                            static_cast<std::size_t>(PQgetlength(result_, 0, column)));
+  }
+  std::int64_t integer(int column) const {
+    return parse_number<std::int64_t>(text(column).value_or("")).value_or(0);
+  }
+  /// As its column is meant to hold it; text where it does not parse, which then is an altered
+  /// value.
+  Value value(int column, ColumnType type) const {
+    const auto stored = text(column);
+    if (!stored) {
+      return {};
+    }
+    if (type == ColumnType::kInteger) {
+      if (const auto number = parse_number<std::int64_t>(*stored)) {
+        return *number;
+      }
+    } else if (type == ColumnType::kReal) {
+      // The server writes the shortest digits that read back to the same bits.
+      if (const auto number = parse_number<double>(*stored)) {
+        return *number;
+      }
+    }
+    return *stored;
+  }
+
+ private:
+  const PGresult* result_;
+};
+
+void PostgresTableReader::Close::operator()(pg_conn* connection) const { PQfinish(connection); }
+
+std::unexpected<Error> PostgresTableReader::failed() const {
+  std::string text = PQerrorMessage(connection_.get());
+  while (text.ends_with('\n')) {
+    text.pop_back();
+  }
+  return fail(ErrorCode::kIo, fmt::format("postgres table {}: {}", table_.table, text));
+}
+
+Result<std::unique_ptr<TableReader>> PostgresTableReader::open(const TableSubject& table) {
+  std::unique_ptr<PostgresTableReader> reader(new PostgresTableReader(table));
+  reader->connection_.reset(PQconnectdb(table.location.c_str()));
+  if (PQstatus(reader->connection_.get()) != CONNECTION_OK) {
+    return reader->failed();
+  }
+  return reader;
+}
+
+Result<bool> PostgresTableReader::has_table(const std::string& quoted_name) {
+  bool exists = false;
+  const std::string parameters[] = {quoted_name};
+  RETURN_IF_ERROR(
+      query("SELECT (to_regclass($1) IS NOT NULL)::int", parameters, [&](const Row& row) -> Status {
+        exists = row.integer(0) == 1;
+        return {};
+      }));
+  return exists;
+}
+
+Result<bool> PostgresTableReader::begin_snapshot() {
+  const auto ignore = [](const Row&) -> Status { return {}; };
+  RETURN_IF_ERROR(query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {}, ignore));
+  RETURN_IF_ERROR(query("SET LOCAL extra_float_digits = 1", {}, ignore));
+  return has_table("onceflow_receipts");
+}
+
+Result<std::vector<StoredPosition>> PostgresTableReader::positions(const std::string& pipeline,
+                                                                   const std::string& stage) {
+  std::vector<StoredPosition> positions;
+  const std::string parameters[] = {pipeline, stage};
+  RETURN_IF_ERROR(
+      query("SELECT topic, partition, next_offset FROM onceflow_positions"
+            " WHERE pipeline = $1 AND stage = $2",
+            parameters, [&](const Row& row) -> Status {
+              positions.push_back({{std::string(row.text(0).value_or("")),
+                                    PartitionIndex(static_cast<std::int32_t>(row.integer(1)))},
+                                   Offset(row.integer(2))});
+              return {};
+            }));
+  return positions;
+}
+
+Status PostgresTableReader::for_each_receipt(const std::string& pipeline, const std::string& stage,
+                                             const VisitReceipt& visit) {
+  const std::string parameters[] = {pipeline, stage};
+  return query(
+      "SELECT receipt_id, receipt FROM onceflow_receipts"
+      " WHERE pipeline = $1 AND stage = $2 ORDER BY receipt_id",
+      parameters, [&](const Row& row) -> Status {
+        std::size_t size = 0;
+        const std::string escaped(row.text(1).value_or(""));
+        const std::unique_ptr<unsigned char, FreeMemory> bytes(
+            PQunescapeBytea(reinterpret_cast<const unsigned char*>(escaped.c_str()), &size));
+        visit(row.integer(0), {reinterpret_cast<const std::byte*>(bytes.get()), size});
+        return {};
+      });
+}
+
+Status PostgresTableReader::for_each_row(const VisitRow& visit) {
+  const auto exists = has_table(quote_table(table_.table));
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return {};
+  }
+  std::string sql = "SELECT onceflow_source";
+  for (const ColumnSubject& column : table_.columns) {
+    sql += ", " + quote(column.name);
+  }
+  std::vector<Value> values(table_.columns.size());
+  return query(sql + " FROM " + quote_table(table_.table), {}, [&](const Row& row) -> Status {
+    for (std::size_t index = 0; index < values.size(); ++index) {
+      values[index] = row.value(static_cast<int>(index) + 1, table_.columns[index].type);
+    }
+    visit({.source = row.text(0), .values = values});
+    return {};
+  });
+}
+
+Status PostgresTableReader::query(const std::string& sql, std::span<const std::string> parameters,
+                                  const std::function<Status(const Row&)>& visit) {
+  std::vector<const char*> values;
+  for (const std::string& parameter : parameters) {
+    values.push_back(parameter.c_str());
+  }
+  if (PQsendQueryParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
+                        values.data(), nullptr, nullptr, 0) != 1 ||
+      PQsetSingleRowMode(connection_.get()) != 1) {
+    return failed();
+  }
+  return drain(visit);
+}
+
+Status PostgresTableReader::drain(const std::function<Status(const Row&)>& visit) {
+  Status status;
+  while (const ResultPointer result{PQgetResult(connection_.get())}) {
+    switch (PQresultStatus(result.get())) {
+      case PGRES_SINGLE_TUPLE:
+        if (status) {
+          status = visit(Row(result.get()));
+        }
+        break;
+      case PGRES_TUPLES_OK:
+      case PGRES_COMMAND_OK:
+        break;
+      default:
+        if (status) {
+          status = failed();
+        }
+    }
+  }
+  return status;
+}
+
+}  // namespace onceflow::audit

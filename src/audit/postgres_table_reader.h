@@ -1,0 +1,44 @@
+// PostgresTableReader: a PostgreSQL sink's table as the auditor reads it, with statements of its
+// own. Everything is read in one repeatable-read transaction, which sees one moment. Writes
+// nothing. Blocks its thread.
+#pragma once
+
+#include <memory>
+
+#include "audit/table_reader.h"
+
+struct pg_conn;
+
+namespace onceflow::audit {
+
+class PostgresTableReader final : public TableReader {
+ public:
+  static Result<std::unique_ptr<TableReader>> open(const TableSubject& table);
+
+  Result<bool> begin_snapshot() override;
+  Result<std::vector<StoredPosition>> positions(const std::string& pipeline,
+                                                const std::string& stage) override;
+  Status for_each_receipt(const std::string& pipeline, const std::string& stage,
+                          const VisitReceipt& visit) override;
+  Status for_each_row(const VisitRow& visit) override;
+
+ private:
+  struct Close {
+    void operator()(pg_conn* connection) const;
+  };
+  /// One row of an answer, as text.
+  class Row;
+
+  explicit PostgresTableReader(TableSubject table) : table_(std::move(table)) {}
+  /// Row by row, so that a large table never is in memory.
+  Status query(const std::string& sql, std::span<const std::string> parameters,
+               const std::function<Status(const Row&)>& visit);
+  Status drain(const std::function<Status(const Row&)>& visit);
+  Result<bool> has_table(const std::string& quoted_name);
+  std::unexpected<Error> failed() const;
+
+  TableSubject table_;
+  std::unique_ptr<pg_conn, Close> connection_;
+};
+
+}  // namespace onceflow::audit

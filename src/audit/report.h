@@ -1,0 +1,54 @@
+// AuditReport: the verdict of one audit, as values, as text and as JSON.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "audit/findings.h"
+#include "base/ids.h"
+
+namespace onceflow::audit {
+
+struct PartitionReport {
+  TopicPartition source;
+  /// All before it is accounted for (onceflow_audit_verified_offset).
+  Offset verified_offset = kNoOffset;
+  Offset end_offset;
+  std::int64_t not_yet_processed =
+      0;  ///< committed records that no receipt covers yet: lag, not loss
+};
+
+struct StageReport {
+  std::string stage;
+  std::vector<std::string> sources;
+  std::vector<std::string> outputs;
+  bool reads_pipeline_input = false;  ///< its sources come from outside of the pipeline
+  std::int64_t commit_count = 0;
+  std::int64_t range_count = 0;
+  std::int64_t records_in = 0;
+  std::int64_t records_out = 0;  ///< written to topics, or rows written to the table
+  std::int64_t rows_verified = 0;
+  std::int64_t not_yet_processed = 0;
+  std::int64_t finding_count = 0;
+  std::vector<PartitionReport> partitions;
+};
+
+struct AuditReport {
+  std::string pipeline;
+  std::vector<StageReport> stages;
+  Findings findings{20};
+
+  bool is_clean() const { return findings.count() == 0; }
+  /// Input records of the pipeline that are accounted for.
+  std::int64_t input_records() const;
+  std::int64_t not_yet_processed() const;
+};
+
+/// "clean — 20000 input records accounted for to the last row", "2 findings (1 missing, 1
+/// doubled)".
+std::string verdict(const AuditReport& report);
+std::string to_text(const AuditReport& report);
+std::string to_json(const AuditReport& report);
+
+}  // namespace onceflow::audit

@@ -1,0 +1,35 @@
+// RowSource: the place of the record that wrote a row, as the column onceflow_source holds it
+// ("topic/partition/offset"), with topic-partitions numbered to keep it small. Owned by one claim.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace onceflow::audit {
+
+struct RowSource {
+  std::uint32_t partition_number = 0;
+  Offset offset;
+  friend auto operator<=>(const RowSource&, const RowSource&) = default;
+};
+
+class RowSources {
+ public:
+  std::uint32_t number_of(const TopicPartition& partition);
+  /// Nullopt for a text that is no source, or names a partition that was never numbered.
+  std::optional<RowSource> parse(std::string_view text) const;
+  /// "orders/3/117".
+  std::string name_of(const RowSource& source) const;
+
+ private:
+  std::map<TopicPartition, std::uint32_t> numbers_;
+  std::vector<TopicPartition> partitions_;
+};
+
+}  // namespace onceflow::audit

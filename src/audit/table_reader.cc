@@ -1,0 +1,19 @@
+#include "audit/table_reader.h"
+
+#include "audit/postgres_table_reader.h"
+#include "audit/sqlite_table_reader.h"
+#include "base/check.h"
+
+namespace onceflow::audit {
+
+Result<std::unique_ptr<TableReader>> open_table(const TableSubject& table) {
+  switch (table.kind) {
+    case TableKind::kSqlite:
+      return SqliteTableReader::open(table);
+    case TableKind::kPostgres:
+      return PostgresTableReader::open(table);
+  }
+  CHECK(false);
+}
+
+}  // namespace onceflow::audit

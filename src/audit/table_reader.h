@@ -1,0 +1,56 @@
+// TableReader: what the auditor needs of a database: rows, positions and receipts as they were at
+// one moment. Blocks its thread: an audit owns its thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "audit/subject.h"
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/value.h"
+
+namespace onceflow::audit {
+
+/// Views live as long as the visit.
+struct StoredRow {
+  /// onceflow_source: "topic/partition/offset"; nullopt: a null.
+  std::optional<std::string_view> source;
+  std::span<const Value> values;  ///< in the order of TableSubject::columns
+};
+
+struct StoredPosition {
+  TopicPartition source;
+  Offset next_offset = kNoOffset;
+};
+
+class TableReader {
+ public:
+  using VisitReceipt = std::function<void(std::int64_t receipt_id, ByteView receipt)>;
+  using VisitRow = std::function<void(const StoredRow& row)>;
+
+  virtual ~TableReader() = default;
+
+  /// All that is read afterwards is of one moment. False: the sink has made no table yet.
+  virtual Result<bool> begin_snapshot() = 0;
+  virtual Result<std::vector<StoredPosition>> positions(const std::string& pipeline,
+                                                        const std::string& stage) = 0;
+  /// In the order of receipt_id.
+  virtual Status for_each_receipt(const std::string& pipeline, const std::string& stage,
+                                  const VisitReceipt& visit) = 0;
+  virtual Status for_each_row(const VisitRow& visit) = 0;
+};
+
+using OpenTable = std::function<Result<std::unique_ptr<TableReader>>(const TableSubject&)>;
+
+/// The real ones.
+Result<std::unique_ptr<TableReader>> open_table(const TableSubject& table);
+
+}  // namespace onceflow::audit
