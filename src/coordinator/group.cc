@@ -72,7 +72,8 @@ void Group::join_known(JoinGroupRequest& request, Ticket ticket, const Moment& m
   const bool needs_rebalance = state_ == GroupState::kPreparingRebalance || !is_unchanged ||
                                (state_ == GroupState::kStable && place->id == leader_);
   if (needs_rebalance) {
-    rebalance_for(place, request, ticket, moment, effects);
+    update(*place, request);
+    rebalance_for(place, ticket, moment, effects);
     return;
   }
   refresh_session(*place, moment);
@@ -84,9 +85,10 @@ void Group::add_member(JoinGroupRequest& request, std::string member_id, Ticket 
   Member member;
   member.id = std::move(member_id);
   member.instance_id = request.instance_id;
+  update(member, request);
   members_.push_back(std::move(member));
   has_new_member_ = true;
-  rebalance_for(members_.end() - 1, request, ticket, moment, effects);
+  rebalance_for(members_.end() - 1, ticket, moment, effects);
 }
 
 /// KIP-345: the instance has started again; its former life is fenced from here on.
@@ -100,15 +102,10 @@ void Group::replace_static_member(MemberPlace place, JoinGroupRequest& request, 
   if (leader_ == old_id) {
     leader_ = member.id;
   }
-  if (state_ != GroupState::kStable) {
-    persist_removal(old_id, effects);
-    rebalance_for(place, request, ticket, moment, effects);
-    return;
-  }
   update(member, request);
-  if (select_protocol() != protocol_name_) {
+  if (state_ != GroupState::kStable || select_protocol() != protocol_name_) {
     persist_removal(old_id, effects);
-    rebalance_for(place, request, ticket, moment, effects);
+    rebalance_for(place, ticket, moment, effects);
     return;
   }
   persist(generation(), effects);
@@ -125,11 +122,9 @@ void Group::replace_static_member(MemberPlace place, JoinGroupRequest& request, 
   effects.join_answers.push_back({ticket, std::move(reply)});
 }
 
-void Group::rebalance_for(MemberPlace place, JoinGroupRequest& request, Ticket ticket,
-                          const Moment& moment, Effects& effects) {
+void Group::rebalance_for(MemberPlace place, Ticket ticket, const Moment& moment,
+                          Effects& effects) {
   answer_waiting(*place, ErrorCode::kRebalanceInProgress, effects);
-  protocol_type_ = request.protocol_type;
-  update(*place, request);
   place->joining = ticket;
   if (state_ != GroupState::kPreparingRebalance) {
     prepare_rebalance(moment, effects);
@@ -137,7 +132,9 @@ void Group::rebalance_for(MemberPlace place, JoinGroupRequest& request, Ticket t
   try_complete_join(moment, effects);
 }
 
+/// What the member says of itself now; moved out of the request.
 void Group::update(Member& member, JoinGroupRequest& request) {
+  protocol_type_ = std::move(request.protocol_type);
   member.client_id = std::move(request.client_id);
   member.client_host = std::move(request.client_host);
   member.session_timeout = request.session_timeout;

@@ -94,9 +94,8 @@ class Group {
                   const Moment& moment, Effects& effects);
   void replace_static_member(MemberPlace place, JoinGroupRequest& request, Ticket ticket,
                              const Moment& moment, Effects& effects);
-  void rebalance_for(MemberPlace place, JoinGroupRequest& request, Ticket ticket,
-                     const Moment& moment, Effects& effects);
-  static void update(Member& member, JoinGroupRequest& request);
+  void rebalance_for(MemberPlace place, Ticket ticket, const Moment& moment, Effects& effects);
+  void update(Member& member, JoinGroupRequest& request);
 
   void prepare_rebalance(const Moment& moment, Effects& effects);
   void try_complete_join(const Moment& moment, Effects& effects);
