@@ -1,6 +1,6 @@
-// AbortedFilter: leaves out what a read_committed reader must not see, batch by batch in offset order.
-// A transactional batch of a producer is aborted from the first offset that the answer names for it until
-// that producer's ABORT marker.
+// AbortedFilter: leaves out what a read_committed reader must not see, batch by batch in offset
+// order. A transactional batch of a producer is aborted from the first offset that the answer names
+// for it until that producer's ABORT marker.
 #pragma once
 
 #include <algorithm>

@@ -84,8 +84,7 @@ Task<Status> Admin::create_topic(NewTopic topic, MonotonicTime deadline) {
       }
       error = with_words(broker_error(result.error_code, "CreateTopics of '" + topic.name + "'"),
                          result.error_message);
-      may_be_ours =
-          may_be_ours || result.error_code == protocol::ErrorCode::kRequestTimedOut;
+      may_be_ours = may_be_ours || result.error_code == protocol::ErrorCode::kRequestTimedOut;
     }
     CO_RETURN_IF_ERROR(
         co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
@@ -119,8 +118,7 @@ Task<Status> Admin::delete_topic(std::string name, MonotonicTime deadline) {
       may_be_gone = true;
     } else if (reply->body.responses.size() == 1) {
       const auto& result = reply->body.responses.front();
-      const bool is_unknown =
-          result.error_code == protocol::ErrorCode::kUnknownTopicOrPartition;
+      const bool is_unknown = result.error_code == protocol::ErrorCode::kUnknownTopicOrPartition;
       if (result.error_code == protocol::ErrorCode::kNone || (may_be_gone && is_unknown)) {
         co_return Status{};
       }
@@ -198,8 +196,7 @@ Task<Result<std::vector<ListedOffset>>> Admin::list_offsets(std::vector<TopicPar
   co_return offsets;
 }
 
-Task<Result<GroupDescription>> Admin::describe_group(std::string group_id,
-                                                     MonotonicTime deadline) {
+Task<Result<GroupDescription>> Admin::describe_group(std::string group_id, MonotonicTime deadline) {
   const auto cluster = cluster_;
   Backoff backoff(cluster->options(), cluster->environment().random);
   while (true) {
@@ -217,8 +214,8 @@ Task<Result<GroupDescription>> Admin::describe_group(std::string group_id,
     } else if (reply->body.groups.size() == 1) {
       const auto& group = reply->body.groups.front();
       if (group.error_code == protocol::ErrorCode::kNone) {
-        GroupDescription description{group.group_id, group.group_state, group.protocol_type,
-                                     group.protocol_data, {}};
+        GroupDescription description{
+            group.group_id, group.group_state, group.protocol_type, group.protocol_data, {}};
         for (const auto& member : group.members) {
           auto assignment = decode_assignment(member.member_assignment);
           description.members.push_back(

@@ -1,7 +1,7 @@
 // Admin: topics, offsets and groups, asked for by name.
 //
-// Owned by whoever asks; runs on the cluster's scheduler. Every call tries again, with back-off, on what
-// is retriable until its deadline.
+// Owned by whoever asks; runs on the cluster's scheduler. Every call tries again, with back-off, on
+// what is retriable until its deadline.
 #pragma once
 
 #include <cstdint>
@@ -63,8 +63,9 @@ class Admin {
 
   static constexpr std::int64_t kEarliest = -2;
   static constexpr std::int64_t kLatest = -1;
-  /// Per partition: the first offset with a timestamp at or after `timestamp_ms` (kNoOffset if there is
-  /// none), or kEarliest, or kLatest, which is the last stable offset under read_committed.
+  /// Per partition: the first offset with a timestamp at or after `timestamp_ms` (kNoOffset if
+  /// there is none), or kEarliest, or kLatest, which is the last stable offset under
+  /// read_committed.
   Task<Result<std::vector<ListedOffset>>> list_offsets(std::vector<TopicPartition> partitions,
                                                        std::int64_t timestamp_ms,
                                                        IsolationLevel isolation_level,

@@ -11,7 +11,8 @@ namespace onceflow::client {
 
 namespace {
 
-/// What a broker remembers of a producer in a partition; more in flight could not be told from new ones.
+/// What a broker remembers of a producer in a partition; more in flight could not be told from new
+/// ones.
 constexpr int kInFlightPerPartitionMax = 5;
 /// The first Produce version that adds partitions to a transaction by itself (KIP-890).
 constexpr std::int16_t kImplicitEnrolmentVersion = 12;
@@ -20,8 +21,8 @@ constexpr std::size_t kSpareBuffersMax = 16;
 std::unexpected<Error> too_large(const TopicPartition& partition, std::size_t bytes,
                                  std::size_t bytes_max) {
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("a record of {} bytes for {}-{} does not fit max.request.size of {}", bytes,
-                          partition.topic, partition.partition.value, bytes_max));
+              fmt::format("a record of {} bytes for {}-{} does not fit max.request.size of {}",
+                          bytes, partition.topic, partition.partition.value, bytes_max));
 }
 
 }  // namespace
@@ -155,10 +156,9 @@ Status BatchSender::append_batch(PartitionSlot slot, Buffer bytes) {
   const protocol::RecordBatchHeader& header = view->header();
   if (view->bytes().size() != bytes.size() || header.is_control() || header.records_count <= 0 ||
       header.records_count != header.last_offset_delta + 1) {
-    return onceflow::fail(
-        ErrorCode::kInvalidArgument,
-                fmt::format("batch for {}-{} is no single, whole batch of data",
-                            partition.name.topic, partition.name.partition.value));
+    return onceflow::fail(ErrorCode::kInvalidArgument,
+                          fmt::format("batch for {}-{} is no single, whole batch of data",
+                                      partition.name.topic, partition.name.partition.value));
   }
   if (!partition.open.empty()) {
     close_open_batch(partition);
@@ -351,8 +351,7 @@ void BatchSender::drain_node(NodeId node_id, const std::vector<std::size_t>& par
 }
 
 BatchSender::BatchPointer BatchSender::next_batch(Partition& partition, Limit limit) {
-  if (limit == Limit::kInFlight &&
-      !has_sendable(partition, cluster_->scheduler().now())) {
+  if (limit == Limit::kInFlight && !has_sendable(partition, cluster_->scheduler().now())) {
     return nullptr;
   }
   // In flight is always the front of the queue.
@@ -404,8 +403,7 @@ void BatchSender::stamp(Partition& partition, Batch& batch) {
     return;  // sent before: not a byte may change
   }
   batch.base_sequence = partition.next_sequence;
-  partition.next_sequence =
-      protocol::advance_sequence(partition.next_sequence, batch.record_count);
+  partition.next_sequence = protocol::advance_sequence(partition.next_sequence, batch.record_count);
   if (batch.bytes.empty()) {
     batch.bytes = batch.builder.finish({.producer = identity_,
                                         .base_sequence = batch.base_sequence,
@@ -437,8 +435,8 @@ void BatchSender::submit(NodeId node_id, const ConnectionPointer& connection, Ga
   ++in_flight_requests_;
   ++statistics_.request_count;
   sent_in_transaction_ = true;
-  cluster_->scheduler().spawn(await_answer(shared_from_this(), node_id, std::move(pending),
-                                           std::move(gathered.sent)));
+  cluster_->scheduler().spawn(
+      await_answer(shared_from_this(), node_id, std::move(pending), std::move(gathered.sent)));
 }
 
 Task<void> BatchSender::await_answer(std::shared_ptr<BatchSender> self, NodeId node,
@@ -516,8 +514,8 @@ void BatchSender::accept_result(const Sent& sent,
     acknowledge(sent, kNoOffset);
     return;
   }
-  Error error = broker_error(code, fmt::format("Produce to {}-{}", partition.name.topic,
-                                               partition.name.partition.value));
+  Error error = broker_error(
+      code, fmt::format("Produce to {}-{}", partition.name.topic, partition.name.partition.value));
   if (result.error_message) {
     error.text += " (" + *result.error_message + ")";
   }
@@ -561,7 +559,8 @@ void BatchSender::acknowledge(const Sent& sent, Offset base_offset) {
 }
 
 void BatchSender::recycle(Buffer bytes) {
-  if (spare_buffers_.size() < kSpareBuffersMax && bytes.capacity() <= 2 * options_.batch_bytes_max) {
+  if (spare_buffers_.size() < kSpareBuffersMax &&
+      bytes.capacity() <= 2 * options_.batch_bytes_max) {
     spare_buffers_.push_back(std::move(bytes));
   }
 }
@@ -588,9 +587,9 @@ void BatchSender::expire(MonotonicTime now) {
       continue;
     }
     if (partition.queue.front()->created_at + options_.delivery_timeout < now) {
-      fail(timed_out_error(fmt::format("delivery to {}-{}", partition.name.topic,
-                                       partition.name.partition.value),
-                           transactional_id_ ? Recovery::kAbort : Recovery::kFatal));
+      fail(timed_out_error(
+          fmt::format("delivery to {}-{}", partition.name.topic, partition.name.partition.value),
+          transactional_id_ ? Recovery::kAbort : Recovery::kFatal));
       return;
     }
   }

@@ -1,12 +1,13 @@
-// BatchSender: what both producers share. Batches per partition, in sequence order, from the first record
-// appended to the acknowledgement; at most five of a partition in flight; repetitions byte for byte.
+// BatchSender: what both producers share. Batches per partition, in sequence order, from the first
+// record appended to the acknowledgement; at most five of a partition in flight; repetitions byte
+// for byte.
 //
-// Owned by a Producer or a TransactionalProducer; runs on the cluster's scheduler. Held by shared_ptr,
-// because the coroutines that wait for answers may outlive the owner.
+// Owned by a Producer or a TransactionalProducer; runs on the cluster's scheduler. Held by
+// shared_ptr, because the coroutines that wait for answers may outlive the owner.
 //
-// A batch's life: open (the builder takes records) → closed (waits in the queue) → in flight → acknowledged,
-// or back to waiting, with its bytes and its sequence as they were. While a partition has a batch to
-// repeat, only the head of its queue is in flight, so that order holds.
+// A batch's life: open (the builder takes records) → closed (waits in the queue) → in flight →
+// acknowledged, or back to waiting, with its bytes and its sequence as they were. While a partition
+// has a batch to repeat, only the head of its queue is in flight, so that order holds.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +59,8 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   ProducerIdentity identity() const { return identity_; }
 
   enum class Enrolment { kImplicit, kAsked };
-  /// With kAsked no batch leaves before its partition has been enrolled; `on_needed` is called when some
-  /// are to be. Forgets the failure of the transaction before.
+  /// With kAsked no batch leaves before its partition has been enrolled; `on_needed` is called when
+  /// some are to be. Forgets the failure of the transaction before.
   void begin_transaction(Enrolment enrolment, Callback<void()> on_needed);
   std::vector<PartitionSlot> partitions_to_enrol() const;
   void enrolled(const std::vector<PartitionSlot>& slots);
@@ -94,7 +95,8 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
     int attempt_count = 0;
     bool in_flight = false;
   };
-  using BatchPointer = std::shared_ptr<Batch>;  // shared between the queue and the request in flight
+  using BatchPointer =
+      std::shared_ptr<Batch>;  // shared between the queue and the request in flight
 
   struct Partition {
     TopicPartition name;

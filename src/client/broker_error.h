@@ -8,9 +8,9 @@
 
 namespace onceflow::client {
 
-/// "<what>: <KAFKA_NAME>". kFenced for the codes that say so, kNotFound and kAlreadyExists for topics and
-/// groups, else kRefused. Recovery is kRetriable where Kafka says so, kAbort where only the transaction
-/// (or the group's generation) is at fault, else kFatal.
+/// "<what>: <KAFKA_NAME>". kFenced for the codes that say so, kNotFound and kAlreadyExists for
+/// topics and groups, else kRefused. Recovery is kRetriable where Kafka says so, kAbort where only
+/// the transaction (or the group's generation) is at fault, else kFatal.
 Error broker_error(protocol::ErrorCode code, std::string_view what);
 
 /// The coordinator asked is not, or not yet, the one: ask who is.

@@ -1,4 +1,5 @@
-// Cluster: connections, metadata and coordinators, each asked for again until the caller's deadline.
+// Cluster: connections, metadata and coordinators, each asked for again until the caller's
+// deadline.
 #include "client/cluster.h"
 
 #include <fmt/format.h>
@@ -10,7 +11,9 @@ namespace onceflow::client {
 
 namespace {
 
-Error cancelled() { return Error{ErrorCode::kCancelled, "the client was closed", Recovery::kFatal}; }
+Error cancelled() {
+  return Error{ErrorCode::kCancelled, "the client was closed", Recovery::kFatal};
+}
 
 }  // namespace
 
@@ -29,9 +32,7 @@ std::shared_ptr<Cluster> Cluster::create(io::Environment environment, ClientOpti
 }
 
 Cluster::Cluster(io::Environment environment, ClientOptions options)
-    : environment_(environment),
-      options_(std::move(options)),
-      changed_(environment.scheduler) {}
+    : environment_(environment), options_(std::move(options)), changed_(environment.scheduler) {}
 
 Cluster::~Cluster() { close(); }
 
@@ -184,7 +185,8 @@ Task<Result<ConnectionPointer>> Cluster::connection(Channel channel, NodeId node
       co_await pause(backoff.next(), deadline);
     }
   }
-  co_return std::unexpected(ended(deadline, fmt::format("connecting to node {}", node.value), last));
+  co_return std::unexpected(
+      ended(deadline, fmt::format("connecting to node {}", node.value), last));
 }
 
 std::vector<io::Endpoint> Cluster::endpoints() const {
@@ -283,8 +285,7 @@ Task<Status> Cluster::request_metadata(std::optional<std::vector<std::string>> t
   } else {
     request.topics.reset();
   }
-  const auto reply =
-      co_await (*connection)->send(std::move(request), request_deadline(deadline));
+  const auto reply = co_await (*connection)->send(std::move(request), request_deadline(deadline));
   CO_RETURN_IF_ERROR(reply);
   if (!reply->body.brokers.empty()) {
     nodes_.clear();
@@ -440,9 +441,10 @@ Task<Result<NodeId>> Cluster::request_coordinator(CoordinatorType type, std::str
     body.port = only.port;
   }
   if (body.error_code != protocol::ErrorCode::kNone) {
-    co_return fail(ErrorCode::kRefused,
-                   fmt::format("coordinator of '{}': {}", key, protocol::to_string(body.error_code)),
-                   protocol::retriable(body.error_code) ? Recovery::kRetriable : Recovery::kFatal);
+    co_return fail(
+        ErrorCode::kRefused,
+        fmt::format("coordinator of '{}': {}", key, protocol::to_string(body.error_code)),
+        protocol::retriable(body.error_code) ? Recovery::kRetriable : Recovery::kFatal);
   }
   nodes_[NodeId(body.node_id)] = {body.host, static_cast<std::uint16_t>(body.port)};
   co_return NodeId(body.node_id);

@@ -4,8 +4,8 @@
 // Shared by the producers, consumers and admins of one worker; runs on their scheduler. Held by
 // shared_ptr, because their background coroutines may outlive their owners by a turn.
 //
-// A broker that is down is waited for: everything here tries again, with back-off, until the deadline
-// of the call. close() ends every wait with kCancelled.
+// A broker that is down is waited for: everything here tries again, with back-off, until the
+// deadline of the call. close() ends every wait with kCancelled.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,8 @@ struct TopicMetadata {
 
 using ConnectionPointer = std::shared_ptr<BrokerConnection>;
 
-/// A pause that grows: the first is `retry_backoff`, each next one twice as long, up to the maximum,
-/// each shortened at random by up to a fifth so that clients do not march in step.
+/// A pause that grows: the first is `retry_backoff`, each next one twice as long, up to the
+/// maximum, each shortened at random by up to a fifth so that clients do not march in step.
 class Backoff {
  public:
   Backoff(const ClientOptions& options, io::Random& random)
@@ -89,7 +89,8 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   /// Waits until a broker answers. kTimedOut, kCancelled.
   Task<Status> connect(MonotonicTime deadline);
 
-  /// The open connection of the channel to the node; opens one if need be, tries until the deadline.
+  /// The open connection of the channel to the node; opens one if need be, tries until the
+  /// deadline.
   Task<Result<ConnectionPointer>> connection(Channel channel, NodeId node, MonotonicTime deadline);
   /// To any broker that answers.
   Task<Result<ConnectionPointer>> any_connection(Channel channel, MonotonicTime deadline);
@@ -98,8 +99,8 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   /// Closes what the channel has open; what was in flight has an unknown fate.
   void close_channel(Channel channel, const Error& why);
 
-  /// From memory if known, else asked for; creates the topic if the broker does so by itself. kNotFound
-  /// if the broker still says so at the deadline.
+  /// From memory if known, else asked for; creates the topic if the broker does so by itself.
+  /// kNotFound if the broker still says so at the deadline.
   Task<Result<TopicMetadata>> topic(std::string name, MonotonicTime deadline);
   /// As topic(), but a topic that does not exist is kNotFound at once.
   Task<Result<TopicMetadata>> existing_topic(std::string name, MonotonicTime deadline);
@@ -115,8 +116,8 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   Task<Result<NodeId>> coordinator(CoordinatorType type, std::string key, MonotonicTime deadline);
   void forget_coordinator(CoordinatorType type, const std::string& key);
 
-  /// Finalized level of transaction.version, from the broker whose features are newest; 0 before any
-  /// broker has answered.
+  /// Finalized level of transaction.version, from the broker whose features are newest; 0 before
+  /// any broker has answered.
   std::int16_t transaction_version() const { return transaction_version_; }
 
   /// Pauses, unless the cluster is closed meanwhile (kCancelled) or the deadline comes (kTimedOut).
@@ -128,8 +129,8 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   struct ConnectionSlot {
     ConnectionPointer connection;
     bool opening = false;
-    std::optional<Error> last_error;   ///< of the last attempt, if it failed
-    MonotonicTime retry_at;            ///< not before
+    std::optional<Error> last_error;  ///< of the last attempt, if it failed
+    MonotonicTime retry_at;           ///< not before
     Duration backoff{};
   };
   struct SlotKey {
@@ -155,11 +156,12 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   Task<Result<TopicMetadata>> find_topic(std::string name, IfMissing if_missing,
                                          MonotonicTime deadline);
   /// One question to one broker; no names: all topics.
-  Task<Status> request_metadata(std::optional<std::vector<std::string>> topics, IfMissing if_missing,
-                                MonotonicTime deadline);
+  Task<Status> request_metadata(std::optional<std::vector<std::string>> topics,
+                                IfMissing if_missing, MonotonicTime deadline);
   Task<Result<NodeId>> request_coordinator(CoordinatorType type, std::string key,
                                            MonotonicTime deadline);
-  Error ended(MonotonicTime deadline, std::string_view what, const std::optional<Error>& last) const;
+  Error ended(MonotonicTime deadline, std::string_view what,
+              const std::optional<Error>& last) const;
 
   io::Environment environment_;
   ClientOptions options_;

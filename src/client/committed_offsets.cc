@@ -99,8 +99,9 @@ Task<Result<std::vector<CommittedOffset>>> fetch_committed(std::shared_ptr<Clust
       co_return fail(ErrorCode::kUnsupported,
                      "the broker has no require_stable: committed offsets may be undecided");
     }
-    const auto reply = co_await (*connection)->send(fetch_request(group, partitions),
-                                                    cluster->request_deadline(deadline));
+    const auto reply =
+        co_await (*connection)
+            ->send(fetch_request(group, partitions), cluster->request_deadline(deadline));
     if (reply) {
       FetchAnswer answer = read_answer(*reply);
       if (answer.error == protocol::ErrorCode::kNone) {
@@ -161,8 +162,7 @@ Task<Status> commit_offsets(std::shared_ptr<Cluster> cluster, Channel channel, G
     CO_RETURN_IF_ERROR(node);
     const auto connection = co_await cluster->connection(channel, *node, deadline);
     CO_RETURN_IF_ERROR(connection);
-    const auto reply =
-        co_await (*connection)->send(request, cluster->request_deadline(deadline));
+    const auto reply = co_await (*connection)->send(request, cluster->request_deadline(deadline));
     last = reply ? std::nullopt : std::optional(reply.error());
     if (reply) {
       for (const auto& topic : reply->body.topics) {

@@ -1,4 +1,5 @@
-// Committed offsets of a group, for members and for those who are none. Runs on the cluster's scheduler.
+// Committed offsets of a group, for members and for those who are none. Runs on the cluster's
+// scheduler.
 #pragma once
 
 #include <memory>
@@ -12,8 +13,8 @@
 
 namespace onceflow::client {
 
-/// With require_stable: waits out pending transactional offsets, so what it answers is decided. In the
-/// order of `partitions`. kTimedOut, kCancelled, kRefused.
+/// With require_stable: waits out pending transactional offsets, so what it answers is decided. In
+/// the order of `partitions`. kTimedOut, kCancelled, kRefused.
 Task<Result<std::vector<CommittedOffset>>> fetch_committed(std::shared_ptr<Cluster> cluster,
                                                            Channel channel, GroupMetadata group,
                                                            std::vector<TopicPartition> partitions,

@@ -9,8 +9,8 @@ namespace onceflow::client {
 
 namespace {
 
-/// Small answers arrive here, several at once; a frame larger than what is left gets a buffer of its
-/// own and is read straight into it.
+/// Small answers arrive here, several at once; a frame larger than what is left gets a buffer of
+/// its own and is read straight into it.
 constexpr std::size_t kStagingBytes = std::size_t{64} << 10;
 
 Error lost(const io::Endpoint& endpoint, std::string_view why) {
@@ -80,8 +80,8 @@ Task<Status> BrokerConnection::shake_hands(MonotonicTime deadline) {
   request.client_software_name = "onceflow";
   request.client_software_version = "0.1.0";
   std::int16_t version = ApiVersionsRequest::kVersionMax;
-  // At most one repetition: a broker that does not know our version says so, and which it knows, in an
-  // answer of version 0 (KIP-511).
+  // At most one repetition: a broker that does not know our version says so, and which it knows, in
+  // an answer of version 0 (KIP-511).
   for (int attempt = 0; attempt < 2; ++attempt) {
     Buffer frame;
     const std::int32_t correlation_id = next_correlation_id_++;
@@ -122,12 +122,13 @@ Task<Status> BrokerConnection::shake_hands(MonotonicTime deadline) {
     features_.finalized_epoch = response->finalized_features_epoch;
     co_return Status{};
   }
-  co_return fail(ErrorCode::kUnsupported,
-                 fmt::format("{} has no version of ApiVersions in common with us",
-                             io::to_string(endpoint_)));
+  co_return fail(
+      ErrorCode::kUnsupported,
+      fmt::format("{} has no version of ApiVersions in common with us", io::to_string(endpoint_)));
 }
 
-Result<std::int16_t> BrokerConnection::choose_version(protocol::ApiKey key, std::int16_t version_min,
+Result<std::int16_t> BrokerConnection::choose_version(protocol::ApiKey key,
+                                                      std::int16_t version_min,
                                                       std::int16_t version_max) const {
   const auto range = features_.api(key);
   const std::int16_t chosen = range ? std::min(range->version_max, version_max) : std::int16_t{-1};
@@ -277,12 +278,11 @@ void BrokerConnection::arm_deadline(MonotonicTime deadline) {
     environment_.scheduler.cancel(deadline_timer_);
   }
   deadline_armed_ = deadline;
-  deadline_timer_ =
-      environment_.scheduler.schedule_at(deadline, [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) {
-          self->check_deadlines();
-        }
-      });
+  deadline_timer_ = environment_.scheduler.schedule_at(deadline, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) {
+      self->check_deadlines();
+    }
+  });
 }
 
 void BrokerConnection::check_deadlines() {

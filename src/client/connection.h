@@ -6,12 +6,12 @@
 //
 // Every request has a deadline. When one passes, the connection is closed and everything in flight
 // fails with kConnectionLost: whether any of it took effect is unknown. A request that had not yet
-// been handed to the network fails with kConnectionLost too; nobody can tell them apart, and D5 does
-// not need to. No request is ever repeated here.
+// been handed to the network fails with kConnectionLost too; nobody can tell them apart, and D5
+// does not need to. No request is ever repeated here.
 #pragma once
 
-#include <cstdint>
 #include <algorithm>
+#include <cstdint>
 #include <deque>
 #include <limits>
 #include <memory>
@@ -32,10 +32,10 @@
 
 namespace onceflow::client {
 
-/// The broker's feature that says: one connection's requests take effect in order, and a transaction
-/// in which any of them failed can only abort. Then a whole transaction may be written at once.
-inline constexpr std::string_view kPipelinedTransactionsFeature =
-    "onceflow.pipelined.transactions";
+/// The broker's feature that says: one connection's requests take effect in order, and a
+/// transaction in which any of them failed can only abort. Then a whole transaction may be written
+/// at once.
+inline constexpr std::string_view kPipelinedTransactionsFeature = "onceflow.pipelined.transactions";
 inline constexpr std::string_view kTransactionVersionFeature = "transaction.version";
 
 /// No limit on the version of a request but ours and the broker's.
@@ -90,7 +90,8 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
                                                               MonotonicTime deadline);
   ~BrokerConnection();
 
-  /// min(the broker's highest, ours, `version_max`); kUnsupported if the broker has nothing in common.
+  /// min(the broker's highest, ours, `version_max`); kUnsupported if the broker has nothing in
+  /// common.
   template <typename Request>
   Result<std::int16_t> choose_version(std::int16_t version_max = kAnyVersion) const {
     return choose_version(Request::kApiKey, Request::kVersionMin,
@@ -174,10 +175,10 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   std::unique_ptr<io::Connection> connection_;
   std::optional<Error> closed_error_;
   std::deque<Pending> pending_;
-  std::vector<Buffer> unwritten_;    ///< submitted, not yet handed to the network
+  std::vector<Buffer> unwritten_;  ///< submitted, not yet handed to the network
   std::vector<Buffer> being_written_;
-  std::vector<ByteView> parts_;      ///< views of being_written_
-  bool writing_ = false;             ///< a write is under way, or is posted
+  std::vector<ByteView> parts_;  ///< views of being_written_
+  bool writing_ = false;         ///< a write is under way, or is posted
   std::int32_t next_correlation_id_ = 1;
   io::TimerId deadline_timer_ = 0;
   MonotonicTime deadline_armed_;

@@ -91,7 +91,7 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   std::shared_ptr<Cluster> cluster_;
   GroupOptions options_;
   std::vector<std::string> topics_;
-  Channel member_channel_;   ///< JoinGroup holds it up for as long as a rebalance takes
+  Channel member_channel_;  ///< JoinGroup holds it up for as long as a rebalance takes
   Channel offsets_channel_;
   io::Event changed_;
   bool started_ = false;
@@ -183,11 +183,11 @@ Task<void> ConsumerGroup::Core::run(std::shared_ptr<Core> self) {
       self->add_event(GroupEvent::Kind::kFenced);
     }
     if (verdict == Verdict::kFenced) {
-      self->failure_ = Error{ErrorCode::kFenced,
-                             fmt::format("group '{}': another member has group.instance.id '{}'",
-                                         self->options_.group_id,
-                                         self->options_.group_instance_id.value_or("")),
-                             Recovery::kFatal};
+      self->failure_ =
+          Error{ErrorCode::kFenced,
+                fmt::format("group '{}': another member has group.instance.id '{}'",
+                            self->options_.group_id, self->options_.group_instance_id.value_or("")),
+                Recovery::kFatal};
       break;
     }
     if (verdict == Verdict::kEnd) {
@@ -252,8 +252,8 @@ Task<Result<ConnectionPointer>> ConsumerGroup::Core::coordinator_connection(
 }
 
 Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::join() {
-  const auto connection = co_await coordinator_connection(
-      cluster_->request_deadline(MonotonicTime::max()));
+  const auto connection =
+      co_await coordinator_connection(cluster_->request_deadline(MonotonicTime::max()));
   if (!connection) {
     co_return connection.error().recovery == Recovery::kRetriable ? Verdict::kAgain
                                                                   : end(connection.error());
@@ -434,8 +434,7 @@ Task<bool> ConsumerGroup::Core::partition_counts_have_changed() {
   const auto counts = partition_counts_;
   for (const auto& [topic, partition_count] : counts) {
     cluster_->forget_topic(topic);
-    const auto found =
-        co_await cluster_->existing_topic(topic, now + options_.session_timeout / 3);
+    const auto found = co_await cluster_->existing_topic(topic, now + options_.session_timeout / 3);
     if (found && found->partition_count() != partition_count) {
       co_return true;
     }
@@ -445,8 +444,7 @@ Task<bool> ConsumerGroup::Core::partition_counts_have_changed() {
 
 Task<void> ConsumerGroup::Core::leave(MonotonicTime deadline) {
   const auto self = shared_from_this();
-  if (!closed_ && !member_id_.empty() && !options_.group_instance_id &&
-      phase_ != Phase::kEnded) {
+  if (!closed_ && !member_id_.empty() && !options_.group_instance_id && phase_ != Phase::kEnded) {
     // On the other channel: this one may be waiting for the others to join.
     const auto node =
         co_await cluster_->coordinator(CoordinatorType::kGroup, options_.group_id, deadline);
@@ -490,9 +488,7 @@ bool ConsumerGroup::has_event() const { return core_->has_event(); }
 void ConsumerGroup::on_event(Callback<void()> callback) { core_->on_event(std::move(callback)); }
 void ConsumerGroup::give_up() { core_->give_up(); }
 GroupMetadata ConsumerGroup::metadata() const { return core_->metadata(); }
-const std::vector<TopicPartition>& ConsumerGroup::assignment() const {
-  return core_->assignment();
-}
+const std::vector<TopicPartition>& ConsumerGroup::assignment() const { return core_->assignment(); }
 Task<Result<std::vector<CommittedOffset>>> ConsumerGroup::committed(
     std::vector<TopicPartition> partitions, MonotonicTime deadline) {
   return fetch_committed(core_->cluster(), core_->offsets_channel(), core_->metadata(),

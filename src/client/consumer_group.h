@@ -1,13 +1,15 @@
-// ConsumerGroup: a member of a classic consumer group (range assignment, eager rebalance). Heartbeats go
-// their own way, whatever the owner is busy with.
+// ConsumerGroup: a member of a classic consumer group (range assignment, eager rebalance).
+// Heartbeats go their own way, whatever the owner is busy with.
 //
 // Owned by the worker that reads; runs on the cluster's scheduler.
 //
 // What happens to the member comes as events, in order, and the owner awaits them:
 //   kAssigned   these partitions are the member's now, in this generation; empty: it has none.
-//   kRevoked    a rebalance has begun: finish or abort the transaction, then call give_up(). Until then
+//   kRevoked    a rebalance has begun: finish or abort the transaction, then call give_up(). Until
+//   then
 //               the member still is of the old generation and its commits count.
-//   kLost       the member was thrown out (or fenced): its partitions may already be another's. Abort;
+//   kLost       the member was thrown out (or fenced): its partitions may already be another's.
+//   Abort;
 //               commits would be refused. The member joins again by itself; no answer is expected.
 //   kFenced     another member has this group.instance.id: the object is finished.
 #pragma once
@@ -34,7 +36,8 @@ struct GroupEvent {
   Kind kind = Kind::kAssigned;
   std::vector<TopicPartition> partitions;
   /// Of the generation that the event speaks of. Offsets are committed with the metadata of the
-  /// assignment under which they were read, so that a rebalance unnoticed by the owner refuses them.
+  /// assignment under which they were read, so that a rebalance unnoticed by the owner refuses
+  /// them.
   GroupMetadata metadata;
 };
 
@@ -50,8 +53,8 @@ class ConsumerGroup {
   /// Begins to join. Once.
   void start();
 
-  /// The oldest event not yet taken; waits for one. kTimedOut, kCancelled, kRefused (the group or its
-  /// coordinator will not have this member; the text says why).
+  /// The oldest event not yet taken; waits for one. kTimedOut, kCancelled, kRefused (the group or
+  /// its coordinator will not have this member; the text says why).
   Task<Result<GroupEvent>> next_event(MonotonicTime deadline);
   /// The same without waiting.
   std::optional<GroupEvent> take_event();
@@ -66,8 +69,8 @@ class ConsumerGroup {
   GroupMetadata metadata() const;
   const std::vector<TopicPartition>& assignment() const;
 
-  /// Committed offsets, with require_stable: waits out pending transactional offsets (88), so what it
-  /// answers is decided. In the order of `partitions`.
+  /// Committed offsets, with require_stable: waits out pending transactional offsets (88), so what
+  /// it answers is decided. In the order of `partitions`.
   Task<Result<std::vector<CommittedOffset>>> committed(std::vector<TopicPartition> partitions,
                                                        MonotonicTime deadline);
   /// Outside of transactions. kFenced: this generation has passed.

@@ -17,8 +17,8 @@ namespace {
 
 /// The last version that speaks of topics by name.
 constexpr std::int16_t kFetchVersionMax = 12;
-/// Answers of a partition that wait for poll() before no more is asked for: one to be processed while the
-/// next is on its way.
+/// Answers of a partition that wait for poll() before no more is asked for: one to be processed
+/// while the next is on its way.
 constexpr std::size_t kQueuedRunsMax = 2;
 
 }  // namespace
@@ -120,8 +120,8 @@ void Fetcher::Core::restart(Partition& partition, Offset offset) {
   partition.known_end = kNoOffset;
 }
 
-// Questions on their way are for positions that no longer matter, and a long poll among them would hold up
-// the next one. A new connection costs less than waiting for it.
+// Questions on their way are for positions that no longer matter, and a long poll among them would
+// hold up the next one. A new connection costs less than waiting for it.
 void Fetcher::Core::drop_questions() {
   ++round_;
   failure_.reset();
@@ -204,8 +204,9 @@ void Fetcher::Core::close() {
 }
 
 bool Fetcher::Core::has_something() const {
-  return !out_of_range_.empty() ||
-         std::ranges::any_of(partitions_, [](const auto& one) { return !one.second.queue.empty(); });
+  return !out_of_range_.empty() || std::ranges::any_of(partitions_, [](const auto& one) {
+    return !one.second.queue.empty();
+  });
 }
 
 Task<Result<PollResult>> Fetcher::Core::poll(MonotonicTime deadline) {
@@ -392,8 +393,9 @@ protocol::FetchRequest Fetcher::Core::make_request(NodeId node) const {
   // Who stands first is served first when the answer is full: so it changes.
   if (!request.topics.empty()) {
     auto& topics = request.topics;
-    std::ranges::rotate(topics, topics.begin() + static_cast<std::ptrdiff_t>(
-                                                     cluster_->environment().random.below(topics.size())));
+    std::ranges::rotate(topics,
+                        topics.begin() + static_cast<std::ptrdiff_t>(
+                                             cluster_->environment().random.below(topics.size())));
     for (auto& topic : topics) {
       std::ranges::rotate(topic.partitions,
                           topic.partitions.begin() +
@@ -408,8 +410,7 @@ Task<void> Fetcher::Core::ask(std::shared_ptr<Core> self, NodeId node, std::uint
   Cluster& cluster = *self->cluster_;
   const auto is_over = [&] { return self->closed_ || self->round_ != round; };
   const auto connection = co_await cluster.connection(
-      self->channel_, node,
-      cluster.scheduler().now() + 2 * cluster.options().retry_backoff_max);
+      self->channel_, node, cluster.scheduler().now() + 2 * cluster.options().retry_backoff_max);
   if (is_over()) {
     co_return;
   }
@@ -538,9 +539,8 @@ Result<Fetcher::Core::Run> Fetcher::Core::read_records(
   AbortedFilter filter(std::move(aborted));
   protocol::RecordBatchReader reader(result.records.value_or(ByteView{}));
   const auto corrupt = [&](std::string_view why) {
-    return fail(ErrorCode::kCorrupt,
-                fmt::format("{}-{} after offset {}: {}", name.topic, name.partition.value,
-                            run.next_offset.value, why));
+    return fail(ErrorCode::kCorrupt, fmt::format("{}-{} after offset {}: {}", name.topic,
+                                                 name.partition.value, run.next_offset.value, why));
   };
   while (true) {
     const auto batch = reader.next();

@@ -1,10 +1,11 @@
-// Fetcher: reads the assigned partitions. One Fetch is in flight per broker, and the next goes out before
-// the last one is processed. Records are views into the fetched bytes; nothing is allocated per record.
+// Fetcher: reads the assigned partitions. One Fetch is in flight per broker, and the next goes out
+// before the last one is processed. Records are views into the fetched bytes; nothing is allocated
+// per record.
 //
 // Owned by the worker that reads; runs on the cluster's scheduler.
 //
-// With read_committed the fetcher leaves out aborted transactions and control records itself, as the
-// protocol asks of clients, and moves the position past them.
+// With read_committed the fetcher leaves out aborted transactions and control records itself, as
+// the protocol asks of clients, and moves the position past them.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +34,8 @@ class FetchedRun {
   Offset last_stable_offset;
 
   /// Calls visit(const protocol::RecordBatchHeader&, const protocol::RecordView&) for every record;
-  /// header.offset_of(record) and header.timestamp_of(record) are its place and time. There may be none.
-  /// kCorrupt: a batch does not hold the records it claims.
+  /// header.offset_of(record) and header.timestamp_of(record) are its place and time. There may be
+  /// none. kCorrupt: a batch does not hold the records it claims.
   template <typename Visitor>
   Status for_each(Visitor&& visit) const {
     for (const protocol::DecodedBatch& batch : batches) {
@@ -55,7 +56,8 @@ class FetchedRun {
   /// Batches with data that is to be shown; records below first_offset were fetched along.
   std::vector<protocol::DecodedBatch> batches;
   Offset first_offset;
-  std::shared_ptr<const Buffer> bytes;  ///< what the batches view; shared with runs of the same answer
+  std::shared_ptr<const Buffer>
+      bytes;  ///< what the batches view; shared with runs of the same answer
 
  private:
   Status corrupt(Offset base_offset) const;
@@ -91,8 +93,9 @@ class Fetcher {
   void pause(const TopicPartition& partition);
   void resume(const TopicPartition& partition);
 
-  /// What has been fetched, at most one run a partition; waits for some. Empty at the deadline or after
-  /// wake(). kCancelled, kCorrupt (a batch does not decode or its checksum is wrong; names it), kRefused.
+  /// What has been fetched, at most one run a partition; waits for some. Empty at the deadline or
+  /// after wake(). kCancelled, kCorrupt (a batch does not decode or its checksum is wrong; names
+  /// it), kRefused.
   Task<Result<PollResult>> poll(MonotonicTime deadline);
   /// Ends the poll that waits now, or the next one.
   void wake();

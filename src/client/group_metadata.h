@@ -1,4 +1,5 @@
-// GroupMetadata: who commits offsets, and in which generation; the fence of consumer groups (KIP-447).
+// GroupMetadata: who commits offsets, and in which generation; the fence of consumer groups
+// (KIP-447).
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,8 @@ struct GroupMetadata {
   std::optional<std::string> group_instance_id;
 };
 
-/// `offset` is the next to read. Transactional output needs the fence: always pass the metadata of the
-/// live member.
+/// `offset` is the next to read. Transactional output needs the fence: always pass the metadata of
+/// the live member.
 struct OffsetToCommit {
   TopicPartition partition;
   Offset offset;

@@ -10,7 +10,8 @@ namespace onceflow::client {
 
 namespace {
 
-std::unexpected<Error> invalid(std::string_view key, std::string_view value, std::string_view rule) {
+std::unexpected<Error> invalid(std::string_view key, std::string_view value,
+                               std::string_view rule) {
   return fail(ErrorCode::kInvalidArgument, fmt::format("{} = '{}': {}", key, value, rule));
 }
 

@@ -1,5 +1,5 @@
-// Which partition a key belongs to: Kafka's own default (murmur2 over the key's bytes), so that a key
-// meets the same partition whichever client wrote it.
+// Which partition a key belongs to: Kafka's own default (murmur2 over the key's bytes), so that a
+// key meets the same partition whichever client wrote it.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,10 @@
-// Producer: an idempotent producer. Records are encoded into batches as they are appended; batches go
-// out when they are full, when linger.ms has passed or at flush(); each is retried, byte for byte and
-// in order, until it is acknowledged or delivery.timeout.ms has passed, and the broker drops the
-// repetitions (PRD-1).
+// Producer: an idempotent producer. Records are encoded into batches as they are appended; batches
+// go out when they are full, when linger.ms has passed or at flush(); each is retried, byte for
+// byte and in order, until it is acknowledged or delivery.timeout.ms has passed, and the broker
+// drops the repetitions (PRD-1).
 //
-// Owned by the worker that produces; runs on the cluster's scheduler. append() allocates nothing per
-// record.
+// Owned by the worker that produces; runs on the cluster's scheduler. append() allocates nothing
+// per record.
 #pragma once
 
 #include <cstdint>
@@ -32,11 +32,11 @@ struct Delivery {
 };
 
 struct ProducerStatistics {
-  std::uint64_t record_count = 0;     ///< acknowledged
-  std::uint64_t batch_count = 0;      ///< acknowledged
-  std::uint64_t request_count = 0;    ///< Produce requests sent
-  std::uint64_t retry_count = 0;      ///< batches sent again
-  std::size_t buffered_bytes = 0;     ///< appended, not yet acknowledged
+  std::uint64_t record_count = 0;   ///< acknowledged
+  std::uint64_t batch_count = 0;    ///< acknowledged
+  std::uint64_t request_count = 0;  ///< Produce requests sent
+  std::uint64_t retry_count = 0;    ///< batches sent again
+  std::size_t buffered_bytes = 0;   ///< appended, not yet acknowledged
 };
 
 class BatchSender;

@@ -1,5 +1,6 @@
 // RangeAssignor: Kafka's "range", topic by topic: members in the order of their ids (static ones by
-// group.instance.id, before the others), each a contiguous run of partitions, the first ones one more.
+// group.instance.id, before the others), each a contiguous run of partitions, the first ones one
+// more.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// TransactionalProducer: one straight function per call; whatever is in doubt ends in init_transactions.
+// TransactionalProducer: one straight function per call; whatever is in doubt ends in
+// init_transactions.
 #include "client/transactional_producer.h"
 
 #include <fmt/format.h>
@@ -78,7 +79,8 @@ class TransactionalProducer::Core : public ClusterUser, public std::enable_share
     state_ = State::kMustAbort;
     return std::unexpected(std::move(error));
   }
-  /// After a failure of commit or abort: only init_transactions() leads out if we are fenced or in doubt.
+  /// After a failure of commit or abort: only init_transactions() leads out if we are fenced or in
+  /// doubt.
   Status ended_badly(Error error) {
     const bool can_abort = error.recovery == Recovery::kAbort;
     state_ = can_abort ? State::kMustAbort : State::kUninitialised;
@@ -103,9 +105,7 @@ class TransactionalProducer::Core : public ClusterUser, public std::enable_share
   Task<Status> send_stray_end(MonotonicTime deadline);
   static Task<void> enrol(std::shared_ptr<Core> self);
 
-  std::int16_t end_version_max() const {
-    return version_ == 2 ? kAnyVersion : kEndTxnVersion1Max;
-  }
+  std::int16_t end_version_max() const { return version_ == 2 ? kAnyVersion : kEndTxnVersion1Max; }
   std::int16_t offsets_version_max() const {
     return version_ == 2 ? kAnyVersion : kTxnOffsetCommitVersion1Max;
   }
@@ -139,9 +139,8 @@ Task<Result<ConnectionPointer>> TransactionalProducer::Core::coordinator_connect
 void TransactionalProducer::Core::choose_protocol(const BrokerConnection& connection) {
   const bool speaks_version_2 =
       connection.choose_version<protocol::EndTxnRequest>().value_or(0) > kEndTxnVersion1Max;
-  version_ = cluster_->transaction_version() >= 2 && speaks_version_2 && !options_.force_version_1
-                 ? 2
-                 : 1;
+  version_ =
+      cluster_->transaction_version() >= 2 && speaks_version_2 && !options_.force_version_1 ? 2 : 1;
   is_pipelined_ = version_ == 2 && connection.features().supports(kPipelinedTransactionsFeature);
 }
 
@@ -197,9 +196,9 @@ Task<Status> TransactionalProducer::Core::init_transactions(MonotonicTime deadli
 
 Status TransactionalProducer::Core::begin() {
   if (state_ != State::kReady) {
-    return fail(ErrorCode::kInvalidArgument,
-                state_ == State::kUninitialised ? "begin: init_transactions() comes first"
-                                                : "begin: a transaction is open");
+    return fail(ErrorCode::kInvalidArgument, state_ == State::kUninitialised
+                                                 ? "begin: init_transactions() comes first"
+                                                 : "begin: a transaction is open");
   }
   ++transaction_number_;
   offsets_.clear();
@@ -248,8 +247,8 @@ Task<void> TransactionalProducer::Core::enrol(std::shared_ptr<Core> self) {
     for (const PartitionSlot slot : slots) {
       const TopicPartition& partition = self->sender_->partition(slot);
       auto& topics = request.v3_and_below_topics;
-      auto topic = std::ranges::find(topics, partition.topic,
-                                     [](const auto& known) { return known.name; });
+      auto topic =
+          std::ranges::find(topics, partition.topic, [](const auto& known) { return known.name; });
       if (topic == topics.end()) {
         topics.emplace_back().name = partition.topic;
         topic = topics.end() - 1;
@@ -257,8 +256,9 @@ Task<void> TransactionalProducer::Core::enrol(std::shared_ptr<Core> self) {
       topic->partitions.push_back(partition.partition.value);
     }
     self->sender_->mark_sent();
-    const auto reply = co_await (*connection)->send(
-        std::move(request), self->cluster_->request_deadline(deadline), kAddPartitionsVersionMax);
+    const auto reply = co_await (*connection)
+                           ->send(std::move(request), self->cluster_->request_deadline(deadline),
+                                  kAddPartitionsVersionMax);
     if (is_over()) {
       break;
     }
@@ -271,9 +271,9 @@ Task<void> TransactionalProducer::Core::enrol(std::shared_ptr<Core> self) {
           // "Not attempted" only says that another one failed.
           if (result.partition_error_code != protocol::ErrorCode::kNone &&
               result.partition_error_code != protocol::ErrorCode::kOperationNotAttempted) {
-            failed = broker_error(result.partition_error_code,
-                                  fmt::format("AddPartitionsToTxn of {}-{}", topic.name,
-                                              result.partition_index));
+            failed = broker_error(
+                result.partition_error_code,
+                fmt::format("AddPartitionsToTxn of {}-{}", topic.name, result.partition_index));
             if (is_wrong_coordinator(result.partition_error_code)) {
               self->cluster_->forget_coordinator(CoordinatorType::kTransaction,
                                                  self->options_.transactional_id);
@@ -398,9 +398,9 @@ Task<Status> TransactionalProducer::Core::send_offsets_to_cluster(const Offsets&
     const auto connection = co_await cluster_->connection(sender_->channel(), *node, deadline);
     CO_RETURN_IF_ERROR(connection);
     offsets_sent_ = true;
-    const auto reply =
-        co_await (*connection)->send(offsets_request(offsets),
-                                     cluster_->request_deadline(deadline), offsets_version_max());
+    const auto reply = co_await (*connection)
+                           ->send(offsets_request(offsets), cluster_->request_deadline(deadline),
+                                  offsets_version_max());
     if (!reply) {
       if (reply.error().recovery != Recovery::kRetriable) {
         co_return std::unexpected(reply.error());
@@ -448,7 +448,8 @@ Status TransactionalProducer::Core::accept_end(const protocol::EndTxnResponse& r
   }
   sender_->drop_all();
   if (version > kEndTxnVersion1Max) {
-    sender_->set_identity({ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)});
+    sender_->set_identity(
+        {ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)});
   }
   return {};
 }
@@ -462,8 +463,8 @@ Task<Status> TransactionalProducer::Core::end_transaction(bool committed, Monoto
       co_return std::unexpected(aborting(connection.error()));
     }
     const auto reply =
-        co_await (*connection)->send(end_request(committed), cluster_->request_deadline(deadline),
-                                     end_version_max());
+        co_await (*connection)
+            ->send(end_request(committed), cluster_->request_deadline(deadline), end_version_max());
     if (!reply) {
       stray_end_is_due_ = committed;
       co_return std::unexpected(unknown_outcome(what, reply.error()));
@@ -477,7 +478,8 @@ Task<Status> TransactionalProducer::Core::end_transaction(bool committed, Monoto
           co_return std::unexpected(aborting(timed_out_error(what)));
         }
         continue;
-      // A coordinator that lost its place in the middle says this, too, of a decision it has written.
+      // A coordinator that lost its place in the middle says this, too, of a decision it has
+      // written.
       case kNotCoordinator:
       case kCoordinatorNotAvailable:
       case kRequestTimedOut:
@@ -490,15 +492,15 @@ Task<Status> TransactionalProducer::Core::end_transaction(bool committed, Monoto
   }
 }
 
-// The node that leads every partition with data and coordinates all that takes part; kNoNode if they are
-// several.
+// The node that leads every partition with data and coordinates all that takes part; kNoNode if
+// they are several.
 Task<Result<NodeId>> TransactionalProducer::Core::node_of_all(MonotonicTime deadline) {
   const auto node = co_await cluster_->coordinator(CoordinatorType::kTransaction,
                                                    options_.transactional_id, deadline);
   CO_RETURN_IF_ERROR(node);
   for (const Offsets& offsets : offsets_) {
-    const auto group_node = co_await cluster_->coordinator(CoordinatorType::kGroup,
-                                                           offsets.group.group_id, deadline);
+    const auto group_node =
+        co_await cluster_->coordinator(CoordinatorType::kGroup, offsets.group.group_id, deadline);
     CO_RETURN_IF_ERROR(group_node);
     if (*group_node != *node) {
       co_return kNoNode;
@@ -540,7 +542,8 @@ Task<Status> TransactionalProducer::Core::commit(MonotonicTime deadline) {
   co_return co_await commit_stepwise(deadline);
 }
 
-Task<Status> TransactionalProducer::Core::commit_pipelined(NodeId node, ConnectionPointer connection,
+Task<Status> TransactionalProducer::Core::commit_pipelined(NodeId node,
+                                                           ConnectionPointer connection,
                                                            MonotonicTime deadline) {
   using protocol::EndTxnRequest;
   using protocol::TxnOffsetCommitRequest;
@@ -609,8 +612,8 @@ Task<Status> TransactionalProducer::Core::commit_stepwise(MonotonicTime deadline
   co_return Status{};
 }
 
-// The seeded bug: the EndTxn whose answer was lost is sent once more, into whatever transaction is open
-// by now, as a client does that repeats it blindly (KAFKA-17754).
+// The seeded bug: the EndTxn whose answer was lost is sent once more, into whatever transaction is
+// open by now, as a client does that repeats it blindly (KAFKA-17754).
 Task<Status> TransactionalProducer::Core::send_stray_end(MonotonicTime deadline) {
   stray_end_is_due_ = false;
   if (cluster_->environment().seeded_bug != SeededBug::kRetryEndTxnIntoNextTransaction) {
@@ -618,8 +621,9 @@ Task<Status> TransactionalProducer::Core::send_stray_end(MonotonicTime deadline)
   }
   const auto connection = co_await coordinator_connection(deadline);
   CO_RETURN_IF_ERROR(connection);
-  static_cast<void>(co_await (*connection)->send(
-      end_request(true), cluster_->request_deadline(deadline), end_version_max()));
+  static_cast<void>(
+      co_await (*connection)
+          ->send(end_request(true), cluster_->request_deadline(deadline), end_version_max()));
   co_return Status{};
 }
 
@@ -634,8 +638,8 @@ Task<Status> TransactionalProducer::Core::abort(MonotonicTime deadline) {
     co_return Status{};
   }
   const Status idle = co_await sender_->wait_until_idle(deadline);
-  // In version 1 the epoch stays, and only a new one keeps a batch that is still on its way out of the
-  // next transaction; in version 2 EndTxn brings it.
+  // In version 1 the epoch stays, and only a new one keeps a batch that is still on its way out of
+  // the next transaction; in version 2 EndTxn brings it.
   const bool is_in_doubt = !idle || sender_->has_data() || sender_->failure();
   if (version_ == 1 && is_in_doubt) {
     co_return co_await init_transactions(deadline);
@@ -711,7 +715,9 @@ bool TransactionalProducer::is_pipelined() const { return core_->is_pipelined();
 Offset TransactionalProducer::acknowledged_end(PartitionSlot slot) const {
   return core_->sender().acknowledged_end(slot);
 }
-ProducerStatistics TransactionalProducer::statistics() const { return core_->sender().statistics(); }
+ProducerStatistics TransactionalProducer::statistics() const {
+  return core_->sender().statistics();
+}
 void TransactionalProducer::close() {
   if (core_) {
     core_->close();

@@ -4,17 +4,20 @@
 //
 // States: kUninitialised → init_transactions → kReady → begin → kInTransaction → commit or abort →
 // kReady. Whatever leaves the fate of a commit unknown, or fences, leads to kUninitialised: only
-// init_transactions() leads out of it, and its epoch bump fences every request still on its way (D5).
+// init_transactions() leads out of it, and its epoch bump fences every request still on its way
+// (D5).
 //
-// Transactions version 2 (KIP-890) where the cluster has finalized transaction.version 2, so that the
-// epoch changes with every EndTxn; version 1 elsewhere. Where the broker supports
-// "onceflow.pipelined.transactions", last batches, offsets and EndTxn are written without waiting in
-// between; elsewhere each waits for the one before.
+// Transactions version 2 (KIP-890) where the cluster has finalized transaction.version 2, so that
+// the epoch changes with every EndTxn; version 1 elsewhere. Where the broker supports
+// "onceflow.pipelined.transactions", last batches, offsets and EndTxn are written without waiting
+// in between; elsewhere each waits for the one before.
 //
 // What to do on an error (it says so itself, in Error::recovery):
-//   kUnknownOutcome    commit() and abort() only: it may or may not have happened. init_transactions(),
+//   kUnknownOutcome    commit() and abort() only: it may or may not have happened.
+//   init_transactions(),
 //                      then read the committed offsets with require_stable, and go on from there.
-//   Recovery::kAbort   the transaction did not and will not commit: abort(), go back to the committed
+//   Recovery::kAbort   the transaction did not and will not commit: abort(), go back to the
+//   committed
 //                      offsets. With kFenced: the group's generation has passed.
 //   kFenced, kFatal    another producer with this id has taken over, or the coordinator timed the
 //                      transaction out. Not this object's decision: back to the owner.
@@ -47,8 +50,8 @@ class TransactionalProducer {
   TransactionalProducer(TransactionalProducer&&) noexcept;
   TransactionalProducer& operator=(TransactionalProducer&&) noexcept;
 
-  /// Takes the transactional id over: aborts what its predecessor left open, fences the predecessor and
-  /// every request of ours that is still on its way. In any state, any number of times.
+  /// Takes the transactional id over: aborts what its predecessor left open, fences the predecessor
+  /// and every request of ours that is still on its way. In any state, any number of times.
   Task<Status> init_transactions(MonotonicTime deadline);
 
   /// kReady only. Asks the cluster for nothing.
@@ -68,9 +71,9 @@ class TransactionalProducer {
   /// fail with Recovery::kAbort.
   Status send_offsets(GroupMetadata group, std::vector<OffsetToCommit> offsets);
 
-  /// Everything appended, and the offsets, become visible at once; or an error, see above. A transaction
-  /// with neither is committed without asking anybody. At the deadline: kTimedOut with kAbort if EndTxn was
-  /// not sent, else kUnknownOutcome.
+  /// Everything appended, and the offsets, become visible at once; or an error, see above. A
+  /// transaction with neither is committed without asking anybody. At the deadline: kTimedOut with
+  /// kAbort if EndTxn was not sent, else kUnknownOutcome.
   Task<Status> commit(MonotonicTime deadline);
   /// Drops what was not sent, aborts the rest; where the fate of a request is unknown, by way of
   /// init_transactions(). The producer is ready again if this succeeds.
