@@ -37,6 +37,7 @@ struct JournalOptions {
   std::uint64_t first_file_bytes = 4ull << 20;  ///< small, so that a first start takes milliseconds
   std::uint64_t file_bytes = 64ull << 20;
   std::size_t buffered_bytes_max = 64u << 20;   ///< beyond this is_full() says so
+  std::uint64_t retained_bytes_max = 1ull << 30;  ///< of the journal without a checkpoint
   std::size_t frame_bytes_max = 4u << 20;       ///< one write; a larger entry gets a frame of its own
   Duration seal_after = milliseconds(20);       ///< idle time before the last frame is sealed
   /// Called once, when a write or sync has failed. The process must stop.
@@ -51,31 +52,37 @@ struct JournalTail {
   std::uint32_t chain = 0;             ///< header checksum of that frame
 };
 
-/// One file of the journal, by its number in the folder; its sequence says which lap of use it is in.
+/// One file of the journal, by its number in the folder. A file is used again and again; its sequence
+/// says for the how-manieth time any file was begun, so sequences rise along the stream.
 struct JournalSlot {
   std::uint32_t number = 0;
   std::uint64_t sequence = 0;          ///< 0: free
-  JournalPosition first_position;      ///< of its first frame
+  JournalPosition end;                 ///< behind its last frame; meaningless while it is written
+};
+
+/// What recovery hands over; all empty for a new journal.
+struct JournalStart {
+  std::uint64_t journal_id = 0;
+  JournalTail tail;
+  std::vector<JournalSlot> slots;      ///< every file in the folder
+  std::uint64_t file_sequence_max = 0; ///< greatest ever seen: the next file gets a greater one
+  JournalPosition released;            ///< of the checkpoint that the stream was replayed from
 };
 
 class Journal {
  public:
-  /// `tail` and `slots` as read_journal (recovery) found them, or empty for a new journal.
-  Journal(io::Environment& environment, JournalOptions options, std::uint64_t journal_id,
-          JournalTail tail, std::vector<JournalSlot> slots);
+  Journal(const io::Environment& environment, JournalOptions options, JournalStart start);
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// Opens or creates the first file. Blocks for milliseconds; at start only.
+  /// Opens or creates the file to go on in. Blocks for milliseconds; at start only.
   Status open();
 
-  /// Begins an entry; what is written to `writer().buffer`... see EntryWriter in the .cc: appends whole
-  /// entries only. Returns the position just behind the entry: wait for this one. Never blocks.
+  /// Appends one whole entry and returns the position just behind it: wait for that one. Never blocks.
   JournalPosition append(EntryType type, ByteView body) { return append(type, body, {}); }
-  /// The body in two parts: a head of a few fields and the bytes that follow. `body_place`, if given,
-  /// is set to where the second part lies in the buffer: valid, and open for patching, until the next
-  /// call of any member.
+  /// The body in two parts. `rest_place`, if given, is where the second part now lies: open for
+  /// patching until the next call of any member.
   JournalPosition append(EntryType type, ByteView head, ByteView rest,
                          MutableByteView* rest_place = nullptr);
 
@@ -84,55 +91,103 @@ class Journal {
   JournalPosition end() const { return end_; }
   /// Calls back once `position` is durable, in the order of positions and never inside this call.
   void when_durable(JournalPosition position, Callback<void()> callback);
-  /// co_await wait_durable(position).
-  Task<void> wait_durable(JournalPosition position);
 
-  /// More than buffered_bytes_max wait to be written: take no more requests until when_not_full.
-  /// append() still works, so that a request once begun can be finished.
-  bool is_full() const { return buffered_bytes_ > options_.buffered_bytes_max; }
+  /// More than buffered_bytes_max wait to be written, or more than retained_bytes_max wait for a
+  /// checkpoint: take no more requests until when_not_full calls back. append() still works, so that a
+  /// request once begun can be finished.
+  bool is_full() const {
+    return buffered_bytes_ > options_.buffered_bytes_max ||
+           end_ - released_ > options_.retained_bytes_max;
+  }
   void when_not_full(Callback<void()> callback);
   std::size_t buffered_bytes() const { return buffered_bytes_; }
   bool has_failed() const { return failed_; }
+  /// Some other write that durability rests on has failed: stops as if it were one of the journal's.
+  void fail(const Error& error);
 
-  /// Called each time durable() has moved, before any when_durable callback: the partitions' high
-  /// watermarks move here.
+  /// Called each time durable() has moved, before any when_durable callback of that flush.
   void on_durable(std::function<void(JournalPosition)> listener) { listener_ = std::move(listener); }
 
-  /// Ends the frame being gathered, so that a frame begins exactly at end().
-  void cut_frame();
-  /// Where the frame that ends exactly at `position` ended; asked by the checkpoint after cut_frame,
-  /// once `position` is durable and before anything else was written.
-  JournalTail tail() const { return tail_; }
+  /// Ends the frame being gathered, so that one begins exactly at end(), and calls back with the place
+  /// once all before is durable. One at a time.
+  void mark(Callback<void(JournalTail)> callback);
   /// All before `position` is in a durable checkpoint: files that hold nothing younger are free.
   void release_before(JournalPosition position);
+  JournalPosition released() const { return released_; }
+
+  std::uint64_t flush_count() const { return flush_count_; }
+  Duration last_flush() const { return last_flush_; }
+  std::size_t file_count() const { return used_.size() + free_.size() + (next_ ? 1 : 0) + 1; }
 
  private:
   struct Frame;
+  struct OpenFile {
+    std::uint32_t number = 0;
+    std::shared_ptr<io::File> file;  // shared with the callback of a write in flight
+    std::uint64_t size_bytes = 0;    // zeroed or used before: writes inside change no metadata
+  };
   struct Waiter {
     JournalPosition position;
     Callback<void()> callback;
   };
-  struct OpenFile;
+  struct Mark {
+    JournalPosition position;
+    Callback<void(JournalTail)> callback;
+  };
 
+  Frame& frame_for(std::size_t entry_bytes);
   void schedule_flush();
   void flush();
-  void write_frame(Frame frame);
-  void frame_written(Status status);
-  void fail(const Error& error);
-  Status switch_file_if_needed(std::size_t frame_bytes);
+  void write(std::unique_ptr<Frame> frame);
+  void frame_written(std::unique_ptr<Frame> frame, const FrameHeader& header, Status status);
+  void run_waiters();
+  void switch_file_if_full(std::size_t frame_bytes);
   void prepare_next_file();
+  void next_file_ready(OpenFile file, Status status);
   void arm_seal();
+  void seal_if_idle();
+  std::string path_of(std::uint32_t number) const;
+  template <typename Function>
+  auto guarded(Function function);
 
-  io::Environment& environment_;
+  io::Environment environment_;
   JournalOptions options_;
   std::uint64_t journal_id_;
+  std::uint32_t start_nonce_;
   std::function<void(JournalPosition)> listener_;
-  JournalTail tail_;
+
+  // The stream. released_ <= durable_ <= end_.
+  JournalTail tail_;  // behind the last frame written
   JournalPosition end_;
   JournalPosition durable_;
+  JournalPosition released_;
   std::size_t buffered_bytes_ = 0;
+  std::deque<std::unique_ptr<Frame>> frames_;  // to be written; the last may still grow
+  std::vector<std::unique_ptr<Frame>> spare_frames_;
+  bool flush_scheduled_ = false;
+  bool writing_ = false;
   bool failed_ = false;
-  std::deque<Waiter> waiters_;
+  bool sealed_ = true;
+  bool seal_armed_ = false;
+  MonotonicTime last_write_{};
+
+  // The files.
+  OpenFile current_;
+  std::unique_ptr<OpenFile> next_;
+  bool preparing_ = false;
+  MonotonicTime prepare_not_before_{};
+  std::deque<JournalSlot> used_;  // by sequence, without the current one
+  std::vector<std::uint32_t> free_;
+  std::uint32_t number_max_ = 0;
+  std::uint64_t file_sequence_max_ = 0;
+
+  std::deque<Waiter> waiters_;  // by position
+  std::deque<Callback<void()>> not_full_;
+  std::unique_ptr<Mark> mark_;
+  std::uint64_t flush_count_ = 0;
+  Duration last_flush_{};
+  // Told apart from us by callbacks that may outlive us.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace onceflow::log

@@ -7,7 +7,7 @@
 // first. A failed write to the disk calls LogOptions::on_fatal, once, and from then on nothing becomes
 // durable, so nothing that was not durable ever leaves.
 //
-// Start: Log::open() recovers (log/recovery.h has the table of cases), handing the coordinators what is
+// Start: Log::open() recovers (log/recovery.cc has the table of cases), handing the coordinators what is
 // theirs through RecoveryListener, in order. When it returns, everything recovered is durable and may
 // be served.
 #pragma once
@@ -29,6 +29,7 @@
 #include "log/journal.h"
 #include "log/partition.h"
 #include "log/topics.h"
+#include "protocol/batch_validation.h"
 
 namespace onceflow::log {
 
@@ -65,6 +66,9 @@ struct EndTransaction {
   std::int64_t timestamp_ms = 0;
   std::vector<TopicIdPartition> partitions;
 };
+
+/// The marker that it puts into each of its partitions.
+protocol::EndTransactionMarker marker_of(const EndTransaction& end);
 
 /// Whoever keeps state in the log's journal without being the log: the coordinators.
 class RecoveryListener {
@@ -106,12 +110,14 @@ struct Refusal {
 template <typename T>
 using TopicAnswer = std::expected<T, Refusal>;
 
+class LogState;
+
 class Log {
  public:
   /// Opens, recovers and makes durable what is in `options.directory`, or begins a new log there.
   /// kLocked if another process has it; kCorrupt, with file, byte and what to do, if acknowledged data
   /// cannot be read; kDiskFull, kIo. Blocks; before anything is served.
-  static Result<std::unique_ptr<Log>> open(io::Environment& environment, LogOptions options,
+  static Result<std::unique_ptr<Log>> open(const io::Environment& environment, LogOptions options,
                                            RecoveryListener& listener);
   ~Log();
   Log(const Log&) = delete;
@@ -119,14 +125,15 @@ class Log {
 
   // --- Writing. Everything below takes effect in memory at once. ---
 
-  /// One validated batch (protocol/record_batch.h has checked header, checksum and records). Sets its
-  /// base offset and leader epoch, and on LogAppendTime topics its time, in the log's own copy.
+  /// One batch that protocol::validate_produced_batch has passed. Sets its base offset and leader epoch,
+  /// and its greatest timestamp (on LogAppendTime topics: now), in the log's own copy.
   /// Checks, in this order: duplicate (success, with the original's offset and position), epoch,
   /// sequence, transaction state, size. Errors: MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE,
   /// INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR (disk
   /// nearly full, or failed). That a transactional batch belongs to an ongoing transaction is the
   /// caller's to check, in the same step: the log opens the transaction on the partition by it.
-  Answer<AppendedBatch> append_batch(Partition& partition, ByteView batch,
+  Answer<AppendedBatch> append_batch(Partition& partition, const protocol::ValidatedBatch& validated,
+                                     ByteView batch,
                                      UnknownProducer unknown = UnknownProducer::kAnySequence);
 
   /// Writes decision, markers and the coordinators' record as one journal entry: all or nothing over a
@@ -138,7 +145,7 @@ class Log {
 
   // --- Topics. ---
 
-  const Topics& topics() const { return topics_; }
+  const Topics& topics() const;
   /// Checks without creating: for validate_only.
   TopicAnswer<TopicConfig> check_new_topic(std::string_view name, std::int32_t partition_count,
                                            const TopicConfigOverrides& overrides) const;
@@ -155,35 +162,29 @@ class Log {
 
   // --- Durability. ---
 
-  JournalPosition durable() const { return journal_->durable(); }
+  JournalPosition durable() const;
   /// The position behind everything appended so far.
-  JournalPosition end() const { return journal_->end(); }
+  JournalPosition end() const;
   /// In the order of positions, never inside this call, never after a failure.
-  void when_durable(JournalPosition position, Callback<void()> callback) {
-    journal_->when_durable(position, std::move(callback));
-  }
-  Task<void> wait_durable(JournalPosition position) { return journal_->wait_durable(position); }
+  void when_durable(JournalPosition position, Callback<void()> callback);
+  /// co_await wait_durable(position): does not return after a failure.
+  Task<void> wait_durable(JournalPosition position);
   /// Too much waits to be written: read no more requests until when_not_full calls back.
-  bool is_full() const { return journal_->is_full(); }
-  void when_not_full(Callback<void()> callback) { journal_->when_not_full(std::move(callback)); }
-  bool has_failed() const { return journal_->has_failed(); }
+  bool is_full() const;
+  void when_not_full(Callback<void()> callback);
+  bool has_failed() const;
 
   /// Called when a partition's high watermark or last stable offset has moved, once a partition and
-  /// sync, before the when_durable callbacks of that sync: wakes fetches. One listener.
-  void on_partition_advanced(std::function<void(Partition&)> listener) {
-    partition_advanced_ = std::move(listener);
-  }
+  /// sync, before the when_durable callbacks of that sync: wakes fetches. It must not change topics. One
+  /// listener.
+  void on_partition_advanced(std::function<void(Partition&)> listener);
   /// Called before a topic's partitions are destroyed: whoever keeps a Partition& lets go.
-  void on_topic_removed(std::function<void(const Topic&)> listener) {
-    topic_removed_ = std::move(listener);
-  }
+  void on_topic_removed(std::function<void(const Topic&)> listener);
 
   // --- Upkeep. ---
 
   /// Writes the coordinators' snapshot into a checkpoint; called while the log is quiet within a turn.
-  void set_snapshot_writer(std::function<void(Buffer&)> writer) {
-    snapshot_writer_ = std::move(writer);
-  }
+  void set_snapshot_writer(std::function<void(Buffer&)> writer);
   /// By itself every checkpoint_every_bytes; returns when that one is durable.
   Task<Status> checkpoint();
   /// What the timer does every retention_check_interval.
@@ -192,7 +193,7 @@ class Log {
   Task<Status> close();
 
   struct Statistics {
-    std::uint64_t journal_bytes = 0;         ///< appended since start
+    std::uint64_t journal_bytes = 0;         ///< since the last checkpoint
     std::uint64_t journal_flushes = 0;
     Duration last_flush{};
     std::uint64_t checkpoint_count = 0;
@@ -203,10 +204,12 @@ class Log {
   Statistics statistics() const;
 
  private:
-  struct State;  // log_state.h: what recovery builds and the checkpointer reads
-  explicit Log(std::unique_ptr<State> state);
+  explicit Log(std::unique_ptr<LogState> state);
 
-  std::unique_ptr<State> state_;
+  void start_upkeep();
+  JournalPosition move_log_start(Partition& partition, Offset offset);
+
+  std::unique_ptr<LogState> state_;
 };
 
 }  // namespace onceflow::log

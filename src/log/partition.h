@@ -1,5 +1,5 @@
 // Partition: one ordered run of batches, its producers and its transactions. Owned by its Topic, on the
-// log's thread; changed by the Log alone, read by the broker.
+// log's thread; changed through the Log alone, read by the broker.
 //
 // Invariants: offsets are dense and never reused (LOG-2); what was visible stays (LOG-3); the high
 // watermark is the durable end, and the last stable offset never passes an open transaction or a marker
@@ -9,7 +9,10 @@
 #include <cstdint>
 #include <deque>
 #include <expected>
+#include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +20,7 @@
 #include "base/ids.h"
 #include "log/producer_state.h"
 #include "log/segments.h"
+#include "protocol/control_batch.h"
 #include "protocol/error_code.h"
 
 namespace onceflow::log {
@@ -32,7 +36,7 @@ struct AbortedTransaction {
   ProducerId producer;
   Offset first_offset;
   Offset last_offset;         ///< of its marker
-  Offset last_stable_offset;  ///< just after the marker
+  Offset last_stable_offset;  ///< once it had ended: behind it no older transaction is open
 };
 
 /// A place in the partition found by time.
@@ -41,10 +45,12 @@ struct TimestampOffset {
   Offset offset = kNoOffset;
 };
 
+struct Topic;
+
 class Partition {
  public:
   const TopicIdPartition& id() const { return id_; }
-  const std::string& topic() const { return topic_; }
+  const Topic& topic() const { return topic_; }
 
   /// The first record that can be read.
   Offset log_start_offset() const { return log_start_offset_; }
@@ -64,12 +70,16 @@ class Partition {
   /// is one and `at_least_one`. Nothing at the end. A single call stays within one segment, so it may
   /// return less than there is. OFFSET_OUT_OF_RANGE outside [log start, high watermark];
   /// KAFKA_STORAGE_ERROR if the segment is damaged (reported to LogOptions::on_damage with its file).
-  enum class FirstBatch { kAlways, kIfItFits };
-  Answer<std::size_t> read(Offset from, std::size_t bytes_max, IsolationLevel isolation,
+  using FirstBatch = Segment::FirstBatch;
+  struct ReadBatches {
+    std::size_t bytes = 0;
+    Offset end;              ///< behind the last batch read; `from` if none
+  };
+  Answer<ReadBatches> read(Offset from, std::size_t bytes_max, IsolationLevel isolation,
                            Buffer& destination, FirstBatch first_batch = FirstBatch::kAlways);
 
-  /// Bytes that a fetch from `from` could return now, as an estimate for fetch.min.bytes: exact at the
-  /// tail, else at most one index step too low or too high.
+  /// Bytes that a fetch from `from` could return, as an estimate for fetch.min.bytes: exact for a reader
+  /// at the tail, else within one index step; what is not visible yet is counted too. 0 at the end.
   std::size_t readable_bytes(Offset from, IsolationLevel isolation) const;
 
   /// Aborted transactions with data in [from, upper), or around it, in order of their markers; for
@@ -97,16 +107,41 @@ class Partition {
 
  private:
   friend class Log;
+  friend class LogState;
   friend class Recovery;
-  friend class Checkpointer;
+  friend class CheckpointCodec;
 
   struct EndedTransaction {
     Offset first_offset;
     Offset marker_offset;
   };
 
+  Partition(const Topic& topic, PartitionIndex index, SegmentFiles& files, std::string directory,
+            std::function<void(const Error&)> on_damage);
+
+  // Live and in recovery alike; `batch` has its offset already.
+  Segment& apply_batch(ByteView batch, const protocol::RecordBatchHeader& header,
+                       JournalPosition position, MonotonicTime now);
+  Segment& apply_marker(const protocol::EndTransactionMarker& marker, MonotonicTime now);
+  /// All before `end` is durable. True if the high watermark or the last stable offset has moved.
+  bool advance_high_watermark(Offset end);
+  /// Moves the log start; gives the segments that are no longer needed.
+  std::vector<std::unique_ptr<Segment>> apply_log_start(Offset offset);
+  /// Where retention would have the log start now.
+  Offset retention_start(std::int64_t now_ms) const;
+  Offset first_unstable_offset() const;
+  void update_last_stable_offset();
+  template <typename T>
+  Answer<T> answer(Result<T> result);
+
   TopicIdPartition id_;
-  std::string topic_;
+  const Topic& topic_;  // owns us
+  std::function<void(const Error&)> on_damage_;
+  bool damage_reported_ = false;
+  bool skips_unsynced_markers_ = false;  // the seeded bug kLastStablePastUnsyncedMarker
+  bool in_advanced_ = false;             // of LogState: once in its list
+  Offset durable_end_{0};                // of LogState: the next high watermark
+
   Offset log_start_offset_{0};
   Offset log_end_offset_{0};
   Offset high_watermark_{0};
@@ -114,7 +149,7 @@ class Partition {
   ProducerStates producers_;
   std::map<Offset, ProducerId> open_transactions_;
   std::deque<EndedTransaction> ended_not_durable_;  // in order of markers
-  std::vector<AbortedTransaction> aborted_;         // in order of markers
+  std::deque<AbortedTransaction> aborted_;          // in order of markers
   Segments segments_;
 };
 

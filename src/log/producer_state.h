@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "base/wire.h"
 #include "protocol/error_code.h"
+#include "protocol/record_batch.h"
 
 namespace onceflow::log {
 
@@ -37,6 +38,7 @@ struct IncomingBatch {
   std::int32_t last_offset_delta = 0;
   bool is_transactional = false;
 
+  static IncomingBatch of(const protocol::RecordBatchHeader& header);
   Sequence last_sequence() const;
 };
 

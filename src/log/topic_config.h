@@ -8,10 +8,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "protocol/record_batch.h"
 
 namespace onceflow::log {
 
-enum class TimestampType : std::int8_t { kCreateTime = 0, kLogAppendTime = 1 };
+using protocol::TimestampType;
 
 /// The values in force for one topic. The initial values are Kafka's defaults.
 struct TopicConfig {

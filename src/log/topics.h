@@ -39,13 +39,19 @@ class Topics {
 
  private:
   friend class Log;
+  friend class LogState;
   friend class Recovery;
+  friend class CheckpointCodec;
 
   Topic& add(std::unique_ptr<Topic> topic);
   std::unique_ptr<Topic> remove(const TopicId& id);
+  void count_partitions(std::size_t added) { partition_count_ += added; }
+  /// Kafka's rule: names that differ only in '.' and '_' collide (in metric names).
+  const std::string* find_colliding(std::string_view name) const;
 
   std::map<std::string, std::unique_ptr<Topic>, std::less<>> by_name_;
   std::unordered_map<TopicId, Topic*> by_id_;
+  std::unordered_map<std::string, std::string> by_normal_name_;
   std::size_t partition_count_ = 0;
 };
 

@@ -1,0 +1,262 @@
+// Checkpoints: what the log and the coordinators knew at one position of the journal, and the work of
+// making one without blocking the loop for longer than it takes to write it down in memory.
+//
+//   snapshot in memory, at the journal's end P   (one turn; nothing else runs)
+//   wait until P is durable
+//   write tails, sync every segment that was written since the last checkpoint, one after another
+//   write the checkpoint file that is not the newest, sync it
+//   release the journal before P
+//
+// A crash at any point leaves the older checkpoint and the journal from its position on.
+#include <algorithm>
+
+#include "base/crc32c.h"
+#include "log/log_state.h"
+
+namespace onceflow::log {
+
+namespace {
+// The place in the journal, at the front of the body so that it can be filled in late.
+constexpr std::size_t kPlaceBytes = 8 + 8 + 8 + 8 + 4;
+
+void write_segments(WireWriter& writer, const std::vector<SegmentSummary>& segments) {
+  writer.write_unsigned_varint(segments.size());
+  for (const SegmentSummary& segment : segments) {
+    writer.write_varlong(segment.base_offset.value);
+    writer.write_unsigned_varint(segment.size_bytes);
+    writer.write_varlong(segment.max_timestamp);
+  }
+}
+
+std::vector<SegmentSummary> read_segments(WireReader& reader) {
+  std::vector<SegmentSummary> segments;
+  const std::uint64_t count = reader.read_unsigned_varint();
+  for (std::uint64_t index = 0; index < count && reader.ok(); ++index) {
+    SegmentSummary segment;
+    segment.base_offset = Offset(reader.read_varlong());
+    segment.size_bytes = reader.read_unsigned_varint();
+    segment.max_timestamp = reader.read_varlong();
+    if (segment.size_bytes == 0 ||
+        (!segments.empty() && segment.base_offset <= segments.back().base_offset)) {
+      reader.fail();
+    }
+    segments.push_back(segment);
+  }
+  return segments;
+}
+}  // namespace
+
+Buffer CheckpointCodec::encode(LogState& state, MonotonicTime now) {
+  Buffer bytes(kCheckpointHeaderBytes + kPlaceBytes, std::byte{0});
+  WireWriter writer(bytes);
+  writer.write_unsigned_varint(state.topics.by_name().size());
+  for (const auto& [name, topic] : state.topics.by_name()) {
+    Buffer entry;
+    WireWriter entry_writer(entry);
+    encode_topic_entry(entry_writer,
+                       {topic->id, topic->name, static_cast<std::int32_t>(topic->partitions.size()),
+                        topic->overrides});
+    writer.write_sized_bytes(entry);
+    for (const auto& partition : topic->partitions) {
+      writer.write_varlong(partition->log_start_offset_.value);
+      writer.write_varlong(partition->log_end_offset_.value);
+      std::vector<SegmentSummary> segments;
+      for (const auto& segment : partition->segments_.all()) {
+        segments.push_back(segment->summary());
+      }
+      write_segments(writer, segments);
+      writer.write_unsigned_varint(partition->aborted_.size());
+      for (const AbortedTransaction& aborted : partition->aborted_) {
+        writer.write_varlong(aborted.producer.value);
+        writer.write_varlong(aborted.first_offset.value);
+        writer.write_varlong(aborted.last_offset.value);
+        writer.write_varlong(aborted.last_stable_offset.value);
+      }
+      partition->producers_.encode(writer, now);
+    }
+  }
+  Buffer coordinators;
+  if (state.snapshot_writer) {
+    state.snapshot_writer(coordinators);
+  }
+  writer.write_sized_bytes(coordinators);
+  return bytes;
+}
+
+void CheckpointCodec::set_tail(Buffer& checkpoint, const LogState& state, const JournalTail& tail,
+                               std::uint64_t sequence) {
+  std::byte* place = checkpoint.data() + kCheckpointHeaderBytes;
+  wire::store_big_endian(place, state.journal_id);
+  wire::store_big_endian(place + 8, tail.position.value);
+  wire::store_big_endian(place + 16, tail.file_sequence);
+  wire::store_big_endian(place + 24, tail.file_offset);
+  wire::store_big_endian(place + 32, tail.chain);
+  const ByteView body = ByteView(checkpoint).subspan(kCheckpointHeaderBytes);
+  encode_checkpoint_header(
+      {.sequence = sequence, .body_bytes = body.size(), .body_checksum = crc32c(body)},
+      checkpoint.data());
+}
+
+Result<CheckpointCodec::Decoded> CheckpointCodec::decode(LogState& state, ByteView body,
+                                                         MonotonicTime now) {
+  WireReader reader(body);
+  Decoded decoded;
+  decoded.journal_id = reader.read_uint64();
+  decoded.tail.position = JournalPosition(reader.read_uint64());
+  decoded.tail.file_sequence = reader.read_uint64();
+  decoded.tail.file_offset = reader.read_uint64();
+  decoded.tail.chain = reader.read_uint32();
+  const std::uint64_t topic_count = reader.read_unsigned_varint();
+  for (std::uint64_t index = 0; index < topic_count && reader.ok(); ++index) {
+    const auto entry = decode_topic_entry(reader.read_sized_bytes());
+    if (!entry || !reader.ok()) {
+      reader.fail();
+      break;
+    }
+    auto topic = state.make_topic(*entry);
+    RETURN_IF_ERROR(topic);
+    for (const auto& partition : (*topic)->partitions) {
+      partition->log_start_offset_ = Offset(reader.read_varlong());
+      partition->log_end_offset_ = Offset(reader.read_varlong());
+      partition->segments_.adopt(read_segments(reader), partition->log_end_offset_);
+      const std::uint64_t aborted_count = reader.read_unsigned_varint();
+      for (std::uint64_t aborted = 0; aborted < aborted_count && reader.ok(); ++aborted) {
+        AbortedTransaction& transaction = partition->aborted_.emplace_back();
+        transaction.producer = ProducerId(reader.read_varlong());
+        transaction.first_offset = Offset(reader.read_varlong());
+        transaction.last_offset = Offset(reader.read_varlong());
+        transaction.last_stable_offset = Offset(reader.read_varlong());
+      }
+      partition->producers_ = ProducerStates::decode(reader, now);
+      for (const auto& [id, producer] : partition->producers_.sorted()) {
+        if (producer->has_open_transaction()) {
+          partition->open_transactions_.emplace(producer->transaction_first_offset, id);
+        }
+      }
+      if (!reader.ok()) {
+        break;
+      }
+      partition->advance_high_watermark(partition->log_end_offset_);
+    }
+    if (reader.ok()) {
+      state.topics.add(*std::move(topic));
+    }
+  }
+  decoded.coordinators = reader.read_sized_bytes();
+  if (!reader.ok() || reader.remaining() != 0) {
+    return onceflow::fail(ErrorCode::kCorrupt,
+                          "its checksum is right but its contents do not decode");
+  }
+  return decoded;
+}
+
+namespace {
+
+// What the checkpoint has to sync: found again by identity at each step, for topics may go meanwhile.
+std::vector<TopicIdPartition> all_partitions(const LogState& state) {
+  std::vector<TopicIdPartition> partitions;
+  partitions.reserve(state.topics.partition_count());
+  for (const auto& [name, topic] : state.topics.by_name()) {
+    for (const auto& partition : topic->partitions) {
+      partitions.push_back(partition->id());
+    }
+  }
+  return partitions;
+}
+
+}  // namespace
+
+// Makes durable what the partition's segments held when this began.
+Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> alive,
+                                      TopicIdPartition id) {
+  Partition* partition = state.topics.find(id);
+  if (partition == nullptr) {
+    co_return Status{};
+  }
+  CO_RETURN_IF_ERROR(partition->segments_.flush(1));
+  std::vector<Offset> unsynced;
+  for (const auto& segment : partition->segments_.all()) {
+    if (segment->is_unsynced()) {
+      unsynced.push_back(segment->base_offset());
+    }
+  }
+  for (const Offset base_offset : unsynced) {
+    Segment* segment = partition->segments_.find(base_offset);
+    if (segment == nullptr || !segment->is_unsynced()) {
+      continue;  // retention has taken it
+    }
+    const auto opened = segment->begin_sync();
+    CO_RETURN_IF_ERROR(opened);
+    const std::shared_ptr<io::File> file = *opened;
+    Status synced = co_await file->sync_later();
+    if (!*alive) {
+      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+    }
+    CO_RETURN_IF_ERROR(synced);
+    partition = state.topics.find(id);
+    if (partition == nullptr) {
+      co_return Status{};
+    }
+  }
+  // Last, for syncing a new file has often done the work of syncing its folder.
+  if (partition->segments_.take_directory_unsynced()) {
+    CO_RETURN_IF_ERROR(
+        state.environment.disk.sync_directory(partition->segments_.directory()));
+  }
+  co_return Status{};
+}
+
+Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> alive) {
+  Buffer checkpoint = CheckpointCodec::encode(state, state.environment.scheduler.now());
+  const JournalTail tail = co_await io::await_callback<JournalTail>(
+      [&state](auto callback) { state.journal->mark(std::move(callback)); });
+  if (!*alive) {
+    co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+  }
+  for (const TopicIdPartition& id : all_partitions(state)) {
+    Status synced = co_await sync_partition(state, alive, id);
+    CO_RETURN_IF_ERROR(synced);
+  }
+  if (std::exchange(state.topics_directory_unsynced, false)) {
+    CO_RETURN_IF_ERROR(state.environment.disk.sync_directory(state.topics_directory()));
+  }
+  const std::uint64_t sequence = state.checkpoint_sequence + 1;
+  CheckpointCodec::set_tail(checkpoint, state, tail, sequence);
+  const std::string path = state.options.directory + "/" + checkpoint_file_name(sequence);
+  const auto exists = state.environment.disk.exists(path);
+  CO_RETURN_IF_ERROR(exists);
+  auto opened = state.environment.disk.open(path, io::OpenMode::kCreate);
+  CO_RETURN_IF_ERROR(opened);
+  const std::shared_ptr<io::File> file = *std::move(opened);
+  CO_RETURN_IF_ERROR(file->truncate(checkpoint.size()));
+  CO_RETURN_IF_ERROR(file->write_at(0, checkpoint));
+  Status synced = co_await file->sync_later();
+  if (!*alive) {
+    co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+  }
+  CO_RETURN_IF_ERROR(synced);
+  if (!*exists) {
+    CO_RETURN_IF_ERROR(state.environment.disk.sync_directory(state.options.directory));
+  }
+  state.checkpoint_sequence = sequence;
+  ++state.statistics.checkpoint_count;
+  state.journal->release_before(tail.position);
+  co_return Status{};
+}
+
+Task<void> run_checkpoint(LogState& state, std::shared_ptr<bool> alive) {
+  Status status = co_await LogState::write_checkpoint(state, alive);
+  if (!*alive) {
+    co_return;
+  }
+  if (!status) {
+    Error error = status.error();
+    error.text = "checkpoint: " + error.text;
+    state.fail(error);
+  }
+  state.last_checkpoint = std::move(status);
+  state.is_checkpointing = false;
+  state.checkpoint_done.notify_all();
+}
+
+}  // namespace onceflow::log

@@ -1,0 +1,163 @@
+#include "log/format.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "base/crc32c.h"
+#include "base/wire.h"
+
+namespace onceflow::log {
+
+using wire::load_big_endian;
+using wire::store_big_endian;
+
+void encode_frame_header(FrameHeader& header, std::byte* destination) {
+  store_big_endian<std::uint32_t>(destination, kFrameMagic);
+  store_big_endian<std::uint16_t>(destination + 4, kFormatVersion);
+  store_big_endian<std::uint16_t>(destination + 6, 0);
+  store_big_endian<std::uint64_t>(destination + 8, header.journal_id);
+  store_big_endian<std::uint64_t>(destination + 16, header.file_sequence);
+  store_big_endian<std::uint64_t>(destination + 24, header.position.value);
+  store_big_endian<std::uint64_t>(destination + 32, header.durable_position.value);
+  store_big_endian<std::uint32_t>(destination + 40, header.payload_bytes);
+  store_big_endian<std::uint32_t>(destination + 44, header.payload_checksum);
+  store_big_endian<std::uint32_t>(destination + 48, header.previous_checksum);
+  store_big_endian<std::uint32_t>(destination + 52, header.start_nonce);
+  store_big_endian<std::uint32_t>(destination + 56, 0);
+  header.header_checksum = crc32c({destination, 60});
+  store_big_endian<std::uint32_t>(destination + 60, header.header_checksum);
+}
+
+std::optional<FrameHeader> decode_frame_header(ByteView bytes) {
+  if (bytes.size() < kFrameHeaderBytes ||
+      load_big_endian<std::uint32_t>(bytes.data()) != kFrameMagic ||
+      load_big_endian<std::uint16_t>(bytes.data() + 4) != kFormatVersion) {
+    return std::nullopt;
+  }
+  FrameHeader header{
+      .journal_id = load_big_endian<std::uint64_t>(bytes.data() + 8),
+      .file_sequence = load_big_endian<std::uint64_t>(bytes.data() + 16),
+      .position = JournalPosition(load_big_endian<std::uint64_t>(bytes.data() + 24)),
+      .durable_position = JournalPosition(load_big_endian<std::uint64_t>(bytes.data() + 32)),
+      .payload_bytes = load_big_endian<std::uint32_t>(bytes.data() + 40),
+      .payload_checksum = load_big_endian<std::uint32_t>(bytes.data() + 44),
+      .previous_checksum = load_big_endian<std::uint32_t>(bytes.data() + 48),
+      .start_nonce = load_big_endian<std::uint32_t>(bytes.data() + 52),
+      .header_checksum = load_big_endian<std::uint32_t>(bytes.data() + 60),
+  };
+  if (header.header_checksum != crc32c(bytes.first(60))) {
+    return std::nullopt;
+  }
+  return header;
+}
+
+namespace {
+/// All of `text` as a number without sign; nullopt otherwise.
+template <typename Integer>
+std::optional<Integer> parse_digits(std::string_view text) {
+  Integer number = 0;
+  if (text.empty() || text.front() < '0' || text.front() > '9') {
+    return std::nullopt;
+  }
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::optional<std::string_view> without_suffix(std::string_view name, std::string_view suffix) {
+  if (!name.ends_with(suffix)) {
+    return std::nullopt;
+  }
+  name.remove_suffix(suffix.size());
+  return name;
+}
+}  // namespace
+
+std::string journal_file_name(std::uint32_t number) {
+  return fmt::format("{:04}.journal", number);
+}
+
+std::optional<std::uint32_t> parse_journal_file_name(std::string_view name) {
+  const auto stem = without_suffix(name, ".journal");
+  return stem ? parse_digits<std::uint32_t>(*stem) : std::nullopt;
+}
+
+std::string segment_file_name(Offset base_offset) {
+  return fmt::format("{:020}.log", base_offset.value);
+}
+std::string segment_index_file_name(Offset base_offset) {
+  return fmt::format("{:020}.index", base_offset.value);
+}
+
+std::optional<Offset> parse_segment_file_name(std::string_view name) {
+  const auto stem = without_suffix(name, ".log");
+  if (!stem || stem->size() != 20) {
+    return std::nullopt;
+  }
+  const auto number = parse_digits<std::int64_t>(*stem);
+  return number ? std::optional(Offset(*number)) : std::nullopt;
+}
+
+std::string partition_directory_name(std::string_view topic, PartitionIndex partition) {
+  return fmt::format("{}-{}", topic, partition.value);
+}
+
+std::optional<PartitionDirectory> parse_partition_directory_name(std::string_view name) {
+  const std::size_t dash = name.find_last_of('-');
+  if (dash == std::string_view::npos || dash == 0) {
+    return std::nullopt;
+  }
+  const auto index = parse_digits<std::int32_t>(name.substr(dash + 1));
+  if (!index) {
+    return std::nullopt;
+  }
+  return PartitionDirectory{std::string(name.substr(0, dash)), PartitionIndex(*index)};
+}
+
+void encode_index_entry(const IndexEntry& entry, std::byte* destination) {
+  store_big_endian<std::int64_t>(destination, entry.offset.value);
+  store_big_endian<std::uint32_t>(destination + 8, entry.position);
+  store_big_endian<std::int64_t>(destination + 12, entry.max_timestamp);
+  store_big_endian<std::uint32_t>(destination + 20, crc32c({destination, 20}));
+}
+
+std::optional<IndexEntry> decode_index_entry(ByteView bytes) {
+  if (bytes.size() < kIndexEntryBytes ||
+      load_big_endian<std::uint32_t>(bytes.data() + 20) != crc32c(bytes.first(20))) {
+    return std::nullopt;
+  }
+  return IndexEntry{.offset = Offset(load_big_endian<std::int64_t>(bytes.data())),
+                    .position = load_big_endian<std::uint32_t>(bytes.data() + 8),
+                    .max_timestamp = load_big_endian<std::int64_t>(bytes.data() + 12)};
+}
+
+void encode_checkpoint_header(const CheckpointHeader& header, std::byte* destination) {
+  store_big_endian<std::uint32_t>(destination, kCheckpointMagic);
+  store_big_endian<std::uint16_t>(destination + 4, kFormatVersion);
+  store_big_endian<std::uint16_t>(destination + 6, 0);
+  store_big_endian<std::uint64_t>(destination + 8, header.sequence);
+  store_big_endian<std::uint64_t>(destination + 16, header.body_bytes);
+  store_big_endian<std::uint32_t>(destination + 24, header.body_checksum);
+  store_big_endian<std::uint32_t>(destination + 28, crc32c({destination, 28}));
+}
+
+std::optional<CheckpointHeader> decode_checkpoint_header(ByteView bytes) {
+  if (bytes.size() < kCheckpointHeaderBytes ||
+      load_big_endian<std::uint32_t>(bytes.data()) != kCheckpointMagic ||
+      load_big_endian<std::uint16_t>(bytes.data() + 4) != kFormatVersion ||
+      load_big_endian<std::uint32_t>(bytes.data() + 28) != crc32c(bytes.first(28))) {
+    return std::nullopt;
+  }
+  return CheckpointHeader{.sequence = load_big_endian<std::uint64_t>(bytes.data() + 8),
+                          .body_bytes = load_big_endian<std::uint64_t>(bytes.data() + 16),
+                          .body_checksum = load_big_endian<std::uint32_t>(bytes.data() + 24)};
+}
+
+std::string checkpoint_file_name(std::uint64_t sequence) {
+  return fmt::format("checkpoint.{}", sequence % 2);
+}
+
+}  // namespace onceflow::log

@@ -1,0 +1,426 @@
+#include "log/journal.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "base/wire.h"
+
+namespace onceflow::log {
+
+namespace {
+constexpr std::size_t kFirstFrameBytes = 256u << 10;
+constexpr std::size_t kSpareFrames = 2;
+constexpr std::size_t kZeroChunkBytes = 256u << 10;
+
+std::size_t round_up_to_blocks(std::size_t bytes) {
+  return (bytes + kJournalBlockBytes - 1) / kJournalBlockBytes * kJournalBlockBytes;
+}
+}  // namespace
+
+// One write: the header's place, then whole entries.
+struct Journal::Frame {
+  explicit Frame(std::size_t capacity) : buffer(capacity) {}
+
+  std::size_t room() const { return buffer.size() - used; }
+  std::size_t payload_bytes() const { return used - kFrameHeaderBytes; }
+  void grow(std::size_t capacity) {
+    io::BlockBuffer larger(capacity);
+    std::memcpy(larger.data(), buffer.data(), used);
+    buffer = std::move(larger);
+  }
+
+  io::BlockBuffer buffer;
+  std::size_t used = kFrameHeaderBytes;
+  JournalPosition position;
+  bool closed = false;
+};
+
+Journal::Journal(const io::Environment& environment, JournalOptions options, JournalStart start)
+    : environment_(environment),
+      options_(std::move(options)),
+      journal_id_(start.journal_id),
+      start_nonce_(static_cast<std::uint32_t>(environment.random.next())),
+      tail_(start.tail),
+      end_(start.tail.position),
+      durable_(start.tail.position),
+      released_(start.released),
+      file_sequence_max_(std::max(start.file_sequence_max, start.tail.file_sequence)) {
+  std::ranges::sort(start.slots, {}, &JournalSlot::sequence);
+  for (const JournalSlot& slot : start.slots) {
+    number_max_ = std::max(number_max_, slot.number);
+    if (slot.sequence == 0) {
+      free_.push_back(slot.number);
+    } else if (slot.sequence == tail_.file_sequence) {
+      current_.number = slot.number;
+    } else {
+      used_.push_back(slot);
+    }
+  }
+}
+
+Journal::~Journal() { *alive_ = false; }
+
+template <typename Function>
+auto Journal::guarded(Function function) {
+  return [alive = alive_, function = std::move(function)]() mutable {
+    if (*alive) {
+      function();
+    }
+  };
+}
+
+std::string Journal::path_of(std::uint32_t number) const {
+  return options_.directory + "/" + journal_file_name(number);
+}
+
+Status Journal::open() {
+  RETURN_IF_ERROR(environment_.disk.make_directory(options_.directory));
+  if (current_.number == 0 && !free_.empty()) {
+    current_.number = free_.back();
+    free_.pop_back();
+  }
+  if (current_.number == 0) {
+    current_.number = ++number_max_;
+  }
+  auto file = environment_.disk.open(path_of(current_.number), io::OpenMode::kCreate);
+  RETURN_IF_ERROR(file);
+  current_.file = std::move(*file);
+  auto size_bytes = current_.file->size();
+  RETURN_IF_ERROR(size_bytes);
+  current_.size_bytes = *size_bytes;
+  if (current_.size_bytes < options_.first_file_bytes) {
+    const Buffer zeroes(kZeroChunkBytes, std::byte{0});
+    for (std::uint64_t at = current_.size_bytes; at < options_.first_file_bytes;) {
+      const std::uint64_t count =
+          std::min<std::uint64_t>(zeroes.size(), options_.first_file_bytes - at);
+      RETURN_IF_ERROR(current_.file->write_at(at, ByteView(zeroes).first(count)));
+      at += count;
+    }
+    RETURN_IF_ERROR(current_.file->sync());
+    RETURN_IF_ERROR(environment_.disk.sync_directory(options_.directory));
+    current_.size_bytes = options_.first_file_bytes;
+  }
+  if (tail_.file_sequence == 0) {
+    tail_.file_sequence = ++file_sequence_max_;
+    tail_.file_offset = 0;
+  }
+  return {};
+}
+
+// --- Appending ---
+
+Journal::Frame& Journal::frame_for(std::size_t entry_bytes) {
+  if (!frames_.empty() && !frames_.back()->closed) {
+    Frame& frame = *frames_.back();
+    if (entry_bytes <= frame.room()) {
+      return frame;
+    }
+    if (frame.used + entry_bytes <= options_.frame_bytes_max) {
+      frame.grow(round_up_to_blocks(
+          std::min(options_.frame_bytes_max, std::max(frame.used + entry_bytes, 2 * frame.used))));
+      return frame;
+    }
+    frame.closed = true;
+  }
+  const std::size_t needed = kFrameHeaderBytes + entry_bytes;
+  std::unique_ptr<Frame> frame;
+  if (!spare_frames_.empty()) {
+    frame = std::move(spare_frames_.back());
+    spare_frames_.pop_back();
+  }
+  if (!frame || frame->buffer.size() < needed) {
+    frame = std::make_unique<Frame>(std::max(kFirstFrameBytes, needed));
+  }
+  frame->used = kFrameHeaderBytes;
+  frame->closed = false;
+  frame->position = end_;
+  frames_.push_back(std::move(frame));
+  return *frames_.back();
+}
+
+JournalPosition Journal::append(EntryType type, ByteView head, ByteView rest,
+                                MutableByteView* rest_place) {
+  const std::size_t body_bytes = head.size() + rest.size();
+  const std::size_t entry_bytes = kEntryHeaderBytes + body_bytes;
+  Frame& frame = frame_for(entry_bytes);
+  std::byte* place = frame.buffer.data() + frame.used;
+  wire::store_big_endian(place, static_cast<std::uint32_t>(body_bytes + 1));
+  place[4] = static_cast<std::byte>(type);
+  place += kEntryHeaderBytes;
+  if (!head.empty()) {
+    std::memcpy(place, head.data(), head.size());
+  }
+  if (!rest.empty()) {
+    std::memcpy(place + head.size(), rest.data(), rest.size());
+  }
+  if (rest_place != nullptr) {
+    *rest_place = {place + head.size(), rest.size()};
+  }
+  frame.used += entry_bytes;
+  buffered_bytes_ += entry_bytes;
+  end_ = end_ + std::uint64_t{entry_bytes};
+  schedule_flush();
+  return end_;
+}
+
+void Journal::when_durable(JournalPosition position, Callback<void()> callback) {
+  const bool early = environment_.seeded_bug == SeededBug::kAcknowledgeBeforeSync;
+  if (!failed_ && (early || (position <= durable_ && waiters_.empty()))) {
+    environment_.scheduler.post(guarded(std::move(callback)));
+    return;
+  }
+  auto place = waiters_.end();
+  if (!waiters_.empty() && position < waiters_.back().position) {
+    place = std::ranges::upper_bound(waiters_, position, {}, &Waiter::position);
+  }
+  waiters_.insert(place, Waiter{position, std::move(callback)});
+  if (position <= durable_) {
+    schedule_flush();
+  }
+}
+
+void Journal::when_not_full(Callback<void()> callback) {
+  if (!is_full() && !failed_) {
+    environment_.scheduler.post(guarded(std::move(callback)));
+    return;
+  }
+  not_full_.push_back(std::move(callback));
+}
+
+void Journal::mark(Callback<void(JournalTail)> callback) {
+  CHECK(!mark_);
+  if (!frames_.empty()) {
+    frames_.back()->closed = true;
+  }
+  if (durable_ == end_) {
+    // A seal may be on its way; what is found behind the tail continues the chain all the same.
+    environment_.scheduler.post(
+        guarded([tail = tail_, then = std::move(callback)]() mutable { then(tail); }));
+    return;
+  }
+  mark_ = std::make_unique<Mark>(Mark{end_, std::move(callback)});
+}
+
+void Journal::fail(const Error& error) {
+  if (!std::exchange(failed_, true)) {
+    options_.on_fatal(error);
+  }
+}
+
+// --- Flushing ---
+
+void Journal::schedule_flush() {
+  if (!flush_scheduled_ && !writing_ && !failed_) {
+    flush_scheduled_ = true;
+    environment_.scheduler.post(guarded([this] {
+      flush_scheduled_ = false;
+      flush();
+      run_waiters();
+    }));
+  }
+}
+
+// Durable: begins one write, whose callback comes back here. Os: writes all there is.
+void Journal::flush() {
+  while (!writing_ && !failed_ && !frames_.empty()) {
+    std::unique_ptr<Frame> frame = std::move(frames_.front());
+    frames_.pop_front();
+    write(std::move(frame));
+  }
+}
+
+void Journal::write(std::unique_ptr<Frame> frame) {
+  const std::size_t frame_bytes = round_up_to_blocks(frame->used);
+  std::memset(frame->buffer.data() + frame->used, 0, frame_bytes - frame->used);
+  switch_file_if_full(frame_bytes);
+
+  FrameHeader header{
+      .journal_id = journal_id_,
+      .file_sequence = tail_.file_sequence,
+      .position = frame->position,
+      .durable_position = options_.flush == FlushMode::kDurable ? durable_ : released_,
+      .payload_bytes = static_cast<std::uint32_t>(frame->payload_bytes()),
+      .payload_checksum =
+          crc32c({frame->buffer.data() + kFrameHeaderBytes, frame->payload_bytes()}),
+      .previous_checksum = tail_.chain,
+      .start_nonce = start_nonce_,
+  };
+  encode_frame_header(header, frame->buffer.data());
+
+  writing_ = true;
+  last_write_ = environment_.scheduler.now();
+  const ByteView bytes(frame->buffer.data(), frame_bytes);
+  if (options_.flush == FlushMode::kOs) {
+    Status status = current_.file->write_at(tail_.file_offset, bytes);
+    frame_written(std::move(frame), header, std::move(status));
+    return;
+  }
+  // The callback owns the bytes and the file, so both outlive the write whatever becomes of us.
+  current_.file->async_write_durable(
+      tail_.file_offset, bytes,
+      [this, alive = alive_, file = current_.file, frame = std::move(frame),
+       header](Status status) mutable {
+        if (*alive) {
+          frame_written(std::move(frame), header, std::move(status));
+          flush();
+          run_waiters();
+        }
+      });
+}
+
+void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& header,
+                            Status status) {
+  writing_ = false;
+  if (!status) {
+    Error error = std::move(status).error();
+    error.text = "journal " + path_of(current_.number) + ": " + error.text;
+    fail(error);
+  }
+  if (failed_) {
+    return;
+  }
+  const bool is_seal = header.payload_bytes == 0;
+  tail_.file_offset += header.frame_bytes();
+  tail_.chain = header.header_checksum;
+  tail_.position = header.position + std::uint64_t{header.payload_bytes};
+  current_.size_bytes = std::max(current_.size_bytes, tail_.file_offset);
+  durable_ = tail_.position;
+  sealed_ = is_seal || options_.flush == FlushMode::kOs;
+  buffered_bytes_ -= header.payload_bytes;
+  if (spare_frames_.size() < kSpareFrames && frame->buffer.size() <= options_.frame_bytes_max) {
+    spare_frames_.push_back(std::move(frame));
+  }
+  if (!is_seal) {
+    ++flush_count_;
+    last_flush_ = environment_.scheduler.now() - last_write_;
+    if (mark_ && mark_->position == durable_) {
+      environment_.scheduler.post(guarded(
+          [tail = tail_, then = std::move(mark_->callback)]() mutable { then(tail); }));
+      mark_.reset();
+    }
+    if (listener_) {
+      listener_(durable_);
+    }
+    arm_seal();
+  }
+  prepare_next_file();
+}
+
+void Journal::run_waiters() {
+  const std::shared_ptr<bool> alive = alive_;  // a callback may be the end of us
+  while (*alive && !failed_ && !waiters_.empty() && waiters_.front().position <= durable_) {
+    Callback<void()> callback = std::move(waiters_.front().callback);
+    waiters_.pop_front();
+    callback();
+  }
+  while (*alive && !failed_ && !not_full_.empty() && !is_full()) {
+    Callback<void()> callback = std::move(not_full_.front());
+    not_full_.pop_front();
+    callback();
+  }
+}
+
+// --- Seals: the last frame of a burst has nobody behind it who says that it was durable, so damage to
+// it would look like a torn write. An empty frame says so. ---
+
+void Journal::arm_seal() {
+  if (!sealed_ && !seal_armed_) {
+    seal_armed_ = true;
+    environment_.scheduler.schedule_after(options_.seal_after, guarded([this] {
+                                            seal_armed_ = false;
+                                            seal_if_idle();
+                                          }));
+  }
+}
+
+void Journal::seal_if_idle() {
+  if (sealed_ || failed_) {
+    return;
+  }
+  const bool idle = !writing_ && frames_.empty() &&
+                    environment_.scheduler.now() - last_write_ >= options_.seal_after;
+  if (!idle) {
+    arm_seal();
+    return;
+  }
+  auto frame = std::make_unique<Frame>(kJournalBlockBytes);
+  frame->position = end_;
+  write(std::move(frame));
+}
+
+// --- Files ---
+
+void Journal::switch_file_if_full(std::size_t frame_bytes) {
+  // Without a next file the current one grows: slower, never wrong.
+  if (tail_.file_offset + frame_bytes <= current_.size_bytes || tail_.file_offset == 0 || !next_) {
+    return;
+  }
+  used_.push_back({current_.number, tail_.file_sequence, tail_.position});
+  current_ = std::move(*next_);
+  next_.reset();
+  tail_.file_sequence = ++file_sequence_max_;
+  tail_.file_offset = 0;
+}
+
+void Journal::prepare_next_file() {
+  if (next_ || preparing_ || tail_.file_offset < current_.size_bytes / 4 ||
+      environment_.scheduler.now() < prepare_not_before_) {
+    return;
+  }
+  OpenFile file;
+  if (!free_.empty()) {
+    file.number = free_.back();
+    free_.pop_back();
+  } else {
+    file.number = ++number_max_;
+  }
+  preparing_ = true;
+  auto opened = environment_.disk.open(path_of(file.number), io::OpenMode::kCreate);
+  if (!opened) {
+    next_file_ready(std::move(file), std::unexpected(std::move(opened).error()));
+    return;
+  }
+  file.file = std::move(*opened);
+  const auto size_bytes = file.file->size();
+  if (size_bytes && *size_bytes >= options_.file_bytes) {
+    file.size_bytes = *size_bytes;
+    next_file_ready(std::move(file), {});
+    return;
+  }
+  file.size_bytes = options_.file_bytes;
+  const std::shared_ptr<io::File> handle = file.file;
+  handle->async_fill_with_zeros(
+      options_.file_bytes,
+      [this, alive = alive_, file = std::move(file)](Status status) mutable {
+        if (*alive) {
+          if (status) {
+            status = environment_.disk.sync_directory(options_.directory);
+          }
+          next_file_ready(std::move(file), std::move(status));
+        }
+      });
+}
+
+void Journal::next_file_ready(OpenFile file, Status status) {
+  preparing_ = false;
+  if (!status) {
+    // The current file grows meanwhile; if the disk is full, that is what will say so.
+    free_.push_back(file.number);
+    prepare_not_before_ = environment_.scheduler.now() + seconds(1);
+    return;
+  }
+  next_ = std::make_unique<OpenFile>(std::move(file));
+}
+
+void Journal::release_before(JournalPosition position) {
+  released_ = std::max(released_, position);
+  while (!used_.empty() && used_.front().end <= position) {
+    free_.push_back(used_.front().number);
+    used_.pop_front();
+  }
+  schedule_flush();  // for those who wait for room
+}
+
+}  // namespace onceflow::log

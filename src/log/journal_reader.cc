@@ -1,0 +1,297 @@
+#include "log/journal_reader.h"
+
+#include <algorithm>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "base/crc32c.h"
+#include "base/wire.h"
+
+namespace onceflow::log {
+
+namespace {
+
+constexpr std::size_t kReadBytes = 4u << 20;
+
+// A window over a file that moves forward.
+class FileWindow {
+ public:
+  explicit FileWindow(io::File& file) : file_(file) {}
+
+  /// Up to `count` bytes from `offset`; fewer only at the end of the file.
+  Result<ByteView> view(std::uint64_t offset, std::size_t count) {
+    if (offset < start_ || offset + count > start_ + filled_) {
+      if (buffer_.size() < std::max(count, kReadBytes)) {
+        buffer_.resize(std::max(count, kReadBytes));
+      }
+      const auto read_bytes = file_.read_at(offset, buffer_);
+      RETURN_IF_ERROR(read_bytes);
+      start_ = offset;
+      filled_ = *read_bytes;
+    }
+    const std::size_t skip = static_cast<std::size_t>(offset - start_);
+    return ByteView(buffer_).subspan(skip, std::min(count, filled_ - skip));
+  }
+
+ private:
+  io::File& file_;
+  Buffer buffer_;
+  std::uint64_t start_ = 0;
+  std::size_t filled_ = 0;
+};
+
+struct SlotFile {
+  std::uint32_t number = 0;
+  std::string path;
+  std::unique_ptr<io::File> file;
+  std::optional<FrameHeader> first;  // of its first frame, if that has a sound header of this journal
+  bool is_blank = false;             // the first block is all zeroes: never written
+  bool visited = false;
+  JournalPosition end;               // if visited: behind the last frame taken from it
+};
+
+class JournalReader {
+ public:
+  JournalReader(io::Disk& disk, const std::string& directory, std::uint64_t journal_id,
+                const JournalTail& from, const JournalEntrySink& sink)
+      : disk_(disk), directory_(directory), journal_id_(journal_id), tail_(from), sink_(sink) {}
+
+  Result<JournalReading> run() {
+    const JournalPosition began = tail_.position;
+    RETURN_IF_ERROR(open_files());
+    RETURN_IF_ERROR(follow_chain());
+    RETURN_IF_ERROR(judge_end());
+    for (const SlotFile& slot : slots_) {
+      if (slot.visited) {
+        RETURN_IF_ERROR(slot.file->sync());
+      }
+    }
+    JournalReading reading{.replayed_bytes = tail_.position - began, .cut = cut_};
+    reading.start.journal_id = journal_id_;
+    reading.start.tail = tail_;
+    reading.start.released = began;
+    reading.start.file_sequence_max = tail_.file_sequence;
+    for (const SlotFile& slot : slots_) {
+      const std::uint64_t sequence = slot.first ? slot.first->file_sequence : 0;
+      reading.start.file_sequence_max = std::max(reading.start.file_sequence_max, sequence);
+      const bool is_current = slot.visited && current_ == &slot;
+      const bool holds_younger = slot.visited && slot.end > began;
+      reading.start.slots.push_back(
+          {slot.number, is_current || holds_younger ? sequence : 0, slot.end});
+    }
+    return reading;
+  }
+
+ private:
+  Status open_files() {
+    const auto exists = disk_.exists(directory_);
+    RETURN_IF_ERROR(exists);
+    if (!*exists) {
+      return {};
+    }
+    const auto entries = disk_.list(directory_);
+    RETURN_IF_ERROR(entries);
+    for (const io::DirectoryEntry& entry : *entries) {
+      const auto number = parse_journal_file_name(entry.name);
+      if (!number || entry.is_directory) {
+        continue;
+      }
+      SlotFile slot{.number = *number, .path = directory_ + "/" + entry.name};
+      auto file = disk_.open(slot.path, io::OpenMode::kReadWrite);
+      RETURN_IF_ERROR(file);
+      slot.file = std::move(*file);
+      Buffer block(kJournalBlockBytes, std::byte{0});
+      const auto read_bytes = slot.file->read_at(0, block);
+      RETURN_IF_ERROR(read_bytes);
+      slot.first = decode_frame_header(block);
+      if (slot.first && slot.first->journal_id != journal_id_) {
+        slot.first.reset();
+      }
+      slot.is_blank = std::ranges::all_of(block, [](std::byte b) { return b == std::byte{0}; });
+      slots_.push_back(std::move(slot));
+    }
+    return {};
+  }
+
+  Status follow_chain() {
+    for (SlotFile& slot : slots_) {
+      if (tail_.file_sequence != 0 && slot.first &&
+          slot.first->file_sequence == tail_.file_sequence) {
+        enter(slot);
+      }
+    }
+    while (true) {
+      const auto taken = current_ != nullptr ? take_frame() : Result<bool>(false);
+      RETURN_IF_ERROR(taken);
+      if (!*taken && !enter_next_file()) {
+        return {};
+      }
+    }
+  }
+
+  void enter(SlotFile& slot) {
+    current_ = &slot;
+    slot.visited = true;
+    slot.end = tail_.position;
+    window_ = std::make_unique<FileWindow>(*slot.file);
+  }
+
+  // The file whose first frame continues the chain.
+  bool enter_next_file() {
+    for (SlotFile& slot : slots_) {
+      if (!slot.visited && slot.first && continues_chain(*slot.first) &&
+          slot.first->file_sequence > tail_.file_sequence && first_frame_is_whole(slot)) {
+        tail_.file_sequence = slot.first->file_sequence;
+        tail_.file_offset = 0;
+        enter(slot);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  bool first_frame_is_whole(SlotFile& slot) {
+    FileWindow window(*slot.file);
+    const auto bytes = window.view(0, slot.first->frame_bytes());
+    return bytes && payload_is_whole(*slot.first, *bytes);
+  }
+
+  bool continues_chain(const FrameHeader& header) const {
+    return header.journal_id == journal_id_ && header.position == tail_.position &&
+           header.previous_checksum == tail_.chain;
+  }
+
+  static bool payload_is_whole(const FrameHeader& header, ByteView frame) {
+    return frame.size() >= kFrameHeaderBytes + header.payload_bytes &&
+           crc32c(frame.subspan(kFrameHeaderBytes, header.payload_bytes)) ==
+               header.payload_checksum;
+  }
+
+  // True if the expected frame was there and is replayed.
+  Result<bool> take_frame() {
+    const auto head = window_->view(tail_.file_offset, kFrameHeaderBytes);
+    RETURN_IF_ERROR(head);
+    const auto header = decode_frame_header(*head);
+    if (!header || !continues_chain(*header) || header->file_sequence != tail_.file_sequence) {
+      return false;
+    }
+    const auto frame = window_->view(tail_.file_offset, header->frame_bytes());
+    RETURN_IF_ERROR(frame);
+    if (!payload_is_whole(*header, *frame)) {
+      return false;
+    }
+    RETURN_IF_ERROR(replay(*header, frame->subspan(kFrameHeaderBytes, header->payload_bytes)));
+    tail_.position = header->position + std::uint64_t{header->payload_bytes};
+    tail_.file_offset += header->frame_bytes();
+    tail_.chain = header->header_checksum;
+    current_->end = tail_.position;
+    return true;
+  }
+
+  Status replay(const FrameHeader& header, ByteView payload) {
+    WireReader reader(payload);
+    while (reader.remaining() > 0) {
+      const std::uint32_t length = reader.read_uint32();
+      const ByteView entry = reader.read_bytes(length);
+      if (!reader.ok() || entry.empty()) {
+        return onceflow::fail(ErrorCode::kCorrupt,
+                              fmt::format("{}: the frame at byte {} is whole but its entries do not "
+                                          "decode; it was written by a newer version or is damaged",
+                                          current_->path, tail_.file_offset));
+      }
+      const JournalPosition end = header.position + std::uint64_t{reader.position()};
+      auto status = sink_({static_cast<EntryType>(entry[0]), entry.subspan(1), end});
+      if (!status) {
+        Error error = std::move(status).error();
+        error.text = fmt::format("{}: frame at byte {}: {}", current_->path, tail_.file_offset,
+                                 error.text);
+        return std::unexpected(std::move(error));
+      }
+    }
+    return {};
+  }
+
+  // The chain ends here. Was more of it durable?
+  Status judge_end() {
+    bool unsynced_lost = false;
+    for (SlotFile& slot : slots_) {
+      const bool is_current = &slot == current_;
+      if (!is_current && slot.visited) {
+        continue;
+      }
+      if (!is_current && (slot.is_blank || (slot.first && slot.first->position < tail_.position))) {
+        continue;  // a file of before
+      }
+      const auto later = find_later_frame(slot, is_current ? tail_.file_offset : 0);
+      RETURN_IF_ERROR(later);
+      if (*later && (*later)->durable_position > tail_.position) {
+        return refuse(slot, **later);
+      }
+      unsynced_lost = unsynced_lost || (*later && (*later)->position > tail_.position);
+    }
+    if (unsynced_lost) {
+      cut_ = fmt::format(
+          "the journal ends at position {}: what was written behind it had not been synced and did "
+          "not survive whole (log.flush=os)",
+          tail_.position.value);
+    }
+    return {};
+  }
+
+  // The first frame from `offset` on that lies behind the end of the chain; the one that proves most.
+  Result<std::optional<FrameHeader>> find_later_frame(SlotFile& slot, std::uint64_t offset) {
+    std::optional<FrameHeader> found;
+    FileWindow window(*slot.file);
+    for (;; offset += kJournalBlockBytes) {
+      const auto head = window.view(offset, kFrameHeaderBytes);
+      RETURN_IF_ERROR(head);
+      if (head->size() < kFrameHeaderBytes) {
+        return found;
+      }
+      const auto header = decode_frame_header(*head);
+      if (!header || header->journal_id != journal_id_ || header->position < tail_.position) {
+        continue;
+      }
+      if (header->durable_position > tail_.position) {
+        return header;
+      }
+      if (header->position > tail_.position) {
+        found = header;
+      }
+    }
+  }
+
+  Status refuse(const SlotFile& later_slot, const FrameHeader& later) {
+    const std::string place =
+        current_ != nullptr ? fmt::format("{}: byte {}", current_->path, tail_.file_offset)
+                            : fmt::format("{}: position {}", directory_, tail_.position.value);
+    return onceflow::fail(
+        ErrorCode::kCorrupt,
+        fmt::format("{}: the journal is damaged here, before data that is known to have been durable "
+                    "(up to position {}, says {}). Acknowledged data would be lost, so nothing was "
+                    "changed and the log does not start. Restore the data directory from a copy, or "
+                    "move it away to begin anew.",
+                    place, later.durable_position.value, later_slot.path));
+  }
+
+  io::Disk& disk_;
+  const std::string& directory_;
+  std::uint64_t journal_id_;
+  JournalTail tail_;
+  const JournalEntrySink& sink_;
+  std::vector<SlotFile> slots_;
+  SlotFile* current_ = nullptr;
+  std::unique_ptr<FileWindow> window_;
+  std::string cut_;
+};
+
+}  // namespace
+
+Result<JournalReading> read_journal(io::Disk& disk, const std::string& directory,
+                                    std::uint64_t journal_id, const JournalTail& from,
+                                    const JournalEntrySink& sink) {
+  return JournalReader(disk, directory, journal_id, from, sink).run();
+}
+
+}  // namespace onceflow::log

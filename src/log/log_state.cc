@@ -1,0 +1,211 @@
+#include "log/log_state.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace onceflow::log {
+
+namespace {
+constexpr std::uint64_t kFlushBytes = 64u << 10;
+constexpr std::size_t kTailBytesMax = 64u << 20;
+constexpr std::uint64_t kRoomCheckBytes = 16u << 20;
+
+std::string hexadecimal(const TopicId& id) {
+  std::string text;
+  for (const std::uint8_t byte : id.bytes) {
+    fmt::format_to(std::back_inserter(text), "{:02x}", byte);
+  }
+  return text;
+}
+}  // namespace
+
+LogState::LogState(const io::Environment& an_environment, LogOptions the_options)
+    : environment(an_environment),
+      options(std::move(the_options)),
+      files(environment.disk, options.open_files_max),
+      checkpoint_done(environment.scheduler) {}
+
+LogState::~LogState() { *alive = false; }
+
+Result<std::unique_ptr<Topic>> LogState::make_topic(const TopicEntry& entry) {
+  auto config = apply_overrides(options.topic_defaults, entry.overrides);
+  RETURN_IF_ERROR(config);
+  if (entry.partition_count < 1 || !check_topic_name(entry.name)) {
+    return onceflow::fail(ErrorCode::kCorrupt, "a topic's name or number of partitions is nonsense");
+  }
+  auto topic = std::make_unique<Topic>();
+  topic->id = entry.id;
+  topic->name = entry.name;
+  topic->config = *config;
+  topic->overrides = entry.overrides;
+  add_partitions(*topic, entry.partition_count);
+  return topic;
+}
+
+void LogState::add_partitions(Topic& topic, std::int32_t partition_count) {
+  for (auto index = static_cast<std::int32_t>(topic.partitions.size()); index < partition_count;
+       ++index) {
+    const PartitionIndex partition(index);
+    topic.partitions.push_back(std::unique_ptr<Partition>(
+        new Partition(topic, partition, files,
+                      topics_directory() + "/" + partition_directory_name(topic.name, partition),
+                      options.on_damage)));
+    topic.partitions.back()->skips_unsynced_markers_ =
+        environment.seeded_bug == SeededBug::kLastStablePastUnsyncedMarker;
+  }
+}
+
+void LogState::advance_when_durable(JournalPosition position, Partition& partition,
+                                    Segment& segment) {
+  pending_advances_.push_back(
+      {position, &partition, &segment, partition.log_end_offset_, segment.size_bytes()});
+}
+
+void LogState::act_when_durable(JournalPosition position, std::function<void()> action) {
+  pending_actions_.push_back({position, std::move(action)});
+}
+
+void LogState::on_durable(JournalPosition position) {
+  while (!pending_actions_.empty() && pending_actions_.front().position <= position) {
+    const std::function<void()> action = std::move(pending_actions_.front().action);
+    pending_actions_.pop_front();
+    action();
+  }
+  // advanced_ holds each partition once; its final high watermark is that of its last entry.
+  while (!pending_advances_.empty() && pending_advances_.front().position <= position) {
+    const PendingAdvance& advance = pending_advances_.front();
+    advance.segment->set_durable(advance.segment_bytes);
+    Partition& partition = *advance.partition;
+    partition.durable_end_ = advance.end;
+    if (!std::exchange(partition.in_advanced_, true)) {
+      advanced_.push_back(&partition);
+    }
+    pending_advances_.pop_front();
+  }
+  for (Partition* partition : advanced_) {
+    if (const Status flushed = partition->segments_.flush(kFlushBytes); !flushed) {
+      fail(flushed.error());
+      return;
+    }
+  }
+  if (files.tail_bytes() > kTailBytesMax) {
+    if (const Status flushed = flush_all(1); !flushed) {
+      fail(flushed.error());
+      return;
+    }
+  }
+  for (Partition* partition : std::exchange(advanced_, {})) {
+    partition->in_advanced_ = false;
+    if (partition->advance_high_watermark(partition->durable_end_) && partition_advanced) {
+      partition_advanced(*partition);
+    }
+  }
+  if (position - journal->released() >= options.checkpoint_every_bytes && !is_checkpointing) {
+    environment.scheduler.post(guarded([this] { start_checkpoint(); }));
+  }
+}
+
+Status LogState::flush_all(std::uint64_t unwritten_bytes_min) {
+  for (const auto& [name, topic] : topics.by_name()) {
+    for (const auto& partition : topic->partitions) {
+      RETURN_IF_ERROR(partition->segments_.flush(unwritten_bytes_min));
+    }
+  }
+  return {};
+}
+
+void LogState::start_checkpoint() {
+  if (!std::exchange(is_checkpointing, true)) {
+    environment.scheduler.spawn(run_checkpoint(*this, alive));
+  }
+}
+
+// --- Removing ---
+
+void LogState::forget_topic(std::unique_ptr<Topic> topic, JournalPosition position) {
+  std::erase_if(pending_advances_, [&](const PendingAdvance& advance) {
+    return &advance.partition->topic_ == topic.get();
+  });
+  std::vector<std::string> directories;
+  for (const auto& partition : topic->partitions) {
+    directories.push_back(partition->segments_.directory());
+  }
+  act_when_durable(position, [this, id = topic->id, directories = std::move(directories)] {
+    for (const std::string& directory : directories) {
+      if (const Status doomed = doom_directory(directory, id); !doomed) {
+        fail(doomed.error());
+        return;
+      }
+    }
+    remove_doomed();
+  });
+}
+
+Status LogState::doom_directory(const std::string& partition_directory, const TopicId& id) {
+  const auto exists = environment.disk.exists(partition_directory);
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return {};
+  }
+  std::string doomed =
+      fmt::format("{}.{}{}", partition_directory, hexadecimal(id), kDeletedSuffix);
+  RETURN_IF_ERROR(remove_directory(environment.disk, doomed));
+  RETURN_IF_ERROR(environment.disk.rename(partition_directory, doomed));
+  topics_directory_unsynced = true;
+  doom(std::move(doomed));
+  return {};
+}
+
+// One file a turn: removing a large one takes the file system milliseconds.
+void LogState::remove_doomed() {
+  if (doomed_.empty() || std::exchange(removing_, true)) {
+    return;
+  }
+  environment.scheduler.post(guarded([this] {
+    removing_ = false;
+    const std::string& directory = doomed_.front();
+    const auto entries = environment.disk.list(directory);
+    // What cannot be removed now is tried again at the next start.
+    Status removed = entries ? Status{} : std::unexpected(entries.error());
+    const bool is_empty = removed && entries->empty();
+    if (removed) {
+      removed = environment.disk.remove(is_empty ? directory
+                                                 : directory + "/" + entries->back().name);
+    }
+    if (!removed || is_empty) {
+      doomed_.pop_front();
+    }
+    remove_doomed();
+  }));
+}
+
+// --- Room ---
+
+bool LogState::has_room() {
+  const bool is_due =
+      disk_is_full_ ? environment.scheduler.now() - room_checked_at_ >= seconds(1)
+                    : journal->end() - room_checked_ >= kRoomCheckBytes || room_checked_.value == 0;
+  if (is_due) {
+    room_checked_ = journal->end();
+    room_checked_at_ = environment.scheduler.now();
+    const auto free_bytes = environment.disk.free_bytes(options.directory);
+    const bool was_full = disk_is_full_;
+    disk_is_full_ = free_bytes && *free_bytes < options.free_bytes_min;
+    if (disk_is_full_ != was_full && options.on_damage) {
+      options.on_damage(
+          {ErrorCode::kDiskFull,
+           fmt::format("{}: {} bytes are left on this disk; {} (needed: {})", options.directory,
+                       *free_bytes,
+                       disk_is_full_ ? "nothing more is taken in until there is more room"
+                                     : "there is room again",
+                       options.free_bytes_min),
+           onceflow::Recovery::kRetriable});
+    }
+  }
+  return !disk_is_full_;
+}
+
+}  // namespace onceflow::log

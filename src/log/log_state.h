@@ -1,0 +1,165 @@
+// LogState: what a Log is made of, and the one way each thing changes, live and in recovery alike. Owned
+// by a Log; recovery builds it, the checkpoint reads it.
+//
+// A change is made in two steps: apply_*, at once, in memory; and on_durable, when the journal says so,
+// which moves high watermarks, writes tails to segments, and removes files that nothing needs any more.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/environment.h"
+#include "io/event.h"
+#include "log/entries.h"
+#include "log/journal_reader.h"
+#include "log/log.h"
+
+namespace onceflow::log {
+
+class LogState {
+ public:
+  LogState(const io::Environment& environment, LogOptions options);
+  ~LogState();
+
+  std::string topics_directory() const { return options.directory + "/topics"; }
+  std::string journal_directory() const { return options.directory + "/journal"; }
+
+  /// A topic with its partitions, not yet in the catalogue. kInvalidArgument for overrides that a newer
+  /// version may have written.
+  Result<std::unique_ptr<Topic>> make_topic(const TopicEntry& entry);
+  void add_partitions(Topic& topic, std::int32_t partition_count);
+
+  /// What a batch or marker has added becomes visible when `position` is durable.
+  void advance_when_durable(JournalPosition position, Partition& partition, Segment& segment);
+  /// Runs `action` when `position` is durable, before high watermarks move.
+  void act_when_durable(JournalPosition position, std::function<void()> action);
+  /// Nothing waits for this topic any more; its folders are removed when `position` is durable.
+  void forget_topic(std::unique_ptr<Topic> topic, JournalPosition position);
+  void on_durable(JournalPosition position);
+
+  /// Renames the folder out of the way at once; its files go one by one.
+  Status doom_directory(const std::string& partition_directory, const TopicId& id);
+  void doom(std::string directory) { doomed_.push_back(std::move(directory)); }
+  void remove_doomed();
+
+  /// Starts a checkpoint unless one is under way.
+  void start_checkpoint();
+  static Task<Status> write_checkpoint(LogState& state, std::shared_ptr<bool> alive);
+  static Task<Status> sync_partition(LogState& state, std::shared_ptr<bool> alive,
+                                     TopicIdPartition id);
+
+  /// Writes tails that are large enough, or all.
+  Status flush_all(std::uint64_t unwritten_bytes_min);
+  bool has_room();
+  void fail(const Error& error) { journal->fail(error); }
+
+  io::Environment environment;
+  LogOptions options;
+  std::unique_ptr<io::DirectoryLock> lock;
+  SegmentFiles files;
+  Topics topics;
+  std::unique_ptr<Journal> journal;
+  std::uint64_t journal_id = 0;
+  std::uint64_t checkpoint_sequence = 0;
+  bool topics_directory_unsynced = true;
+
+  std::function<void(Partition&)> partition_advanced;
+  std::function<void(const Topic&)> topic_removed;
+  std::function<void(Buffer&)> snapshot_writer;
+  Log::Statistics statistics;
+
+  // The checkpoint under way, if any.
+  bool is_checkpointing = false;
+  io::Event checkpoint_done;
+  Status last_checkpoint;
+  bool is_closed = false;
+
+  /// False once the Log is gone: for callbacks and tasks that outlive it.
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  template <typename Function>
+  auto guarded(Function function) {
+    return [token = alive, then = std::move(function)]() mutable {
+      if (*token) {
+        then();
+      }
+    };
+  }
+
+ private:
+  struct PendingAdvance {
+    JournalPosition position;
+    Partition* partition;
+    Segment* segment;
+    Offset end;
+    std::uint64_t segment_bytes;
+  };
+  struct PendingAction {
+    JournalPosition position;
+    std::function<void()> action;
+  };
+
+  std::deque<PendingAdvance> pending_advances_;  // by position
+  std::deque<PendingAction> pending_actions_;    // by position
+  std::vector<Partition*> advanced_;             // empty between calls of on_durable
+  std::deque<std::string> doomed_;               // folders to be emptied and removed
+  bool removing_ = false;
+
+  bool disk_is_full_ = false;
+  JournalPosition room_checked_;
+  MonotonicTime room_checked_at_{};
+};
+
+/// Writes checkpoints; the functions of checkpoint.cc.
+class CheckpointCodec {
+ public:
+  /// The whole file; the place in the journal is filled in by set_tail, which also seals it.
+  static Buffer encode(LogState& state, MonotonicTime now);
+  static void set_tail(Buffer& checkpoint, const LogState& state, const JournalTail& tail,
+                       std::uint64_t sequence);
+  struct Decoded {
+    std::uint64_t journal_id = 0;
+    JournalTail tail;
+    ByteView coordinators;  ///< a view of the bytes given
+  };
+  /// `body` is what follows the header, its checksum checked.
+  static Result<Decoded> decode(LogState& state, ByteView body, MonotonicTime now);
+};
+
+/// One checkpoint, from snapshot to release; then wakes checkpoint_done. Any failure stops the log.
+Task<void> run_checkpoint(LogState& state, std::shared_ptr<bool> alive);
+
+/// Builds `state` from what is on disk; the table of cases is in recovery.cc.
+class Recovery {
+ public:
+  Recovery(LogState& state, RecoveryListener& listener) : state_(state), listener_(listener) {}
+  Status run();
+
+ private:
+  struct CheckpointFile {
+    std::uint64_t sequence = 0;
+    Buffer bytes;
+  };
+
+  Result<std::optional<CheckpointFile>> read_checkpoint();
+  Status begin_anew();
+  Status check_nothing_is_there(const std::string& damaged);
+  static Status check_checkpoint_version(const std::string& path, ByteView bytes);
+  Status replay(const JournalEntry& entry);
+  Status replay_batch(const JournalEntry& entry);
+  Status replay_end_transaction(const JournalEntry& entry);
+  Status replay_topic_created(const JournalEntry& entry);
+  Status replay_topic_deleted(const JournalEntry& entry);
+  Status replay_topic_change(const JournalEntry& entry);
+  Status replay_log_start(const JournalEntry& entry);
+  Status make_durable(Partition& partition, Segment& segment);
+  Status adopt_rest();
+  void report(onceflow::ErrorCode code, std::string text);
+
+  LogState& state_;
+  RecoveryListener& listener_;
+};
+
+}  // namespace onceflow::log

@@ -1,0 +1,372 @@
+// Recovery: from what is on disk to a log that may serve. Blocks; nothing is served before it is done.
+//
+// The cases, each with a test of its name in recovery_test.cc; those of the journal's stream are in
+// journal_reader.h.
+//
+//   name                                          what is found                                what is done
+//   an_empty_folder_is_begun                      nothing, or a first start that did not end   begin anew
+//   a_clean_log_is_opened                         a checkpoint, nothing behind it              open
+//   the_journal_is_replayed_on_the_checkpoint     a checkpoint and a journal behind it         cut segments to the checkpoint, replay
+//   the_older_checkpoint_serves                   the newest checkpoint was torn               the one before, and the journal from there
+//   a_lost_checkpoint_is_refused                  both damaged, or gone, with data present     refuse
+//   a_damaged_checkpoint_whose_journal_is_gone_is_refused   as read_journal says               refuse
+//   a_newer_format_is_refused                     a higher version                             refuse
+//   a_short_segment_is_refused                    a segment shorter than the checkpoint says   refuse
+//   an_overlong_segment_is_cut                    a segment longer than the checkpoint says    cut, replay
+//   a_missing_index_is_built_again                no index file, or one that does not fit      by the first reader
+//   another_process_has_the_folder                the lock is held                             kLocked
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/crc32c.h"
+#include "log/journal_reader.h"
+#include "log/log_state.h"
+
+namespace onceflow::log {
+
+using onceflow::fail;
+
+namespace {
+constexpr std::uint64_t kReplayFlushBytes = 256u << 10;
+
+std::unexpected<Error> nonsense(std::string_view what) {
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("the journal does not fit the checkpoint: {}", what));
+}
+}  // namespace
+
+void Recovery::report(ErrorCode code, std::string text) {
+  if (state_.options.on_damage) {
+    state_.options.on_damage({code, std::move(text), onceflow::Recovery::kRetriable});
+  }
+}
+
+Status Recovery::run() {
+  const MonotonicTime began = state_.environment.scheduler.now();
+  io::Disk& disk = state_.environment.disk;
+  const std::string& directory = state_.options.directory;
+  const auto exists = disk.exists(directory);
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    RETURN_IF_ERROR(disk.make_directory(directory));
+    RETURN_IF_ERROR(disk.sync_directory(io::parent_directory(directory)));
+  }
+  auto lock = disk.lock_directory(directory);
+  RETURN_IF_ERROR(lock);
+  state_.lock = *std::move(lock);
+
+  const auto checkpoint = read_checkpoint();
+  RETURN_IF_ERROR(checkpoint);
+  JournalTail from;
+  if (*checkpoint) {
+    state_.checkpoint_sequence = (*checkpoint)->sequence;
+    const auto decoded = CheckpointCodec::decode(
+        state_, ByteView((*checkpoint)->bytes).subspan(kCheckpointHeaderBytes), began);
+    if (!decoded) {
+      return fail(decoded.error().code,
+                  fmt::format("{}/{}: {}", state_.options.directory,
+                              checkpoint_file_name((*checkpoint)->sequence), decoded.error().text));
+    }
+    state_.journal_id = decoded->journal_id;
+    from = decoded->tail;
+    if (!decoded->coordinators.empty()) {
+      RETURN_IF_ERROR(listener_.on_snapshot(decoded->coordinators));
+    }
+  } else {
+    RETURN_IF_ERROR(begin_anew());
+  }
+
+  auto reading = read_journal(disk, state_.journal_directory(), state_.journal_id, from,
+                              [this](const JournalEntry& entry) { return replay(entry); });
+  RETURN_IF_ERROR(reading);
+  if (!reading->cut.empty()) {
+    report(ErrorCode::kCorrupt, reading->cut);
+  }
+  RETURN_IF_ERROR(adopt_rest());
+
+  state_.journal = std::make_unique<Journal>(
+      state_.environment,
+      JournalOptions{
+          .directory = state_.journal_directory(),
+          .flush = state_.options.flush,
+          .first_file_bytes = state_.options.journal_first_file_bytes,
+          .file_bytes = state_.options.journal_file_bytes,
+          .buffered_bytes_max = state_.options.journal_buffered_bytes_max,
+          .retained_bytes_max = 4 * state_.options.checkpoint_every_bytes,
+          .on_fatal = state_.options.on_fatal,
+      },
+      std::move(reading->start));
+  RETURN_IF_ERROR(state_.journal->open());
+  state_.journal->on_durable(
+      [state = &state_](JournalPosition position) { state->on_durable(position); });
+  state_.statistics.replayed_bytes = reading->replayed_bytes;
+  state_.statistics.recovery = state_.environment.scheduler.now() - began;
+  return {};
+}
+
+// --- Checkpoints ---
+
+Result<std::optional<Recovery::CheckpointFile>> Recovery::read_checkpoint() {
+  std::optional<CheckpointFile> newest;
+  std::string damaged;
+  for (std::uint64_t slot = 0; slot < 2; ++slot) {
+    const std::string path = state_.options.directory + "/" + checkpoint_file_name(slot);
+    const auto exists = state_.environment.disk.exists(path);
+    RETURN_IF_ERROR(exists);
+    if (!*exists) {
+      continue;
+    }
+    auto bytes = io::read_file(state_.environment.disk, path);
+    RETURN_IF_ERROR(bytes);
+    RETURN_IF_ERROR(check_checkpoint_version(path, *bytes));
+    const auto header = decode_checkpoint_header(*bytes);
+    const bool is_whole = header &&
+                          header->body_bytes == bytes->size() - kCheckpointHeaderBytes &&
+                          header->body_checksum ==
+                              crc32c(ByteView(*bytes).subspan(kCheckpointHeaderBytes));
+    if (!is_whole) {
+      damaged = path;
+    } else if (!newest || header->sequence > newest->sequence) {
+      newest = CheckpointFile{header->sequence, *std::move(bytes)};
+    }
+  }
+  if (!newest) {
+    RETURN_IF_ERROR(check_nothing_is_there(damaged));
+  } else if (!damaged.empty()) {
+    report(ErrorCode::kCorrupt,
+           fmt::format("{}: this checkpoint is torn or damaged; went on from the one before it and "
+                       "the journal",
+                       damaged));
+  }
+  return newest;
+}
+
+// A first start that was interrupted leaves no frame in the journal and no topic.
+Status Recovery::check_nothing_is_there(const std::string& damaged) {
+  io::Disk& disk = state_.environment.disk;
+  bool is_empty = true;
+  for (const std::string& directory : {state_.topics_directory(), state_.journal_directory()}) {
+    const auto exists = disk.exists(directory);
+    RETURN_IF_ERROR(exists);
+    if (!*exists) {
+      continue;
+    }
+    const auto entries = disk.list(directory);
+    RETURN_IF_ERROR(entries);
+    for (const io::DirectoryEntry& entry : *entries) {
+      if (entry.is_directory) {
+        is_empty = false;
+        continue;
+      }
+      auto file = disk.open(directory + "/" + entry.name, io::OpenMode::kRead);
+      RETURN_IF_ERROR(file);
+      Buffer block(kJournalBlockBytes, std::byte{0});
+      const auto read_bytes = (*file)->read_at(0, block);
+      RETURN_IF_ERROR(read_bytes);
+      is_empty = is_empty &&
+                 std::ranges::all_of(block, [](std::byte octet) { return octet == std::byte{0}; });
+    }
+  }
+  if (is_empty) {
+    return {};
+  }
+  return fail(
+      ErrorCode::kCorrupt,
+      fmt::format("{}: there is data here but {}. Acknowledged data would be lost, so nothing was "
+                  "changed and the log does not start. Restore the data directory from a copy, or "
+                  "move it away to begin anew.",
+                  damaged.empty() ? state_.options.directory : damaged,
+                  damaged.empty() ? "no checkpoint" : "no checkpoint that is whole"));
+}
+
+Status Recovery::check_checkpoint_version(const std::string& path, ByteView bytes) {
+  if (bytes.size() < kCheckpointHeaderBytes ||
+      wire::load_big_endian<std::uint32_t>(bytes.data()) != kCheckpointMagic ||
+      wire::load_big_endian<std::uint32_t>(bytes.data() + 28) != crc32c(bytes.first(28))) {
+    return {};
+  }
+  const auto version = wire::load_big_endian<std::uint16_t>(bytes.data() + 4);
+  if (version > kFormatVersion) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{}: written by a newer version (format {}, this one reads up to {}). "
+                            "Start that version, or a newer one.",
+                            path, version, kFormatVersion));
+  }
+  return {};
+}
+
+Status Recovery::begin_anew() {
+  io::Disk& disk = state_.environment.disk;
+  state_.journal_id = state_.environment.random.next();
+  RETURN_IF_ERROR(disk.make_directory(state_.topics_directory()));
+  RETURN_IF_ERROR(disk.make_directory(state_.journal_directory()));
+  Buffer checkpoint = CheckpointCodec::encode(state_, state_.environment.scheduler.now());
+  state_.checkpoint_sequence = 1;
+  CheckpointCodec::set_tail(checkpoint, state_, JournalTail{}, state_.checkpoint_sequence);
+  return io::replace_file(
+      disk, state_.options.directory + "/" + checkpoint_file_name(state_.checkpoint_sequence),
+      checkpoint);
+}
+
+// --- Replay ---
+
+Status Recovery::replay(const JournalEntry& entry) {
+  switch (entry.type) {
+    case EntryType::kBatch:
+      return replay_batch(entry);
+    case EntryType::kEndTransaction:
+      return replay_end_transaction(entry);
+    case EntryType::kRecord:
+      return listener_.on_record(entry.body);
+    case EntryType::kTopicCreated:
+      return replay_topic_created(entry);
+    case EntryType::kTopicDeleted:
+      return replay_topic_deleted(entry);
+    case EntryType::kPartitionsAdded:
+    case EntryType::kTopicConfigured:
+      return replay_topic_change(entry);
+    case EntryType::kLogStartMoved:
+      return replay_log_start(entry);
+  }
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("an entry of type {}, which this version does not know",
+                          static_cast<int>(entry.type)));
+}
+
+Status Recovery::make_durable(Partition& partition, Segment& segment) {
+  segment.set_durable(segment.size_bytes());
+  partition.advance_high_watermark(partition.log_end_offset_);
+  return partition.segments_.flush(kReplayFlushBytes);
+}
+
+Status Recovery::replay_batch(const JournalEntry& entry) {
+  const auto decoded = decode_batch_entry(entry.body);
+  if (!decoded) {
+    return nonsense("a batch entry does not decode");
+  }
+  const auto batch = protocol::RecordBatchView::parse(decoded->batch);
+  Partition* partition = state_.topics.find(decoded->partition);
+  if (!batch || batch->bytes().size() != decoded->batch.size() || partition == nullptr) {
+    return nonsense("a batch is not whole or its topic is unknown");
+  }
+  if (batch->header().base_offset != partition->log_end_offset_) {
+    return nonsense(fmt::format("a batch of {} has base offset {}, the log ends at {}",
+                                partition->segments_.directory(),
+                                batch->header().base_offset.value,
+                                partition->log_end_offset_.value));
+  }
+  RETURN_IF_ERROR(partition->segments_.adopt_files());
+  Segment& segment = partition->apply_batch(decoded->batch, batch->header(), entry.end,
+                                            state_.environment.scheduler.now());
+  return make_durable(*partition, segment);
+}
+
+Status Recovery::replay_end_transaction(const JournalEntry& entry) {
+  EndTransaction end;
+  std::vector<Offset> offsets;
+  ByteView record;
+  if (!decode_end_transaction(entry.body, end, offsets, record)) {
+    return nonsense("the end of a transaction does not decode");
+  }
+  for (std::size_t index = 0; index < end.partitions.size(); ++index) {
+    if (offsets[index] == kNoOffset) {
+      continue;  // it did not exist then
+    }
+    Partition* partition = state_.topics.find(end.partitions[index]);
+    if (partition == nullptr || offsets[index] != partition->log_end_offset_) {
+      return nonsense("a marker is not where it was written");
+    }
+    RETURN_IF_ERROR(partition->segments_.adopt_files());
+    Segment& segment =
+        partition->apply_marker(marker_of(end), state_.environment.scheduler.now());
+    RETURN_IF_ERROR(make_durable(*partition, segment));
+  }
+  return listener_.on_end_transaction(end, record);
+}
+
+Status Recovery::replay_topic_created(const JournalEntry& entry) {
+  const auto decoded = decode_topic_entry(entry.body);
+  if (!decoded || state_.topics.find(decoded->id) != nullptr ||
+      state_.topics.find(decoded->name) != nullptr) {
+    return nonsense("the creation of a topic does not decode, or the topic is there already");
+  }
+  auto topic = state_.make_topic(*decoded);
+  RETURN_IF_ERROR(topic);
+  state_.topics.add(*std::move(topic));
+  return {};
+}
+
+Status Recovery::replay_topic_deleted(const JournalEntry& entry) {
+  const auto id = decode_topic_deleted(entry.body);
+  if (!id || state_.topics.find(*id) == nullptr) {
+    return nonsense("the deletion of a topic that is not there");
+  }
+  const std::unique_ptr<Topic> topic = state_.topics.remove(*id);
+  for (const auto& partition : topic->partitions) {
+    RETURN_IF_ERROR(state_.doom_directory(partition->segments_.directory(), *id));
+  }
+  listener_.on_topic_deleted(*id);
+  return {};
+}
+
+Status Recovery::replay_topic_change(const JournalEntry& entry) {
+  if (entry.type == EntryType::kPartitionsAdded) {
+    const auto added = decode_partitions_added(entry.body);
+    Topic* topic = added ? state_.topics.find(added->id) : nullptr;
+    if (topic == nullptr ||
+        added->partition_count < static_cast<std::int32_t>(topic->partitions.size())) {
+      return nonsense("partitions are added to a topic that is not there");
+    }
+    const std::size_t before = topic->partitions.size();
+    state_.add_partitions(*topic, added->partition_count);
+    state_.topics.count_partitions(topic->partitions.size() - before);
+    return {};
+  }
+  const auto configured = decode_topic_configured(entry.body);
+  Topic* topic = configured ? state_.topics.find(configured->id) : nullptr;
+  if (topic == nullptr) {
+    return nonsense("a topic that is not there is configured");
+  }
+  auto config = apply_overrides(state_.options.topic_defaults, configured->overrides);
+  RETURN_IF_ERROR(config);
+  topic->config = *config;
+  topic->overrides = configured->overrides;
+  return {};
+}
+
+Status Recovery::replay_log_start(const JournalEntry& entry) {
+  const auto moved = decode_log_start(entry.body);
+  Partition* partition = moved ? state_.topics.find(moved->partition) : nullptr;
+  if (partition == nullptr || moved->offset > partition->log_end_offset_) {
+    return nonsense("the log start of a partition that is not there has moved");
+  }
+  for (std::unique_ptr<Segment>& segment : partition->apply_log_start(moved->offset)) {
+    RETURN_IF_ERROR(partition->segments_.remove_files(std::move(segment)));
+  }
+  return {};
+}
+
+// Partitions that the journal did not speak of, and folders that wait to be removed.
+Status Recovery::adopt_rest() {
+  for (const auto& [name, topic] : state_.topics.by_name()) {
+    for (const auto& partition : topic->partitions) {
+      RETURN_IF_ERROR(partition->segments_.adopt_files());
+      if (state_.environment.seeded_bug == SeededBug::kForgetOneOfFiveBatches) {
+        partition->producers_.forget_one_of_five();
+      }
+    }
+  }
+  const auto entries = state_.environment.disk.list(state_.topics_directory());
+  RETURN_IF_ERROR(entries);
+  for (const io::DirectoryEntry& entry : *entries) {
+    const std::string path = state_.topics_directory() + "/" + entry.name;
+    if (entry.is_directory && entry.name.ends_with(kDeletedSuffix)) {
+      state_.doom(path);
+    }
+  }
+  return {};
+}
+
+}  // namespace onceflow::log

@@ -1,0 +1,587 @@
+#include "log/segments.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace onceflow::log {
+
+using protocol::RecordBatchHeader;
+
+namespace {
+constexpr std::uint64_t kIndexStepBytes = 64u << 10;
+constexpr std::size_t kWalkBytes = 64u << 10;
+constexpr std::size_t kIndexEntriesKept = 256;
+constexpr std::size_t kTailCapacityKept = 256u << 10;
+}  // namespace
+
+// --- SegmentFiles ---
+
+void SegmentFiles::touch(Segment& segment) {
+  open_.splice(open_.begin(), open_, segment.place_in_open_);
+  while (open_.size() > open_files_max_) {
+    open_.back()->unload();
+  }
+}
+
+void SegmentFiles::forget(Segment& segment) { open_.erase(segment.place_in_open_); }
+
+// --- Segment: appending and writing ---
+
+Segment::Segment(SegmentFiles& files, const std::string& directory, const SegmentSummary& summary,
+                 Offset next_offset)
+    : files_(files),
+      directory_(directory),
+      base_offset_(summary.base_offset),
+      next_offset_(next_offset),
+      size_bytes_(summary.size_bytes),
+      max_timestamp_(summary.max_timestamp),
+      written_bytes_(summary.size_bytes),
+      durable_bytes_(summary.size_bytes),
+      index_loaded_(summary.size_bytes == 0),
+      adopted_bytes_(summary.size_bytes) {}
+
+Segment::~Segment() {
+  if (file_) {
+    files_.forget(*this);
+  }
+  files_.tail_bytes_ -= tail_.size() - tail_start_;
+}
+
+void Segment::append(ByteView batch, const RecordBatchHeader& header) {
+  CHECK_INVARIANT("LOG-2", header.base_offset == next_offset_);
+  if (index_loaded_) {
+    note_for_index(header.base_offset, size_bytes_, max_timestamp_);
+  }
+  if (tail_start_ == tail_.size()) {
+    tail_.clear();
+    tail_start_ = 0;
+  } else if (tail_start_ > tail_.size() / 2) {
+    tail_.erase(tail_.begin(), tail_.begin() + static_cast<std::ptrdiff_t>(tail_start_));
+    tail_start_ = 0;
+  }
+  onceflow::append(tail_, batch);
+  files_.tail_bytes_ += batch.size();
+  size_bytes_ += batch.size();
+  next_offset_ = header.next_offset();
+  max_timestamp_ = std::max(max_timestamp_, header.max_timestamp);
+}
+
+Result<io::File*> Segment::open_file() {
+  if (!file_) {
+    auto file = files_.disk_.open(path(), io::OpenMode::kCreate);
+    RETURN_IF_ERROR(file);
+    file_ = std::move(*file);
+    files_.open_.push_front(this);
+    place_in_open_ = files_.open_.begin();
+  }
+  files_.touch(*this);
+  return file_.get();
+}
+
+Status Segment::flush() {
+  if (durable_bytes_ == written_bytes_) {
+    return {};
+  }
+  const bool is_new = written_bytes_ == 0;
+  const auto file = open_file();
+  RETURN_IF_ERROR(file);
+  if (is_new) {
+    // What a crash left under these names is not ours.
+    RETURN_IF_ERROR((*file)->truncate(0));
+    static_cast<void>(
+        files_.disk_.remove(directory_ + "/" + segment_index_file_name(base_offset_)));
+  } else if (!index_loaded_) {
+    // While the file is open anyway; if it is damaged, whoever reads it is told.
+    static_cast<void>(load_index());
+  }
+  const auto count = static_cast<std::size_t>(durable_bytes_ - written_bytes_);
+  RETURN_IF_ERROR((*file)->write_at(written_bytes_, ByteView(tail_).subspan(tail_start_, count)));
+  written_bytes_ = durable_bytes_;
+  unsynced_ = true;
+  tail_start_ += count;
+  files_.tail_bytes_ -= count;
+  if (tail_start_ == tail_.size()) {
+    tail_.clear();
+    tail_start_ = 0;
+  }
+  return {};
+}
+
+Result<std::shared_ptr<io::File>> Segment::begin_sync() {
+  RETURN_IF_ERROR(open_file());
+  RETURN_IF_ERROR(write_index());
+  if (tail_.empty() && tail_.capacity() > kTailCapacityKept) {
+    Buffer().swap(tail_);
+  }
+  unsynced_ = false;
+  return file_;
+}
+
+void Segment::unload() {
+  if (!file_) {
+    return;
+  }
+  // The index is not the truth: what cannot be written now is found again by reading.
+  static_cast<void>(write_index());
+  files_.forget(*this);
+  file_.reset();
+  // A small one is kept: it costs less than finding it again.
+  if (index_.size() > kIndexEntriesKept && index_.size() == index_written_) {
+    std::vector<IndexEntry>().swap(index_);
+    index_loaded_ = false;
+  }
+}
+
+Result<bool> Segment::adopt_file() {
+  auto file = files_.disk_.open(path(), io::OpenMode::kReadWrite);
+  if (!file && file.error().code == ErrorCode::kNotFound) {
+    return damage(0, "the file is missing");
+  }
+  RETURN_IF_ERROR(file);
+  const auto file_bytes = (*file)->size();
+  RETURN_IF_ERROR(file_bytes);
+  if (*file_bytes < written_bytes_) {
+    return damage(*file_bytes, fmt::format("the file ends here; the checkpoint knows of {} bytes",
+                                           written_bytes_));
+  }
+  if (*file_bytes == written_bytes_) {
+    return false;
+  }
+  RETURN_IF_ERROR((*file)->truncate(written_bytes_));
+  unsynced_ = true;
+  return true;
+}
+
+std::unexpected<Error> Segment::damage(std::uint64_t position, std::string_view what) const {
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("{}: byte {}: {}. Restore this file from a copy; what lies before it is "
+                          "not affected.",
+                          path(), position, what));
+}
+
+// --- Segment: reading ---
+
+Result<std::size_t> Segment::load(std::uint64_t position, std::size_t count, Buffer& destination) {
+  count = static_cast<std::size_t>(std::min<std::uint64_t>(count, size_bytes_ - position));
+  const std::size_t start = destination.size();
+  destination.resize(start + count);
+  MutableByteView place = MutableByteView(destination).subspan(start);
+  if (position < written_bytes_) {
+    const auto from_file =
+        static_cast<std::size_t>(std::min<std::uint64_t>(count, written_bytes_ - position));
+    const auto file = open_file();
+    RETURN_IF_ERROR(file);
+    const auto read_bytes = (*file)->read_at(position, place.first(from_file));
+    RETURN_IF_ERROR(read_bytes);
+    if (*read_bytes < from_file) {
+      return damage(position + *read_bytes, "the file ends before its last batch");
+    }
+    place = place.subspan(from_file);
+    position += from_file;
+  }
+  if (!place.empty()) {
+    const auto in_tail = static_cast<std::size_t>(position - written_bytes_) + tail_start_;
+    std::memcpy(place.data(), tail_.data() + in_tail, place.size());
+  }
+  return count;
+}
+
+Result<RecordBatchHeader> Segment::checked_header(ByteView bytes, Place expected) const {
+  const auto header = RecordBatchHeader::parse(bytes);
+  if (!header) {
+    return damage(expected.position, header.error().text);
+  }
+  if (header->base_offset != expected.offset || header->partition_leader_epoch != 0 ||
+      header->last_offset_delta < 0 ||
+      header->size_bytes() > size_bytes_ - expected.position) {
+    return damage(expected.position,
+                  fmt::format("there is no batch with base offset {} here", expected.offset.value));
+  }
+  return *header;
+}
+
+/// Calls visitor(header, place) for each batch from `from` on until it returns false; returns the place
+/// of that batch, or the end.
+template <typename Visitor>
+Result<Segment::Place> Segment::walk(Place from, Visitor visitor) {
+  Buffer& window = files_.scratch_;
+  std::uint64_t window_start = 0;
+  window.clear();
+  while (from.position < size_bytes_) {
+    if (from.position < window_start ||
+        from.position + protocol::kBatchHeaderBytes > window_start + window.size()) {
+      window.clear();
+      window_start = from.position;
+      RETURN_IF_ERROR(load(from.position, kWalkBytes, window));
+    }
+    const auto bytes =
+        ByteView(window).subspan(static_cast<std::size_t>(from.position - window_start));
+    const auto header = checked_header(bytes, from);
+    RETURN_IF_ERROR(header);
+    if (!visitor(*header, from)) {
+      return from;
+    }
+    from = {header->next_offset(), from.position + header->size_bytes()};
+  }
+  if (from.offset != next_offset_) {
+    return damage(from.position, fmt::format("the last batch ends at offset {} instead of {}",
+                                             from.offset.value, next_offset_.value));
+  }
+  return from;
+}
+
+Result<Segment::Place> Segment::find(Offset from) {
+  for (const Place& end : ends_) {
+    if (end.offset == from && end.position > 0) {
+      return end;
+    }
+  }
+  RETURN_IF_ERROR(load_index());
+  return walk(index_place(from),
+              [&](const RecordBatchHeader& header, Place) { return header.next_offset() <= from; });
+}
+
+Result<std::size_t> Segment::read(Offset from, std::size_t bytes_max, Offset upper,
+                                  FirstBatch first, Buffer& destination, Offset& end) {
+  end = from;
+  const auto found = find(from);
+  RETURN_IF_ERROR(found);
+  Place place = *found;
+  if (place.position >= size_bytes_) {
+    return std::size_t{0};
+  }
+  const std::size_t start = destination.size();
+  const auto give_back = [&](std::size_t kept) { destination.resize(start + kept); };
+  auto loaded = load(place.position, std::max(bytes_max, protocol::kBatchHeaderBytes), destination);
+  if (!loaded) {
+    give_back(0);
+    return std::unexpected(std::move(loaded).error());
+  }
+  std::size_t taken = 0;
+  while (place.position < size_bytes_ && place.offset < upper) {
+    ByteView rest = ByteView(destination).subspan(start + taken);
+    if (rest.size() < protocol::kBatchHeaderBytes) {
+      break;
+    }
+    const auto header = checked_header(rest, place);
+    if (!header) {
+      give_back(taken);
+      return taken > 0 ? Result<std::size_t>(taken) : std::unexpected(header.error());
+    }
+    const std::size_t batch_bytes = header->size_bytes();
+    if (taken + batch_bytes > bytes_max && (taken > 0 || first == FirstBatch::kIfItFits)) {
+      break;
+    }
+    if (batch_bytes > rest.size()) {
+      give_back(taken);
+      loaded = load(place.position, batch_bytes, destination);
+      if (!loaded) {
+        give_back(taken);
+        return std::unexpected(std::move(loaded).error());
+      }
+      rest = ByteView(destination).subspan(start + taken);
+    }
+    if (place.position < adopted_bytes_ && place.position >= checked_bytes_) {
+      const auto batch = protocol::RecordBatchView::parse(rest);
+      if (!batch || !batch->crc_matches()) {
+        give_back(taken);
+        return taken > 0 ? Result<std::size_t>(taken)
+                         : damage(place.position, "the checksum of this batch is wrong");
+      }
+      if (place.position == checked_bytes_) {
+        checked_bytes_ += batch_bytes;
+      }
+    }
+    taken += batch_bytes;
+    place = {header->next_offset(), place.position + batch_bytes};
+  }
+  give_back(taken);
+  end = place.offset;
+  ends_[next_end_++ % ends_.size()] = place;
+  return taken;
+}
+
+Result<bool> Segment::read_by_timestamp(std::int64_t timestamp, Offset upper,
+                                        Buffer& destination) {
+  RETURN_IF_ERROR(load_index());
+  // Entry i speaks of all batches before it: the first that reaches `timestamp` is behind the batch.
+  const auto behind = std::ranges::lower_bound(index_, timestamp, {}, &IndexEntry::max_timestamp);
+  Place begin{base_offset_, 0};
+  if (behind != index_.begin()) {
+    begin = {std::prev(behind)->offset, std::prev(behind)->position};
+  }
+  bool is_found = false;
+  const auto place = walk(begin, [&](const RecordBatchHeader& header, Place at) {
+    is_found = at.offset < upper && header.max_timestamp >= timestamp;
+    return at.offset < upper && !is_found;
+  });
+  RETURN_IF_ERROR(place);
+  if (!is_found) {
+    return false;
+  }
+  Offset end;
+  const auto count = read(place->offset, 0, upper, FirstBatch::kAlways, destination, end);
+  RETURN_IF_ERROR(count);
+  return *count > 0;
+}
+
+Result<std::int64_t> Segment::max_timestamp_before(Offset upper) {
+  if (next_offset_ <= upper) {
+    return max_timestamp_;
+  }
+  RETURN_IF_ERROR(load_index());
+  const auto behind = std::ranges::upper_bound(index_, upper, {}, &IndexEntry::offset);
+  Place begin{base_offset_, 0};
+  std::int64_t result = -1;
+  if (behind != index_.begin()) {
+    const IndexEntry& entry = *std::prev(behind);
+    begin = {entry.offset, entry.position};
+    result = entry.max_timestamp;
+  }
+  const auto place = walk(begin, [&](const RecordBatchHeader& header, Place at) {
+    if (at.offset < upper) {
+      result = std::max(result, header.max_timestamp);
+    }
+    return at.offset < upper;
+  });
+  RETURN_IF_ERROR(place);
+  return result;
+}
+
+std::uint64_t Segment::bytes_from(Offset from) const {
+  if (from >= next_offset_) {
+    return 0;
+  }
+  for (const Place& end : ends_) {
+    if (end.offset == from && end.position > 0) {
+      return size_bytes_ - end.position;
+    }
+  }
+  return size_bytes_ - index_place(from).position;
+}
+
+// --- Segment: index ---
+
+void Segment::note_for_index(Offset offset, std::uint64_t position,
+                             std::int64_t max_timestamp_before) {
+  if (position >= last_index_position_ + kIndexStepBytes) {
+    index_.push_back({offset, static_cast<std::uint32_t>(position), max_timestamp_before});
+    last_index_position_ = position;
+  }
+}
+
+Segment::Place Segment::index_place(Offset from) const {
+  const auto behind = std::ranges::upper_bound(index_, from, {}, &IndexEntry::offset);
+  if (behind == index_.begin()) {
+    return {base_offset_, 0};
+  }
+  return {std::prev(behind)->offset, std::prev(behind)->position};
+}
+
+Status Segment::load_index() {
+  if (index_loaded_) {
+    return {};
+  }
+  index_.clear();
+  const std::string index_path = directory_ + "/" + segment_index_file_name(base_offset_);
+  const auto exists = files_.disk_.exists(index_path);
+  RETURN_IF_ERROR(exists);
+  if (*exists) {
+    const auto bytes = io::read_file(files_.disk_, index_path);
+    RETURN_IF_ERROR(bytes);
+    for (ByteView rest = *bytes; rest.size() >= kIndexEntryBytes;
+         rest = rest.subspan(kIndexEntryBytes)) {
+      const auto entry = decode_index_entry(rest);
+      const bool rises =
+          entry && (index_.empty() ? entry->position > 0 && entry->offset > base_offset_
+                                   : entry->position > index_.back().position &&
+                                         entry->offset > index_.back().offset);
+      if (!rises || entry->position >= size_bytes_ || entry->offset >= next_offset_) {
+        break;
+      }
+      index_.push_back(*entry);
+    }
+    index_written_ = index_.size();
+    if (bytes->size() != index_written_ * kIndexEntryBytes) {
+      auto file = files_.disk_.open(index_path, io::OpenMode::kReadWrite);
+      RETURN_IF_ERROR(file);
+      RETURN_IF_ERROR((*file)->truncate(index_written_ * kIndexEntryBytes));
+    }
+  }
+  if (!index_.empty()) {
+    const IndexEntry last = index_.back();
+    last_index_position_ = last.position;
+    if (scan_index({last.offset, last.position}, last.max_timestamp)) {
+      index_loaded_ = true;
+      return {};
+    }
+    index_.clear();  // it does not fit the segment: the segment is right
+    index_written_ = 0;
+  }
+  last_index_position_ = 0;
+  RETURN_IF_ERROR(scan_index({base_offset_, 0}, -1));
+  index_loaded_ = true;
+  return {};
+}
+
+Status Segment::scan_index(Place from, std::int64_t max_timestamp) {
+  const auto end = walk(from, [&](const RecordBatchHeader& header, Place at) {
+    note_for_index(at.offset, at.position, max_timestamp);
+    max_timestamp = std::max(max_timestamp, header.max_timestamp);
+    return true;
+  });
+  RETURN_IF_ERROR(end);
+  return {};
+}
+
+// Entries for bytes that are not in the file yet stay behind.
+Status Segment::write_index() {
+  std::size_t end = index_written_;
+  while (end < index_.size() && index_[end].position < written_bytes_) {
+    ++end;
+  }
+  if (end == index_written_) {
+    return {};
+  }
+  Buffer bytes((end - index_written_) * kIndexEntryBytes);
+  for (std::size_t entry = index_written_; entry < end; ++entry) {
+    encode_index_entry(index_[entry], bytes.data() + (entry - index_written_) * kIndexEntryBytes);
+  }
+  auto file = files_.disk_.open(directory_ + "/" + segment_index_file_name(base_offset_),
+                                io::OpenMode::kCreate);
+  RETURN_IF_ERROR(file);
+  RETURN_IF_ERROR((*file)->write_at(index_written_ * kIndexEntryBytes, bytes));
+  index_written_ = end;
+  return {};
+}
+
+// --- Segments ---
+
+Segment& Segments::append(ByteView batch, const RecordBatchHeader& header,
+                          std::uint64_t segment_bytes) {
+  const bool is_full = !segments_.empty() && active().size_bytes() > 0 &&
+                       active().size_bytes() + batch.size() > segment_bytes;
+  if (segments_.empty() || is_full) {
+    segments_.push_back(std::make_unique<Segment>(
+        files_, directory_, SegmentSummary{.base_offset = header.base_offset}, header.base_offset));
+  }
+  active().append(batch, header);
+  size_bytes_ += batch.size();
+  return active();
+}
+
+Segment* Segments::find(Offset offset) const {
+  auto behind =
+      std::ranges::upper_bound(segments_, offset, {}, [](const auto& s) { return s->base_offset(); });
+  if (behind == segments_.begin()) {
+    return nullptr;
+  }
+  Segment* segment = std::prev(behind)->get();
+  return offset < segment->next_offset() ? segment : nullptr;
+}
+
+std::vector<std::unique_ptr<Segment>> Segments::take_before(Offset offset) {
+  std::vector<std::unique_ptr<Segment>> taken;
+  while (!segments_.empty() && segments_.front()->next_offset() <= offset) {
+    size_bytes_ -= segments_.front()->size_bytes();
+    taken.push_back(std::move(segments_.front()));
+    segments_.pop_front();
+  }
+  return taken;
+}
+
+void Segments::adopt(const std::vector<SegmentSummary>& summaries, Offset log_end_offset) {
+  for (std::size_t index = 0; index < summaries.size(); ++index) {
+    const Offset next =
+        index + 1 < summaries.size() ? summaries[index + 1].base_offset : log_end_offset;
+    segments_.push_back(std::make_unique<Segment>(files_, directory_, summaries[index], next));
+    size_bytes_ += summaries[index].size_bytes;
+  }
+  has_directory_ = !summaries.empty();
+  files_adopted_ = !has_directory_;
+}
+
+Status Segments::adopt_files() {
+  if (std::exchange(files_adopted_, true)) {
+    return {};
+  }
+  const auto cut = active().adopt_file();
+  RETURN_IF_ERROR(cut);
+  if (!*cut) {
+    return {};
+  }
+  // It was being written when the process ended: there may be segments behind it too.
+  const auto entries = files_.disk().list(directory_);
+  RETURN_IF_ERROR(entries);
+  for (const io::DirectoryEntry& entry : *entries) {
+    const auto base_offset = parse_segment_file_name(entry.name);
+    if (base_offset && *base_offset > active().base_offset()) {
+      RETURN_IF_ERROR(files_.disk().remove(directory_ + "/" + entry.name));
+      directory_unsynced_ = true;
+    }
+  }
+  return {};
+}
+
+Status Segments::make_directory() {
+  if (has_directory_) {
+    return {};
+  }
+  RETURN_IF_ERROR(remove_directory(files_.disk(), directory_));
+  RETURN_IF_ERROR(files_.disk().make_directory(directory_));
+  has_directory_ = true;
+  directory_unsynced_ = true;
+  return {};
+}
+
+Status Segments::flush(std::uint64_t unwritten_bytes_min) {
+  // Only the last segments can have bytes that are in memory alone.
+  auto begin = segments_.end();
+  while (begin != segments_.begin() && (*std::prev(begin))->has_tail()) {
+    --begin;
+  }
+  for (auto place = begin; place != segments_.end(); ++place) {
+    Segment& segment = **place;
+    const std::uint64_t least = &segment == &active() ? std::max<std::uint64_t>(1, unwritten_bytes_min) : 1;
+    if (segment.unwritten_durable_bytes() >= least) {
+      RETURN_IF_ERROR(make_directory());
+      directory_unsynced_ = directory_unsynced_ ||
+                            segment.durable_bytes() == segment.unwritten_durable_bytes();
+      RETURN_IF_ERROR(segment.flush());
+    }
+  }
+  return {};
+}
+
+Status Segments::remove_files(std::unique_ptr<Segment> segment) {
+  const std::string log_path = segment->path();
+  const std::string index_path = directory_ + "/" + segment_index_file_name(segment->base_offset());
+  segment.reset();
+  for (const std::string& path : {log_path, index_path}) {
+    Status removed = files_.disk().remove(path);
+    if (!removed && removed.error().code != ErrorCode::kNotFound) {
+      return removed;
+    }
+  }
+  directory_unsynced_ = true;
+  return {};
+}
+
+Status remove_directory(io::Disk& disk, const std::string& path) {
+  const auto exists = disk.exists(path);
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return {};
+  }
+  const auto entries = disk.list(path);
+  RETURN_IF_ERROR(entries);
+  for (const io::DirectoryEntry& entry : *entries) {
+    RETURN_IF_ERROR(disk.remove(path + "/" + entry.name));
+  }
+  return disk.remove(path);
+}
+
+}  // namespace onceflow::log

@@ -1,0 +1,205 @@
+// Segments: a partition's batches as files, and the sparse index over them (docs/formats/segment.md).
+// Owned by a Partition, on the log's thread. The newest bytes are in memory until they are durable in
+// the journal; only then are they written here, through the page cache, in larger pieces, and synced by
+// checkpoints alone. So a segment never holds what the journal could lose.
+//
+// What was on disk before this process started is checked against its checksums the first time it is
+// read; what this process wrote is trusted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "io/disk.h"
+#include "log/format.h"
+#include "protocol/record_batch.h"
+
+namespace onceflow::log {
+
+class Segment;
+
+/// Shared by all segments of a log: the bounded set of open files, and the count of bytes in memory.
+class SegmentFiles {
+ public:
+  SegmentFiles(io::Disk& disk, std::size_t open_files_max)
+      : disk_(disk), open_files_max_(open_files_max) {}
+
+  io::Disk& disk() { return disk_; }
+  /// Bytes of all tails in memory.
+  std::size_t tail_bytes() const { return tail_bytes_; }
+  std::size_t open_file_count() const { return open_.size(); }
+
+ private:
+  friend class Segment;
+  void touch(Segment& segment);
+  void forget(Segment& segment);
+
+  io::Disk& disk_;
+  std::size_t open_files_max_;
+  std::size_t tail_bytes_ = 0;
+  std::list<Segment*> open_;  // the most recently used first
+  Buffer scratch_;
+};
+
+/// What a checkpoint knows of a segment.
+struct SegmentSummary {
+  Offset base_offset;
+  std::uint64_t size_bytes = 0;
+  std::int64_t max_timestamp = -1;
+};
+
+class Segment {
+ public:
+  /// `next_offset` is that behind its last batch. A segment without bytes is new: its file is begun
+  /// with the first flush.
+  Segment(SegmentFiles& files, const std::string& directory, const SegmentSummary& summary,
+          Offset next_offset);
+  ~Segment();
+  Segment(const Segment&) = delete;
+  Segment& operator=(const Segment&) = delete;
+
+  Offset base_offset() const { return base_offset_; }
+  Offset next_offset() const { return next_offset_; }
+  std::uint64_t size_bytes() const { return size_bytes_; }
+  std::int64_t max_timestamp() const { return max_timestamp_; }
+  SegmentSummary summary() const { return {base_offset_, size_bytes_, max_timestamp_}; }
+  std::string path() const { return directory_ + "/" + segment_file_name(base_offset_); }
+
+  /// Into memory.
+  void append(ByteView batch, const protocol::RecordBatchHeader& header);
+  /// Up to this size it is durable in the journal and may be written.
+  void set_durable(std::uint64_t durable_bytes) { durable_bytes_ = durable_bytes; }
+  std::uint64_t durable_bytes() const { return durable_bytes_; }
+  std::uint64_t unwritten_durable_bytes() const { return durable_bytes_ - written_bytes_; }
+  bool has_tail() const { return size_bytes_ > written_bytes_; }
+  /// Writes what is durable to the page cache.
+  Status flush();
+  /// Written since the last begin_sync.
+  bool is_unsynced() const { return unsynced_; }
+  /// The open file, for the checkpoint to sync; also writes the index entries that are not on disk.
+  Result<std::shared_ptr<io::File>> begin_sync();
+
+  enum class FirstBatch { kAlways, kIfItFits };
+  /// See Partition::read. Sets `end` to the offset behind the last batch read.
+  Result<std::size_t> read(Offset from, std::size_t bytes_max, Offset upper, FirstBatch first,
+                           Buffer& destination, Offset& end);
+
+  struct Place {
+    Offset offset;                ///< of the batch that begins at `position`
+    std::uint64_t position = 0;
+  };
+  /// The first batch whose greatest timestamp is at least `timestamp`, among those before `upper`;
+  /// appended to `destination`. False if there is none.
+  Result<bool> read_by_timestamp(std::int64_t timestamp, Offset upper, Buffer& destination);
+  /// Greatest timestamp of the batches before `upper`; -1 if there are none.
+  Result<std::int64_t> max_timestamp_before(Offset upper);
+  /// Bytes from the batch that holds `from` to the end, within one index step.
+  std::uint64_t bytes_from(Offset from) const;
+
+  /// Recovery: the file must hold size_bytes(); what is behind is cut off (true). kCorrupt if it is
+  /// shorter.
+  Result<bool> adopt_file();
+  /// Lets go of what only saves time; for the bound on open files.
+  void unload();
+
+ private:
+  friend class SegmentFiles;
+  Result<io::File*> open_file();
+  Result<std::size_t> load(std::uint64_t position, std::size_t count, Buffer& destination);
+  Status load_index();
+  Status scan_index(Place from, std::int64_t max_timestamp_before);
+  void note_for_index(Offset offset, std::uint64_t position, std::int64_t max_timestamp_before);
+  Status write_index();
+  Place index_place(Offset from) const;
+  Result<Place> find(Offset from);
+  Result<protocol::RecordBatchHeader> checked_header(ByteView bytes, Place expected) const;
+  template <typename Visitor>
+  Result<Place> walk(Place from, Visitor visitor);
+  std::unexpected<Error> damage(std::uint64_t position, std::string_view what) const;
+
+  SegmentFiles& files_;
+  const std::string& directory_;  // of the Segments that own us
+  Offset base_offset_;
+  Offset next_offset_;
+  std::uint64_t size_bytes_;
+  std::int64_t max_timestamp_;
+
+  // written_ <= durable_ <= size_; [written_, size_) is tail_ from tail_start_ on.
+  std::uint64_t written_bytes_;
+  std::uint64_t durable_bytes_;
+  Buffer tail_;
+  std::size_t tail_start_ = 0;
+  bool unsynced_ = false;
+
+  std::shared_ptr<io::File> file_;  // shared with a sync that is under way
+  std::list<Segment*>::iterator place_in_open_;
+
+  std::vector<IndexEntry> index_;
+  bool index_loaded_;
+  std::size_t index_written_ = 0;          // entries that are in the file
+  std::uint64_t last_index_position_ = 0;  // of the last entry, or 0
+
+  std::uint64_t adopted_bytes_;       // on disk before this start: checked when first read
+  std::uint64_t checked_bytes_ = 0;   // of these, checked from the beginning
+  std::array<Place, 4> ends_{};       // where reads ended, for the next one to begin
+  std::size_t next_end_ = 0;
+};
+
+class Segments {
+ public:
+  Segments(SegmentFiles& files, std::string directory)
+      : files_(files), directory_(std::move(directory)) {}
+
+  const std::string& directory() const { return directory_; }
+  std::uint64_t size_bytes() const { return size_bytes_; }
+  const std::deque<std::unique_ptr<Segment>>& all() const { return segments_; }
+  bool empty() const { return segments_.empty(); }
+  Segment& active() { return *segments_.back(); }
+
+  /// Appends to the active segment, after beginning a new one if this batch would make it larger than
+  /// `segment_bytes`. Deterministic: replay rolls where the first run rolled.
+  Segment& append(ByteView batch, const protocol::RecordBatchHeader& header,
+                  std::uint64_t segment_bytes);
+  /// The one that holds `offset`; nullptr if none does.
+  Segment* find(Offset offset) const;
+  /// Takes out all segments that end at or before `offset`. Their files are still there.
+  std::vector<std::unique_ptr<Segment>> take_before(Offset offset);
+  /// Recovery: as a checkpoint tells it.
+  void adopt(const std::vector<SegmentSummary>& summaries, Offset log_end_offset);
+  /// Recovery: makes the files agree with what is known: cuts off what is behind, removes segments that
+  /// should not be there yet. kCorrupt if something is missing.
+  Status adopt_files();
+  /// Writes what is durable to the page cache, where it is at least `unwritten_bytes_min`.
+  Status flush(std::uint64_t unwritten_bytes_min);
+  /// Removes the files of a segment that take_before gave.
+  Status remove_files(std::unique_ptr<Segment> segment);
+  /// The folder has changed since this was last asked: a checkpoint syncs it.
+  bool take_directory_unsynced() { return std::exchange(directory_unsynced_, false); }
+
+ private:
+  Status make_directory();
+
+  SegmentFiles& files_;
+  std::string directory_;
+  std::deque<std::unique_ptr<Segment>> segments_;  // by base offset
+  std::uint64_t size_bytes_ = 0;
+  bool has_directory_ = false;  // and what is in it is ours
+  bool files_adopted_ = true;
+  bool directory_unsynced_ = false;
+};
+
+/// Removes a folder and the files in it; no error if it is not there.
+Status remove_directory(io::Disk& disk, const std::string& path);
+
+}  // namespace onceflow::log
