@@ -106,7 +106,7 @@ TEST(Expression, wrong_ones_are_refused_with_their_place) {
       {"status = 'paid'", 1, "unknown name `status`"},
       {"$.a = \"x\"", 7, "`\"` cannot stand here"},
       {"$.a = 'x", 7, "the text's closing quote is missing"},
-      {"$.a +", 1, "the expression ends too early"},
+      {"$.a +", 5, "the expression ends too early"},
       {"$.a > > 1", 7, "SQLite says: near \">\": syntax error"},
       {"random() > 1", 1, "function random() is not allowed"},
       {"$.a > datetime('now')", 16, "'now' is not allowed"},

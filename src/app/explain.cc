@@ -1,0 +1,35 @@
+// onceflow explain: the stages of a pipeline, the commit point of each, and the guarantee that follows;
+// starts nothing.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/pipeline_file.h"
+#include "pipeline/explain.h"
+
+namespace onceflow::app {
+
+int run_explain(const Arguments& arguments) {
+  CLI::App app("stages, commit points and the guarantee of a pipeline", "onceflow explain");
+  std::string file;
+  bool json = false;
+  app.add_option("FILE", file, "a pipeline file")->required();
+  app.add_flag("--json", json, "as a JSON object");
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  const auto planned = load_pipeline_file(file);
+  if (!planned) {
+    return kExitUsage;
+  }
+  fmt::print("{}", json ? pipeline::explain_json(*planned) : pipeline::explain_text(*planned));
+  return kExitOk;
+}
+
+}  // namespace onceflow::app

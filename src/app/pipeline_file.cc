@@ -1,0 +1,27 @@
+#include "app/pipeline_file.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "io/os/os_environment.h"
+
+namespace onceflow::app {
+
+std::optional<pipeline::PlannedPipeline> load_pipeline_file(const std::string& path) {
+  io::OsEnvironment os;
+  const Result<Buffer> text = io::read_file(os.disk(), path);
+  if (!text) {
+    fmt::print(stderr, "{}: {}; the rule: a pipeline file is named; the fix: check the path\n", path,
+               text.error().text);
+    return std::nullopt;
+  }
+  auto planned = pipeline::plan_file(path, as_text(*text), pipeline::process_variables());
+  if (!planned) {
+    fmt::print(stderr, "{}", pipeline::describe(path, planned.error()));
+    return std::nullopt;
+  }
+  return std::move(*planned);
+}
+
+}  // namespace onceflow::app

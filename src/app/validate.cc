@@ -1,0 +1,35 @@
+// onceflow validate: checks pipeline files and says what is wrong with them; starts nothing.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "app/commands.h"
+#include "app/pipeline_file.h"
+#include "pipeline/explain.h"
+
+namespace onceflow::app {
+
+int run_validate(const Arguments& arguments) {
+  CLI::App app("check pipeline files: their form, expressions, secrets and guarantee", "onceflow validate");
+  std::vector<std::string> files;
+  app.add_option("FILE", files, "pipeline files")->required();
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  int exit_code = kExitOk;
+  for (const std::string& file : files) {
+    if (const auto planned = load_pipeline_file(file)) {
+      fmt::print("{}: ok ({})\n", file, pipeline::summary(*planned));
+    } else {
+      exit_code = kExitUsage;
+    }
+  }
+  return exit_code;
+}
+
+}  // namespace onceflow::app
