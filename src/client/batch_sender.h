@@ -77,6 +77,8 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   /// No request is in flight.
   Task<Status> wait_until_idle(MonotonicTime deadline);
 
+  /// Sends what can be sent now.
+  void pump();
   /// Every partition with data knows its leader.
   Task<Status> resolve_leaders(MonotonicTime deadline);
   /// Everything buffered can go out on this connection, in order, and nothing is to be repeated.
@@ -137,7 +139,6 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   bool has_sendable(const Partition& partition, MonotonicTime now) const;
 
   void pump_soon();
-  void pump();
   void drain_node(NodeId node, const std::vector<std::size_t>& partitions);
   Gathered gather(const std::vector<std::size_t>& partitions, Limit limit);
   void submit(NodeId node, const ConnectionPointer& connection, Gathered gathered);

@@ -45,6 +45,7 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   Task<Result<GroupEvent>> next_event(MonotonicTime deadline);
   std::optional<GroupEvent> take_event();
   bool has_event() const { return !events_.empty(); }
+  const Error* failure() const { return failure_ ? &*failure_ : nullptr; }
   void on_event(Callback<void()> callback) { on_event_ = std::move(callback); }
   void give_up() {
     if (phase_ == Phase::kGivingUp) {
@@ -202,6 +203,9 @@ Task<void> ConsumerGroup::Core::run(std::shared_ptr<Core> self) {
   }
   self->phase_ = Phase::kEnded;
   self->changed_.notify_all();
+  if (self->failure_ && self->on_event_) {
+    self->on_event_();
+  }
 }
 
 void ConsumerGroup::Core::forget_membership() {
@@ -485,6 +489,7 @@ Task<Result<GroupEvent>> ConsumerGroup::next_event(MonotonicTime deadline) {
 }
 std::optional<GroupEvent> ConsumerGroup::take_event() { return core_->take_event(); }
 bool ConsumerGroup::has_event() const { return core_->has_event(); }
+const Error* ConsumerGroup::failure() const { return core_->failure(); }
 void ConsumerGroup::on_event(Callback<void()> callback) { core_->on_event(std::move(callback)); }
 void ConsumerGroup::give_up() { core_->give_up(); }
 GroupMetadata ConsumerGroup::metadata() const { return core_->metadata(); }

@@ -59,7 +59,10 @@ class ConsumerGroup {
   /// The same without waiting.
   std::optional<GroupEvent> take_event();
   bool has_event() const;
-  /// Called on the scheduler whenever an event was added; to wake a poll.
+  /// Why there will be no more events; null while there may be. After the last event has been
+  /// taken, next_event() answers it.
+  const Error* failure() const;
+  /// Called on the scheduler whenever an event was added or failure() came; to wake a poll.
   void on_event(Callback<void()> callback);
 
   /// After kRevoked: the partitions are free for others.

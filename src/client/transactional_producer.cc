@@ -104,6 +104,10 @@ class TransactionalProducer::Core : public ClusterUser, public std::enable_share
   protocol::TxnOffsetCommitRequest offsets_request(const Offsets& offsets) const;
   Task<Status> send_stray_end(MonotonicTime deadline);
   static Task<void> enrol(std::shared_ptr<Core> self);
+  protocol::AddPartitionsToTxnRequest enrolment_request(
+      const std::vector<PartitionSlot>& slots) const;
+  std::optional<Error> enrolment_error(
+      const Result<Reply<protocol::AddPartitionsToTxnResponse>>& reply);
 
   std::int16_t end_version_max() const { return version_ == 2 ? kAnyVersion : kEndTxnVersion1Max; }
   std::int16_t offsets_version_max() const {
@@ -218,86 +222,90 @@ Status TransactionalProducer::Core::begin() {
   return {};
 }
 
+protocol::AddPartitionsToTxnRequest TransactionalProducer::Core::enrolment_request(
+    const std::vector<PartitionSlot>& slots) const {
+  protocol::AddPartitionsToTxnRequest request;
+  request.v3_and_below_transactional_id = options_.transactional_id;
+  request.v3_and_below_producer_id = identity().id.value;
+  request.v3_and_below_producer_epoch = identity().epoch.value;
+  auto& topics = request.v3_and_below_topics;
+  for (const PartitionSlot slot : slots) {
+    const TopicPartition& partition = sender_->partition(slot);
+    auto topic =
+        std::ranges::find(topics, partition.topic, [](const auto& known) { return known.name; });
+    if (topic == topics.end()) {
+      topics.emplace_back().name = partition.topic;
+      topic = topics.end() - 1;
+    }
+    topic->partitions.push_back(partition.partition.value);
+  }
+  return request;
+}
+
+std::optional<Error> TransactionalProducer::Core::enrolment_error(
+    const Result<Reply<protocol::AddPartitionsToTxnResponse>>& reply) {
+  if (!reply) {
+    return reply.error();
+  }
+  for (const auto& topic : reply->body.results_by_topic_v3_and_below) {
+    for (const auto& result : topic.results_by_partition) {
+      const protocol::ErrorCode code = result.partition_error_code;
+      // "Not attempted" only says that another one failed.
+      if (code == protocol::ErrorCode::kNone ||
+          code == protocol::ErrorCode::kOperationNotAttempted) {
+        continue;
+      }
+      if (is_wrong_coordinator(code)) {
+        cluster_->forget_coordinator(CoordinatorType::kTransaction, options_.transactional_id);
+      }
+      return broker_error(
+          code, fmt::format("AddPartitionsToTxn of {}-{}", topic.name, result.partition_index));
+    }
+  }
+  return std::nullopt;
+}
+
+// Asks until every partition with data is enrolled, more having come meanwhile or not.
 Task<void> TransactionalProducer::Core::enrol(std::shared_ptr<Core> self) {
   const std::uint64_t transaction = self->transaction_number_;
   const auto is_over = [&] {
-    return self->closed_ || self->transaction_number_ != transaction ||
-           self->state_ != State::kInTransaction || self->sender_->failure();
+    return self->closed_ || self->transaction_number_ != transaction || self->sender_->failure();
   };
-  Backoff backoff(self->cluster_->options(), self->cluster_->environment().random);
-  const MonotonicTime deadline =
-      self->cluster_->scheduler().now() + self->options_.transaction_timeout;
-  while (!is_over()) {
-    const std::vector<PartitionSlot> slots = self->sender_->partitions_to_enrol();
-    if (slots.empty()) {
-      break;
-    }
+  Cluster& cluster = *self->cluster_;
+  Backoff backoff(cluster.options(), cluster.environment().random);
+  const MonotonicTime deadline = cluster.scheduler().now() + self->options_.transaction_timeout;
+  std::vector<PartitionSlot> slots = self->sender_->partitions_to_enrol();
+  while (!is_over() && !slots.empty()) {
     const auto connection = co_await self->coordinator_connection(deadline);
     if (is_over()) {
       break;
     }
-    if (!connection) {
-      self->sender_->fail(aborting(connection.error()));
-      break;
-    }
-    protocol::AddPartitionsToTxnRequest request;
-    request.v3_and_below_transactional_id = self->options_.transactional_id;
-    request.v3_and_below_producer_id = self->identity().id.value;
-    request.v3_and_below_producer_epoch = self->identity().epoch.value;
-    for (const PartitionSlot slot : slots) {
-      const TopicPartition& partition = self->sender_->partition(slot);
-      auto& topics = request.v3_and_below_topics;
-      auto topic =
-          std::ranges::find(topics, partition.topic, [](const auto& known) { return known.name; });
-      if (topic == topics.end()) {
-        topics.emplace_back().name = partition.topic;
-        topic = topics.end() - 1;
+    std::optional<Error> failed = connection ? std::nullopt : std::optional(connection.error());
+    if (connection) {
+      self->sender_->mark_sent();
+      const auto reply = co_await (*connection)
+                             ->send(self->enrolment_request(slots),
+                                    cluster.request_deadline(deadline), kAddPartitionsVersionMax);
+      if (is_over()) {
+        break;
       }
-      topic->partitions.push_back(partition.partition.value);
-    }
-    self->sender_->mark_sent();
-    const auto reply = co_await (*connection)
-                           ->send(std::move(request), self->cluster_->request_deadline(deadline),
-                                  kAddPartitionsVersionMax);
-    if (is_over()) {
-      break;
-    }
-    std::optional<Error> failed;
-    if (!reply) {
-      failed = reply.error();
-    } else {
-      for (const auto& topic : reply->body.results_by_topic_v3_and_below) {
-        for (const auto& result : topic.results_by_partition) {
-          // "Not attempted" only says that another one failed.
-          if (result.partition_error_code != protocol::ErrorCode::kNone &&
-              result.partition_error_code != protocol::ErrorCode::kOperationNotAttempted) {
-            failed = broker_error(
-                result.partition_error_code,
-                fmt::format("AddPartitionsToTxn of {}-{}", topic.name, result.partition_index));
-            if (is_wrong_coordinator(result.partition_error_code)) {
-              self->cluster_->forget_coordinator(CoordinatorType::kTransaction,
-                                                 self->options_.transactional_id);
-            }
-          }
-        }
-      }
+      failed = self->enrolment_error(reply);
     }
     if (!failed) {
+      backoff.reset();
       self->sender_->enrolled(slots);
-    } else if (failed->recovery != Recovery::kRetriable) {
-      self->sender_->fail(aborting(*failed));
-      break;
-    } else if (!co_await self->cluster_->pause(backoff.next(), deadline)) {
+    } else if (failed->recovery != Recovery::kRetriable ||
+               !co_await cluster.pause(backoff.next(), deadline)) {
       if (!is_over()) {
         self->sender_->fail(aborting(*failed));
       }
       break;
     }
+    slots = self->sender_->partitions_to_enrol();
   }
   self->enrolling_ = false;
-  if (!is_over() && !self->sender_->partitions_to_enrol().empty()) {
-    self->enrolling_ = true;
-    self->cluster_->scheduler().spawn(enrol(self));
+  if (!self->closed_ && self->transaction_number_ != transaction) {
+    self->sender_->pump();  // the next transaction may have asked meanwhile
   }
 }
 

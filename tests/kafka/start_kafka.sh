@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Starts a real Apache Kafka (one KRaft node, loopback, free ports), for tests, interop and benchmarks.
+# Starts a real Apache Kafka (one KRaft node, loopback, free ports), for tests and benchmarks.
 #
-#   tests/kafka/start_kafka.sh [--dir DIR] [--port PORT] [--transaction-version 1|2] [--heap 1G] [KEY=VALUE...]
+#   tests/kafka/start_kafka.sh [--dir DIR] [--port PORT] [--transaction-version 1|2] [--heap 1G]
+#                              [KEY=VALUE...]
 #
-# Jars come by tests/kafka/pom.xml into build/kafka/lib, once. KEY=VALUE are broker properties. When the
-# broker answers, prints one line and leaves it running:
+# Jars come by tests/kafka/pom.xml into build/kafka/lib, once. KEY=VALUE are broker properties.
+# When the broker answers, prints one line and leaves it running:
 #
 #   PORT PID DIR
 #
-# Stop it with `kill PID`. DIR holds server.properties, the data and kafka.log; started again with the same
-# --dir, it goes on with the same data (give --port to keep its port). Without --dir a new folder below
-# build/kafka/run is made.
+# Stop it with `kill PID`. DIR holds server.properties, the data and kafka.log; started again with
+# the same --dir, it goes on with the same data (give --port to keep its port). Without --dir a new
+# folder below build/kafka/run is made.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -77,8 +78,9 @@ group.initial.rebalance.delay.ms=0
 PROPERTIES
 [[ ${#properties[@]} == 0 ]] || printf '%s\n' "${properties[@]}" >>"$dir/server.properties"
 
+readonly flags=(-Djava.awt.headless=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn)
 java_of_kafka() {
-  java -Xms64M -Xmx"$heap" -Djava.awt.headless=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$jars/*" "$@"
+  java -Xms64M -Xmx"$heap" "${flags[@]}" -cp "$jars/*" "$@"
 }
 
 if [[ ! -e $dir/data/meta.properties ]]; then
@@ -91,13 +93,13 @@ if [[ ! -e $dir/data/meta.properties ]]; then
 fi
 
 # In a session of its own, with nothing of ours open: who reads our output is not kept waiting.
-setsid java -Xms"$heap" -Xmx"$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
-  -XX:+ExplicitGCInvokesConcurrent -Djava.awt.headless=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
+setsid java -Xms"$heap" -Xmx"$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
+  -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent "${flags[@]}" \
   -cp "$jars/*" kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null 9>&- &
 pid=$!
 
 # Ready when it answers ApiVersions, not when its log says so.
-python3 - "$port" "$pid" <<'PYTHON' || { tail -n 30 "$dir/kafka.log" >&2; kill "$pid" 2>/dev/null; exit 1; }
+python3 - "$port" "$pid" <<'PYTHON' || failed=1
 import os, socket, struct, sys, time
 port, pid = int(sys.argv[1]), int(sys.argv[2])
 body = struct.pack(">hhih", 18, 0, 1, -1)
@@ -114,4 +116,9 @@ for _ in range(600):
     time.sleep(0.1)
 sys.exit("no answer within a minute")
 PYTHON
+if [[ -n ${failed:-} ]]; then
+  tail -n 30 "$dir/kafka.log" >&2
+  kill "$pid" 2>/dev/null
+  exit 1
+fi
 echo "$port $pid $dir"
