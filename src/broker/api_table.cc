@@ -1,0 +1,137 @@
+#include "broker/api_table.h"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "broker/handlers/handlers.h"
+
+namespace onceflow::broker {
+namespace {
+
+template <typename Function>
+struct HandlerTraits;
+template <typename Answer, typename Body>
+struct HandlerTraits<Answer (*)(BrokerCore&, const Request&, Body&)> {
+  using RequestBody = std::remove_const_t<Body>;
+};
+template <typename Body>
+struct HandlerTraits<Disposition (*)(BrokerCore&, const Request&, Body&, Reply&)> {
+  using RequestBody = std::remove_const_t<Body>;
+};
+
+template <typename T>
+inline constexpr bool kIsOptional = false;
+template <typename T>
+inline constexpr bool kIsOptional<std::optional<T>> = true;
+
+template <typename Response>
+void answer(const Request& request, const Response& response, Reply& reply) {
+  if constexpr (requires { response.error_code; }) {
+    reply.error = response.error_code;
+  }
+  encode_reply(response, request.header.api_version, request.header.correlation_id, reply);
+}
+
+// Decodes, calls the handler, encodes what it returns.
+template <auto kHandler>
+Disposition handle_as(BrokerCore& core, const Request& request, Reply& reply) {
+  using Body = typename HandlerTraits<decltype(kHandler)>::RequestBody;
+  WireReader reader(request.body);
+  auto body = Body::decode(reader, request.header.api_version);
+  if (!body) {
+    return Disposition::kClose;
+  }
+  if constexpr (std::is_invocable_v<decltype(kHandler), BrokerCore&, const Request&, Body&,
+                                    Reply&>) {
+    return kHandler(core, request, *body, reply);
+  } else {
+    const auto response = kHandler(core, request, *body);
+    if constexpr (kIsOptional<std::remove_const_t<decltype(response)>>) {
+      if (!response) {
+        return Disposition::kClose;
+      }
+      answer(request, *response, reply);
+    } else {
+      answer(request, response, reply);
+    }
+    return Disposition::kAnswer;
+  }
+}
+
+template <auto kHandler>
+constexpr Api api(AnswerWhen when = AnswerWhen::kDurable) {
+  using Body = typename HandlerTraits<decltype(kHandler)>::RequestBody;
+  return {.key = Body::kApiKey,
+          .advertised_min =
+              Body::kApiKey == protocol::ApiKey::kProduce ? std::int16_t{0} : Body::kVersionMin,
+          .version_min = Body::kVersionMin,
+          .version_max = Body::kVersionMax,
+          .when = when,
+          .handle = &handle_as<kHandler>};
+}
+
+constexpr Api up_to(Api entry, std::int16_t version_max) {
+  entry.version_max = version_max;
+  return entry;
+}
+
+constexpr std::array kApis = {
+    api<&handle_produce>(),
+    api<&handle_fetch>(AnswerWhen::kAtOnce),
+    api<&handle_list_offsets>(AnswerWhen::kAtOnce),
+    api<&handle_metadata>(),
+    api<&handle_offset_commit>(),
+    api<&handle_offset_fetch>(),
+    api<&handle_find_coordinator>(AnswerWhen::kAtOnce),
+    api<&handle_join_group>(),
+    api<&handle_heartbeat>(),
+    api<&handle_leave_group>(),
+    api<&handle_sync_group>(),
+    api<&handle_describe_groups>(),
+    api<&handle_list_groups>(),
+    api<&handle_api_versions>(AnswerWhen::kAtOnce),
+    api<&handle_create_topics>(),
+    api<&handle_delete_topics>(),
+    api<&handle_init_producer_id>(),
+    api<&handle_offset_for_leader_epoch>(AnswerWhen::kAtOnce),
+    api<&handle_add_partitions_to_txn>(),
+    api<&handle_add_offsets_to_txn>(),
+    api<&handle_end_txn>(),
+    api<&handle_txn_offset_commit>(),
+    api<&handle_describe_configs>(),
+    api<&handle_create_partitions>(),
+    api<&handle_delete_groups>(),
+    api<&handle_describe_cluster>(AnswerWhen::kAtOnce),
+    api<&handle_describe_producers>(),
+    api<&handle_describe_transactions>(),
+    // v2 adds a regular expression from outside; nobody needs it here.
+    up_to(api<&handle_list_transactions>(), 1),
+};
+static_assert(std::ranges::is_sorted(kApis, {}, &Api::key));
+
+constexpr std::size_t kKeyCount = static_cast<std::size_t>(kApis.back().key) + 1;
+
+constexpr auto kIndexByKey = [] {
+  std::array<std::int8_t, kKeyCount> index_by_key{};
+  index_by_key.fill(-1);
+  for (std::size_t index = 0; index < kApis.size(); ++index) {
+    index_by_key[static_cast<std::size_t>(kApis[index].key)] = static_cast<std::int8_t>(index);
+  }
+  return index_by_key;
+}();
+
+}  // namespace
+
+std::span<const Api> api_table() { return kApis; }
+
+const Api* find_api(protocol::ApiKey key) {
+  const auto number = static_cast<std::int16_t>(key);
+  if (number < 0 || static_cast<std::size_t>(number) >= kKeyCount) {
+    return nullptr;
+  }
+  const std::int8_t index = kIndexByKey[static_cast<std::size_t>(number)];
+  return index < 0 ? nullptr : &kApis[static_cast<std::size_t>(index)];
+}
+
+}  // namespace onceflow::broker

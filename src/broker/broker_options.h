@@ -1,0 +1,35 @@
+// BrokerOptions: everything a broker is told, with Kafka's defaults where Kafka has the key.
+// Values.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "broker/connection.h"
+#include "coordinator/coordinator.h"
+#include "io/network.h"
+#include "log/log.h"
+
+namespace onceflow::broker {
+
+struct BrokerOptions {
+  std::int32_t node_id = 1;
+  ServerOptions server;
+  /// What clients are told to connect to; an empty host or port 0 means what the server listens on.
+  io::Endpoint advertised{"", 0};
+  log::LogOptions log;
+  coordinator::CoordinatorOptions coordinator;
+  std::int32_t num_partitions = 1;
+  bool auto_create_topics = true;
+  std::int32_t fetch_bytes_max = 55 << 20;  ///< Kafka's fetch.max.bytes
+  Duration stop_patience = seconds(1);      ///< for answers under way, at a graceful stop
+
+  /// The disk failed. Nothing was acknowledged that is not durable; the process must stop.
+  std::function<void(const Error&)> on_fatal;
+  /// Something an operator should read: damage found or repaired. May be empty.
+  std::function<void(const Error&)> on_notice;
+};
+
+}  // namespace onceflow::broker

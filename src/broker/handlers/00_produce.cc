@@ -1,0 +1,168 @@
+// Produce: validate the batch, check transaction and producer state in the same step as the append,
+// answer when it is durable, whatever acks says. Stateless; on the broker's thread.
+#include <utility>
+
+#include "broker/handlers/handlers.h"
+#include "protocol/batch_validation.h"
+
+namespace onceflow::broker {
+namespace {
+
+using protocol::ErrorCode;
+using PartitionResponse = protocol::ProduceResponse::Partition;
+
+constexpr std::int16_t kFirstVersionOfTransactionsV2 = 12;
+
+struct Refused {
+  ErrorCode code;
+  std::string text;
+  std::optional<std::int32_t> record_index;
+};
+
+class Produce {
+ public:
+  Produce(BrokerCore& core, const Request& request, const protocol::ProduceRequest& body)
+      : core_(core), version_(request.header.api_version), body_(body) {}
+
+  PartitionResponse append(const std::string& topic,
+                           const protocol::ProduceRequest::Partition& partition) {
+    PartitionResponse response{.index = partition.index};
+    if (const auto refused = try_append(topic, partition, response)) {
+      response.error_code = refused->code;
+      response.base_offset = -1;
+      response.error_message = refused->text.empty() ? std::optional<std::string>()
+                                                     : std::optional<std::string>(refused->text);
+      if (refused->record_index) {
+        response.record_errors.push_back({*refused->record_index, refused->text});
+      }
+      mark_must_abort(partition.records.value_or(ByteView{}));
+    }
+    return response;
+  }
+
+ private:
+  std::optional<Refused> try_append(const std::string& topic_name,
+                                    const protocol::ProduceRequest::Partition& partition,
+                                    PartitionResponse& response) {
+    if (body_.acks < -1 || body_.acks > 1) {
+      return Refused{ErrorCode::kInvalidRequiredAcks, "acks is none of -1, 0 and 1", {}};
+    }
+    log::Topic* const topic = core_.log.topics().find(topic_name);
+    const auto index = static_cast<std::size_t>(partition.index);
+    if (topic == nullptr || partition.index < 0 || index >= topic->partitions.size()) {
+      return Refused{ErrorCode::kUnknownTopicOrPartition, "", {}};
+    }
+    const log::TopicConfig& config = topic->config;
+    const ByteView records = partition.records.value_or(ByteView{});
+    const auto batch = protocol::validate_produced_batch(
+        records,
+        {.produce_version = version_,
+         .max_message_bytes = static_cast<std::size_t>(config.max_message_bytes),
+         .segment_bytes = static_cast<std::size_t>(config.segment_bytes),
+         .key_rule =
+             config.cleanup_compact ? protocol::KeyRule::kRequired : protocol::KeyRule::kAny,
+         .timestamp_type = config.message_timestamp_type == log::TimestampType::kLogAppendTime
+                               ? protocol::TimestampType::kLogAppendTime
+                               : protocol::TimestampType::kCreateTime},
+        core_.scratch);
+    if (!batch) {
+      return Refused{batch.error().code, batch.error().text, batch.error().record_index};
+    }
+    log::Partition& log_partition = *topic->partitions[index];
+    if (const ErrorCode error = admit(batch->header, log_partition); error != ErrorCode::kNone) {
+      return Refused{error, "", {}};
+    }
+    const auto unknown =
+        batch->header.is_transactional() && version_ >= kFirstVersionOfTransactionsV2
+            ? log::UnknownProducer::kSequenceZero
+            : log::UnknownProducer::kAnySequence;
+    const auto appended = core_.log.append_batch(log_partition, *batch, records, unknown);
+    if (!appended) {
+      return Refused{appended.error(), "", {}};
+    }
+    response.base_offset = appended->base_offset.value;
+    response.log_append_time_ms = appended->log_append_time_ms;
+    response.log_start_offset = appended->log_start_offset.value;
+    count(batch->header, *appended, records.size());
+    return std::nullopt;
+  }
+
+  // A transactional batch must belong to the ongoing transaction of its producer. The retry of a
+  // batch that was appended is answered alike even if its transaction has ended meanwhile.
+  ErrorCode admit(const protocol::RecordBatchHeader& header, const log::Partition& partition) {
+    if (!header.is_transactional()) {
+      return ErrorCode::kNone;
+    }
+    const log::IncomingBatch incoming{.producer = header.producer(),
+                                      .first_sequence = header.base_sequence,
+                                      .last_offset_delta = header.last_offset_delta,
+                                      .is_transactional = true};
+    if (partition.find_duplicate(incoming) != nullptr) {
+      return ErrorCode::kNone;
+    }
+    const ErrorCode error = core_.coordinator.transactions().admit_produce(
+        body_.transactional_id ? std::string_view(*body_.transactional_id) : std::string_view(),
+        header.producer(), partition.id(), version_, core_.moment(), core_.effects);
+    core_.append_entries();
+    return error;
+  }
+
+  // The commit may be on its way behind the refused batch (design D2a).
+  void mark_must_abort(ByteView records) {
+    if (version_ < kFirstVersionOfTransactionsV2 || !body_.transactional_id) {
+      return;
+    }
+    const auto header = protocol::RecordBatchHeader::parse(records);
+    if (header && header->is_transactional()) {
+      core_.coordinator.transactions().mark_must_abort(header->producer(), core_.moment(),
+                                                       core_.effects);
+      core_.settle();
+    }
+  }
+
+  void count(const protocol::RecordBatchHeader& header, const log::AppendedBatch& appended,
+             std::size_t bytes) {
+    BrokerStatistics& statistics = core_.statistics;
+    if (appended.is_duplicate) {
+      ++statistics.duplicate_batches;
+      return;
+    }
+    ++statistics.produced_batches;
+    statistics.produced_records += static_cast<std::uint64_t>(header.records_count);
+    statistics.produced_bytes += bytes;
+  }
+
+  BrokerCore& core_;
+  const std::int16_t version_;
+  const protocol::ProduceRequest& body_;
+};
+
+}  // namespace
+
+Disposition handle_produce(BrokerCore& core, const Request& request,
+                           const protocol::ProduceRequest& body, Reply& reply) {
+  Produce produce(core, request, body);
+  protocol::ProduceResponse response;
+  response.responses.reserve(body.topic_data.size());
+  for (const protocol::ProduceRequest::Topic& topic : body.topic_data) {
+    auto& answered = response.responses.emplace_back();
+    answered.name = topic.name;
+    answered.partition_responses.reserve(topic.partition_data.size());
+    for (const protocol::ProduceRequest::Partition& partition : topic.partition_data) {
+      const auto& last =
+          answered.partition_responses.emplace_back(produce.append(topic.name, partition));
+      if (last.error_code != ErrorCode::kNone) {
+        reply.error = last.error_code;
+      }
+    }
+  }
+  if (body.acks == 0) {
+    // Without an answer, an error shows only by the closing of the connection; so does Kafka.
+    return reply.error == ErrorCode::kNone ? Disposition::kNothing : Disposition::kClose;
+  }
+  reply.latency = &core.statistics.produce_latency;
+  encode_reply(response, request.header.api_version, request.header.correlation_id, reply);
+  return Disposition::kAnswer;
+}
+
+}  // namespace onceflow::broker

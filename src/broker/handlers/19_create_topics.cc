@@ -1,0 +1,127 @@
+// CreateTopics. Any replication factor is taken, for there is nothing to replicate to; what the
+// answer says is 1. Stateless; on the broker's thread.
+#include <algorithm>
+
+#include "broker/handlers/handlers.h"
+
+namespace onceflow::broker {
+namespace {
+
+using protocol::ErrorCode;
+using TopicRequest = protocol::CreateTopicsRequest::Topic;
+using TopicResponse = protocol::CreateTopicsResponse::Topic;
+
+constexpr std::int8_t kTopicConfigSource = 1;
+constexpr std::int8_t kDefaultConfigSource = 5;
+
+struct Wish {
+  std::int32_t partition_count = 0;
+  log::TopicConfigOverrides overrides;
+};
+
+log::TopicAnswer<std::int32_t> partition_count_of(const BrokerCore& core,
+                                                  const TopicRequest& topic) {
+  if (topic.assignments.empty()) {
+    if (topic.replication_factor == 0 || topic.replication_factor < -1) {
+      return std::unexpected(log::Refusal{ErrorCode::kInvalidReplicationFactor,
+                                          "Replication factor must be larger than 0."});
+    }
+    return topic.num_partitions == -1 ? core.options.num_partitions : topic.num_partitions;
+  }
+  if (topic.num_partitions != -1 || topic.replication_factor != -1) {
+    return std::unexpected(
+        log::Refusal{ErrorCode::kInvalidRequest,
+                     "with an assignment, partitions and replication factor must be -1"});
+  }
+  std::vector<std::int32_t> indexes;
+  for (const auto& assignment : topic.assignments) {
+    if (assignment.broker_ids.empty()) {
+      return std::unexpected(log::Refusal{ErrorCode::kInvalidReplicaAssignment,
+                                          "a partition is assigned to no broker"});
+    }
+    indexes.push_back(assignment.partition_index);
+  }
+  std::ranges::sort(indexes);
+  for (std::size_t place = 0; place < indexes.size(); ++place) {
+    if (std::cmp_not_equal(indexes[place], place)) {
+      return std::unexpected(log::Refusal{ErrorCode::kInvalidReplicaAssignment,
+                                          "partitions are not numbered from 0 without a gap"});
+    }
+  }
+  return static_cast<std::int32_t>(indexes.size());
+}
+
+log::TopicAnswer<Wish> wish_of(const BrokerCore& core, const TopicRequest& topic) {
+  const auto partition_count = partition_count_of(core, topic);
+  if (!partition_count) {
+    return std::unexpected(partition_count.error());
+  }
+  Wish wish{.partition_count = *partition_count};
+  for (const auto& config : topic.configs) {
+    if (!config.value) {
+      return std::unexpected(
+          log::Refusal{ErrorCode::kInvalidConfig, "null value for " + config.name});
+    }
+    wish.overrides[config.name] = *config.value;
+  }
+  return wish;
+}
+
+void describe(const log::TopicConfig& config, const Wish& wish, TopicResponse& response) {
+  response.num_partitions = wish.partition_count;
+  response.replication_factor = 1;
+  response.configs.emplace();
+  for (const log::TopicConfigEntry& entry : log::describe(config, wish.overrides)) {
+    response.configs->push_back(
+        {.name = entry.name,
+         .value = entry.value,
+         .config_source = entry.is_default ? kDefaultConfigSource : kTopicConfigSource});
+  }
+}
+
+void refuse(const log::Refusal& refusal, TopicResponse& response) {
+  response.error_code = refusal.code;
+  response.error_message = refusal.text;
+}
+
+void create(BrokerCore& core, const TopicRequest& topic, bool validate_only,
+            TopicResponse& response) {
+  const auto wish = wish_of(core, topic);
+  if (!wish) {
+    refuse(wish.error(), response);
+    return;
+  }
+  const auto config = core.log.check_new_topic(topic.name, wish->partition_count, wish->overrides);
+  if (!config) {
+    refuse(config.error(), response);
+    return;
+  }
+  if (!validate_only) {
+    const auto created = core.log.create_topic(topic.name, wish->partition_count, wish->overrides);
+    if (!created) {
+      refuse(created.error(), response);
+      return;
+    }
+    response.topic_id = created->id;
+  }
+  describe(*config, *wish, response);
+}
+
+}  // namespace
+
+protocol::CreateTopicsResponse handle_create_topics(BrokerCore& core, const Request&,
+                                                    const protocol::CreateTopicsRequest& body) {
+  protocol::CreateTopicsResponse response;
+  for (const TopicRequest& topic : body.topics) {
+    TopicResponse& answered = response.topics.emplace_back();
+    answered.name = topic.name;
+    if (std::ranges::count(body.topics, topic.name, &TopicRequest::name) > 1) {
+      refuse({ErrorCode::kInvalidRequest, "the topic is named twice in the request"}, answered);
+    } else {
+      create(core, topic, body.validate_only, answered);
+    }
+  }
+  return response;
+}
+
+}  // namespace onceflow::broker

@@ -1,0 +1,18 @@
+// DeleteGroups. Stateless; on the broker's thread.
+#include "broker/handlers/handlers.h"
+
+namespace onceflow::broker {
+
+protocol::DeleteGroupsResponse handle_delete_groups(BrokerCore& core, const Request&,
+                                                    const protocol::DeleteGroupsRequest& body) {
+  protocol::DeleteGroupsResponse response;
+  for (const std::string& group_id : body.groups_names) {
+    response.results.push_back(
+        {.group_id = group_id,
+         .error_code = core.coordinator.delete_group(group_id, core.effects)});
+  }
+  core.settle();
+  return response;
+}
+
+}  // namespace onceflow::broker

@@ -1,0 +1,97 @@
+// The handlers, one file per API key. Each gets a decoded request and answers it in the same step;
+// what it answers leaves when everything appended until then is durable (see api_table.cc for those
+// that need not wait). On the broker's thread; they keep nothing.
+#pragma once
+
+#include <optional>
+
+#include "broker/core.h"
+#include "broker/request.h"
+#include "coordinator/effects.h"
+#include "protocol/messages/index.h"
+
+namespace onceflow::broker {
+
+// What a handler returns: a response; or nullopt, to close the connection; or, where there are more
+// ways to end, a Disposition.
+
+Disposition handle_produce(BrokerCore& core, const Request& request,
+                           const protocol::ProduceRequest& body, Reply& reply);
+Disposition handle_fetch(BrokerCore& core, const Request& request, protocol::FetchRequest& body,
+                         Reply& reply);
+protocol::ListOffsetsResponse handle_list_offsets(BrokerCore& core, const Request& request,
+                                                  const protocol::ListOffsetsRequest& body);
+protocol::MetadataResponse handle_metadata(BrokerCore& core, const Request& request,
+                                           const protocol::MetadataRequest& body);
+protocol::OffsetCommitResponse handle_offset_commit(BrokerCore& core, const Request& request,
+                                                    const protocol::OffsetCommitRequest& body);
+protocol::OffsetFetchResponse handle_offset_fetch(BrokerCore& core, const Request& request,
+                                                  const protocol::OffsetFetchRequest& body);
+protocol::FindCoordinatorResponse handle_find_coordinator(
+    BrokerCore& core, const Request& request, const protocol::FindCoordinatorRequest& body);
+Disposition handle_join_group(BrokerCore& core, const Request& request,
+                              const protocol::JoinGroupRequest& body, Reply& reply);
+protocol::HeartbeatResponse handle_heartbeat(BrokerCore& core, const Request& request,
+                                             const protocol::HeartbeatRequest& body);
+protocol::LeaveGroupResponse handle_leave_group(BrokerCore& core, const Request& request,
+                                                const protocol::LeaveGroupRequest& body);
+Disposition handle_sync_group(BrokerCore& core, const Request& request,
+                              const protocol::SyncGroupRequest& body, Reply& reply);
+Disposition handle_describe_groups(BrokerCore& core, const Request& request,
+                                   const protocol::DescribeGroupsRequest& body, Reply& reply);
+protocol::ListGroupsResponse handle_list_groups(BrokerCore& core, const Request& request,
+                                                const protocol::ListGroupsRequest& body);
+protocol::ApiVersionsResponse handle_api_versions(BrokerCore& core, const Request& request,
+                                                  const protocol::ApiVersionsRequest& body);
+protocol::CreateTopicsResponse handle_create_topics(BrokerCore& core, const Request& request,
+                                                    const protocol::CreateTopicsRequest& body);
+protocol::DeleteTopicsResponse handle_delete_topics(BrokerCore& core, const Request& request,
+                                                    const protocol::DeleteTopicsRequest& body);
+std::optional<protocol::InitProducerIdResponse> handle_init_producer_id(
+    BrokerCore& core, const Request& request, const protocol::InitProducerIdRequest& body);
+protocol::OffsetForLeaderEpochResponse handle_offset_for_leader_epoch(
+    BrokerCore& core, const Request& request, const protocol::OffsetForLeaderEpochRequest& body);
+std::optional<protocol::AddPartitionsToTxnResponse> handle_add_partitions_to_txn(
+    BrokerCore& core, const Request& request, const protocol::AddPartitionsToTxnRequest& body);
+std::optional<protocol::AddOffsetsToTxnResponse> handle_add_offsets_to_txn(
+    BrokerCore& core, const Request& request, const protocol::AddOffsetsToTxnRequest& body);
+Disposition handle_end_txn(BrokerCore& core, const Request& request,
+                           const protocol::EndTxnRequest& body, Reply& reply);
+protocol::TxnOffsetCommitResponse handle_txn_offset_commit(
+    BrokerCore& core, const Request& request, const protocol::TxnOffsetCommitRequest& body);
+protocol::DescribeConfigsResponse handle_describe_configs(
+    BrokerCore& core, const Request& request, const protocol::DescribeConfigsRequest& body);
+protocol::CreatePartitionsResponse handle_create_partitions(
+    BrokerCore& core, const Request& request, const protocol::CreatePartitionsRequest& body);
+protocol::DeleteGroupsResponse handle_delete_groups(BrokerCore& core, const Request& request,
+                                                    const protocol::DeleteGroupsRequest& body);
+protocol::DescribeClusterResponse handle_describe_cluster(
+    BrokerCore& core, const Request& request, const protocol::DescribeClusterRequest& body);
+protocol::DescribeProducersResponse handle_describe_producers(
+    BrokerCore& core, const Request& request, const protocol::DescribeProducersRequest& body);
+protocol::DescribeTransactionsResponse handle_describe_transactions(
+    BrokerCore& core, const Request& request, const protocol::DescribeTransactionsRequest& body);
+protocol::ListTransactionsResponse handle_list_transactions(
+    BrokerCore& core, const Request& request, const protocol::ListTransactionsRequest& body);
+
+/// The answer to a version of ApiVersions that we lack: error 35 in the oldest form (KIP-511).
+void answer_unsupported_api_versions(const Request& request, Reply& reply);
+
+/// Answers a fetch that was parked, with what there is now.
+void answer_parked_fetch(BrokerCore& core, ParkedFetch& fetch);
+/// Whether a parked fetch has its min_bytes, or something to say at once.
+bool fetch_has_enough(const BrokerCore& core, const protocol::FetchRequest& request,
+                      std::int16_t version);
+
+void encode_group_reply(const coordinator::JoinGroupReply& group_reply,
+                        const ParkedGroupRequest& parked, Reply& reply);
+void encode_group_reply(const coordinator::SyncGroupReply& group_reply,
+                        const ParkedGroupRequest& parked, Reply& reply);
+
+template <typename Response>
+void encode_reply(const Response& response, std::int16_t api_version, std::int32_t correlation_id,
+                  Reply& reply) {
+  protocol::encode_response_frame(reply.bytes, response, api_version, correlation_id);
+}
+
+}  // namespace onceflow::broker
