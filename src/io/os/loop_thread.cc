@@ -9,6 +9,7 @@ namespace onceflow::io {
 struct LoopThread::State {
   std::mutex mutex;
   OsEnvironment* environment = nullptr;  // guarded by mutex; null before and after the loop
+  AtStop at_stop;                        // the loop's own
   std::thread thread;
 };
 
@@ -24,7 +25,7 @@ LoopThread::LoopThread(Main main) : state_(std::make_unique<State>()) {
           state.environment = &environment;
         }
         started.set_value();
-        content = main(environment);
+        content = main(environment, state.at_stop);
         environment.loop().run();
         {
           const std::scoped_lock lock(state.mutex);
@@ -53,7 +54,13 @@ void LoopThread::stop() {
     const std::scoped_lock lock(state_->mutex);
     if (state_->environment != nullptr) {
       EventLoop& loop = state_->environment->loop();
-      loop.post_from_any_thread([&loop] { loop.stop(); });
+      loop.post_from_any_thread([&state = *state_, &loop] {
+        if (state.at_stop) {
+          state.at_stop();
+        } else {
+          loop.stop();
+        }
+      });
     }
   }
   state_->thread.join();

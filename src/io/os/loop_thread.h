@@ -11,9 +11,12 @@ namespace onceflow::io {
 
 class LoopThread {
  public:
+  /// What stop() runs on the loop; it ends the loop, now or later. Without one stop() does so at
+  /// once.
+  using AtStop = Callback<void()>;
   /// Starts the thread; `main` runs on it first, then its loop until stop(). What `main` returns
   /// lives until the loop has ended and is destroyed on that thread, after its tasks.
-  using Main = Callback<std::shared_ptr<void>(OsEnvironment&)>;
+  using Main = Callback<std::shared_ptr<void>(OsEnvironment&, AtStop&)>;
   explicit LoopThread(Main main);
   /// stop() and join.
   ~LoopThread();

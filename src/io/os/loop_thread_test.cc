@@ -13,7 +13,7 @@ TEST(LoopThread, runs_its_main_then_what_is_posted_until_it_is_stopped) {
   std::promise<int> posted;
   std::atomic<bool> content_gone = false;
   {
-    LoopThread thread([&](OsEnvironment&) {
+    LoopThread thread([&](OsEnvironment&, LoopThread::AtStop&) {
       return std::shared_ptr<void>(nullptr, [&](void*) { content_gone = true; });
     });
     thread.post([&] { posted.set_value(7); });

@@ -1,0 +1,148 @@
+// onceflow run: a pipeline's worker, beside the embedded log or on a cluster.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+#include <optional>
+
+#include "app/commands.h"
+#include "app/embedded_log.h"
+#include "app/pipeline_file.h"
+#include "engine/worker.h"
+#include "io/os/os_environment.h"
+#include "io/os/signals.h"
+
+namespace onceflow::app {
+namespace {
+
+struct RunOptions {
+  std::string file;
+  std::string bootstrap_servers;
+  std::string worker = "1";
+  EmbeddedLogOptions log;
+};
+
+// One worker's life. The embedded log, if there is one, starts before it and stops after it.
+class RunProcess {
+ public:
+  RunProcess(const pipeline::PlannedPipeline& planned, RunOptions options)
+      : planned_(planned), options_(std::move(options)) {}
+  ~RunProcess() {
+    log_.reset();
+    os_.shut_down();
+  }
+
+  int run() {
+    const io::Signals signals(os_.loop(), [this](int) { stop(); });
+    if (!options_.bootstrap_servers.empty()) {
+      start_worker(options_.bootstrap_servers);
+    } else {
+      log_.emplace(
+          options_.log, os_.loop(),
+          [this](const io::Endpoint& endpoint) {
+            std::cout << fmt::format(
+                             "onceflow run: the embedded log listens on {}, data under {}\n",
+                             io::to_string(endpoint), options_.log.data_directory)
+                      << std::flush;
+            start_worker(io::to_string(endpoint));
+          },
+          [this](const Error& error) { fail_with(error); });
+    }
+    os_.loop().run();
+    return exit_code_;
+  }
+
+ private:
+  void start_worker(const std::string& servers) {
+    engine::WorkerOptions options;
+    if (const Status set = client::set_option(options.client, "bootstrap.servers", servers); !set) {
+      fail_with(set.error(), kExitUsage);
+      return;
+    }
+    options.client.client_id = planned_.plan.pipeline + "-" + options_.worker;
+    options.stage.worker = options_.worker;
+    // A static member: a worker that was killed and starts again takes its own place back at once.
+    // One that is not started again loses its partitions to the others after this.
+    options.stage.group.session_timeout = seconds(10);
+    options.stage.group.heartbeat_interval = seconds(1);
+    options.stage.group.group_instance_id = planned_.plan.pipeline + "-" + options_.worker;
+    worker_.emplace(os_.environment(), planned_.plan, std::move(options));
+    std::cout << fmt::format("onceflow run: pipeline '{}', worker {}, {} stage{}, on {}\n",
+                             planned_.plan.pipeline, options_.worker, planned_.plan.stages.size(),
+                             planned_.plan.stages.size() == 1 ? "" : "s", servers)
+              << std::flush;
+    os_.loop().spawn(run_worker());
+  }
+
+  Task<void> run_worker() {
+    const Status ended = co_await worker_->run();
+    if (!ended) {
+      fail_with(ended.error());
+    }
+    os_.loop().stop();
+  }
+
+  // The first signal finishes the open commit; a second one ends at once, which loses nothing.
+  void stop() {
+    if (!worker_ || std::exchange(stopping_, true)) {
+      os_.loop().stop();
+      return;
+    }
+    worker_->stop();
+  }
+
+  void fail_with(const Error& error, int exit_code = kExitFailed) {
+    std::cerr << "onceflow run: " << error.text << '\n';
+    exit_code_ = exit_code;
+    os_.loop().stop();
+  }
+
+  const pipeline::PlannedPipeline& planned_;
+  const RunOptions options_;
+  io::OsEnvironment os_;
+  std::optional<EmbeddedLog> log_;
+  std::optional<engine::Worker> worker_;
+  bool stopping_ = false;
+  int exit_code_ = kExitOk;
+};
+
+std::string joined(const std::vector<std::string>& servers) {
+  std::string text;
+  for (const std::string& server : servers) {
+    text += (text.empty() ? "" : ",") + server;
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_run(const Arguments& arguments) {
+  RunOptions options;
+  CLI::App app("run a pipeline, on the embedded log or on a cluster", "onceflow run");
+  app.add_option("FILE", options.file, "a pipeline file")->required();
+  app.add_option("--bootstrap.servers", options.bootstrap_servers,
+                 "host:port[,host:port]; default: as the file says, else the embedded log");
+  app.add_option("--worker", options.worker,
+                 "this worker's name; every live worker of a pipeline needs its own, and a "
+                 "restarted one its old one")
+      ->capture_default_str();
+  app.add_option("--data-dir", options.log.data_directory, "of the embedded log")
+      ->capture_default_str();
+  app.add_option("--port", options.log.port, "of the embedded log; 0 takes a free one")
+      ->capture_default_str();
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  const auto planned = load_pipeline_file(options.file);
+  if (!planned) {
+    return kExitUsage;
+  }
+  if (options.bootstrap_servers.empty()) {
+    options.bootstrap_servers = joined(planned->spec.bootstrap_servers);
+  }
+  return RunProcess(*planned, std::move(options)).run();
+}
+
+}  // namespace onceflow::app
