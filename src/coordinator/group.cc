@@ -459,7 +459,7 @@ bool Group::has_nothing() const {
   return members_.empty() && expected_members_.empty() && offsets_.empty();
 }
 
-bool Group::is_forgettable() const { return has_nothing() && generation().value == 0; }
+bool Group::is_forgettable() const { return has_nothing() && !is_durable(); }
 
 bool Group::is_expired(MonotonicTime now) const {
   return has_nothing() && empty_since_ && *empty_since_ + options_.empty_group_retention <= now;

@@ -58,6 +58,8 @@ class Group {
   ErrorCode check_commit(const GroupMemberKey& key, CommitKind kind, const Moment& moment);
 
   GroupDescription describe() const;
+  /// A restart finds it: it has had a generation, or has offsets.
+  bool is_durable() const { return generation().value != 0 || !offsets_.empty(); }
   /// Nothing of it would be missed: neither members nor offsets, and no restart would find it.
   bool is_forgettable() const;
   /// As is_forgettable, but a restart would find it, and it has been so for long.

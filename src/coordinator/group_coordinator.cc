@@ -311,6 +311,10 @@ ErrorCode GroupCoordinator::delete_group(std::string_view group_id, Effects& eff
   if (group->state() != GroupState::kEmpty || !group->offsets().pending().empty()) {
     return ErrorCode::kNonEmptyGroup;
   }
+  if (!group->is_durable()) {
+    erase(*group);
+    return ErrorCode::kNone;
+  }
   Buffer record = begin_record(RecordKind::kGroupDeleted);
   WireWriter writer(record);
   writer.write_sized_string(group_id);
@@ -424,9 +428,7 @@ void GroupCoordinator::replay_offset_write(WireReader& reader, bool is_pending) 
 
 void GroupCoordinator::write_snapshot(WireWriter& writer) const {
   writer.write_int32(deleted_generation_max_.value);
-  const auto is_durable = [](const auto& entry) {
-    return entry.second->generation().value != 0 || !entry.second->offsets().empty();
-  };
+  const auto is_durable = [](const auto& entry) { return entry.second->is_durable(); };
   writer.write_unsigned_varint(
       static_cast<std::uint64_t>(std::ranges::count_if(groups_, is_durable)));
   for (const auto& entry : groups_) {

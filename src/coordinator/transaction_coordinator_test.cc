@@ -122,6 +122,14 @@ TEST_F(Transactions, init_with_the_current_epoch_aborts_its_own_ongoing_transact
   EXPECT_EQ(broker.commit(kId, producer, 3).error, ErrorCode::kProducerFenced);
 }
 
+TEST_F(Transactions, a_delayed_repetition_of_init_cannot_touch_the_transaction_begun_since) {
+  const ProducerIdentity producer = start();
+  const ProducerIdentity bumped = broker.init(std::string(kId), 5, producer).producer;
+  broker.produce(kId, bumped, kPartition);
+  EXPECT_EQ(broker.init(std::string(kId), 5, producer).error, ErrorCode::kProducerFenced);
+  EXPECT_EQ(state(), TransactionState::kOngoing);
+}
+
 TEST_F(Transactions, init_of_an_unknown_id_ignores_what_is_expected) {
   const auto reply = broker.init("unheard of", 5, {ProducerId(77), ProducerEpoch(3)});
   EXPECT_EQ(reply.error, ErrorCode::kNone);
