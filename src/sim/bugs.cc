@@ -1,0 +1,16 @@
+#include "sim/bugs.h"
+
+namespace onceflow::sim {
+
+const std::vector<BugKind>& bug_kinds() {
+  static const std::vector<BugKind> kinds = {
+      {SeededBug::kAcknowledgeBeforeSync, "acknowledge-before-sync", "log", "LOG-1"},
+      {SeededBug::kForgetOneOfFiveBatches, "forget-one-of-five-batches", "log", "PRD-1"},
+      {SeededBug::kSkipEpochCheck, "skip-epoch-check", "log", "PRD-2"},
+      {SeededBug::kLastStablePastUnsyncedMarker, "last-stable-past-unsynced-marker", "log",
+       "LOG-3"},
+  };
+  return kinds;
+}
+
+}  // namespace onceflow::sim

@@ -1,0 +1,20 @@
+#include "sim/workloads/log_workload.h"
+#include "sim/workloads/workload.h"
+
+namespace onceflow::sim {
+
+namespace {
+template <typename Kind>
+std::unique_ptr<Workload> make(Findings& findings) {
+  return std::make_unique<Kind>(findings);
+}
+}  // namespace
+
+const std::vector<WorkloadKind>& workload_kinds() {
+  static const std::vector<WorkloadKind> kinds = {
+      {"log", make<LogWorkload>},
+  };
+  return kinds;
+}
+
+}  // namespace onceflow::sim
