@@ -88,7 +88,7 @@ class Versions:
         return self.last < self.first
 
     def condition(self, known):
-        """A C++ expression for `version` in this range, given that it is in `known`; or true/false."""
+        """A C++ expression for `version` in this range, if it is in `known`; or true or false."""
         if self.within(known).empty():
             return "false"
         low, high = self.first > known.first, self.last < known.last
@@ -167,7 +167,8 @@ class Structure:
         return [field for field in self.fields if field.tag is None]
 
     def tagged_fields(self):
-        return sorted((field for field in self.fields if field.tag is not None), key=lambda f: f.tag)
+        tagged = [field for field in self.fields if field.tag is not None]
+        return sorted(tagged, key=lambda field: field.tag)
 
 
 class Message:
@@ -435,7 +436,7 @@ def generate_write(message, structure, cpp_name):
         for field in tagged:
             differs = field.differs_from_default(f"value.{field.name}")
             if field.is_structure and not field.is_array:
-                differs = differs.replace(f"{field.element}{{}}", f"{message.name}::{field.element}{{}}")
+                differs = differs.replace(field.element, f"{message.name}::{field.element}")
             exists = field.versions.condition(structure.versions)
             # The tagged section exists in flexible versions only.
             if field.versions.first <= definition.flexible_from and "<" not in exists:
@@ -446,7 +447,8 @@ def generate_write(message, structure, cpp_name):
         for field in tagged:
             call = write_call(field, f"value.{field.name}", "field")
             body += under(present[field.name],
-                          [f"codec::write_tagged_field(writer, {field.tag}, [&](WireWriter& field) {{",
+                          [f"codec::write_tagged_field(writer, {field.tag}, "
+                           "[&](WireWriter& field) {",
                            *["  " + c for c in call], "});"], "")
         lines += under(condition, body)
     return lines + ["}", ""]
@@ -514,8 +516,8 @@ def generate_message_struct(message):
         lines.append(f"  struct {structure.name} {{")
         lines += generate_members(message, structure, "    ")
         lines += ["  };", ""]
-    lines += [f"  /// Reads one message; whatever follows it is left in the reader. Views point into",
-              f"  /// the reader's bytes. kUnsupported for a version outside the range, else kCorrupt.",
+    lines += ["  /// Reads one message; whatever follows it is left in the reader. Views point",
+              "  /// into the reader's bytes. kUnsupported for a version not ours, else kCorrupt.",
               f"  static Result<{message.name}> decode(WireReader& reader, std::int16_t version);",
               f"  void encode(WireWriter& writer, std::int16_t version) const;", ""]
     lines += generate_members(message, message.structures[-1], "  ")
@@ -558,7 +560,8 @@ def generate_source(definition):
                 cpp_name = f"{message.name}::{structure.name}" if nested else message.name
                 lines += generate_equality(structure, cpp_name)
         lines += [
-            f"Result<{message.name}> {message.name}::decode(WireReader& reader, std::int16_t version) {{",
+            f"Result<{message.name}> {message.name}::decode(WireReader& reader,",
+            f"    std::int16_t version) {{",
             f"  if (version < kVersionMin || version > kVersionMax) {{",
             f"    return codec::unsupported_version(kName, version);",
             f"  }}",
@@ -578,7 +581,8 @@ def generate_source(definition):
 
 def generate_index(definitions):
     apis = sorted((d for d in definitions if d.key is not None), key=lambda d: d.key)
-    messages = [m.name for d in apis + [d for d in definitions if d.key is None] for m in d.messages]
+    others = [d for d in definitions if d.key is None]
+    messages = [m.name for d in apis + others for m in d.messages]
     lines = ["// Generated from all definitions; do not edit.", "#pragma once", ""]
     lines += [f'#include "protocol/messages/{d.path.stem}.h"' for d in definitions]
     lines += ["", "namespace onceflow::protocol {", "",

@@ -82,6 +82,7 @@ std::int16_t attributes_of(const BatchStamp& stamp) {
 
 std::byte* RecordBatchBuilder::begin_record(std::int64_t timestamp_ms, std::size_t body_bytes) {
   if (buffer_.empty()) {
+    buffer_.reserve(previous_bytes_);
     buffer_.resize(kBatchHeaderBytes);
   }
   if (records_count_ == 0) {
@@ -138,6 +139,7 @@ std::size_t RecordBatchBuilder::size_bytes_max(const NewRecord& record) {
 
 Buffer RecordBatchBuilder::finish(const BatchStamp& stamp) {
   CHECK(records_count_ > 0);
+  previous_bytes_ = buffer_.size();
   Buffer batch;
   if (stamp.codec == CompressionCodec::kNone) {
     batch = std::move(buffer_);

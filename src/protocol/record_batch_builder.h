@@ -63,6 +63,7 @@ class RecordBatchBuilder {
   std::byte* begin_record(std::int64_t timestamp_ms, std::size_t body_bytes);
 
   Buffer buffer_;
+  std::size_t previous_bytes_ = 0;  ///< of the batch before: the next one is probably as large
   std::int32_t records_count_ = 0;
   std::int64_t base_timestamp_ = -1;
   std::int64_t max_timestamp_ = -1;

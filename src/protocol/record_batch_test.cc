@@ -5,10 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <new>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -16,23 +14,6 @@
 #include "protocol/record_batch_builder.h"
 #include "protocol/testing/hex.h"
 #include "protocol/testing/random_message.h"
-
-namespace {
-
-// Counts every allocation of this test binary, for the test that wants none.
-std::size_t allocation_count = 0;
-
-}  // namespace
-
-void* operator new(std::size_t bytes) {
-  ++allocation_count;
-  if (void* place = std::malloc(bytes == 0 ? 1 : bytes)) {
-    return place;
-  }
-  std::abort();
-}
-void operator delete(void* place) noexcept { std::free(place); }
-void operator delete(void* place, std::size_t) noexcept { std::free(place); }
 
 namespace onceflow::protocol {
 namespace {
@@ -300,38 +281,6 @@ TEST(RecordBatch, a_record_never_takes_more_than_its_bound) {
     builder.append(record);
     EXPECT_LE(builder.size_bytes(), before + RecordBatchBuilder::size_bytes_max(record));
   }
-}
-
-TEST(RecordBatch, iterating_an_uncompressed_batch_allocates_nothing) {
-  const Buffer bytes = small_batch(CompressionCodec::kNone, 10000);
-  const std::size_t before = allocation_count;
-  std::size_t value_bytes = 0;
-  std::size_t record_count = 0;
-  RecordBatchReader batches(bytes);
-  while (true) {
-    const auto batch = batches.next();
-    if (!batch || !*batch) {
-      break;
-    }
-    const auto decoded = DecodedBatch::decode(**batch);
-    RecordReader records = decoded->records();
-    for (RecordView record; records.next(record); ++record_count) {
-      value_bytes += record.value->size();
-    }
-  }
-  EXPECT_EQ(allocation_count - before, 0U);
-  EXPECT_EQ(record_count, 10000U);
-  EXPECT_GT(value_bytes, 10000U);
-}
-
-TEST(RecordBatch, building_allocates_per_batch_not_per_record) {
-  RecordBatchBuilder builder;
-  const std::size_t before = allocation_count;
-  for (int index = 0; index < 10000; ++index) {
-    builder.append({.timestamp_ms = index, .key = as_bytes("key"), .value = as_bytes("value")});
-  }
-  const Buffer bytes = builder.finish({});
-  EXPECT_LT(allocation_count - before, 30U);
 }
 
 TEST(RecordBatch, every_truncation_of_a_batch_is_told) {

@@ -4,7 +4,6 @@
 #include <deque>
 #include <limits>
 #include <optional>
-#include <random>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -19,15 +18,15 @@ namespace onceflow::protocol::testing {
 /// Owns the bytes that the views in its messages point to.
 class RandomMessages {
  public:
-  explicit RandomMessages(std::uint64_t seed) : engine_(seed) {}
+  explicit RandomMessages(std::uint64_t seed) : state_(seed) {}
 
   /// 0 to limit - 1.
-  std::size_t below(std::size_t limit) { return engine_() % limit; }
+  std::size_t below(std::size_t limit) { return next() % limit; }
 
   Buffer bytes(std::size_t count) {
     Buffer result(count);
     for (std::byte& octet : result) {
-      octet = static_cast<std::byte>(engine_());
+      octet = static_cast<std::byte>(next());
     }
     return result;
   }
@@ -66,7 +65,7 @@ class RandomMessages {
   void put(std::string& value, std::int16_t, bool) {
     value.resize(below(8) == 0 ? 300 : below(12));
     for (char& character : value) {
-      character = static_cast<char>(engine_());
+      character = static_cast<char>(next());
     }
   }
   void put(ByteView& value, std::int16_t, bool) {
@@ -74,7 +73,7 @@ class RandomMessages {
   }
   void put(TopicId& value, std::int16_t, bool) {
     for (auto& octet : value.bytes) {
-      octet = static_cast<std::uint8_t>(engine_());
+      octet = static_cast<std::uint8_t>(next());
     }
   }
   void put(ErrorCode& value, std::int16_t, bool) {
@@ -103,11 +102,20 @@ class RandomMessages {
       case 3:
         return static_cast<T>(below(100));
       default:
-        return static_cast<T>(engine_());
+        return static_cast<T>(next());
     }
   }
 
-  std::mt19937_64 engine_;
+  /// SplitMix64.
+  std::uint64_t next() {
+    state_ += 0x9e3779b97f4a7c15;
+    std::uint64_t mixed = state_;
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+    return mixed ^ (mixed >> 31);
+  }
+
+  std::uint64_t state_;
   std::deque<Buffer> arena_;
 };
 

@@ -2,11 +2,12 @@
 """Makes messages.txt and batches.txt with a foreign encoder, kafka-python 3.0.11.
 
     python3 -m venv venv
-    venv/bin/pip install kafka-python==3.0.11 python-snappy==0.7.3 lz4==4.4.5 zstandard==0.25.0
+    venv/bin/pip install kafka-python==3.0.11
+    venv/bin/pip install python-snappy==0.7.3 lz4==4.4.5 zstandard==0.25.0
     venv/bin/python make_goldens.py
 
-messages.txt: a line per message, version and variant: name, version, bytes in hex, and the fields as
-text. `full` fills every field with its own value, `bare` leaves all at null, empty or default.
+messages.txt: a line per message, version and variant: name, version, bytes in hex, and the fields
+as text. `full` fills every field with its own value, `bare` leaves all at null, empty or default.
 A version is left out if the one below it has the same layout.
 
 batches.txt: a line per record batch: what it is, bytes in hex, and its content as text.
@@ -16,6 +17,7 @@ import importlib
 import pathlib
 import pkgutil
 import re
+import time
 import uuid
 
 import kafka.protocol
@@ -225,7 +227,8 @@ def make_batches():
         for kind, (pid, epoch, sequence, transactional) in stamps.items():
             if codec != 0 and kind == "plain":
                 continue
-            builder = DefaultRecordBatchBuilder(2, codec, transactional, pid, epoch, sequence, 1 << 20)
+            builder = DefaultRecordBatchBuilder(2, codec, transactional, pid, epoch, sequence,
+                                                1 << 20)
             for offset, (timestamp, key, value, headers) in enumerate(records):
                 assert builder.append(offset, timestamp, key, value, headers) is not None
             encoded = bytes(builder.build())
@@ -239,5 +242,6 @@ def make_batches():
 
 
 if __name__ == "__main__":
+    time.time = lambda: 0  # gzip writes it into its header
     make_messages()
     make_batches()
