@@ -11,6 +11,10 @@ using protocol::ErrorCode;
 
 constexpr std::string_view kTransactionVersion = "transaction.version";
 constexpr std::int16_t kTransactionVersionMax = 2;
+// Requests of one connection take effect in order, and a transaction in which one of them failed
+// can only abort: so a client that knows this may write a whole transaction at once (design
+// decision D2a).
+constexpr std::string_view kPipelinedTransactions = "onceflow.pipelined.transactions";
 // Clients believe the largest they have seen. What we finalize never changes, so neither does this.
 constexpr std::int64_t kFinalizedFeaturesEpoch = 1;
 // KAFKA-17011: before this version a feature whose minimum is 0 cannot be read by Java clients.
@@ -50,6 +54,8 @@ protocol::ApiVersionsResponse handle_api_versions(BrokerCore&, const Request& re
                                            .min_version = 0,
                                            .max_version = kTransactionVersionMax});
   }
+  response.supported_features.push_back(
+      {.name = std::string(kPipelinedTransactions), .min_version = 1, .max_version = 1});
   response.finalized_features_epoch = kFinalizedFeaturesEpoch;
   response.finalized_features.push_back({.name = std::string(kTransactionVersion),
                                          .max_version_level = kTransactionVersionMax,
