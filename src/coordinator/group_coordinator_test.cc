@@ -1,11 +1,11 @@
 // What Kafka's clients see of a consumer group of the classic protocol. Every step of every test is
-// replayed from its records and compared (testing.h).
+// replayed from its records and compared (coordinator_testing.h).
 #include "coordinator/group_coordinator.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "coordinator/testing.h"
+#include "coordinator/group_testing.h"
 
 namespace onceflow::coordinator {
 namespace {
@@ -13,89 +13,9 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr std::string_view kGroup = "g";
-constexpr Duration kSession = seconds(10);
-constexpr Duration kRebalance = seconds(30);
-
-/// A group without the initial delay, unless a test asks for it.
-class Groups : public testing::Test {
+class Groups : public GroupFixture {
  protected:
-  explicit Groups(GroupOptions options = {.initial_rebalance_delay = Duration::zero()})
-      : broker({.groups = options}) {}
-
-  static JoinGroupRequest request(std::string member_id = {},
-                                  std::optional<std::string> instance_id = std::nullopt) {
-    JoinGroupRequest made{.group_id = std::string(kGroup),
-                          .member_id = std::move(member_id),
-                          .instance_id = std::move(instance_id),
-                          .client_id = "client",
-                          .client_host = "/127.0.0.1",
-                          .protocol_type = "consumer",
-                          .session_timeout = kSession,
-                          .rebalance_timeout = kRebalance,
-                          .api_version = 5};
-    made.protocols.push_back({"range", to_buffer("topics")});
-    return made;
-  }
-  static JoinGroupRequest with_protocols(JoinGroupRequest made,
-                                         const std::vector<std::string>& names) {
-    made.protocols.clear();
-    for (const std::string& name : names) {
-      made.protocols.push_back({name, to_buffer("topics")});
-    }
-    return made;
-  }
-  static GroupMemberKey key(const JoinGroupReply& joined) {
-    return {.group_id = kGroup, .member_id = joined.member_id, .generation = joined.generation};
-  }
-  static SyncGroupRequest sync_request(const JoinGroupReply& joined) {
-    SyncGroupRequest made{.member = key(joined)};
-    for (const JoinGroupReply::Member& member : joined.members) {
-      made.assignments.push_back({member.member_id, to_buffer("for " + member.member_id)});
-    }
-    return made;
-  }
-  static OffsetToCommit offset(std::int64_t value, std::uint8_t topic_number = 1) {
-    return {.partition = partition(topic_number),
-            .offset = Offset(value),
-            .leader_epoch = 3,
-            .metadata = "m"};
-  }
-
-  /// The id that a v4+ member gets before it joins.
-  std::string member_id() { return broker.joins.at(broker.join(request())).member_id; }
-  const JoinGroupReply& joined(Ticket ticket) { return broker.joins.at(ticket); }
-  ErrorCode join_error(JoinGroupRequest made) {
-    const Ticket ticket = broker.join(std::move(made));
-    return broker.is_join_answered(ticket) ? joined(ticket).error : ErrorCode::kNone;
-  }
-  ErrorCode sync_error(const SyncGroupRequest& made) {
-    const Ticket ticket = broker.sync(made);
-    return broker.is_sync_answered(ticket) ? broker.syncs.at(ticket).error : ErrorCode::kNone;
-  }
-  std::string state() { return broker.live->groups().describe(kGroup).state; }
-
-  /// One member, Stable.
-  JoinGroupReply stable_member(std::optional<std::string> instance_id = std::nullopt) {
-    const JoinGroupReply reply =
-        joined(broker.join(request(instance_id ? "" : member_id(), instance_id)));
-    EXPECT_EQ(sync_error(sync_request(reply)), ErrorCode::kNone);
-    EXPECT_EQ(state(), "Stable");
-    return reply;
-  }
-  /// Joins a second member to a Stable group of `first`, and rebalances it to Stable.
-  std::pair<JoinGroupReply, JoinGroupReply> stable_pair() {
-    const JoinGroupReply first = stable_member();
-    const std::string second_id = member_id();
-    const Ticket second = broker.join(request(second_id));
-    const Ticket again = broker.join(request(first.member_id));
-    broker.sync(sync_request(joined(again)));
-    broker.sync(sync_request(joined(second)));
-    EXPECT_EQ(state(), "Stable");
-    return {joined(again), joined(second)};
-  }
-
-  TestBroker broker;
+  using GroupFixture::GroupFixture;
 };
 
 // --- JoinGroup (5.1) ---
@@ -530,219 +450,7 @@ TEST_F(Groups, a_changed_protocol_of_a_restarted_static_member_rebalances) {
   EXPECT_EQ(state(), "CompletingRebalance");
 }
 
-// --- OffsetCommit (5.3) ---
-
-TEST_F(Groups, a_commit_without_identity_makes_a_simple_group) {
-  const GroupMemberKey nobody{.group_id = kGroup};
-  EXPECT_EQ(broker.commit_offsets(nobody, {offset(5)}).error, ErrorCode::kNone);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(5));
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).leader_epoch, 3);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).metadata, "m");
-  EXPECT_EQ(state(), "Empty");
-}
-
-TEST_F(Groups, a_commit_of_a_generation_needs_the_group) {
-  const GroupMemberKey late{.group_id = kGroup, .member_id = "m", .generation = GenerationId(1)};
-  EXPECT_EQ(broker.commit_offsets(late, {offset(5)}, 8).error, ErrorCode::kIllegalGeneration);
-  EXPECT_EQ(broker.commit_offsets(late, {offset(5)}, 9).error, ErrorCode::kGroupIdNotFound);
-}
-
-TEST_F(Groups, a_commit_is_fenced_by_member_and_generation) {
-  const JoinGroupReply member = stable_member();
-  EXPECT_EQ(broker.commit_offsets(key(member), {offset(5)}).error, ErrorCode::kNone);
-  GroupMemberKey wrong = key(member);
-  wrong.generation = GenerationId(0);
-  EXPECT_EQ(broker.commit_offsets(wrong, {offset(6)}).error, ErrorCode::kIllegalGeneration);
-  wrong = key(member);
-  wrong.member_id = "stranger";
-  EXPECT_EQ(broker.commit_offsets(wrong, {offset(6)}).error, ErrorCode::kUnknownMemberId);
-  EXPECT_EQ(broker.commit_offsets({.group_id = kGroup}, {offset(6)}).error,
-            ErrorCode::kUnknownMemberId);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(5));
-}
-
-TEST_F(Groups, a_commit_is_accepted_while_members_rejoin_but_not_while_the_leader_assigns) {
-  const JoinGroupReply member = stable_member();
-  const std::string second = member_id();
-  broker.join(request(second));
-  ASSERT_EQ(state(), "PreparingRebalance");
-  EXPECT_EQ(broker.commit_offsets(key(member), {offset(5)}).error, ErrorCode::kNone);
-  const JoinGroupReply again = joined(broker.join(request(member.member_id)));
-  ASSERT_EQ(state(), "CompletingRebalance");
-  EXPECT_EQ(broker.commit_offsets(key(again), {offset(6)}).error, ErrorCode::kRebalanceInProgress);
-}
-
-TEST_F(Groups, a_member_that_only_waits_to_join_commits_nothing) {
-  const JoinGroupReply member = stable_member();
-  const std::string second = member_id();
-  broker.join(request(second));
-  GroupMemberKey eager = key(member);
-  eager.member_id = second;
-  EXPECT_EQ(broker.commit_offsets(eager, {offset(5)}).error, ErrorCode::kIllegalGeneration);
-}
-
-TEST_F(Groups, a_commit_keeps_the_session_alive) {
-  const JoinGroupReply member = stable_member();
-  for (int round = 0; round < 5; ++round) {
-    broker.advance(kSession - Duration(1));
-    EXPECT_EQ(broker.commit_offsets(key(member), {offset(round)}).error, ErrorCode::kNone);
-  }
-  EXPECT_EQ(state(), "Stable");
-}
-
-TEST_F(Groups, too_much_metadata_refuses_that_partition_alone) {
-  OffsetToCommit large = offset(5, 2);
-  large.metadata.assign(4097, 'x');
-  const auto reply = broker.commit_offsets({.group_id = kGroup}, {offset(5), large});
-  EXPECT_THAT(reply.partition_errors,
-              ElementsAre(ErrorCode::kNone, ErrorCode::kOffsetMetadataTooLarge));
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(5));
-  EXPECT_EQ(broker.fetch(kGroup, partition(2)).offset, kNoOffset);
-}
-
-TEST_F(Groups, a_removed_member_commits_nothing_not_even_after_a_restart) {
-  const auto [leader, follower] = stable_pair();
-  broker.leave(kGroup, {{follower.member_id, std::nullopt}});
-  for (const auto from : {TestBroker::From::kRecords, TestBroker::From::kSnapshot}) {
-    EXPECT_EQ(broker.commit_offsets(key(follower), {offset(5)}).error, ErrorCode::kUnknownMemberId);
-    EXPECT_EQ(broker.heartbeat(key(leader)), ErrorCode::kRebalanceInProgress);
-    broker.restart(from);
-  }
-}
-
-// --- TxnOffsetCommit (5.3) ---
-
-class TransactionalOffsets : public Groups {
- protected:
-  ErrorCode commit_in_transaction(const GroupMemberKey& who, OffsetToCommit what) {
-    return broker.txn_commit_offsets("t", producer, who, {std::move(what)}).partition_errors[0];
-  }
-  ProducerIdentity producer = broker.init("t").producer;
-  const GroupMemberKey nobody{.group_id = kGroup};
-};
-
-TEST_F(TransactionalOffsets, are_pending_until_the_commit) {
-  broker.commit_offsets(nobody, {offset(1)});
-  EXPECT_EQ(commit_in_transaction(nobody, offset(5)), ErrorCode::kNone);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1), RequireStable::kNo).offset, Offset(1));
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).error, ErrorCode::kUnstableOffsetCommit);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, kNoOffset);
-  EXPECT_EQ(broker.fetch(kGroup, partition(2)).error, ErrorCode::kNone);
-  broker.commit("t", producer);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(5));
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).error, ErrorCode::kNone);
-}
-
-TEST_F(TransactionalOffsets, are_dropped_by_the_abort) {
-  broker.commit_offsets(nobody, {offset(1)});
-  commit_in_transaction(nobody, offset(5));
-  broker.abort("t", producer);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(1));
-}
-
-TEST_F(TransactionalOffsets, are_dropped_by_the_timeout) {
-  commit_in_transaction(nobody, offset(5));
-  broker.advance(seconds(60));
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, kNoOffset);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).error, ErrorCode::kNone);
-}
-
-TEST_F(TransactionalOffsets, and_output_end_in_one_journal_entry) {
-  broker.produce("t", producer, partition(7));
-  commit_in_transaction(nobody, offset(5));
-  const std::size_t written = broker.records.size();
-  broker.commit("t", producer);
-  EXPECT_EQ(broker.records.size(), written + 1);
-  EXPECT_THAT(broker.ended.back().partitions, ElementsAre(partition(7)));
-}
-
-TEST_F(TransactionalOffsets, lose_against_a_plain_commit_that_came_later) {
-  commit_in_transaction(nobody, offset(5));
-  broker.commit_offsets(nobody, {offset(9)});
-  broker.commit("t", producer);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(9));
-}
-
-TEST_F(TransactionalOffsets, of_two_transactions_stay_apart) {
-  const ProducerIdentity other = broker.init("other").producer;
-  commit_in_transaction(nobody, offset(5, 1));
-  broker.txn_commit_offsets("other", other, nobody, {offset(6, 2)});
-  broker.commit("t", producer);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(5));
-  EXPECT_EQ(broker.fetch(kGroup, partition(2)).error, ErrorCode::kUnstableOffsetCommit);
-  broker.abort("other", other);
-  EXPECT_EQ(broker.fetch(kGroup, partition(2)).offset, kNoOffset);
-}
-
-TEST_F(TransactionalOffsets, are_fenced_by_member_and_generation_but_not_by_the_state) {
-  const JoinGroupReply member = joined(broker.join(request(member_id())));
-  ASSERT_EQ(state(), "CompletingRebalance");
-  EXPECT_EQ(commit_in_transaction(key(member), offset(5)), ErrorCode::kNone);
-  EXPECT_EQ(commit_in_transaction(nobody, offset(6)), ErrorCode::kNone);
-  GroupMemberKey wrong = key(member);
-  wrong.generation = GenerationId(0);
-  EXPECT_EQ(commit_in_transaction(wrong, offset(7)), ErrorCode::kIllegalGeneration);
-  wrong = key(member);
-  wrong.member_id = "stranger";
-  EXPECT_EQ(commit_in_transaction(wrong, offset(7)), ErrorCode::kUnknownMemberId);
-}
-
-TEST_F(TransactionalOffsets, become_committed_whatever_the_group_is_doing) {
-  const JoinGroupReply member = stable_member();
-  commit_in_transaction(key(member), offset(5));
-  broker.join(request(member_id()));
-  ASSERT_EQ(state(), "PreparingRebalance");
-  broker.commit("t", producer);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(5));
-}
-
-TEST_F(TransactionalOffsets, survive_a_restart_as_pending) {
-  for (const auto from : {TestBroker::From::kRecords, TestBroker::From::kSnapshot}) {
-    commit_in_transaction(nobody, offset(5));
-    broker.restart(from);
-    EXPECT_EQ(broker.fetch(kGroup, partition(1)).error, ErrorCode::kUnstableOffsetCommit);
-    producer = broker.commit("t", producer).producer;
-    EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(5));
-  }
-}
-
-// --- OffsetFetch (5.4), deletion ---
-
-TEST_F(TransactionalOffsets, fetching_all_shows_what_is_pending_only_to_who_asks_for_stable) {
-  broker.commit_offsets(nobody, {offset(1, 1)});
-  commit_in_transaction(nobody, offset(5, 2));
-  const auto all = [&](RequireStable require_stable) {
-    return broker.live->groups().fetch_all_offsets(kGroup, require_stable);
-  };
-  ASSERT_EQ(all(RequireStable::kNo).size(), 1U);
-  EXPECT_EQ(all(RequireStable::kNo)[0].offset, Offset(1));
-  ASSERT_EQ(all(RequireStable::kYes).size(), 2U);
-  EXPECT_EQ(all(RequireStable::kYes)[1].error, ErrorCode::kUnstableOffsetCommit);
-  EXPECT_THAT(broker.live->groups().fetch_all_offsets("unknown", RequireStable::kYes), IsEmpty());
-  EXPECT_EQ(broker.fetch("unknown", partition(1)).offset, kNoOffset);
-}
-
-TEST_F(TransactionalOffsets, keep_their_group_from_being_deleted) {
-  EXPECT_EQ(broker.delete_group(kGroup), ErrorCode::kGroupIdNotFound);
-  broker.commit_offsets(nobody, {offset(1)});
-  broker.add_group("t", producer, kGroup);
-  EXPECT_EQ(broker.delete_group(kGroup), ErrorCode::kNonEmptyGroup);
-  commit_in_transaction(nobody, offset(5));
-  EXPECT_EQ(broker.delete_group(kGroup), ErrorCode::kNonEmptyGroup);
-  broker.commit("t", producer);
-  EXPECT_EQ(broker.delete_group(kGroup), ErrorCode::kNone);
-  EXPECT_EQ(state(), "Dead");
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, kNoOffset);
-}
-
-TEST_F(TransactionalOffsets, of_a_deleted_topic_are_gone) {
-  broker.commit_offsets(nobody, {offset(1, 1), offset(2, 2)});
-  commit_in_transaction(nobody, offset(5, 2));
-  broker.delete_topic(topic(2));
-  broker.commit("t", producer);
-  EXPECT_EQ(broker.fetch(kGroup, partition(1)).offset, Offset(1));
-  EXPECT_EQ(broker.fetch(kGroup, partition(2)).offset, kNoOffset);
-}
+// --- Deletion ---
 
 TEST_F(Groups, with_members_are_not_deleted) {
   stable_member();
@@ -750,7 +458,7 @@ TEST_F(Groups, with_members_are_not_deleted) {
   EXPECT_EQ(broker.delete_group(""), ErrorCode::kInvalidGroupId);
 }
 
-// --- Generations and restarts ---
+// --- Generations (GRP-1) and restarts ---
 
 TEST_F(Groups, a_generation_is_not_repeated_after_the_group_was_deleted) {
   const auto [leader, follower] = stable_pair();

@@ -1,12 +1,12 @@
 // Random histories against promises. Seeds are fixed, printed when one fails, and replay exactly.
-// After each step the records are replayed and compared (testing.h), and now and then the broker is
-// killed.
+// After each step the records are replayed and compared (coordinator_testing.h), and now and then
+// the broker is killed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "coordinator/testing.h"
+#include "coordinator/coordinator_testing.h"
 
 namespace onceflow::coordinator {
 namespace {

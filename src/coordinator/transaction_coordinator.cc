@@ -75,19 +75,18 @@ InitProducerIdReply TransactionCoordinator::init_producer_id(const InitProducerI
 
   Entry& entry = *place;
   Transaction& transaction = entry.second;
-  if (caller.connection < transaction.newest_connection) {
+  const bool is_newest = expected == transaction.producer;
+  if (!is_fresh && !is_newest && expected != transaction.previous) {
+    return {.error = fenced_init(caller)};
+  }
+  if (!note_connection(transaction, caller)) {
     return {.verdict = ConnectionVerdict::kClose};
   }
-  if (!is_fresh && expected != transaction.producer) {
-    if (expected != transaction.previous) {
-      return {.error = fenced_init(caller)};
-    }
+  if (!is_fresh && !is_newest) {
     // The answer to its last request was lost, or its transaction timed out: nobody else has had
     // the present epoch, so it may have it, and without another bump.
-    transaction.newest_connection = caller.connection;
     return {.producer = transaction.producer};
   }
-  transaction.newest_connection = caller.connection;
   const Bump bumped = bump(transaction.producer, effects);
   const Settled settled{.state = TransactionState::kEmpty,
                         .producer = bumped.next,
@@ -122,17 +121,27 @@ TransactionCoordinator::Found TransactionCoordinator::find_for_coordinator_reque
   if (place == transactions_.end()) {
     return {.error = ErrorCode::kInvalidProducerIdMapping};
   }
-  const Transaction& transaction = place->second;
-  if (caller.connection < transaction.newest_connection) {
-    return {.verdict = ConnectionVerdict::kClose};
-  }
+  Transaction& transaction = place->second;
   if (key.producer.id != transaction.producer.id) {
     return {.entry = &*place, .error = ErrorCode::kInvalidProducerIdMapping};
   }
   if (key.producer.epoch != transaction.producer.epoch) {
     return {.entry = &*place, .error = fenced_request(caller)};
   }
+  if (!note_connection(transaction, caller)) {
+    return {.entry = &*place, .verdict = ConnectionVerdict::kClose};
+  }
   return {.entry = &*place};
+}
+
+/// False if a newer connection has spoken for the id. Only a request of the newest producer counts:
+/// a fenced one gets its error, and shuts nobody out.
+bool TransactionCoordinator::note_connection(Transaction& transaction, const Caller& caller) {
+  if (caller.connection < transaction.newest_connection) {
+    return false;
+  }
+  transaction.newest_connection = caller.connection;
+  return true;
 }
 
 TransactionReply TransactionCoordinator::add_partitions(
@@ -142,7 +151,6 @@ TransactionReply TransactionCoordinator::add_partitions(
   if (found.error != ErrorCode::kNone || found.verdict == ConnectionVerdict::kClose) {
     return {.error = found.error, .verdict = found.verdict};
   }
-  found.entry->second.newest_connection = caller.connection;
   if (!partitions.empty()) {
     begin_or_add(*found.entry, {.partitions = partitions}, caller.moment, effects);
   }
@@ -156,7 +164,6 @@ TransactionReply TransactionCoordinator::add_offsets(const TransactionKey& key,
   if (found.error != ErrorCode::kNone || found.verdict == ConnectionVerdict::kClose) {
     return {.error = found.error, .verdict = found.verdict};
   }
-  found.entry->second.newest_connection = caller.connection;
   begin_or_add(*found.entry, {.groups = {&group_id, 1}}, caller.moment, effects);
   return {};
 }
@@ -178,17 +185,16 @@ EndTxnReply TransactionCoordinator::end_txn(const TransactionKey& key, Transacti
                                             const Caller& caller, Effects& effects) {
   const Found found = find_for_coordinator_request(key, caller);
   if (found.entry == nullptr) {
-    return {.error = found.error, .verdict = found.verdict};
-  }
-  Transaction& transaction = found.entry->second;
-  const bool is_v2 = caller.api_version >= kEndTxnVersionWithBump;
-  const bool is_retry = is_v2 && key.producer.id.value >= 0 && key.producer == transaction.previous;
-  if (found.error != ErrorCode::kNone && !is_retry) {
     return {.error = found.error};
   }
-  transaction.newest_connection = caller.connection;
+  const Transaction& transaction = found.entry->second;
+  const bool is_v2 = caller.api_version >= kEndTxnVersionWithBump;
+  const bool is_retry = is_v2 && key.producer.id.value >= 0 && key.producer == transaction.previous;
   if (is_retry) {
     return answer_retry(transaction, result);
+  }
+  if (found.error != ErrorCode::kNone || found.verdict == ConnectionVerdict::kClose) {
+    return {.error = found.error, .verdict = found.verdict};
   }
   if (transaction.state == TransactionState::kOngoing && transaction.must_abort &&
       result == TransactionResult::kCommit) {

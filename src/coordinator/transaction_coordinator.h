@@ -243,6 +243,7 @@ class TransactionCoordinator {
   };
 
   Found find_for_coordinator_request(const TransactionKey& key, const Caller& caller);
+  static bool note_connection(Transaction& transaction, const Caller& caller);
   Found find_for_data(std::string_view transactional_id, ProducerIdentity producer) const;
   InitProducerIdReply create(const std::string& transactional_id, Duration timeout,
                              const Caller& caller, Effects& effects);

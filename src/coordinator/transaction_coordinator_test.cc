@@ -1,11 +1,11 @@
 // What Kafka's clients see of a transactional id, by the tables of both protocols. Every step of
-// every test is replayed from its records and compared (testing.h).
+// every test is replayed from its records and compared (coordinator_testing.h).
 #include "coordinator/transaction_coordinator.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "coordinator/testing.h"
+#include "coordinator/coordinator_testing.h"
 
 namespace onceflow::coordinator {
 namespace {
@@ -396,7 +396,7 @@ TEST_F(TransactionsNearTheLastEpoch, a_timeout_rotates_and_a_late_abort_gets_the
   EXPECT_EQ(broker.commit(kId, next).error, ErrorCode::kNone);
 }
 
-// --- Timeouts (4.7) ---
+// --- Timeouts (4.7): TXN-3 ---
 
 TEST_F(Transactions, a_transaction_ends_at_its_timeout_and_its_producer_is_fenced) {
   const ProducerIdentity producer = start_ongoing();
@@ -592,6 +592,14 @@ TEST_F(Transactions, a_request_from_an_older_connection_changes_nothing_and_clos
   EXPECT_EQ(broker.init(std::string(kId), 1, {}, 7).verdict, ConnectionVerdict::kClose);
   EXPECT_EQ(broker.end(kId, producer, TransactionResult::kCommit, 1, 9).verdict,
             ConnectionVerdict::kKeep);
+}
+
+TEST_F(Transactions, a_fenced_producer_on_an_older_connection_gets_its_error) {
+  const ProducerIdentity former = broker.init(std::string(kId), 5, {}, 7).producer;
+  broker.init(std::string(kId), 5, {}, 9);
+  const auto reply = broker.end(kId, former, TransactionResult::kAbort, 5, 7);
+  EXPECT_EQ(reply.verdict, ConnectionVerdict::kKeep);
+  EXPECT_EQ(reply.error, ErrorCode::kProducerFenced);
 }
 
 TEST_F(Transactions, a_stranger_on_a_newer_connection_does_not_shut_the_owner_out) {
