@@ -30,6 +30,17 @@ TEST(Receipt, reads_back_what_was_written) {
   EXPECT_EQ(*decoded, receipt);
 }
 
+TEST(Receipt, many_rows_without_keys_read_back) {
+  Receipt receipt = sample();
+  receipt.rows.clear();
+  for (std::int64_t offset = 100; offset < 120; ++offset) {
+    receipt.rows.push_back({.source_offset = Offset(offset), .row_hash = 1});
+  }
+  const auto decoded = decode_receipt(encode_receipt(receipt));
+  ASSERT_TRUE(decoded.has_value()) << decoded.error().text;
+  EXPECT_EQ(*decoded, receipt);
+}
+
 TEST(Receipt, any_flipped_byte_is_noticed) {
   const Buffer bytes = encode_receipt(sample());
   for (std::size_t index = 0; index < bytes.size(); ++index) {

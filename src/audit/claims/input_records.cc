@@ -44,8 +44,11 @@ class PartitionInputs {
   void compare(const InputRange& range) {
     const RecordTotals found = scan_.committed_between(range.from, range.next);
     const std::int64_t unread = found.count - range.totals.count;
-    if (found == range.totals || -unread == scan_.lost_between(range.from, range.next)) {
-      return;  // equal, or the hole has been told by name
+    if (found == range.totals) {
+      return;
+    }
+    if (unread < 0 && -unread == scan_.lost_between(range.from, range.next)) {
+      return;  // the hole has been told by name
     }
     if (unread > 0) {
       add(FindingKind::kMissing, range, unread,

@@ -1,0 +1,407 @@
+// AUD-1 and STG-1 seen from outside: histories of a pipeline with one thing wrong, each of which
+// must be named. The pipeline: orders (2 partitions) -> stage only-paid -> paid (2 partitions).
+#include "audit/auditor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "audit/memory_log_testing.h"
+
+namespace onceflow::audit {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr ProducerIdentity kWorker{ProducerId(7), ProducerEpoch(0)};
+
+/// What one commit of the stage does; a test changes it before or after it is written.
+struct TestCommit {
+  ProducerIdentity producer = kWorker;
+  std::vector<protocol::Receipt::Input> inputs;
+  std::map<TopicPartition, std::vector<TestRecord>> outputs;
+  protocol::Receipt receipt;
+};
+
+class AuditorTest : public ::testing::Test {
+ protected:
+  AuditorTest() {
+    log_.create("orders", 2);
+    log_.create("paid", 2);
+    log_.create("p-receipts", 1);
+    for (int batch = 0; batch < 4; ++batch) {
+      for (int partition = 0; partition < 2; ++partition) {
+        std::vector<TestRecord> records;
+        for (int index = 0; index < 5; ++index) {
+          records.push_back({"k" + std::to_string(index), "v" + std::to_string(batch * 5 + index)});
+        }
+        log_.append(at("orders", partition), std::move(records));
+      }
+    }
+  }
+
+  static AuditSubject subject() {
+    return {.pipeline = "p",
+            .receipts_topic = "p-receipts",
+            .stages = {{.id = "only-paid",
+                        .source_topics = {"orders"},
+                        .group_id = "g",
+                        .output_topics = {{.name = "paid"}}}}};
+  }
+
+  /// An honest commit of five records of both partitions, three of which become output.
+  TestCommit make_commit(std::int64_t number) {
+    TestCommit commit;
+    commit.receipt = {
+        .pipeline = "p", .stage = "only-paid", .worker = "w", .commit_number = number};
+    for (int partition = 0; partition < 2; ++partition) {
+      const Offset from((number - 1) * 5);
+      commit.inputs.push_back(log_.read(at("orders", partition), from, from + 5));
+      const std::string name = std::to_string(number) + "/" + std::to_string(partition);
+      commit.outputs[at("paid", partition)] = {{"a", name}, {"b", name}, {"c", name}};
+    }
+    fill_receipt(commit);
+    return commit;
+  }
+  static void fill_receipt(TestCommit& commit) {
+    commit.receipt.inputs = commit.inputs;
+    commit.receipt.outputs.clear();
+    for (const auto& [partition, records] : commit.outputs) {
+      protocol::Receipt::Output output{.name = partition.topic, .partition = partition.partition};
+      for (const TestRecord& record : records) {
+        ++output.record_count;
+        output.record_hash_sum +=
+            output_record_hash(partition.partition, as_bytes(record.key), as_bytes(record.value));
+      }
+      commit.receipt.outputs.push_back(output);
+    }
+  }
+
+  void write_outputs(const TestCommit& commit, bool is_committed = true) {
+    for (const auto& [partition, records] : commit.outputs) {
+      log_.append(partition, commit.producer, true, records);
+      log_.end_transaction(partition, commit.producer, is_committed);
+    }
+  }
+  void write_receipt(const TestCommit& commit) {
+    const Buffer bytes = encode_receipt(commit.receipt);
+    log_.append(at("p-receipts", 0), commit.producer, true,
+                {{"only-paid", std::string(as_text(bytes))}});
+    log_.end_transaction(at("p-receipts", 0), commit.producer, true);
+  }
+  void move_positions(const TestCommit& commit) {
+    for (const protocol::Receipt::Input& input : commit.inputs) {
+      log_.set_position("g", input.source, input.next_offset);
+    }
+  }
+  void write(const TestCommit& commit) {
+    write_outputs(commit);
+    write_receipt(commit);
+    move_positions(commit);
+  }
+  void write_honestly(std::int64_t first, std::int64_t last) {
+    for (std::int64_t number = first; number <= last; ++number) {
+      write(make_commit(number));
+    }
+  }
+
+  AuditReport audit(AuditOptions options = {}, AuditSubject judged = subject()) {
+    Auditor auditor(std::move(judged), log_, open_table, options);
+    auto report = run_now(auditor.run());
+    EXPECT_TRUE(report.has_value()) << report.error().text;
+    return std::move(*report);
+  }
+  static std::vector<std::string> texts(const AuditReport& report) {
+    std::vector<std::string> texts;
+    for (const Finding& finding : report.findings.kept()) {
+      texts.push_back(to_string(finding.kind) + ": " + finding.text);
+    }
+    return texts;
+  }
+
+  MemoryLog log_;
+};
+
+TEST_F(AuditorTest, an_honest_history_is_clean) {
+  write_honestly(1, 4);
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_EQ(verdict(report), "clean — 40 input records accounted for to the last row");
+  EXPECT_EQ(report.stages[0].records_out, 24);
+  EXPECT_EQ(report.stages[0].partitions[1].verified_offset, Offset(20));
+}
+
+TEST_F(AuditorTest, what_is_not_yet_processed_is_lag_and_no_loss) {
+  write_honestly(1, 3);
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_EQ(report.not_yet_processed(), 10);
+  Auditor auditor(subject(), log_, open_table, {});
+  EXPECT_EQ(run_now(auditor.lag()).value(), 10);
+}
+
+TEST_F(AuditorTest, a_pipeline_that_never_ran_is_clean) {
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_EQ(report.not_yet_processed(), 40);
+}
+
+TEST_F(AuditorTest, aborted_attempts_do_not_count) {
+  write_honestly(1, 2);
+  TestCommit failed = make_commit(3);
+  write_outputs(failed, false);
+  const Buffer bytes = encode_receipt(failed.receipt);
+  log_.append(at("p-receipts", 0), kWorker, true, {{"only-paid", std::string(as_text(bytes))}});
+  log_.end_transaction(at("p-receipts", 0), kWorker, false);
+  write_honestly(3, 4);
+  EXPECT_THAT(texts(audit()), ElementsAre());
+}
+
+TEST_F(AuditorTest, each_commit_in_an_epoch_of_its_own_is_clean) {
+  for (std::int64_t number = 1; number <= 4; ++number) {
+    TestCommit commit = make_commit(number);
+    commit.producer.epoch = ProducerEpoch(static_cast<std::int16_t>(number));
+    write(commit);
+  }
+  EXPECT_THAT(texts(audit()), ElementsAre());
+}
+
+TEST_F(AuditorTest, a_skipped_input_range_is_missing) {
+  write_honestly(1, 2);
+  write(make_commit(4));
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("missing: orders-0 offsets 10..14 were never accounted for by "
+                                    "stage only-paid (5 records"),
+                          HasSubstr("missing: orders-1 offsets 10..14")));
+}
+
+TEST_F(AuditorTest, an_input_range_processed_twice_is_doubled) {
+  write_honestly(1, 3);
+  write_honestly(3, 4);
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("doubled: orders-0 offsets 10..14 were accounted for twice"),
+                          HasSubstr("doubled: orders-1 offsets 10..14")));
+}
+
+TEST_F(AuditorTest, a_record_that_the_stage_did_not_see_is_missing) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  commit.inputs[0].record_count -= 1;
+  commit.inputs[0].record_hash_sum -= 1;
+  fill_receipt(commit);
+  write(commit);
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr(
+                                  "missing: orders-0 offsets 15..19 hold 5 records, of which stage "
+                                  "only-paid has read 4")));
+}
+
+TEST_F(AuditorTest, an_input_record_that_changed_since_is_altered) {
+  write_honestly(1, 4);
+  MemoryLog::Batch& batch = log_.batches(at("orders", 1))[2];
+  const std::vector<MemoryLog::Batch> rest(log_.batches(at("orders", 1)).begin() + 3,
+                                           log_.batches(at("orders", 1)).end());
+  std::vector<TestRecord> records = batch.records;
+  records[1].value = "other";
+  log_.batches(at("orders", 1)).resize(2);
+  log_.append(at("orders", 1), records);
+  log_.append(at("orders", 1), rest[0].records);
+  EXPECT_THAT(
+      texts(audit()),
+      ElementsAre(HasSubstr("altered: orders-1 offsets 10..14 hold 5 records, but not those")));
+}
+
+TEST_F(AuditorTest, a_hole_in_the_log_is_missing_by_offset_and_told_once) {
+  write_honestly(1, 4);
+  auto& batches = log_.batches(at("orders", 0));
+  batches.erase(batches.begin() + 1);
+  EXPECT_THAT(texts(audit()),
+              ElementsAre("missing: orders-0 offsets 5..9: nothing is stored there"));
+}
+
+TEST_F(AuditorTest, a_flipped_bit_in_the_log_is_altered) {
+  write_honestly(1, 4);
+  log_.batches(at("paid", 0))[0].bytes.back() ^= std::byte{1};
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report),
+              ::testing::Contains(HasSubstr("altered: paid-0 offsets 0..2: the batch's checksum")));
+}
+
+TEST_F(AuditorTest, a_lost_receipt_is_missing_and_its_output_foreign) {
+  write_honestly(1, 2);
+  TestCommit commit = make_commit(3);
+  write_outputs(commit);
+  move_positions(commit);
+  EXPECT_THAT(
+      texts(audit()),
+      ElementsAre(HasSubstr("missing: orders-0: the position of group g is offset 15, so orders-0 "
+                            "offsets 10..14 were passed without a receipt"),
+                  HasSubstr("missing: orders-1"),
+                  HasSubstr("foreign: paid-0 offsets 8..10: 3 committed records"),
+                  HasSubstr("foreign: paid-1 offsets 8..10")));
+}
+
+TEST_F(AuditorTest, positions_that_did_not_move_with_the_output_are_doubled) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  write_outputs(commit);
+  write_receipt(commit);
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("doubled: orders-0: the position of group g is offset 15, but "
+                                    "stage only-paid has accounted for all before offset 20"),
+                          HasSubstr("doubled: orders-1")));
+}
+
+TEST_F(AuditorTest, a_lost_output_record_is_missing) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  commit.outputs[at("paid", 1)].pop_back();  // the receipt still says three
+  write(commit);
+  EXPECT_THAT(
+      texts(audit()),
+      ElementsAre(HasSubstr("missing: stage only-paid wrote 3 records to paid-1 in the commit "
+                            "of p-receipts-0 offset 6 (worker w, its commit 4); offsets "
+                            "12..13 hold 2 records")));
+}
+
+TEST_F(AuditorTest, a_doubled_output_record_is_doubled) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  commit.outputs[at("paid", 1)].push_back(commit.outputs[at("paid", 1)].back());
+  write(commit);
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("doubled: stage only-paid wrote 3 records to "
+                                                    "paid-1")));
+}
+
+TEST_F(AuditorTest, an_altered_output_record_is_altered) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  commit.outputs[at("paid", 1)][0].value = "other";
+  write(commit);
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("altered: stage only-paid wrote 3 records to "
+                                                    "paid-1")));
+}
+
+TEST_F(AuditorTest, a_transaction_of_which_one_partition_is_lost_is_torn) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  commit.outputs.erase(at("paid", 1));
+  write(commit);
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("torn: stage only-paid wrote 3 records to paid-1")));
+}
+
+TEST_F(AuditorTest, a_transaction_that_aborted_in_one_partition_is_torn) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  log_.append(at("paid", 0), kWorker, true, commit.outputs[at("paid", 0)]);
+  log_.end_transaction(at("paid", 0), kWorker, true);
+  log_.append(at("paid", 1), kWorker, true, commit.outputs[at("paid", 1)]);
+  log_.end_transaction(at("paid", 1), kWorker, false);
+  write_receipt(commit);
+  move_positions(commit);
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("they are in a transaction that was aborted")));
+}
+
+TEST_F(AuditorTest, a_transaction_without_its_marker_is_torn) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  log_.append(at("paid", 0), kWorker, true, commit.outputs[at("paid", 0)]);
+  log_.end_transaction(at("paid", 0), kWorker, true);
+  log_.append(at("paid", 1), kWorker, true, commit.outputs[at("paid", 1)]);
+  write_receipt(commit);
+  move_positions(commit);
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("they are in a transaction that was never ended")));
+}
+
+TEST_F(AuditorTest, output_committed_twice_is_doubled) {
+  write_honestly(1, 4);
+  TestCommit again = make_commit(4);
+  again.producer.id = ProducerId(8);
+  write_outputs(again);
+  EXPECT_THAT(
+      texts(audit()),
+      ElementsAre(HasSubstr("doubled: paid-0 offsets 16..18 hold the same 3 records as paid-0 "
+                            "offsets 12..14"),
+                  HasSubstr("doubled: paid-1")));
+}
+
+TEST_F(AuditorTest, a_strangers_record_is_foreign_unless_allowed) {
+  write_honestly(1, 4);
+  log_.append(at("paid", 0), {{"x", "y"}});
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("foreign: paid-0 offset 16: 1 committed record")));
+  EXPECT_THAT(texts(audit({.strangers = Strangers::kAllowed})), ElementsAre());
+  AuditSubject judged = subject();
+  judged.stages[0].output_topics[0].is_internal = true;
+  EXPECT_THAT(texts(audit({.strangers = Strangers::kAllowed}, judged)),
+              ElementsAre(HasSubstr("foreign")));
+}
+
+TEST_F(AuditorTest, a_batch_appended_twice_is_doubled) {
+  write_honestly(1, 4);
+  const ProducerIdentity user{ProducerId(70), ProducerEpoch(0)};
+  log_.append(at("orders", 0), user, false, {{"a", "1"}, {"b", "2"}});
+  auto& batches = log_.batches(at("orders", 0));
+  MemoryLog::Batch again = batches.back();
+  again.base = again.base + 2;
+  again.next = again.next + 2;
+  protocol::rewrite_base_offset(again.bytes, again.base);
+  batches.push_back(again);
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("doubled: orders-0 offsets 22..23: producer 70 "
+                                    "epoch 0 sequences 0..1 are in the log already")));
+}
+
+TEST_F(AuditorTest, an_aborted_transaction_shown_to_consumers_is_named) {
+  const ProducerIdentity user{ProducerId(70), ProducerEpoch(0)};
+  log_.append(at("orders", 0), user, true, {{"a", "1"}});
+  log_.end_transaction(at("orders", 0), user, false);
+  write_honestly(1, 4);
+  EXPECT_THAT(texts(audit()), ElementsAre());
+  log_.forget_aborted();
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("orders-0 offset 20: an aborted transaction is "
+                                                    "shown to read_committed readers")));
+}
+
+TEST_F(AuditorTest, reading_past_an_open_transaction_is_missing) {
+  const ProducerIdentity user{ProducerId(70), ProducerEpoch(0)};
+  log_.append(at("orders", 0), user, true, {{"a", "1"}});
+  log_.append(at("orders", 0), {{"b", "2"}});
+  write_honestly(1, 4);
+  TestCommit commit = make_commit(5);
+  commit.inputs.pop_back();
+  commit.inputs[0] = log_.read(at("orders", 0), Offset(20), Offset(22));
+  fill_receipt(commit);
+  write(commit);
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("missing: orders-0 offset 20: a transaction is "
+                                                    "open there")));
+}
+
+TEST_F(AuditorTest, what_retention_has_deleted_is_noted_and_not_judged) {
+  write_honestly(1, 4);
+  log_.set_start(at("orders", 0), Offset(10));
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_THAT(report.findings.notes(), ElementsAre(HasSubstr("10 records before offset 10")));
+}
+
+TEST_F(AuditorTest, a_receipt_that_does_not_decode_is_altered) {
+  write_honestly(1, 4);
+  log_.append(at("p-receipts", 0), kWorker, true, {{"only-paid", "nonsense"}});
+  log_.end_transaction(at("p-receipts", 0), kWorker, true);
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("altered: p-receipts-0 offset 8")));
+}
+
+TEST_F(AuditorTest, findings_beyond_the_limit_are_counted) {
+  write_honestly(1, 1);
+  write(make_commit(3));
+  const AuditReport report = audit({.findings_kept_max = 1});
+  EXPECT_EQ(texts(report).size(), 1U);
+  EXPECT_EQ(verdict(report), "2 findings (2 missing)");
+  EXPECT_THAT(to_text(report), HasSubstr("missing: and 1 more\naudit: 2 findings (2 missing)\n"));
+  EXPECT_THAT(to_json(report), HasSubstr("\"records\": 10"));
+}
+
+}  // namespace
+}  // namespace onceflow::audit

@@ -1,0 +1,284 @@
+// STG-1 to the last row (AUD-1): a stage that writes to a real SQLite file, and what happens to
+// single rows.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <filesystem>
+
+#include "audit/auditor.h"
+#include "audit/memory_log_testing.h"
+#include "base/record_hash.h"
+
+namespace onceflow::audit {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+
+struct TestRow {
+  std::int64_t id = 0;
+  double amount = 0;
+  std::optional<std::string> note;
+  bool is_delete = false;
+};
+
+class TableAuditTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    file_ =
+        std::filesystem::temp_directory_path() /
+        fmt::format("onceflow_audit_{}_{}.db", ::testing::UnitTest::GetInstance()->random_seed(),
+                    static_cast<const void*>(this));
+    std::filesystem::remove(file_);
+    sqlite3* raw = nullptr;
+    ASSERT_EQ(sqlite3_open(file_.c_str(), &raw), SQLITE_OK);
+    database_.reset(raw);
+    execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF");
+    execute(
+        "CREATE TABLE onceflow_positions (pipeline TEXT, stage TEXT, topic TEXT,"
+        " partition INTEGER, next_offset INTEGER, epoch INTEGER)");
+    execute(
+        "CREATE TABLE onceflow_receipts (receipt_id INTEGER PRIMARY KEY AUTOINCREMENT,"
+        " pipeline TEXT, stage TEXT, receipt BLOB)");
+    execute("CREATE TABLE orders (id INTEGER, amount REAL, note TEXT, onceflow_source TEXT)");
+    log_.create("orders", 1);
+    for (int index = 0; index < 9; ++index) {
+      log_.append(at("orders", 0), {{"k", "v" + std::to_string(index)}});
+    }
+  }
+  void TearDown() override {
+    database_.reset();
+    for (const char* end : {"", "-wal", "-shm"}) {
+      std::filesystem::remove(file_ + end);
+    }
+  }
+
+  void execute(const std::string& sql) {
+    char* error = nullptr;
+    ASSERT_EQ(sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, &error), SQLITE_OK)
+        << sql << ": " << error;
+  }
+
+  AuditSubject subject(bool is_upsert) const {
+    return {.pipeline = "p",
+            .receipts_topic = "p-receipts",
+            .stages = {{.id = "rows",
+                        .source_topics = {"orders"},
+                        .group_id = "g",
+                        .table = TableSubject{.kind = TableKind::kSqlite,
+                                              .location = file_,
+                                              .table = "orders",
+                                              .is_upsert = is_upsert,
+                                              .columns = {{"id", ColumnType::kInteger, is_upsert},
+                                                          {"amount", ColumnType::kReal, false},
+                                                          {"note", ColumnType::kText, false}}}}}};
+  }
+
+  static Value note_of(const TestRow& row) {
+    return row.note ? Value(std::string_view(*row.note)) : Value();
+  }
+
+  /// Commits one row for each of the offsets from `from`.
+  void commit(Offset from, const std::vector<TestRow>& rows, bool is_upsert) {
+    const Offset next = from + static_cast<std::int64_t>(rows.size());
+    protocol::Receipt receipt{.pipeline = "p", .stage = "rows", .worker = "w"};
+    receipt.commit_number = ++commit_number_;
+    receipt.inputs.push_back(log_.read(at("orders", 0), from, next));
+    Offset offset = from;
+    for (const TestRow& row : rows) {
+      RowHash hash;
+      hash.add("id", row.id);
+      RowHash key = hash;
+      hash.add("amount", row.amount);
+      hash.add("note", note_of(row));
+      receipt.rows.push_back({.source_offset = offset,
+                              .row_hash = hash.finish(),
+                              .key_hash = is_upsert ? key.finish() : 0,
+                              .is_delete = row.is_delete});
+      write_row(row, offset, is_upsert);
+      ++offset;
+    }
+    receipt.outputs.push_back(
+        {.name = "orders", .record_count = static_cast<std::int64_t>(rows.size())});
+    write_receipt(encode_receipt(receipt));
+    execute("DELETE FROM onceflow_positions");
+    execute(fmt::format("INSERT INTO onceflow_positions VALUES ('p', 'rows', 'orders', 0, {}, 1)",
+                        next.value));
+  }
+  void write_row(const TestRow& row, Offset offset, bool is_upsert) {
+    if (is_upsert) {
+      execute(fmt::format("DELETE FROM orders WHERE id = {}", row.id));
+    }
+    if (!row.is_delete) {
+      execute(fmt::format("INSERT INTO orders VALUES ({}, {}, {}, 'orders/0/{}')", row.id,
+                          row.amount, row.note ? "'" + *row.note + "'" : "NULL", offset.value));
+    }
+  }
+  void write_receipt(const Buffer& bytes) {
+    sqlite3_stmt* statement = nullptr;
+    sqlite3_prepare_v2(database_.get(),
+                       "INSERT INTO onceflow_receipts (pipeline, stage, receipt)"
+                       " VALUES ('p', 'rows', ?1)",
+                       -1, &statement, nullptr);
+    sqlite3_bind_blob(statement, 1, bytes.data(), static_cast<int>(bytes.size()), SQLITE_STATIC);
+    EXPECT_EQ(sqlite3_step(statement), SQLITE_DONE);
+    sqlite3_finalize(statement);
+  }
+
+  void append_honestly() {
+    commit(Offset(0), {{1, 1.5, "a"}, {2, 2.5, std::nullopt}, {3, 3, ""}}, false);
+    commit(Offset(3), {{4, 1.5, "a"}, {5, -0.0, "b"}, {6, 0.1, "c"}}, false);
+    commit(Offset(6), {{7, 1.5, "a"}, {8, 1e300, "b"}, {9, 3, "c"}}, false);
+  }
+  void upsert_honestly() {
+    commit(Offset(0), {{1, 1.5, "a"}, {2, 2.5, "b"}, {3, 3, "c"}}, true);
+    commit(Offset(3), {{1, 4.5, "d"}, {2, 0, std::nullopt, true}, {4, 6, "e"}}, true);
+    commit(Offset(6), {{1, 7.5, "f"}, {5, 8, "g"}, {6, 9, "h"}}, true);
+  }
+
+  std::vector<std::string> audit(bool is_upsert, AuditOptions options = {}) {
+    Auditor auditor(subject(is_upsert), log_, open_table, options);
+    auto report = run_now(auditor.run());
+    EXPECT_TRUE(report.has_value()) << report.error().text;
+    verdict_ = verdict(*report);
+    rows_verified_ = report->stages[0].rows_verified;
+    std::vector<std::string> texts;
+    for (const Finding& finding : report->findings.kept()) {
+      texts.push_back(to_string(finding.kind) + ": " + finding.text);
+    }
+    return texts;
+  }
+
+  struct Close {
+    void operator()(sqlite3* database) const { sqlite3_close(database); }
+  };
+  std::string file_;
+  std::unique_ptr<sqlite3, Close> database_;
+  MemoryLog log_;
+  std::int64_t commit_number_ = 0;
+  std::string verdict_;
+  std::int64_t rows_verified_ = 0;
+};
+
+TEST_F(TableAuditTest, appended_rows_as_written_are_clean) {
+  append_honestly();
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_EQ(verdict_, "clean — 9 input records accounted for to the last row");
+  EXPECT_EQ(rows_verified_, 9);
+}
+
+TEST_F(TableAuditTest, one_row_deleted_and_one_doubled_are_named) {
+  append_honestly();
+  execute("DELETE FROM orders WHERE id = 5");
+  execute("INSERT INTO orders SELECT * FROM orders WHERE id = 2");
+  EXPECT_THAT(
+      audit(false),
+      ElementsAre("missing: table orders: the row of orders/0/4 is not there (written in the "
+                  "commit of receipt 2 in onceflow_receipts (worker w, its commit 2))",
+                  "doubled: table orders: row of orders/0/1 (id=2, amount=2.5, note=null) is "
+                  "there 2 times"));
+  EXPECT_EQ(verdict_, "2 findings (1 missing, 1 doubled)");
+}
+
+TEST_F(TableAuditTest, a_changed_value_is_altered) {
+  append_honestly();
+  execute("UPDATE orders SET amount = 2.25 WHERE id = 2");
+  EXPECT_THAT(audit(false),
+              ElementsAre("altered: table orders: row of orders/0/1 (id=2, amount=2.25, "
+                          "note=null) is not what was written"));
+}
+
+TEST_F(TableAuditTest, an_integer_in_the_place_of_a_text_is_altered) {
+  append_honestly();
+  execute("UPDATE orders SET note = x'61' WHERE id = 1");
+  EXPECT_THAT(audit(false), ElementsAre());  // the same bytes
+  execute("UPDATE orders SET id = '1x' WHERE id = 1");
+  EXPECT_THAT(audit(false), ElementsAre(HasSubstr("altered")));
+}
+
+TEST_F(TableAuditTest, a_part_of_a_commit_is_torn) {
+  append_honestly();
+  execute("DELETE FROM orders WHERE id IN (7, 9)");
+  EXPECT_THAT(audit(false),
+              ElementsAre(HasSubstr("torn: table orders: of 3 rows of the commit of "
+                                    "receipt 3 in onceflow_receipts (worker w, its "
+                                    "commit 3), 2 are not there: orders/0/6, orders/0/8")));
+}
+
+TEST_F(TableAuditTest, a_row_of_nobody_is_foreign) {
+  append_honestly();
+  execute("INSERT INTO orders VALUES (10, 1, 'x', 'orders/0/9')");
+  execute("INSERT INTO orders VALUES (11, 1, 'x', NULL)");
+  EXPECT_THAT(audit(false),
+              UnorderedElementsAre(HasSubstr("foreign: table orders: row of orders/0/9 "
+                                             "(id=10"),
+                                   HasSubstr("foreign: table orders: row of no source")));
+  EXPECT_THAT(audit(false, {.strangers = Strangers::kAllowed}), ElementsAre());
+}
+
+TEST_F(TableAuditTest, a_lost_receipt_row_is_missing) {
+  append_honestly();
+  execute("DELETE FROM onceflow_receipts WHERE receipt_id = 2");
+  const auto found = audit(false);
+  EXPECT_THAT(found, ::testing::Contains(HasSubstr("missing: orders-0 offsets 3..5 were never "
+                                                   "accounted for by stage rows (3 records")));
+  EXPECT_THAT(found, ::testing::Contains(HasSubstr("foreign: table orders: row of orders/0/3")));
+}
+
+TEST_F(TableAuditTest, a_position_behind_its_rows_is_doubled) {
+  append_honestly();
+  execute("UPDATE onceflow_positions SET next_offset = 6");
+  EXPECT_THAT(audit(false), ElementsAre(HasSubstr("doubled: orders-0: the position in "
+                                                  "onceflow_positions is offset 6")));
+}
+
+TEST_F(TableAuditTest, upserted_rows_as_written_are_clean) {
+  upsert_honestly();
+  EXPECT_THAT(audit(true), ElementsAre());
+  EXPECT_EQ(rows_verified_, 5);
+}
+
+TEST_F(TableAuditTest, an_upsert_that_was_undone_is_missing) {
+  upsert_honestly();
+  execute(
+      "UPDATE orders SET amount = 4.5, note = 'd', onceflow_source = 'orders/0/3' WHERE id = 1");
+  EXPECT_THAT(audit(true), ElementsAre(HasSubstr("missing: table orders: row of orders/0/3 (id=1, "
+                                                 "amount=4.5, note='d') should be the row of "
+                                                 "orders/0/6")));
+}
+
+TEST_F(TableAuditTest, a_deleted_key_that_came_back_is_named) {
+  upsert_honestly();
+  execute("INSERT INTO orders VALUES (2, 2.5, 'b', 'orders/0/1')");
+  EXPECT_THAT(audit(true), ElementsAre(HasSubstr("its deletion by orders/0/4 is missing")));
+}
+
+TEST_F(TableAuditTest, an_altered_and_a_lost_and_a_doubled_key_are_named) {
+  upsert_honestly();
+  execute("UPDATE orders SET note = 'x' WHERE id = 5");
+  execute("DELETE FROM orders WHERE id = 3");
+  execute("INSERT INTO orders SELECT * FROM orders WHERE id = 4");
+  EXPECT_THAT(audit(true),
+              ElementsAre(HasSubstr("missing: table orders: the row of orders/0/2"),
+                          HasSubstr("doubled: table orders: row of orders/0/5 (id=4"),
+                          HasSubstr("altered: table orders: row of orders/0/7 (id=5")));
+}
+
+TEST_F(TableAuditTest, a_database_that_is_not_there_is_lag) {
+  database_.reset();
+  std::filesystem::remove(file_);
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_THAT(verdict_, HasSubstr("9 not yet processed"));
+}
+
+TEST_F(TableAuditTest, a_table_that_is_gone_is_all_missing) {
+  append_honestly();
+  execute("DROP TABLE orders");
+  EXPECT_EQ(audit(false).size(), 9U);
+}
+
+}  // namespace
+}  // namespace onceflow::audit
