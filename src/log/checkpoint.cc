@@ -203,6 +203,9 @@ Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> ali
     CO_RETURN_IF_ERROR(
         state.environment.disk.sync_directory(partition->segments_.directory()));
   }
+  if (partition->segments_.take_directory_new()) {
+    state.topics_directory_unsynced = true;
+  }
   co_return Status{};
 }
 

@@ -416,7 +416,8 @@ void Journal::next_file_ready(OpenFile file, Status status) {
 
 void Journal::release_before(JournalPosition position) {
   released_ = std::max(released_, position);
-  while (!used_.empty() && used_.front().end <= position) {
+  // A file that ends just there may hold seals behind the checkpoint's frame, links of the chain.
+  while (!used_.empty() && used_.front().end < position) {
     free_.push_back(used_.front().number);
     used_.pop_front();
   }

@@ -75,10 +75,7 @@ class JournalReader {
     for (const SlotFile& slot : slots_) {
       const std::uint64_t sequence = slot.first ? slot.first->file_sequence : 0;
       reading.start.file_sequence_max = std::max(reading.start.file_sequence_max, sequence);
-      const bool is_current = slot.visited && current_ == &slot;
-      const bool holds_younger = slot.visited && slot.end > began;
-      reading.start.slots.push_back(
-          {slot.number, is_current || holds_younger ? sequence : 0, slot.end});
+      reading.start.slots.push_back({slot.number, slot.visited ? sequence : 0, slot.end});
     }
     return reading;
   }

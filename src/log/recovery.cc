@@ -342,6 +342,7 @@ Status Recovery::replay_log_start(const JournalEntry& entry) {
   if (partition == nullptr || moved->offset > partition->log_end_offset_) {
     return nonsense("the log start of a partition that is not there has moved");
   }
+  RETURN_IF_ERROR(partition->segments_.adopt_files());
   for (std::unique_ptr<Segment>& segment : partition->apply_log_start(moved->offset)) {
     RETURN_IF_ERROR(partition->segments_.remove_files(std::move(segment)));
   }
@@ -353,6 +354,9 @@ Status Recovery::adopt_rest() {
   for (const auto& [name, topic] : state_.topics.by_name()) {
     for (const auto& partition : topic->partitions) {
       RETURN_IF_ERROR(partition->segments_.adopt_files());
+      if (partition->segments_.damage()) {
+        return std::unexpected(*partition->segments_.damage());
+      }
       if (state_.environment.seeded_bug == SeededBug::kForgetOneOfFiveBatches) {
         partition->producers_.forget_one_of_five();
       }

@@ -487,6 +487,10 @@ std::vector<std::unique_ptr<Segment>> Segments::take_before(Offset offset) {
   std::vector<std::unique_ptr<Segment>> taken;
   while (!segments_.empty() && segments_.front()->next_offset() <= offset) {
     size_bytes_ -= segments_.front()->size_bytes();
+    if (damage_ && segments_.front()->base_offset() == damaged_base_offset_) {
+      damage_.reset();  // and with it all that was on disk: the folder may be gone too
+      has_directory_ = false;
+    }
     taken.push_back(std::move(segments_.front()));
     segments_.pop_front();
   }
@@ -509,6 +513,11 @@ Status Segments::adopt_files() {
     return {};
   }
   const auto cut = active().adopt_file();
+  if (!cut && cut.error().code == ErrorCode::kCorrupt) {
+    damage_ = cut.error();
+    damaged_base_offset_ = active().base_offset();
+    return {};
+  }
   RETURN_IF_ERROR(cut);
   if (!*cut) {
     return {};
@@ -534,10 +543,14 @@ Status Segments::make_directory() {
   RETURN_IF_ERROR(files_.disk().make_directory(directory_));
   has_directory_ = true;
   directory_unsynced_ = true;
+  directory_new_ = true;
   return {};
 }
 
 Status Segments::flush(std::uint64_t unwritten_bytes_min) {
+  if (damage_) {
+    return {};
+  }
   // Only the last segments can have bytes that are in memory alone.
   auto begin = segments_.end();
   while (begin != segments_.begin() && (*std::prev(begin))->has_tail()) {

@@ -178,14 +178,18 @@ class Segments {
   /// Recovery: as a checkpoint tells it.
   void adopt(const std::vector<SegmentSummary>& summaries, Offset log_end_offset);
   /// Recovery: makes the files agree with what is known: cuts off what is behind, removes segments that
-  /// should not be there yet. kCorrupt if something is missing.
+  /// should not be there yet. If bytes are missing, the journal may still say that they were removed on
+  /// purpose: until then nothing is written here, and damage() has the error.
   Status adopt_files();
+  const std::optional<Error>& damage() const { return damage_; }
   /// Writes what is durable to the page cache, where it is at least `unwritten_bytes_min`.
   Status flush(std::uint64_t unwritten_bytes_min);
   /// Removes the files of a segment that take_before gave.
   Status remove_files(std::unique_ptr<Segment> segment);
   /// The folder has changed since this was last asked: a checkpoint syncs it.
   bool take_directory_unsynced() { return std::exchange(directory_unsynced_, false); }
+  /// The folder itself is new: the folder that holds it needs a sync too.
+  bool take_directory_new() { return std::exchange(directory_new_, false); }
 
  private:
   Status make_directory();
@@ -196,7 +200,10 @@ class Segments {
   std::uint64_t size_bytes_ = 0;
   bool has_directory_ = false;  // and what is in it is ours
   bool files_adopted_ = true;
+  std::optional<Error> damage_;   // of the segment that was active in the checkpoint
+  Offset damaged_base_offset_;
   bool directory_unsynced_ = false;
+  bool directory_new_ = false;
 };
 
 /// Removes a folder and the files in it; no error if it is not there.
