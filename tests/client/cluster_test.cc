@@ -372,6 +372,54 @@ TEST_F(ClusterTest, offsets_move_with_the_transaction_or_not_at_all) {
   }
 }
 
+TEST_F(ClusterTest, a_transaction_with_a_refused_batch_moves_nothing) {
+  const std::string topic = create_topic("whole");
+  const std::string compacted = name("compacted");
+  Admin admin(cluster_);
+  good(admin.create_topic({.name = compacted, .configs = {{"cleanup.policy", "compact"}}},
+                          deadline()));
+  const TopicPartition input{topic, PartitionIndex(0)};
+  for (const bool force_version_1 : {false, true}) {
+    TransactionalProducer producer =
+        transactional(name(force_version_1 ? "tx-v1" : "tx"), cluster_, force_version_1);
+    good(producer.init_transactions(deadline()));
+    good(producer.begin());
+    good(producer.append(producer.slot(input), record("k", "before")));
+    // A compacted topic takes no record without a key.
+    good(producer.append(producer.slot({compacted, PartitionIndex(0)}),
+                         {.timestamp_ms = 1, .value = as_bytes("refused")}));
+    good(producer.append(producer.slot(input), record("k", "after")));
+    good(producer.send_offsets({.group_id = name("group")}, {{input, Offset(5)}}));
+    const Status status = run(producer.commit(deadline()));
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().recovery, Recovery::kAbort) << status.error().text;
+    good(producer.abort(deadline()));
+    good(producer.begin());
+    good(producer.append(producer.slot(input), record("k", "next")));
+    good(producer.commit(deadline()));
+    producer.close();
+  }
+  EXPECT_THAT(values(read_all(topic)), ElementsAre("next", "next"));
+  EXPECT_EQ(value(admin.committed(name("group"), {input}, deadline())).at(0).offset, kNoOffset);
+}
+
+TEST_F(ClusterTest, a_commit_is_written_at_once_where_the_broker_says_so) {
+  const std::string topic = create_topic("pipelined");
+  const auto connection = run(cluster_->any_connection(cluster_->new_channel(), deadline()));
+  ASSERT_TRUE(connection);
+  TransactionalProducer producer = transactional(name("tx"), cluster_);
+  good(producer.init_transactions(deadline()));
+  EXPECT_EQ(producer.is_pipelined(),
+            (*connection)->features().supports(kPipelinedTransactionsFeature));
+  for (int index = 0; index < 200; ++index) {
+    good(producer.begin());
+    good(producer.append(producer.slot({topic, PartitionIndex(0)}),
+                         record("k", std::to_string(index))));
+    good(producer.commit(deadline()));
+  }
+  EXPECT_EQ(read_all(topic).size(), 200);
+}
+
 TEST_F(ClusterTest, a_generation_that_has_passed_cannot_commit_its_offsets) {
   const std::string topic = create_topic("generation");
   const TopicPartition input{topic, PartitionIndex(0)};
