@@ -1,5 +1,5 @@
-// onceflow explain: the stages of a pipeline, the commit point of each, and the guarantee that follows;
-// starts nothing.
+// onceflow explain: the stages of a pipeline, the commit point of each, and the guarantee that
+// follows; starts nothing.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 

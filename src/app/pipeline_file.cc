@@ -12,8 +12,8 @@ std::optional<pipeline::PlannedPipeline> load_pipeline_file(const std::string& p
   io::OsEnvironment os;
   const Result<Buffer> text = io::read_file(os.disk(), path);
   if (!text) {
-    fmt::print(stderr, "{}: {}; the rule: a pipeline file is named; the fix: check the path\n", path,
-               text.error().text);
+    fmt::print(stderr, "{}: {}; the rule: a pipeline file is named; the fix: check the path\n",
+               path, text.error().text);
     return std::nullopt;
   }
   auto planned = pipeline::plan_file(path, as_text(*text), pipeline::process_variables());

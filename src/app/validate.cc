@@ -13,7 +13,8 @@
 namespace onceflow::app {
 
 int run_validate(const Arguments& arguments) {
-  CLI::App app("check pipeline files: their form, expressions, secrets and guarantee", "onceflow validate");
+  CLI::App app("check pipeline files: their form, expressions, secrets and guarantee",
+               "onceflow validate");
   std::vector<std::string> files;
   app.add_option("FILE", files, "pipeline files")->required();
   try {

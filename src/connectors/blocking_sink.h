@@ -1,8 +1,8 @@
 // BlockingSink: a Sink over a store whose calls block. The store lives on a thread of its own; the
 // scheduler's thread only waits for it.
 //
-// A Store has claim, commit and read_positions as Sink has, without Task. It is used by one thread at
-// a time: the blocking one while a call is under way, whoever destroys it afterwards.
+// A Store has claim, commit and read_positions as Sink has, without Task. It is used by one thread
+// at a time: the blocking one while a call is under way, whoever destroys it afterwards.
 #pragma once
 
 #include <memory>
@@ -24,8 +24,8 @@ class BlockingSink final : public Sink {
   Task<Result<std::vector<ClaimedPartition>>> claim(
       std::vector<TopicPartition> partitions) override {
     Settled settled{*this};
-    auto claimed =
-        co_await thread_->run([store = store_.get(), &partitions] { return store->claim(partitions); });
+    auto claimed = co_await thread_->run(
+        [store = store_.get(), &partitions] { return store->claim(partitions); });
     settled.is_settled = true;
     co_return claimed;
   }

@@ -65,8 +65,8 @@ Result<Value> convert_value(std::string_view column, ColumnType type, const Valu
       }
       break;
   }
-  return fail(ErrorCode::kRefused, fmt::format("column {} is {} but got {}", column,
-                                               to_string(type), describe(value)));
+  return fail(ErrorCode::kRefused,
+              fmt::format("column {} is {} but got {}", column, to_string(type), describe(value)));
 }
 
 }  // namespace onceflow::connectors

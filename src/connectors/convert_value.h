@@ -1,6 +1,6 @@
-// What a column takes: the one rule by which values become a table's values, shared by all sinks and
-// by whoever hashes a row before it is written (receipts), so that the hash of what was meant equals
-// the hash of what is stored.
+// What a column takes: the one rule by which values become a table's values, shared by all sinks
+// and by whoever hashes a row before it is written (receipts), so that the hash of what was meant
+// equals the hash of what is stored.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ std::string_view to_string(ColumnType type);
 std::string_view to_string(SinkMode mode);
 
 /// Null fits everywhere. An integer column takes integers; a real column takes reals and those
-/// integers that a double holds exactly; a text column takes text. NaN is null, as SQLite stores it.
-/// Anything else is kRefused, naming the column, what it takes and what came.
+/// integers that a double holds exactly; a text column takes text. NaN is null, as SQLite stores
+/// it. Anything else is kRefused, naming the column, what it takes and what came.
 Result<Value> convert_value(std::string_view column, ColumnType type, const Value& value);
 
 }  // namespace onceflow::connectors

@@ -8,7 +8,8 @@
 
 namespace onceflow::connectors {
 
-/// For a table that had to be created: kRefused if positions say that rows were written to it before.
+/// For a table that had to be created: kRefused if positions say that rows were written to it
+/// before.
 Status check_nothing_was_written(const SinkTable& table,
                                  const std::vector<ClaimedPartition>& claimed);
 

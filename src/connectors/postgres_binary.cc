@@ -10,7 +10,8 @@ namespace {
 
 template <typename Integer>
 bool write_narrow(WireWriter& writer, std::int64_t number) {
-  if (number < std::numeric_limits<Integer>::min() || number > std::numeric_limits<Integer>::max()) {
+  if (number < std::numeric_limits<Integer>::min() ||
+      number > std::numeric_limits<Integer>::max()) {
     return false;
   }
   writer.write_int32(sizeof(Integer));

@@ -42,8 +42,8 @@ PostgresFailure failure_of(const pg_result* result) {
   return failure;
 }
 
-// Answers to a connection attempt that repeating will not change. libpq 15 gives no SQLSTATE here, so
-// the words decide; in a server that speaks another language the attempt is repeated instead.
+// Answers to a connection attempt that repeating will not change. libpq 15 gives no SQLSTATE here,
+// so the words decide; in a server that speaks another language the attempt is repeated instead.
 bool is_final(std::string_view text) {
   return text.contains("authentication failed") || text.contains("does not exist") ||
          text.contains("no pg_hba.conf entry") || text.contains("no password supplied") ||
@@ -78,9 +78,8 @@ struct ParameterArrays {
         lengths.push_back(0);
       } else {
         // Empty, not null: a pointer is needed.
-        values.push_back(parameter.bytes->empty()
-                             ? ""
-                             : reinterpret_cast<const char*>(parameter.bytes->data()));
+        values.push_back(
+            parameter.bytes->empty() ? "" : reinterpret_cast<const char*>(parameter.bytes->data()));
         lengths.push_back(static_cast<int>(parameter.bytes->size()));
       }
     }
@@ -101,6 +100,8 @@ void PostgresConnection::Finish::operator()(pg_conn* connection) const { PQfinis
 std::size_t PostgresResult::row_count() const {
   return static_cast<std::size_t>(PQntuples(result_.get()));
 }
+
+int PostgresResult::column_count() const { return PQnfields(result_.get()); }
 
 bool PostgresResult::is_null(std::size_t row, int column) const {
   return PQgetisnull(result_.get(), static_cast<int>(row), column) != 0;
@@ -142,12 +143,19 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(
       fmt::format("{}", std::max<std::int64_t>(2, options.connect_timeout.count() / 1000));
   const std::string tcp_timeout =
       fmt::format("{}", (options.statement_timeout + kAnswerGrace).count());
-  const std::array<const char*, 7> names = {"dbname",          "fallback_application_name",
-                                            "connect_timeout", "tcp_user_timeout",
-                                            "keepalives_idle", "client_encoding",
+  const std::array<const char*, 7> names = {"dbname",
+                                            "fallback_application_name",
+                                            "connect_timeout",
+                                            "tcp_user_timeout",
+                                            "keepalives_idle",
+                                            "client_encoding",
                                             nullptr};
-  const std::array<const char*, 7> values = {options.dsn.c_str(), "onceflow", connect_timeout.c_str(),
-                                             tcp_timeout.c_str(), "10",       "UTF8",
+  const std::array<const char*, 7> values = {options.dsn.c_str(),
+                                             "onceflow",
+                                             connect_timeout.c_str(),
+                                             tcp_timeout.c_str(),
+                                             "10",
+                                             "UTF8",
                                              nullptr};
   auto connection = std::make_unique<PostgresConnection>();
   connection->connection_.reset(PQconnectdbParams(names.data(), values.data(), 1));
@@ -254,8 +262,8 @@ PostgresConnection::Outcome PostgresConnection::execute(
     const std::string& sql, const std::vector<PostgresParameter>& parameters) {
   const ParameterArrays arrays(parameters);
   return collect(PQsendQueryParams(connection_.get(), sql.c_str(), arrays.count(),
-                                   arrays.types.data(), arrays.values.data(),
-                                   arrays.lengths.data(), arrays.formats.data(), 0) == 1);
+                                   arrays.types.data(), arrays.values.data(), arrays.lengths.data(),
+                                   arrays.formats.data(), 0) == 1);
 }
 
 PostgresConnection::Outcome PostgresConnection::prepare(const std::string& name,

@@ -1,8 +1,9 @@
 // PostgresConnection: libpq with a deadline on every wait and results instead of codes. Used by one
 // thread at a time; its calls block.
 //
-// After a failure with `is_lost` the connection is of no use and what it was doing may have happened
-// or not. After any other failure the server has said no, and the transaction is to be rolled back.
+// After a failure with `is_lost` the connection is of no use and what it was doing may have
+// happened or not. After any other failure the server has said no, and the transaction is to be
+// rolled back.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,7 @@ class PostgresResult {
   explicit PostgresResult(pg_result* result) : result_(result) {}
 
   std::size_t row_count() const;
+  int column_count() const;
   bool is_null(std::size_t row, int column) const;
   std::string text(std::size_t row, int column) const;
   std::int64_t integer(std::size_t row, int column) const;

@@ -24,7 +24,8 @@ struct PostgresSinkOptions {
   milliseconds idle_in_transaction_timeout{10'000};
 };
 
-/// Connects to nothing yet: the first claim does. The sink has a thread of its own for libpq's calls.
+/// Connects to nothing yet: the first claim does. The sink has a thread of its own for libpq's
+/// calls.
 Result<std::unique_ptr<Sink>> make_postgres_sink(io::Environment environment,
                                                  PostgresSinkOptions options, SinkTable table);
 

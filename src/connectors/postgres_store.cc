@@ -64,8 +64,8 @@ constexpr std::size_t kCopyBytes = 256 * 1024;
 
 std::vector<PostgresParameter> partition_parameters(const SinkTable& table,
                                                     const TopicPartition& source) {
-  return {text_parameter(table.pipeline), text_parameter(table.stage),
-          text_parameter(source.topic), integer_parameter(source.partition.value)};
+  return {text_parameter(table.pipeline), text_parameter(table.stage), text_parameter(source.topic),
+          integer_parameter(source.partition.value)};
 }
 
 CommitOutcome refused(std::size_t row, std::string text) {
@@ -99,7 +99,8 @@ std::string key_bytes(const SinkTable& table, const Value* row) {
 PostgresStore::PostgresStore(PostgresSinkOptions options, SinkTable table)
     : options_(std::move(options)), table_(std::move(table)) {}
 
-// ------------------------------------------------------------------------------------------- claiming
+// -------------------------------------------------------------------------------------------
+// claiming
 
 Status PostgresStore::open() {
   if (connection_) {
@@ -139,14 +140,21 @@ Status PostgresStore::prepare_statements() {
   }
   if (const auto prepared = connection_->prepare(kUpsertStatement, postgres_upsert_sql(table_));
       !prepared) {
+    return std::unexpected(to_error(prepared.error()));
+  }
+  // Only planning finds out whether the key is unique; explaining plans and does nothing.
+  std::string nulls = "NULL";
+  for (std::size_t index = 0; index < table_.columns.size(); ++index) {
+    nulls += ", NULL";
+  }
+  if (const auto planned =
+          connection_->execute(fmt::format("EXPLAIN EXECUTE {}({})", kUpsertStatement, nulls));
+      !planned) {
     constexpr std::string_view kNoUniqueKey = "42P10";
-    if (prepared.error().sqlstate != kNoUniqueKey) {
-      return std::unexpected(to_error(prepared.error()));
+    if (planned.error().sqlstate != kNoUniqueKey) {
+      return std::unexpected(to_error(planned.error()));
     }
-    return fail(ErrorCode::kRefused,
-                fmt::format("table {}: {}; the rule: an upsert needs a primary key or unique index "
-                            "on exactly the sink's key columns; the fix: CREATE UNIQUE INDEX on them",
-                            table_.table, prepared.error().text));
+    return fail(ErrorCode::kRefused, unique_key_needed(table_, planned.error().text));
   }
   if (const auto prepared = connection_->prepare(kDeleteStatement, postgres_delete_sql(table_));
       !prepared) {
@@ -235,7 +243,8 @@ Result<std::vector<ClaimedPartition>> PostgresStore::read_positions(
   return positions;
 }
 
-// ----------------------------------------------------------------------------------------- committing
+// -----------------------------------------------------------------------------------------
+// committing
 
 CommitOutcome PostgresStore::commit(const SinkCommit& commit) {
   if (!connection_) {
@@ -298,9 +307,9 @@ std::expected<std::vector<Value>, CommitOutcome> PostgresStore::convert(
       }
       values[row * width + index] = *value;
       if (!fits(written_table_.types[index], *value)) {
-        return std::unexpected(refused(
-            row, fmt::format("column {}: {} is out of its range", column.name,
-                             std::get<std::int64_t>(*value))));
+        return std::unexpected(
+            refused(row, fmt::format("column {}: {} is out of its range", column.name,
+                                     std::get<std::int64_t>(*value))));
       }
     }
   }
@@ -467,7 +476,8 @@ PostgresStore::Written PostgresStore::write_receipt(const std::string& receipt) 
   return written ? Written() : std::unexpected(written.error());
 }
 
-// ------------------------------------------------------------------------------------------- refusals
+// -------------------------------------------------------------------------------------------
+// refusals
 
 CommitOutcome PostgresStore::find_refused_row(const SinkCommit& commit,
                                               const std::vector<Value>& values,

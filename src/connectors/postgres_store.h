@@ -1,7 +1,7 @@
 // PostgresStore: what the PostgreSQL sink does, as calls that block. Used by one thread at a time.
 //
-// States: closed, open. claim() opens; whatever leaves a commit's fate or the session in doubt closes
-// the connection, and the next claim() opens another.
+// States: closed, open. claim() opens; whatever leaves a commit's fate or the session in doubt
+// closes the connection, and the next claim() opens another.
 #pragma once
 
 #include <expected>

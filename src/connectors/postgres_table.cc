@@ -98,13 +98,13 @@ Result<PostgresType> check_column(const SinkTable& table,
                               quote(name), declared_type(type)));
   }
   if (found->is_generated || !keeps(found->type, type)) {
-    return refuse(table,
-                  fmt::format("column {} is {}{}, the sink writes {}", name,
-                              found->is_generated ? "generated, " : "", found->declaration,
-                              to_string(type)),
-                  "a column keeps values as they are written, else the audit finds them altered",
-                  fmt::format("declare it {}, or give the sink's column another `type:`",
-                              declared_type(type)));
+    return refuse(
+        table,
+        fmt::format("column {} is {}{}, the sink writes {}", name,
+                    found->is_generated ? "generated, " : "", found->declaration, to_string(type)),
+        "a column keeps values as they are written, else the audit finds them altered",
+        fmt::format("declare it {}, or give the sink's column another `type:`",
+                    declared_type(type)));
   }
   return found->type;
 }
@@ -183,11 +183,12 @@ std::vector<std::string> array_places(const SinkTable& table, Wanted wanted) {
 }  // namespace
 
 Error to_error(const PostgresFailure& failure) {
-  if (failure.is_lost || failure.sqlstate.starts_with("08") || failure.sqlstate.starts_with("57P")) {
+  if (failure.is_lost || failure.sqlstate.starts_with("08") ||
+      failure.sqlstate.starts_with("57P")) {
     return {ErrorCode::kConnectionLost, failure.text, Recovery::kRetriable};
   }
-  // Out of resources, deadlock or serialisation, lock and statement timeouts, and in a schema that two
-  // claims create at once: the next attempt may succeed.
+  // Out of resources, deadlock or serialisation, lock and statement timeouts, and in a schema that
+  // two claims create at once: the next attempt may succeed.
   if (failure.sqlstate.starts_with("53") || failure.sqlstate.starts_with("40") ||
       failure.sqlstate.starts_with("55") || failure.sqlstate == "57014" ||
       failure.sqlstate.starts_with("25P")) {
@@ -214,6 +215,14 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
   RETURN_IF_ERROR(types);
   result.types = std::move(*types);
   return result;
+}
+
+std::string unique_key_needed(const SinkTable& table, std::string_view what) {
+  const std::string key = fmt::format("{}", fmt::join(key_columns(table), ", "));
+  return fmt::format(
+      "table {}: {}; the rule: an upsert needs a primary key or unique index on ({}); the fix: "
+      "CREATE UNIQUE INDEX ON {} ({})",
+      table.table, what, key, quote_table(table.table), key);
 }
 
 PostgresType array_element_type(ColumnType type) {

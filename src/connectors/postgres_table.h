@@ -17,13 +17,16 @@ struct PostgresTable {
   std::vector<PostgresType> types;
 };
 
-/// Creates the table if it is missing; else checks that its columns fit. kRefused, with column, rule and
-/// fix, if they do not.
+/// Creates the table if it is missing; else checks that its columns fit. kRefused, with column,
+/// rule and fix, if they do not.
 Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection, const SinkTable& table);
 
 /// What an Error is made of: a lost connection is retriable, so are deadlocks and full servers; a
 /// statement that the server does not take is refused.
 Error to_error(const PostgresFailure& failure);
+
+/// For an upsert into a table that has no unique key like the sink's: what, rule and fix.
+std::string unique_key_needed(const SinkTable& table, std::string_view what);
 
 /// COPY … FROM STDIN of the columns in the table's order, then onceflow_source.
 std::string postgres_copy_sql(const SinkTable& table);

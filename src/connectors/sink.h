@@ -47,8 +47,8 @@ struct SinkTable {
   std::vector<SinkColumn> columns;
 };
 
-/// Rows of one commit, column values in the table's order, row after row. Text values are views into
-/// memory that the committer keeps until commit() has returned.
+/// Rows of one commit, column values in the table's order, row after row. Text values are views
+/// into memory that the committer keeps until commit() has returned.
 struct SinkRow {
   std::uint32_t source_index = 0;  ///< which of SinkCommit::positions the record came from
   Offset source_offset;
@@ -72,7 +72,8 @@ struct CommitOutcome {
   enum class Kind {
     kCommitted,
     kFenced,   ///< a newer claim holds a partition: nothing was written
-    kRefused,  ///< the sink will not take `refused_row`: nothing was written, repeating will not help
+    kRefused,  ///< the sink will not take `refused_row`: nothing was written, repeating will not
+               ///< help
     kUnknown,  ///< the answer was lost: claim again and read the positions
   };
   Kind kind = Kind::kUnknown;
@@ -91,8 +92,9 @@ class Sink {
   virtual ~Sink() = default;
 
   /// Connects if need be, creates the tables that are missing, checks those that are there against
-  /// `SinkTable` (kRefused, naming column, rule and fix, if they do not fit), raises the epoch of every
-  /// partition and returns it with the committed position, all durable. kConnectionLost is retriable.
+  /// `SinkTable` (kRefused, naming column, rule and fix, if they do not fit), raises the epoch of
+  /// every partition and returns it with the committed position, all durable. kConnectionLost is
+  /// retriable.
   virtual Task<Result<std::vector<ClaimedPartition>>> claim(
       std::vector<TopicPartition> partitions) = 0;
 

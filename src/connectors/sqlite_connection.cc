@@ -60,29 +60,36 @@ Status SqliteStatement::run() {
 
 void SqliteStatement::reset() { sqlite3_reset(statement_.get()); }
 
+int SqliteStatement::column_count() const { return sqlite3_column_count(statement_.get()); }
+
+bool SqliteStatement::is_null(int column) const {
+  return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
 std::int64_t SqliteStatement::integer(int column) const {
   return sqlite3_column_int64(statement_.get(), column);
 }
 
 std::string_view SqliteStatement::text(int column) const {
   const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
-  return data == nullptr ? std::string_view()
-                         : std::string_view(data, static_cast<std::size_t>(sqlite3_column_bytes(
-                                                      statement_.get(), column)));
+  return data == nullptr
+             ? std::string_view()
+             : std::string_view(
+                   data, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column)));
 }
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& file,
                                                                  milliseconds busy_timeout) {
   auto connection = std::make_unique<SqliteConnection>();
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(
-      file.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+  const int code =
+      sqlite3_open_v2(file.c_str(), &raw,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   connection->database_.reset(raw);
   if (code != SQLITE_OK) {
-    return std::unexpected(
-        sqlite_error(code, fmt::format("cannot open {}: {}", file,
-                                       raw == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(raw))));
+    return std::unexpected(sqlite_error(
+        code, fmt::format("cannot open {}: {}", file,
+                          raw == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(raw))));
   }
   sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout.count()));
   for (const char* pragma : {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"}) {

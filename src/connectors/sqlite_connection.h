@@ -31,6 +31,8 @@ class SqliteStatement {
   void reset();
 
   /// Columns of the current row count from 0.
+  int column_count() const;
+  bool is_null(int column) const;
   std::int64_t integer(int column) const;
   std::string_view text(int column) const;
 

@@ -222,8 +222,8 @@ std::expected<void, CommitOutcome> SqliteStore::write_row(const SinkCommit& comm
     if (place.is_delete && !column.is_key) {
       continue;
     }
-    const Result<Value> value = convert_value(
-        column.name, column.type, commit.values[row * table_.columns.size() + index]);
+    const Result<Value> value =
+        convert_value(column.name, column.type, commit.values[row * table_.columns.size() + index]);
     if (!value) {
       return std::unexpected(refused(row, value.error().text));
     }

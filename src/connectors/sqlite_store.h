@@ -1,7 +1,7 @@
 // SqliteStore: what the SQLite sink does, as calls that block. Used by one thread at a time.
 //
-// States: closed, open. claim() opens; any error that leaves the connection's state in doubt closes it,
-// and the next claim() opens it again.
+// States: closed, open. claim() opens; any error that leaves the connection's state in doubt closes
+// it, and the next claim() opens it again.
 #pragma once
 
 #include <expected>

@@ -24,7 +24,8 @@ std::string_view declared_type(ColumnType type) {
 }
 
 // How SQLite treats values of a column with this declaration (its documentation, "Datatypes", 3.1).
-// Numeric and real affinity both turn numbers written as text into numbers; none leaves all as it is.
+// Numeric and real affinity both turn numbers written as text into numbers; none leaves all as it
+// is.
 enum class Affinity { kInteger, kText, kNone, kReal, kNumeric };
 
 Affinity affinity_of(std::string declaration) {
@@ -171,11 +172,11 @@ Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkT
     // SQLite itself says whether the key is unique in the table.
     if (const auto prepared = connection.prepare(sqlite_write_row_sql(table)); !prepared) {
       const std::string key = fmt::format("{}", fmt::join(key_columns(table), ", "));
-      return refuse(table, prepared.error().text,
-                    fmt::format("an upsert needs a primary key or unique index on ({})", key),
-                    fmt::format("CREATE UNIQUE INDEX {} ON {} ({})",
-                                quote_identifier(table.table + "_key"),
-                                quote_identifier(table.table), key));
+      return refuse(
+          table, prepared.error().text,
+          fmt::format("an upsert needs a primary key or unique index on ({})", key),
+          fmt::format("CREATE UNIQUE INDEX {} ON {} ({})", quote_identifier(table.table + "_key"),
+                      quote_identifier(table.table), key));
     }
   }
   return TableState::kExisting;

@@ -12,8 +12,8 @@ namespace onceflow::connectors {
 
 enum class TableState { kCreated, kExisting };
 
-/// Creates the table if it is missing; else checks that its columns fit. kRefused, with column, rule and
-/// fix, if they do not.
+/// Creates the table if it is missing; else checks that its columns fit. kRefused, with column,
+/// rule and fix, if they do not.
 Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkTable& table);
 
 /// Parameters: the columns in the table's order, then onceflow_source.

@@ -21,8 +21,7 @@ std::vector<std::string> output_topics(const engine::Stage& stage) {
 
 bool is_users(const PipelineSpec& spec, const std::string& topic) {
   return std::ranges::find(spec.source.topics, topic) != spec.source.topics.end() ||
-         std::ranges::any_of(spec.sinks,
-                             [&](const SinkSpec& sink) { return sink.topic == topic; });
+         std::ranges::any_of(spec.sinks, [&](const SinkSpec& sink) { return sink.topic == topic; });
 }
 
 // One stage below another; a stage that reads an earlier topic begins a line of its own.
@@ -44,7 +43,8 @@ std::string drawing(const PlannedPipeline& planned) {
     text += "    v\n";
     above = output_topics(stage);
     const bool is_internal = !above.empty() && !is_users(planned.spec, above.front());
-    text += fmt::format("  {}{}\n", fmt::join(report.outputs, ", "), is_internal ? " (internal)" : "");
+    text +=
+        fmt::format("  {}{}\n", fmt::join(report.outputs, ", "), is_internal ? " (internal)" : "");
   }
   return text;
 }
@@ -54,9 +54,8 @@ std::string describe_offset_reset(engine::OffsetReset reset) {
 }
 
 std::string log_name(const PipelineSpec& spec) {
-  return spec.bootstrap_servers.empty()
-             ? std::string("embedded")
-             : fmt::format("{}", fmt::join(spec.bootstrap_servers, ","));
+  return spec.bootstrap_servers.empty() ? std::string("embedded")
+                                        : fmt::format("{}", fmt::join(spec.bootstrap_servers, ","));
 }
 
 }  // namespace
@@ -73,8 +72,8 @@ std::string explain_text(const PlannedPipeline& planned) {
   text += drawing(planned);
   text += "\nStages\n";
   for (const StageReport& stage : planned.report.stages) {
-    text += fmt::format("  {:<24} {}, by: {}\n", stage.id, to_string(stage.guarantee),
-                        stage.mechanism);
+    text +=
+        fmt::format("  {:<24} {}, by: {}\n", stage.id, to_string(stage.guarantee), stage.mechanism);
     text += fmt::format("  {:<24} commit point: {}\n", "", stage.commit_point);
     text += fmt::format("  {:<24} group: {}\n", "", stage.group_id);
   }
@@ -90,9 +89,9 @@ std::string explain_text(const PlannedPipeline& planned) {
   for (const std::string& assumption : planned.report.assumptions) {
     text += fmt::format("  - {}\n", assumption);
   }
-  text += fmt::format("\nLog: {}; auto.offset.reset: {}; commit.interval.ms: {}\n", log_name(spec),
-                      describe_offset_reset(spec.source.offset_reset),
-                      spec.commit_interval.count());
+  text +=
+      fmt::format("\nLog: {}; auto.offset.reset: {}; commit.interval.ms: {}\n", log_name(spec),
+                  describe_offset_reset(spec.source.offset_reset), spec.commit_interval.count());
   return text;
 }
 

@@ -62,9 +62,9 @@ Result<Database> open_database() {
     return fail(ErrorCode::kIo, "SQLite did not take the file system of expressions");
   }
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(
-      ":memory:", &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      kClocklessVfs);
+  const int code = sqlite3_open_v2(":memory:", &raw,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                                   kClocklessVfs);
   Database database(raw);
   if (code != SQLITE_OK) {
     return fail(ErrorCode::kIo, fmt::format("SQLite did not start: {}", sqlite3_errstr(code)));
@@ -124,15 +124,14 @@ std::expected<Expression, ExpressionError> check_expression(std::string_view tex
   const std::string_view before = "SELECT (";
   const std::string sql = fmt::format("{}{})", before, translated->sql);
   sqlite3_stmt* raw = nullptr;
-  const int code = sqlite3_prepare_v2(database->get(), sql.c_str(), static_cast<int>(sql.size()),
-                                      &raw, nullptr);
+  const int code =
+      sqlite3_prepare_v2(database->get(), sql.c_str(), static_cast<int>(sql.size()), &raw, nullptr);
   const PreparedStatement statement(raw);
   if (code != SQLITE_OK) {
     const int offset = sqlite3_error_offset(database->get());
-    const std::size_t in_sql =
-        offset < static_cast<int>(before.size())
-            ? 0
-            : static_cast<std::size_t>(offset) - before.size();
+    const std::size_t in_sql = offset < static_cast<int>(before.size())
+                                   ? 0
+                                   : static_cast<std::size_t>(offset) - before.size();
     std::string what = fmt::format("SQLite says: {}", sqlite3_errmsg(database->get()));
     if (offset > static_cast<int>(before.size() + translated->sql.size()) - 1) {
       what = "the expression ends too early";

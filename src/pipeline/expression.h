@@ -1,10 +1,11 @@
-// Expression: SQL over one record, evaluated by SQLite. Fields of a JSON value are written `$.name`,
-// `$.a.b[0]`, `$."odd name"`; the names value, key, topic, partition, offset and timestamp stand for
-// the record itself. What is allowed is checked before anything starts: by a tokenizer whose
+// Expression: SQL over one record, evaluated by SQLite. Fields of a JSON value are written
+// `$.name`,
+// `$.a.b[0]`, `$."odd name"`; the names value, key, topic, partition, offset and timestamp stand
+// for the record itself. What is allowed is checked before anything starts: by a tokenizer whose
 // messages are for people, and by SQLite's authorizer, which is what enforces it.
 //
-// An expression is a pure function of the record: no clock, no chance, no table, no state. It may be
-// evaluated any number of times for one record and must yield the same each time (STG-1).
+// An expression is a pure function of the record: no clock, no chance, no table, no state. It may
+// be evaluated any number of times for one record and must yield the same each time (STG-1).
 //
 // Owned by an operator or projection of a worker; used on the worker's thread only.
 #pragma once
@@ -55,8 +56,8 @@ class Program {
 
   /// Evaluates all columns. The error says what SQLite said, without naming the record.
   Status run(const TopicPartition& source, const engine::Record& record);
-  /// Of the last run; text is a view that is valid until the next one, and no longer than the record.
-  /// kRefused: a blob, which no value of ours is.
+  /// Of the last run; text is a view that is valid until the next one, and no longer than the
+  /// record. kRefused: a blob, which no value of ours is.
   Result<Value> column(std::size_t index) const;
   /// Of the last run: SQL truth of a column computed as `(…) is true`.
   bool is_true(std::size_t index) const;
@@ -67,8 +68,8 @@ class Program {
   std::unique_ptr<Statement> statement_;
 };
 
-/// An integer in decimal, a real in the fewest digits that read back as the same, text as it is; the
-/// result lives in the arena or where the value's text lives. Null is the caller's business.
+/// An integer in decimal, a real in the fewest digits that read back as the same, text as it is;
+/// the result lives in the arena or where the value's text lives. Null is the caller's business.
 std::string_view render_text(const Value& value, engine::Arena& arena);
 
 }  // namespace onceflow::pipeline

@@ -58,7 +58,8 @@ TEST(Expression, fields_are_read_by_path) {
 }
 
 TEST(Expression, names_stand_for_the_record) {
-  EXPECT_EQ(evaluate("key || '/' || topic || '/' || partition || '/' || offset"), "'k1/orders/3/17'");
+  EXPECT_EQ(evaluate("key || '/' || topic || '/' || partition || '/' || offset"),
+            "'k1/orders/3/17'");
   EXPECT_EQ(evaluate("timestamp"), "1700000000000");
   EXPECT_EQ(evaluate("length(value)", "abc"), "3");
   EXPECT_EQ(evaluate("OFFSET + 1"), "18");
@@ -82,7 +83,9 @@ TEST(Expression, conditions_are_sql) {
   EXPECT_EQ(evaluate("date('2024-03-01', '-1 day')"), "'2024-02-29'");
 }
 
-TEST(Expression, a_null_value_yields_null) { EXPECT_EQ(evaluate("$.status", std::nullopt), "null"); }
+TEST(Expression, a_null_value_yields_null) {
+  EXPECT_EQ(evaluate("$.status", std::nullopt), "null");
+}
 
 TEST(Expression, a_value_that_is_not_json_is_an_error) {
   EXPECT_EQ(evaluate("$.status", "not json"), "error: malformed JSON");
@@ -143,9 +146,9 @@ TEST(Expression, wrong_ones_are_refused_with_their_place) {
 
 // The tokenizer words the refusals; this is the guard behind it.
 TEST(Expression, the_authorizer_denies_what_no_translation_lets_through) {
-  for (const char* sql : {"random()", "(SELECT name FROM sqlite_master)", "load_extension('x')",
-                          "sqlite_version()", "randomblob(4)", "last_insert_rowid()",
-                          "current_timestamp"}) {
+  for (const char* sql :
+       {"random()", "(SELECT name FROM sqlite_master)", "load_extension('x')", "sqlite_version()",
+        "randomblob(4)", "last_insert_rowid()", "current_timestamp"}) {
     EXPECT_FALSE(Program::prepare({sql}).has_value()) << sql;
   }
 }

@@ -16,46 +16,56 @@ struct Token {
   std::string_view text;
 };
 
-// Sorted, for a binary search. Date functions are here because the clock is not: see the file system
-// of expressions in expression.cc.
+// Sorted, for a binary search. Date functions are here because the clock is not: see the file
+// system of expressions in expression.cc.
 constexpr std::array kFunctions = {
-    std::string_view("->"), std::string_view("->>"),
-    std::string_view("abs"), std::string_view("acos"), std::string_view("asin"),
-    std::string_view("atan"), std::string_view("atan2"), std::string_view("ceil"),
-    std::string_view("ceiling"), std::string_view("char"), std::string_view("coalesce"),
-    std::string_view("cos"), std::string_view("date"), std::string_view("datetime"),
-    std::string_view("degrees"), std::string_view("exp"), std::string_view("floor"),
-    std::string_view("format"), std::string_view("glob"), std::string_view("hex"),
-    std::string_view("ifnull"), std::string_view("iif"), std::string_view("instr"),
-    std::string_view("json"), std::string_view("json_array"),
-    std::string_view("json_array_length"), std::string_view("json_extract"),
-    std::string_view("json_insert"), std::string_view("json_object"),
-    std::string_view("json_patch"), std::string_view("json_quote"),
-    std::string_view("json_remove"), std::string_view("json_replace"),
-    std::string_view("json_set"), std::string_view("json_type"), std::string_view("json_valid"),
-    std::string_view("julianday"), std::string_view("length"), std::string_view("like"),
-    std::string_view("ln"), std::string_view("log"), std::string_view("log10"),
-    std::string_view("log2"), std::string_view("lower"), std::string_view("ltrim"),
-    std::string_view("max"), std::string_view("min"), std::string_view("mod"),
-    std::string_view("nullif"), std::string_view("pi"), std::string_view("pow"),
-    std::string_view("power"), std::string_view("printf"), std::string_view("quote"),
-    std::string_view("radians"), std::string_view("replace"), std::string_view("round"),
-    std::string_view("rtrim"), std::string_view("sign"), std::string_view("sin"),
-    std::string_view("sqrt"), std::string_view("strftime"), std::string_view("substr"),
-    std::string_view("substring"), std::string_view("tan"), std::string_view("time"),
-    std::string_view("trim"), std::string_view("trunc"), std::string_view("typeof"),
-    std::string_view("unicode"), std::string_view("unixepoch"), std::string_view("upper"),
+    std::string_view("->"),           std::string_view("->>"),
+    std::string_view("abs"),          std::string_view("acos"),
+    std::string_view("asin"),         std::string_view("atan"),
+    std::string_view("atan2"),        std::string_view("ceil"),
+    std::string_view("ceiling"),      std::string_view("char"),
+    std::string_view("coalesce"),     std::string_view("cos"),
+    std::string_view("date"),         std::string_view("datetime"),
+    std::string_view("degrees"),      std::string_view("exp"),
+    std::string_view("floor"),        std::string_view("format"),
+    std::string_view("glob"),         std::string_view("hex"),
+    std::string_view("ifnull"),       std::string_view("iif"),
+    std::string_view("instr"),        std::string_view("json"),
+    std::string_view("json_array"),   std::string_view("json_array_length"),
+    std::string_view("json_extract"), std::string_view("json_insert"),
+    std::string_view("json_object"),  std::string_view("json_patch"),
+    std::string_view("json_quote"),   std::string_view("json_remove"),
+    std::string_view("json_replace"), std::string_view("json_set"),
+    std::string_view("json_type"),    std::string_view("json_valid"),
+    std::string_view("julianday"),    std::string_view("length"),
+    std::string_view("like"),         std::string_view("ln"),
+    std::string_view("log"),          std::string_view("log10"),
+    std::string_view("log2"),         std::string_view("lower"),
+    std::string_view("ltrim"),        std::string_view("max"),
+    std::string_view("min"),          std::string_view("mod"),
+    std::string_view("nullif"),       std::string_view("pi"),
+    std::string_view("pow"),          std::string_view("power"),
+    std::string_view("printf"),       std::string_view("quote"),
+    std::string_view("radians"),      std::string_view("replace"),
+    std::string_view("round"),        std::string_view("rtrim"),
+    std::string_view("sign"),         std::string_view("sin"),
+    std::string_view("sqrt"),         std::string_view("strftime"),
+    std::string_view("substr"),       std::string_view("substring"),
+    std::string_view("tan"),          std::string_view("time"),
+    std::string_view("trim"),         std::string_view("trunc"),
+    std::string_view("typeof"),       std::string_view("unicode"),
+    std::string_view("unixepoch"),    std::string_view("upper"),
 };
 static_assert(std::is_sorted(kFunctions.begin(), kFunctions.end()));
 
 constexpr std::array<std::string_view, 31> kKeywords = {
-    "and",  "as",   "between", "binary", "case", "cast",   "collate", "distinct",
-    "else", "end",  "escape",  "false",  "from", "glob",   "in",      "int",
-    "integer", "is", "isnull", "like",   "nocase", "not",  "notnull", "null",
-    "numeric", "or", "real",   "text",   "then", "true", "when"};
+    "and",     "as",  "between", "binary", "case",   "cast", "collate", "distinct",
+    "else",    "end", "escape",  "false",  "from",   "glob", "in",      "int",
+    "integer", "is",  "isnull",  "like",   "nocase", "not",  "notnull", "null",
+    "numeric", "or",  "real",    "text",   "then",   "true", "when"};
 
-constexpr std::array<std::string_view, 6> kDateFunctions = {
-    "date", "datetime", "julianday", "strftime", "time", "unixepoch"};
+constexpr std::array<std::string_view, 6> kDateFunctions = {"date",     "datetime", "julianday",
+                                                            "strftime", "time",     "unixepoch"};
 
 template <typename Names>
 bool contains(const Names& names, std::string_view name) {
@@ -85,7 +95,8 @@ std::unexpected<ExpressionError> refuse(std::size_t begin, std::string what, std
       ExpressionError{begin + 1, std::move(what), std::move(rule), std::move(fix)});
 }
 
-// Where the quoted text that begins at `begin` ends, one past its quote; a doubled quote is a quote.
+// Where the quoted text that begins at `begin` ends, one past its quote; a doubled quote is a
+// quote.
 std::optional<std::size_t> end_of_quoted(std::string_view text, std::size_t begin) {
   const char quote = text[begin];
   for (std::size_t index = begin + 1; index < text.size(); ++index) {
@@ -314,8 +325,8 @@ std::expected<void, ExpressionError> check_shape(const std::vector<Token>& token
       return refuse(token.begin, "a comma between two expressions",
                     "an expression yields one value", "keep one of them");
     }
-    calls_date = calls_date || (token.kind == TokenKind::kWord &&
-                                contains(kDateFunctions, lower(token.text)));
+    calls_date = calls_date ||
+                 (token.kind == TokenKind::kWord && contains(kDateFunctions, lower(token.text)));
   }
   if (depth > 0) {
     return refuse(tokens.back().begin, "a `)` is missing", "brackets come in pairs",

@@ -1,5 +1,5 @@
-// The text of an expression: its tokens, what may stand in it, and its translation into SQL over the
-// six parameters of a record. Pure functions, used while a file is checked.
+// The text of an expression: its tokens, what may stand in it, and its translation into SQL over
+// the six parameters of a record. Pure functions, used while a file is checked.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +43,8 @@ bool is_allowed_function(std::string_view name);
 
 std::expected<TranslatedExpression, ExpressionError> translate_expression(std::string_view text);
 
-/// A JSON path as in expressions (`$.a.b[0]`), with at least one step; the error says what is wrong.
+/// A JSON path as in expressions (`$.a.b[0]`), with at least one step; the error says what is
+/// wrong.
 std::expected<std::string, ExpressionError> check_json_path(std::string_view text);
 
 }  // namespace onceflow::pipeline

@@ -68,7 +68,8 @@ void read_bootstrap_servers(YamlReader& reader, const YAML::Node& root, Pipeline
       std::erase(address, ' ');
       if (!is_address(address)) {
         reader.report(*node, fmt::format("`{}` is no address", address),
-                      "bootstrap.servers is a list of host:port", "write for example "
+                      "bootstrap.servers is a list of host:port",
+                      "write for example "
                       "`bootstrap.servers: localhost:9092`");
       }
       spec.bootstrap_servers.push_back(std::move(address));
@@ -84,8 +85,7 @@ void read_commit_interval(YamlReader& reader, const YAML::Node& root, PipelineSp
   }
   const std::string text = reader.scalar(*node, "commit.interval.ms").value_or("100");
   std::int64_t interval_ms = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), interval_ms);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), interval_ms);
   if (error != std::errc{} || end != text.data() + text.size() || interval_ms < 1 ||
       interval_ms > 60'000) {
     reader.report(*node, fmt::format("`commit.interval.ms: {}`", text),
@@ -103,8 +103,8 @@ void read_source(YamlReader& reader, const YAML::Node& root, PipelineSpec& spec)
     return;
   }
   const auto kafka = reader.require(*source, "kafka", "source", example);
-  if (!kafka || !reader.check_map(*kafka, "source.kafka",
-                                  {"topics", "group.id", "auto.offset.reset"})) {
+  if (!kafka ||
+      !reader.check_map(*kafka, "source.kafka", {"topics", "group.id", "auto.offset.reset"})) {
     return;
   }
   spec.source.line = YamlReader::line_of(*kafka);

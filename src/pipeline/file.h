@@ -1,5 +1,5 @@
-// The pipeline file: YAML to a checked PipelineSpec. All that is wrong is reported, not only the first.
-// The format is docs/pipeline-file.md.
+// The pipeline file: YAML to a checked PipelineSpec. All that is wrong is reported, not only the
+// first. The format is docs/pipeline-file.md.
 #pragma once
 
 #include <expected>

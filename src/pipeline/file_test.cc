@@ -1,5 +1,5 @@
-// Pipeline files: what is read from a good one, and how every kind of bad one is refused. The bad ones
-// are the files of tests/negative/pipeline, each beside the messages that are expected of it.
+// Pipeline files: what is read from a good one, and how every kind of bad one is refused. The bad
+// ones are the files of tests/negative/pipeline, each beside the messages that are expected of it.
 #include "pipeline/file.h"
 
 #include <gtest/gtest.h>

@@ -24,8 +24,7 @@ class Step {
   Status run(const Chunk& chunk, const Record& record) {
     Status status = program_->run(chunk.source, record);
     if (!status) [[unlikely]] {
-      return refuse(chunk, record, status.error().text,
-                    "fields are read from a value that is JSON",
+      return refuse(chunk, record, status.error().text, "fields are read from a value that is JSON",
                     "mend the producer, or keep such records out by a step before this one: "
                     "`where: json_valid(value)`");
     }
@@ -216,8 +215,8 @@ engine::Factory<engine::Operator> make_set(std::string step, std::vector<Assignm
     for (const Assignment& assignment : assignments) {
       arguments += fmt::format(", {}, {}", quoted(assignment.path), assignment.expression.sql);
     }
-    Result<Step> made = make_step(
-        step, {fmt::format("json_set(?1{})", arguments), "json_type(?1) = 'object'"});
+    Result<Step> made =
+        make_step(step, {fmt::format("json_set(?1{})", arguments), "json_type(?1) = 'object'"});
     RETURN_IF_ERROR(made);
     return std::make_unique<Set>(std::move(*made));
   };

@@ -98,15 +98,14 @@ TEST(Projection, values_fit_their_columns) {
                                              {"r", expression("$.r"), ColumnType::kReal}})();
   std::vector<Value> values;
   ASSERT_TRUE(projection->evaluate(chunk, values).has_value());
-  const std::vector<Value> expected = {std::int64_t{5},        std::string_view("x"), 1.5,
-                                       std::int64_t{6},        std::string_view("7"), 2.0};
+  const std::vector<Value> expected = {std::int64_t{5}, std::string_view("x"), 1.5,
+                                       std::int64_t{6}, std::string_view("7"), 2.0};
   EXPECT_EQ(values, expected);
 }
 
 TEST(Projection, a_value_that_does_not_fit_is_refused_by_name) {
   engine::Chunk chunk = chunk_of({R"({"n":5.5})"});
-  auto projection =
-      *make_projection("out", {{"n", expression("$.n"), ColumnType::kInteger}})();
+  auto projection = *make_projection("out", {{"n", expression("$.n"), ColumnType::kInteger}})();
   std::vector<Value> values;
   const Status status = projection->evaluate(chunk, values);
   ASSERT_FALSE(status.has_value());

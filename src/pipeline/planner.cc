@@ -53,7 +53,8 @@ class Planner {
     return fmt::format("{}-{}-{}", spec_.name, middle, end);
   }
 
-  // ------------------------------------------------------------------------------------------ steps
+  // ------------------------------------------------------------------------------------------
+  // steps
 
   void add_step(const StepSpec& step) {
     if (open_.aggregate) {
@@ -123,7 +124,8 @@ class Planner {
     aggregate_shape_ = AggregateShape{*last_key_, *step.aggregate};
   }
 
-  // ------------------------------------------------------------------------------------------ sinks
+  // ------------------------------------------------------------------------------------------
+  // sinks
 
   void add_sinks() {
     std::vector<std::string> topics;
@@ -162,14 +164,15 @@ class Planner {
     return first.kind == SinkKind::kKafka ? first.id : first.id + "-rows";
   }
 
-  // ----------------------------------------------------------------------------------------- stages
+  // -----------------------------------------------------------------------------------------
+  // stages
 
   engine::Stage begin_close(std::string id, StageReport& report) {
     engine::Stage stage;
     stage.id = std::move(id);
     stage.source_topics = std::move(open_.sources);
-    stage.group_id = plan_.stages.empty() ? spec_.source.group_id
-                                          : fmt::format("{}-{}", spec_.name, stage.id);
+    stage.group_id =
+        plan_.stages.empty() ? spec_.source.group_id : fmt::format("{}-{}", spec_.name, stage.id);
     stage.operators = std::move(open_.operators);
     stage.aggregate = std::move(open_.aggregate);
     report.id = stage.id;
@@ -191,8 +194,8 @@ class Planner {
     }
     stage.output = std::move(outputs);
     report.guarantee = spec_.guarantee;
-    const std::string_view moved = keeps_state ? "records, changelog, offsets and receipt"
-                                               : "records, offsets and receipt";
+    const std::string_view moved =
+        keeps_state ? "records, changelog, offsets and receipt" : "records, offsets and receipt";
     if (spec_.guarantee == Guarantee::kExactlyOnce) {
       report.commit_point = fmt::format("one Kafka transaction: {}", moved);
       report.mechanism = "Kafka transaction, zombies fenced by group generation and producer epoch";
@@ -232,7 +235,8 @@ class Planner {
     report_.stages.push_back(std::move(report));
   }
 
-  // ----------------------------------------------------------------------------------------- checks
+  // -----------------------------------------------------------------------------------------
+  // checks
 
   void refuse(int line, std::string what, std::string rule, std::string fix) {
     problems_.push_back({line, std::move(what), std::move(rule), std::move(fix)});
@@ -252,8 +256,9 @@ class Planner {
           refuse(sink.line, fmt::format("two sinks write topic {}", sink.topic),
                  "each record goes to a topic once", "remove one of them");
         }
-      } else if (!targets.insert(fmt::format("{} {}{} {}", to_string(sink.kind), sink.file,
-                                             sink.dsn, sink.table))
+      } else if (!targets
+                      .insert(fmt::format("{} {}{} {}", to_string(sink.kind), sink.file, sink.dsn,
+                                          sink.table))
                       .second) {
         refuse(sink.line, fmt::format("two sinks write table {}", sink.table),
                "a table belongs to one sink, else each record would be in it twice",
@@ -267,8 +272,8 @@ class Planner {
     std::set<std::string> groups;
     for (const engine::Stage& stage : plan_.stages) {
       if (!stages.insert(stage.id).second || !groups.insert(stage.group_id).second) {
-        refuse(1, fmt::format("two stages are called {} or share group {}", stage.id,
-                              stage.group_id),
+        refuse(1,
+               fmt::format("two stages are called {} or share group {}", stage.id, stage.group_id),
                "stages take their names from steps and sinks, and each has a consumer group",
                "rename the step or the sink, or change group.id");
       }
@@ -276,9 +281,10 @@ class Planner {
     std::set<std::string> topics(spec_.source.topics.begin(), spec_.source.topics.end());
     for (const engine::TopicSpec& topic : plan_.topics) {
       if (topic.name.size() > 249) {
-        refuse(1, fmt::format("internal topic {} would be {} bytes long", topic.name,
-                              topic.name.size()),
-               "a topic's name has at most 249", "shorten the pipeline's name or the step's id");
+        refuse(
+            1,
+            fmt::format("internal topic {} would be {} bytes long", topic.name, topic.name.size()),
+            "a topic's name has at most 249", "shorten the pipeline's name or the step's id");
       }
       if (!topics.insert(topic.name).second && problems_.empty()) {
         refuse(1, fmt::format("topic {} is used twice", topic.name),
@@ -298,14 +304,17 @@ class Planner {
       upserts = upserts || sink.mode == connectors::SinkMode::kUpsert;
     }
     if (spec_.source.offset_reset == engine::OffsetReset::kLatest) {
-      list.push_back("auto.offset.reset is latest: records written before the first start are not "
-                     "part of the input");
+      list.push_back(
+          "auto.offset.reset is latest: records written before the first start are not "
+          "part of the input");
     }
-    list.push_back("source and internal topics keep their records until every stage has "
-                   "committed them (retention longer than the longest outage)");
+    list.push_back(
+        "source and internal topics keep their records until every stage has "
+        "committed them (retention longer than the longest outage)");
     if (exactly_once) {
-      list.push_back("producers of the source topics are idempotent or transactional: a record "
-                     "sent twice is two records here");
+      list.push_back(
+          "producers of the source topics are idempotent or transactional: a record "
+          "sent twice is two records here");
       if (writes_topics) {
         list.push_back("readers of the output topics use isolation.level=read_committed");
       }
@@ -314,21 +323,24 @@ class Planner {
       list.push_back("nobody else writes the topics between stages");
     }
     if (upserts) {
-      list.push_back("all records of one row's key are in one partition, as they are when the "
-                     "record key is the row's key; the last of them is the row");
+      list.push_back(
+          "all records of one row's key are in one partition, as they are when the "
+          "record key is the row's key; the last of them is the row");
     }
     for (const SinkSpec& sink : spec_.sinks) {
       if (sink.kind == SinkKind::kPostgres) {
-        list.push_back("the database answers for what it has committed (fsync on; after a "
-                       "failover, a replica that had it)");
+        list.push_back(
+            "the database answers for what it has committed (fsync on; after a "
+            "failover, a replica that had it)");
         break;
       }
     }
     if (spec_.bootstrap_servers.empty()) {
       list.push_back("the embedded log's disk keeps what it has synced; there is one copy");
     } else {
-      list.push_back("the cluster keeps what it has acknowledged (acks=all, "
-                     "min.insync.replicas)");
+      list.push_back(
+          "the cluster keeps what it has acknowledged (acks=all, "
+          "min.insync.replicas)");
     }
   }
 

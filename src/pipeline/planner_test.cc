@@ -11,8 +11,8 @@ namespace {
 std::optional<std::string> variables(const std::string&) { return "postgresql://localhost/db"; }
 
 PlannedPipeline plan(const std::string& steps_and_sinks) {
-  auto planned =
-      plan_file("p.yaml", "name: p\nsource: { kafka: { topics: [in] } }\n" + steps_and_sinks, variables);
+  auto planned = plan_file(
+      "p.yaml", "name: p\nsource: { kafka: { topics: [in] } }\n" + steps_and_sinks, variables);
   EXPECT_TRUE(planned.has_value()) << describe("p.yaml", planned.error());
   return std::move(*planned);
 }
@@ -60,9 +60,10 @@ TEST(Planner, topics_after_a_filter_are_one_stage) {
 }
 
 TEST(Planner, a_database_beside_a_topic_reads_the_topic) {
-  EXPECT_EQ(stages(plan(kWhere + "sinks: [ kafka: { topic: a }, sqlite: { file: f, table: t } ]\n")),
-            "kafka (p): in -> a\n"
-            "sqlite (p-sqlite): a -> table t\n");
+  EXPECT_EQ(
+      stages(plan(kWhere + "sinks: [ kafka: { topic: a }, sqlite: { file: f, table: t } ]\n")),
+      "kafka (p): in -> a\n"
+      "sqlite (p-sqlite): a -> table t\n");
 }
 
 TEST(Planner, two_databases_read_one_internal_topic) {
@@ -74,7 +75,8 @@ TEST(Planner, two_databases_read_one_internal_topic) {
 }
 
 TEST(Planner, an_aggregate_stands_behind_a_repartition_topic) {
-  const auto planned = plan(kAggregate + "sinks: [ sqlite: { file: f, table: t, mode: upsert } ]\n");
+  const auto planned =
+      plan(kAggregate + "sinks: [ sqlite: { file: f, table: t, mode: upsert } ]\n");
   EXPECT_EQ(stages(planned),
             "by-r-key (p): in -> p-by-r-repartition\n"
             "by-r (p-by-r): p-by-r-repartition -> p-sqlite-rows\n"

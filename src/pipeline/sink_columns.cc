@@ -56,7 +56,8 @@ std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
   int line = sink.key_line;
   if (key.empty()) {
     line = sink.mode_line;
-    for (const NamedExpression& column : shape ? shape->key.columns : decltype(shape->key.columns){}) {
+    for (const NamedExpression& column :
+         shape ? shape->key.columns : decltype(shape->key.columns){}) {
       key.push_back(column.name);
     }
   }
@@ -77,11 +78,10 @@ std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
   for (const std::string& name : key) {
     const auto found = std::ranges::find(names, name);
     if (found == names.end()) {
-      return std::unexpected(
-          Problem{line, fmt::format("key column `{}` of sink {} is not one of its columns", name,
-                                    sink.id),
-                  fmt::format("the key is made of columns; they are {}", fmt::join(names, ", ")),
-                  "name columns in `key`, or add the column"});
+      return std::unexpected(Problem{
+          line, fmt::format("key column `{}` of sink {} is not one of its columns", name, sink.id),
+          fmt::format("the key is made of columns; they are {}", fmt::join(names, ", ")),
+          "name columns in `key`, or add the column"});
     }
     columns[static_cast<std::size_t>(found - names.begin())].column.is_key = true;
   }

@@ -22,8 +22,8 @@ struct ResolvedColumn {
   Expression expression;
 };
 
-/// The sink's own columns, else the aggregate's, else record_key and record_value. The error names what
-/// an upsert lacks.
+/// The sink's own columns, else the aggregate's, else record_key and record_value. The error names
+/// what an upsert lacks.
 std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
     const SinkSpec& sink, const std::optional<AggregateShape>& shape, const PipelineSpec& spec);
 

@@ -121,9 +121,8 @@ void read_database(YamlReader& reader, const YAML::Node& node, SinkSpec& sink) {
   if (!reader.check_map(node, place, {where, "table", "mode", "columns", "key"})) {
     return;
   }
-  const auto target = reader.require(node, where, place,
-                                     is_sqlite ? "add `file: data.db`"
-                                               : "add `dsn: \"${env:PG_DSN}\"`");
+  const auto target = reader.require(
+      node, where, place, is_sqlite ? "add `file: data.db`" : "add `dsn: \"${env:PG_DSN}\"`");
   if (target) {
     (is_sqlite ? sink.file : sink.dsn) = reader.setting(*target, where).value_or("");
     if (sink.file == ":memory:" || sink.file.starts_with("file:")) {
@@ -171,7 +170,8 @@ void read_sink(YamlReader& reader, const YAML::Node& node, PipelineSpec& spec) {
     sink.id = read_id(reader, *id);
   } else {
     const auto same = std::ranges::count(spec.sinks, sink.kind, &SinkSpec::kind);
-    sink.id = same == 0 ? to_string(sink.kind) : fmt::format("{}-{}", to_string(sink.kind), same + 1);
+    sink.id =
+        same == 0 ? to_string(sink.kind) : fmt::format("{}-{}", to_string(sink.kind), same + 1);
   }
   if (sink.kind == SinkKind::kKafka) {
     read_kafka(reader, bodies.front(), sink);
@@ -193,10 +193,10 @@ bool is_topic_name(std::string_view name, std::size_t bytes_max) {
 
 void check_topic(YamlReader& reader, const YAML::Node& node, const std::string& topic) {
   if (!topic.empty() && !is_topic_name(topic, kTopicBytesMax)) {
-    reader.report(node, fmt::format("topic `{}`", topic),
-                  fmt::format("a topic's name is letters, digits, `.`, `_`, `-`, at most {}",
-                              kTopicBytesMax),
-                  "mend the name");
+    reader.report(
+        node, fmt::format("topic `{}`", topic),
+        fmt::format("a topic's name is letters, digits, `.`, `_`, `-`, at most {}", kTopicBytesMax),
+        "mend the name");
   } else if (topic.starts_with("__")) {
     reader.report(node, fmt::format("topic `{}`", topic),
                   "topics that begin with __ are the broker's own", "take another topic");

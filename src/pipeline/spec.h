@@ -1,5 +1,5 @@
-// PipelineSpec: a pipeline file, checked. Lines are kept, so that what is found out later (a guarantee
-// that cannot hold) can still name its place.
+// PipelineSpec: a pipeline file, checked. Lines are kept, so that what is found out later (a
+// guarantee that cannot hold) can still name its place.
 #pragma once
 
 #include <optional>

@@ -63,7 +63,8 @@ void read_key(YamlReader& reader, const YAML::Node& node, StepSpec& step) {
   }
   if (key.columns.empty()) {
     if (!reader.has_problems()) {
-      reader.report(node, "`key` names nothing", "a key is an expression, or a map of names to some",
+      reader.report(node, "`key` names nothing",
+                    "a key is an expression, or a map of names to some",
                     "write for example `key: $.region`");
     }
     return;
@@ -110,9 +111,9 @@ std::optional<AggregateColumnSpec> parse_aggregate(YamlReader& reader, const YAM
   const auto found = std::ranges::find(kFunctionNames, call->function);
   if (found == kFunctionNames.end()) {
     const std::string_view meant = nearest(call->function, kFunctionNames);
-    reader.report(node, fmt::format("`{}`: unknown aggregate {}()", place, call->function), rule,
-                  meant.empty() ? std::string("take one of them")
-                                : fmt::format("did you mean `{}`?", meant));
+    reader.report(
+        node, fmt::format("`{}`: unknown aggregate {}()", place, call->function), rule,
+        meant.empty() ? std::string("take one of them") : fmt::format("did you mean `{}`?", meant));
     return std::nullopt;
   }
   AggregateColumnSpec column;
@@ -154,8 +155,8 @@ void read_aggregate(YamlReader& reader, const YAML::Node& node, StepSpec& step) 
         continue;
       }
       type = read_type(reader, value);
-      const auto inner = reader.require(value, "value", fmt::format("aggregate.{}", name),
-                                        "add `value: sum(…)`");
+      const auto inner =
+          reader.require(value, "value", fmt::format("aggregate.{}", name), "add `value: sum(…)`");
       if (!inner) {
         continue;
       }
@@ -198,8 +199,7 @@ void check_actions(YamlReader& reader, const YAML::Node& node, const std::string
       actions.push_back(action);
     }
   }
-  const bool key_and_aggregate =
-      actions == std::vector<std::string_view>{"key", "aggregate"};
+  const bool key_and_aggregate = actions == std::vector<std::string_view>{"key", "aggregate"};
   if (actions.size() == 1 || key_and_aggregate) {
     return;
   }
@@ -226,8 +226,7 @@ void check_aggregate_columns(YamlReader& reader, const StepSpec& step) {
   }
 }
 
-void read_step(YamlReader& reader, const YAML::Node& node, std::size_t number,
-               PipelineSpec& spec) {
+void read_step(YamlReader& reader, const YAML::Node& node, std::size_t number, PipelineSpec& spec) {
   const std::string unnamed = fmt::format("step {}", number);
   if (!reader.check_map(node, unnamed,
                         {"id", "where", "set", "key", "aggregate", "window", "on_error"})) {

@@ -60,9 +60,9 @@ bool YamlReader::check_map(const YAML::Node& node, const std::string& place,
                            const std::vector<std::string_view>& known) {
   if (!node.IsMap()) {
     report(node, fmt::format("{} is {}", place, kind_of(node)),
-           known.empty() ? "a map of names to values is needed here"
-                         : fmt::format("a map is needed here, with the keys {}",
-                                       fmt::join(known, ", ")),
+           known.empty()
+               ? "a map of names to values is needed here"
+               : fmt::format("a map is needed here, with the keys {}", fmt::join(known, ", ")),
            "write `name: value` lines, indented below it");
     return false;
   }
@@ -110,8 +110,8 @@ std::optional<YAML::Node> YamlReader::require(const YAML::Node& map, std::string
                                               const std::string& place, const std::string& fix) {
   std::optional<YAML::Node> node = find(map, key);
   if (!node) {
-    report(map, fmt::format("{} has no `{}`", place, key),
-           fmt::format("`{}` is needed here", key), fix);
+    report(map, fmt::format("{} has no `{}`", place, key), fmt::format("`{}` is needed here", key),
+           fix);
   }
   return node;
 }
@@ -144,10 +144,11 @@ std::optional<std::string> YamlReader::setting(const YAML::Node& node, std::stri
     const std::string variable(reference.substr(6, reference.size() - 7));
     const std::optional<std::string> value = variables_(variable);
     if (!value) {
-      report(node, fmt::format("the environment has no variable {}, which `{}` refers to", variable,
-                               name),
-             "${env:NAME} stands for the value of a variable that is set",
-             fmt::format("set it before starting: export {}=…", variable));
+      report(
+          node,
+          fmt::format("the environment has no variable {}, which `{}` refers to", variable, name),
+          "${env:NAME} stands for the value of a variable that is set",
+          fmt::format("set it before starting: export {}=…", variable));
       return std::nullopt;
     }
     result += text->substr(begin, found - begin);
@@ -192,10 +193,10 @@ std::optional<std::size_t> YamlReader::choice(const YAML::Node& node, std::strin
   const auto found = std::ranges::find(words, *text);
   if (found == words.end()) {
     const std::string_view meant = nearest(*text, words);
-    report(node, fmt::format("`{}: {}`", name, *text),
-           fmt::format("it is one of {}", fmt::join(words, ", ")),
-           meant.empty() ? std::string("take one of them")
-                         : fmt::format("did you mean `{}`?", meant));
+    report(
+        node, fmt::format("`{}: {}`", name, *text),
+        fmt::format("it is one of {}", fmt::join(words, ", ")),
+        meant.empty() ? std::string("take one of them") : fmt::format("did you mean `{}`?", meant));
     return std::nullopt;
   }
   return static_cast<std::size_t>(found - words.begin());

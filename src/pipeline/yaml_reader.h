@@ -1,6 +1,6 @@
 // YamlReader: reads values of a YAML document and notes what is wrong, so that one pass finds all.
-// Every getter answers with a usable value even where it has noted a problem; whoever reads asks for
-// the problems at the end.
+// Every getter answers with a usable value even where it has noted a problem; whoever reads asks
+// for the problems at the end.
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -28,8 +28,8 @@ class YamlReader {
     report(line_of(node), std::move(what), std::move(rule), std::move(fix));
   }
 
-  /// Whether the node is a map with text for keys, each once and each one of `known` (all if empty).
-  /// `place` names the map for messages: "the file", "step only-paid".
+  /// Whether the node is a map with text for keys, each once and each one of `known` (all if
+  /// empty). `place` names the map for messages: "the file", "step only-paid".
   bool check_map(const YAML::Node& node, const std::string& place,
                  const std::vector<std::string_view>& known);
 

@@ -1,5 +1,5 @@
-// wait_socket: waits on one socket of a foreign library that blocks, with a deadline. For the threads
-// of BlockingThread only: a scheduler's thread never waits so.
+// wait_socket: waits on one socket of a foreign library that blocks, with a deadline. For the
+// threads of BlockingThread only: a scheduler's thread never waits so.
 #pragma once
 
 #include "base/result.h"

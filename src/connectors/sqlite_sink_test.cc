@@ -1,0 +1,93 @@
+// The SQLite sink where its file is shared, locked, or cannot be had. What kill -9 does to it is
+// tried by tests/sqlite.
+#include "connectors/sqlite_sink.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "connectors/sink_world_testing.h"
+#include "connectors/sqlite_connection.h"
+
+namespace onceflow::connectors {
+namespace {
+
+const TopicPartition kIn0{"in", PartitionIndex(0)};
+
+SinkTable table() { return {"p", "s", "rows", SinkMode::kAppend, {{"id", ColumnType::kInteger}}}; }
+
+class SqliteSinkFile : public testing::Test {
+ protected:
+  SqliteSinkFile() {
+    std::string name = std::filesystem::temp_directory_path() / "onceflow-sqlite.XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+  }
+  ~SqliteSinkFile() override { std::filesystem::remove_all(directory_); }
+
+  std::string file() const { return directory_ + "/sink.db"; }
+  std::int64_t query(const std::string& sql) const {
+    auto connection = *SqliteConnection::open(file(), seconds(10));
+    auto statement = *connection->prepare(sql);
+    EXPECT_EQ(*statement.step(), SqliteStatement::Step::kRow);
+    return statement.integer(0);
+  }
+
+  std::string directory_;
+};
+
+TEST_F(SqliteSinkFile, two_stages_share_a_file) {
+  io::OsEnvironment os;
+  SinkTable other = table();
+  other.stage = "t";
+  other.table = "others";
+  auto first = *make_sqlite_sink(os.environment(), {.file = file()}, table());
+  auto second = *make_sqlite_sink(os.environment(), {.file = file()}, other);
+  const auto first_claim = run_to_end(os, first->claim({kIn0}));
+  const auto second_claim = run_to_end(os, second->claim({kIn0}));
+  ASSERT_TRUE(first_claim.has_value() && second_claim.has_value());
+  for (std::int64_t offset = 0; offset < 20; ++offset) {
+    TestCommit a;
+    a.at(first_claim->front(), offset + 1).row(offset, {offset});
+    TestCommit b;
+    b.at(second_claim->front(), offset + 1).row(offset, {offset});
+    EXPECT_EQ(run_to_end(os, first->commit(a.commit)).kind, CommitOutcome::Kind::kCommitted);
+    EXPECT_EQ(run_to_end(os, second->commit(b.commit)).kind, CommitOutcome::Kind::kCommitted);
+  }
+  EXPECT_EQ(query("SELECT count(*) FROM rows"), 20);
+  EXPECT_EQ(query("SELECT count(*) FROM others"), 20);
+}
+
+TEST_F(SqliteSinkFile, a_file_locked_by_another_is_unknown_and_then_goes_on) {
+  io::OsEnvironment os;
+  auto sink = *make_sqlite_sink(os.environment(),
+                                {.file = file(), .busy_timeout = milliseconds(100)}, table());
+  auto claimed = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(claimed.has_value());
+  auto other = *SqliteConnection::open(file(), seconds(1));
+  ASSERT_TRUE(other->execute("BEGIN IMMEDIATE").has_value());
+  TestCommit batch;
+  batch.at(claimed->front(), 1).row(0, {std::int64_t{0}});
+  EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kUnknown);
+  const auto blocked = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_FALSE(blocked.has_value());
+  EXPECT_EQ(blocked.error().recovery, Recovery::kRetriable) << blocked.error().text;
+  ASSERT_TRUE(other->execute("ROLLBACK").has_value());
+  claimed = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(claimed.has_value());
+  batch.commit.positions[0].epoch = claimed->front().epoch;
+  EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kCommitted);
+}
+
+TEST_F(SqliteSinkFile, a_file_that_cannot_be_opened_or_is_no_database_is_said) {
+  io::OsEnvironment os;
+  auto nowhere = *make_sqlite_sink(os.environment(), {.file = directory_ + "/no/such.db"}, table());
+  const auto refused = run_to_end(os, nowhere->claim({kIn0}));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kRefused) << refused.error().text;
+  auto nonsense = *make_sqlite_sink(os.environment(), {.file = "/proc/self/cmdline"}, table());
+  EXPECT_FALSE(run_to_end(os, nonsense->claim({kIn0})).has_value());
+}
+
+}  // namespace
+}  // namespace onceflow::connectors
