@@ -11,7 +11,9 @@
 //   append
 //             the entries of Effects, and answer when everything appended so far is durable.
 //   time      after every step compare next_deadline() with the timer; when it is due, on_time().
-//   checkpoint  write_snapshot() in Log::set_snapshot_writer, before any entry that comes later.
+//   checkpoint  write_snapshot() in Log::set_snapshot_writer, in a turn of its own: every entry of
+//   every
+//             step before has been appended, none of a later one.
 #pragma once
 
 #include <optional>
