@@ -173,7 +173,8 @@ Task<Status> consume(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
   while (left != 0) {
     const auto polled = co_await fetcher.poll(os.loop().now() + milliseconds(100));
     CO_RETURN_IF_ERROR(polled);
-    for (const client::OffsetOutOfRange& lost : polled->out_of_range) {
+    if (!polled->out_of_range.empty()) {
+      const client::OffsetOutOfRange& lost = polled->out_of_range.front();
       co_return fail(ErrorCode::kInvalidArgument,
                      fmt::format("{}-{}: offset {} is outside the log", lost.partition.topic,
                                  lost.partition.partition.value, lost.position.value));
