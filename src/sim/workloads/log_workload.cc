@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kBatchesInFlight = 5;
 constexpr std::size_t kIdempotentCount = 3;
 constexpr std::size_t kTransactionalCount = 3;
-constexpr std::size_t kEnoughBatches = 400;
+constexpr std::size_t kEnoughBatches = 1200;
 constexpr std::string_view kTopic = "t";
 constexpr std::string_view kDirectory = "data";
 using Outcome = SentTransaction::Outcome;

@@ -47,6 +47,7 @@ Faults Faults::swarm(SimRandom& random) {
   if (random.coin()) {
     faults.latency_max = milliseconds(random.between(1, 50));
   }
+  faults.interval = milliseconds(random.between(5, 100));
   return faults;
 }
 

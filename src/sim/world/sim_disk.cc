@@ -384,8 +384,9 @@ void DiskImage::finish(Lane& lane) {
   world_.disk_operation(process);
 }
 
-void DiskImage::abandon_running(Lane& lane, bool machine_went_down) {
-  Operation& operation = lane.operations.front();
+DiskImage::Operation DiskImage::abandon_running(Lane& lane, bool machine_went_down) {
+  Operation operation = std::move(lane.operations.front());
+  lane.operations.pop_front();
   SimRandom& random = world_.random();
   world_.cancel(lane.event);
   if (operation.kind == Operation::Kind::kWrite) {
@@ -402,7 +403,7 @@ void DiskImage::abandon_running(Lane& lane, bool machine_went_down) {
       operation.inode->grow_durable(random.between(old_size, operation.offset));
     }
   }
-  lane.operations.pop_front();
+  return operation;
 }
 
 template <typename Predicate>
@@ -410,13 +411,17 @@ void DiskImage::abandon(Lane& lane, const Predicate& concerns) {
   if (lane.operations.empty()) {
     return;
   }
+  // Destroyed last: what their callbacks own may be files, which come back here.
+  std::vector<Operation> abandoned;
   const bool running_is_abandoned = concerns(lane.operations.front());
   if (running_is_abandoned) {
-    abandon_running(lane, false);
+    abandoned.push_back(abandon_running(lane, false));
   }
-  const auto first_waiting = lane.operations.begin() + (running_is_abandoned ? 0 : 1);
-  lane.operations.erase(std::remove_if(first_waiting, lane.operations.end(), concerns),
-                        lane.operations.end());
+  std::deque<Operation> kept;
+  for (Operation& operation : lane.operations) {
+    (concerns(operation) ? abandoned.emplace_back() : kept.emplace_back()) = std::move(operation);
+  }
+  lane.operations = std::move(kept);
   if (running_is_abandoned) {
     start_next(lane);
   }
@@ -436,9 +441,12 @@ void DiskImage::process_ended(SimProcess& process) {
 }
 
 void DiskImage::crash() {
+  std::deque<Operation> abandoned[2];
   for (Lane* const lane : {&durable_writes_, &background_}) {
     if (!lane->operations.empty()) {
-      abandon_running(*lane, true);
+      std::deque<Operation>& of_lane = abandoned[lane == &background_ ? 1 : 0];
+      of_lane.push_back(abandon_running(*lane, true));
+      std::ranges::move(lane->operations, std::back_inserter(of_lane));
       lane->operations.clear();
     }
   }

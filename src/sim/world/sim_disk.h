@@ -124,7 +124,7 @@ class DiskImage {
   }
   void start_next(Lane& lane);
   void finish(Lane& lane);
-  void abandon_running(Lane& lane, bool machine_went_down);
+  Operation abandon_running(Lane& lane, bool machine_went_down);
   template <typename Predicate>
   void abandon(Lane& lane, const Predicate& concerns);
   static void apply(const NameChange& change, std::map<std::string, Entry>& to);

@@ -402,12 +402,13 @@ void NetworkFabric::close(const std::shared_ptr<Link>& link, LinkEnd& end) {
 }
 
 void NetworkFabric::process_ended(SimProcess& process, bool machine_went_down) {
+  std::vector<ConnectionCallback> dropped_accepts;
   for (auto place = listeners_.begin(); place != listeners_.end();) {
     if (place->second->process == &process) {
       const std::shared_ptr<SimListenerState> listener = place->second;
       place = listeners_.erase(place);
       listener->is_open = false;
-      listener->accept_callback = nullptr;
+      dropped_accepts.push_back(std::exchange(listener->accept_callback, nullptr));
       for (const std::shared_ptr<Link>& link : std::exchange(listener->backlog, {})) {
         close(link, link->acceptor);
       }
@@ -416,13 +417,17 @@ void NetworkFabric::process_ended(SimProcess& process, bool machine_went_down) {
     }
   }
   SimRandom& random = world_.random();
-  for (const std::shared_ptr<Link>& link : links_) {
+  // Destroyed last: what callbacks own may be connections, which come back here.
+  std::vector<Callback<void(Result<std::size_t>)>> dropped_reads;
+  std::vector<Callback<void(Status)>> dropped_writes;
+  const std::vector<std::shared_ptr<Link>> links = links_;
+  for (const std::shared_ptr<Link>& link : links) {
     for (LinkEnd* const end : {&link->connector, &link->acceptor}) {
       if (end->process != &process || !end->is_open) {
         continue;
       }
-      end->read_callback = nullptr;
-      end->write_callback = nullptr;
+      dropped_reads.push_back(std::exchange(end->read_callback, nullptr));
+      dropped_writes.push_back(std::exchange(end->write_callback, nullptr));
       LinkEnd& peer = link->other(*end);
       if (machine_went_down || random.coin()) {
         end->is_open = false;

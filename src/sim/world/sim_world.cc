@@ -142,9 +142,9 @@ void SimWorld::end_process(SimProcess& process, std::string_view reason) {
     return;
   }
   note(process.name(), reason);
+  process.liveness_ = Liveness::kDying;
   fabric_.process_ended(process, false);
   process.machine().disk.process_ended(process);
-  process.liveness_ = Liveness::kDying;
   drop_events(process);
   if (current_ != &process) {
     finish_end(process);
@@ -157,12 +157,12 @@ void SimWorld::crash_machine(SimMachine& machine, std::string_view reason) {
   for (const std::unique_ptr<SimNode>& node : nodes_) {
     if (node->process_ != nullptr && &node->machine_ == &machine && node->process_->is_running()) {
       ending.push_back(node->process_);
+      node->process_->liveness_ = Liveness::kDying;
       fabric_.process_ended(*node->process_, true);
     }
   }
   machine.disk.crash();
   for (SimProcess* const process : ending) {
-    process->liveness_ = Liveness::kDying;
     drop_events(*process);
     if (current_ != process) {
       finish_end(*process);
