@@ -15,7 +15,7 @@ namespace onceflow::pipeline {
 namespace {
 
 std::optional<std::string> variables(const std::string& name) {
-  return name == "PG_DSN" ? std::optional<std::string>("postgresql://user:secret@localhost/db")
+  return name == "PG_DSN" ? std::optional<std::string>("postgresql://user:hush@localhost/db")
                           : std::nullopt;
 }
 
@@ -51,7 +51,7 @@ TEST(PipelineFile, the_example_of_the_manual_is_read) {
   EXPECT_EQ(spec->steps[1].key->columns[0].name, "region");
   EXPECT_TRUE(spec->steps[1].aggregate->columns[0].column.counts_all);
   ASSERT_EQ(spec->sinks.size(), 2u);
-  EXPECT_EQ(spec->sinks[1].dsn, "postgresql://user:secret@localhost/db");
+  EXPECT_EQ(spec->sinks[1].dsn, "postgresql://user:hush@localhost/db");
 }
 
 TEST(PipelineFile, every_bad_file_is_refused_as_expected) {
@@ -71,7 +71,7 @@ TEST(PipelineFile, every_bad_file_is_refused_as_expected) {
       std::ofstream(expected) << describe(name, planned.error());
     }
     EXPECT_EQ(describe(name, planned.error()), read(expected)) << name;
-    EXPECT_FALSE(describe(name, planned.error()).contains("secret")) << name;
+    EXPECT_FALSE(describe(name, planned.error()).contains("hush")) << name;
   }
   EXPECT_GE(count, 20u);
 }

@@ -1,5 +1,5 @@
-// Kills the SQLite sink with -9 at some moment of its work, again and again, and checks each time that
-// rows, position and receipts in the file agree: none lost, none doubled, none torn.
+// Kills the SQLite sink with -9 at some moment of its work, again and again, and checks each time
+// that rows, position and receipts in the file agree: none lost, none doubled, none torn.
 //   sqlite_sink_kill_test DIRECTORY [LIVES]
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,8 +34,7 @@ const TopicPartition kSource{"in", PartitionIndex(0)};
   std::int64_t offset = std::max<std::int64_t>(0, claimed->front().next_offset.value);
   for (;;) {
     SinkCommit commit;
-    commit.positions.push_back(
-        {kSource, Offset(offset + kRowsPerCommit), claimed->front().epoch});
+    commit.positions.push_back({kSource, Offset(offset + kRowsPerCommit), claimed->front().epoch});
     for (int row = 0; row < kRowsPerCommit; ++row, ++offset) {
       commit.rows.push_back({0, Offset(offset), false});
       commit.values.emplace_back(offset);
