@@ -3,17 +3,14 @@
 // passed. Pure; owned by the broker, on its thread.
 //
 // How the broker runs it (see also effects.h):
-//   recovery  RecoveryListener::on_snapshot -> restore(); on_record and on_end_transaction ->
-//   replay()
-//             with the record; on_topic_deleted -> on_topic_deleted(). When the log is open:
-//             start().
-//   a request one member function of transactions(), groups() or below; then, in the same turn,
-//   append
-//             the entries of Effects, and answer when everything appended so far is durable.
-//   time      after every step compare next_deadline() with the timer; when it is due, on_time().
-//   checkpoint  write_snapshot() in Log::set_snapshot_writer, in a turn of its own: every entry of
-//   every
-//             step before has been appended, none of a later one.
+//  - recovery: RecoveryListener::on_snapshot calls restore(); on_record and on_end_transaction call
+//    replay() with the record; on_topic_deleted calls on_topic_deleted(). With the log open:
+//    start().
+//  - a request: one member function of transactions(), groups() or below; then, in the same turn,
+//    append the entries of Effects, and answer when everything appended so far is durable.
+//  - time: after every step compare next_deadline() with the timer; when it is due, on_time().
+//  - checkpoint: write_snapshot() in Log::set_snapshot_writer, in a turn of its own: every entry of
+//    every step before has been appended, none of a later one.
 #pragma once
 
 #include <optional>

@@ -6,10 +6,8 @@
 //   PreparingRebalance  -> CompletingRebalance  complete_join()      all have joined, or time is up
 //   PreparingRebalance  -> Empty                complete_join()      nobody has
 //   CompletingRebalance -> Stable               assign()             the leader's SyncGroup
-//   CompletingRebalance, Stable -> PreparingRebalance  prepare_rebalance()  a member came, left,
-//   expired,
-//                                                                    or changed what it subscribes
-//                                                                    to
+//   CompletingRebalance -> PreparingRebalance   prepare_rebalance()  a member came, left, expired
+//   Stable              -> PreparingRebalance   prepare_rebalance()  that, or subscribes otherwise
 //
 // Two views of one group: `durable_`, what a restart finds, changed by records alone; and the live
 // one, with those who are waiting and all deadlines. They differ between the start of a rebalance

@@ -7,11 +7,11 @@
 // step.
 //
 // States of a transactional id, and what makes each move:
-//   Empty          -> Ongoing                   begin()  (first partition, group or failed produce)
+//   Empty          -> Ongoing                   begin_or_add()  by a first part
 //   Ongoing        -> CompleteCommit            end()    by EndTxn
 //   Ongoing        -> CompleteAbort             end()    by EndTxn or timeout
 //   Ongoing        -> Empty                     end()    by InitProducerId (aborted)
-//   CompleteCommit, CompleteAbort -> Ongoing    begin()
+//   CompleteCommit, CompleteAbort -> Ongoing    begin_or_add()
 //   any            -> Empty                     init_producer_id()
 //   any            -> CompleteAbort             end_txn() v5+, an abort of nothing
 //
@@ -25,7 +25,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
