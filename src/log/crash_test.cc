@@ -281,6 +281,9 @@ class RandomWork {
     // The first batch may begin before the log start.
     std::int64_t next = partition.high_watermark().value - static_cast<std::int64_t>(found.size());
     EXPECT_LE(next, model.log_start);
+    if (found.size() == 1 && next > model.log_start) {
+      ADD_FAILURE() << test_.damage.back();
+    }
     for (const std::string& value : found) {
       ASSERT_EQ(value, std::to_string(next) + ":" + model.values[static_cast<std::size_t>(next)]);
       ++next;

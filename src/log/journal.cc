@@ -46,6 +46,7 @@ Journal::Journal(const io::Environment& environment, JournalOptions options, Jou
       end_(start.tail.position),
       durable_(start.tail.position),
       released_(start.released),
+      synced_(start.tail.position),
       file_sequence_max_(std::max(start.file_sequence_max, start.tail.file_sequence)) {
   std::ranges::sort(start.slots, {}, &JournalSlot::sequence);
   for (const JournalSlot& slot : start.slots) {
@@ -240,7 +241,7 @@ void Journal::write(std::unique_ptr<Frame> frame) {
       .journal_id = journal_id_,
       .file_sequence = tail_.file_sequence,
       .position = frame->position,
-      .durable_position = options_.flush == FlushMode::kDurable ? durable_ : released_,
+      .durable_position = synced_,
       .payload_bytes = static_cast<std::uint32_t>(frame->payload_bytes()),
       .payload_checksum =
           crc32c({frame->buffer.data() + kFrameHeaderBytes, frame->payload_bytes()}),
@@ -287,6 +288,9 @@ void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& hea
   tail_.position = header.position + std::uint64_t{header.payload_bytes};
   current_.size_bytes = std::max(current_.size_bytes, tail_.file_offset);
   durable_ = tail_.position;
+  if (options_.flush == FlushMode::kDurable) {
+    synced_ = durable_;
+  }
   sealed_ = is_seal || options_.flush == FlushMode::kOs;
   buffered_bytes_ -= header.payload_bytes;
   if (spare_frames_.size() < kSpareFrames && frame->buffer.size() <= options_.frame_bytes_max) {
@@ -358,6 +362,9 @@ void Journal::switch_file_if_full(std::size_t frame_bytes) {
     return;
   }
   used_.push_back({current_.number, tail_.file_sequence, tail_.position});
+  if (options_.flush == FlushMode::kOs) {
+    unsynced_.push_back({current_.file, tail_.position});
+  }
   current_ = std::move(*next_);
   next_.reset();
   tail_.file_sequence = ++file_sequence_max_;
@@ -414,8 +421,25 @@ void Journal::next_file_ready(OpenFile file, Status status) {
   next_ = std::make_unique<OpenFile>(std::move(file));
 }
 
+Status Journal::sync() {
+  if (synced_ == durable_) {
+    return {};
+  }
+  for (const UnsyncedFile& unsynced : unsynced_) {
+    RETURN_IF_ERROR(unsynced.file->sync());
+  }
+  unsynced_.clear();
+  RETURN_IF_ERROR(current_.file->sync());
+  synced_ = durable_;
+  return {};
+}
+
 void Journal::release_before(JournalPosition position) {
   released_ = std::max(released_, position);
+  if (position > synced_) {
+    synced_ = position;
+    std::erase_if(unsynced_, [&](const UnsyncedFile& file) { return file.end <= position; });
+  }
   // A file that ends just there may hold seals behind the checkpoint's frame, links of the chain.
   while (!used_.empty() && used_.front().end < position) {
     free_.push_back(used_.front().number);

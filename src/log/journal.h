@@ -111,6 +111,9 @@ class Journal {
   /// Ends the frame being gathered, so that one begins exactly at end(), and calls back with the place
   /// once all before is durable. One at a time.
   void mark(Callback<void(JournalTail)> callback);
+  /// kOs: waits until all before durable() is on the device. Before files are removed for good on its
+  /// word: else a crash could lose the word and keep the deed.
+  Status sync();
   /// All before `position` is in a durable checkpoint: files that hold nothing younger are free.
   void release_before(JournalPosition position);
   JournalPosition released() const { return released_; }
@@ -156,11 +159,12 @@ class Journal {
   std::uint32_t start_nonce_;
   std::function<void(JournalPosition)> listener_;
 
-  // The stream. released_ <= durable_ <= end_.
+  // The stream. released_ <= synced_ <= durable_ <= end_.
   JournalTail tail_;  // behind the last frame written
   JournalPosition end_;
   JournalPosition durable_;
   JournalPosition released_;
+  JournalPosition synced_;  // durable on the device, whatever the mode
   std::size_t buffered_bytes_ = 0;
   std::deque<std::unique_ptr<Frame>> frames_;  // to be written; the last may still grow
   std::vector<std::unique_ptr<Frame>> spare_frames_;
@@ -173,6 +177,11 @@ class Journal {
 
   // The files.
   OpenFile current_;
+  struct UnsyncedFile {
+    std::shared_ptr<io::File> file;
+    JournalPosition end;
+  };
+  std::vector<UnsyncedFile> unsynced_;  // kOs: written before the current one
   std::unique_ptr<OpenFile> next_;
   bool preparing_ = false;
   MonotonicTime prepare_not_before_{};

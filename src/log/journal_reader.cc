@@ -62,16 +62,16 @@ class JournalReader {
     RETURN_IF_ERROR(open_files());
     RETURN_IF_ERROR(follow_chain());
     RETURN_IF_ERROR(judge_end());
-    for (const SlotFile& slot : slots_) {
-      if (slot.visited) {
-        RETURN_IF_ERROR(slot.file->sync());
-      }
-    }
     JournalReading reading{.replayed_bytes = tail_.position - began, .cut = cut_};
     reading.start.journal_id = journal_id_;
     reading.start.tail = tail_;
     reading.start.released = began;
     reading.start.file_sequence_max = tail_.file_sequence;
+    if (current_ == nullptr) {
+      // The checkpoint's file is not there any more; a later reader finds us by the chain.
+      reading.start.tail.file_sequence = 0;
+      reading.start.tail.file_offset = 0;
+    }
     for (const SlotFile& slot : slots_) {
       const std::uint64_t sequence = slot.first ? slot.first->file_sequence : 0;
       reading.start.file_sequence_max = std::max(reading.start.file_sequence_max, sequence);
@@ -104,6 +104,10 @@ class JournalReader {
       slot.first = decode_frame_header(block);
       if (slot.first && slot.first->journal_id != journal_id_) {
         slot.first.reset();
+      }
+      if (slot.first) {
+        // What a dying process left in the page cache must not be believed and then lost.
+        RETURN_IF_ERROR(slot.file->sync());
       }
       slot.is_blank = std::ranges::all_of(block, [](std::byte b) { return b == std::byte{0}; });
       slots_.push_back(std::move(slot));

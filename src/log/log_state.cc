@@ -69,6 +69,12 @@ void LogState::act_when_durable(JournalPosition position, std::function<void()> 
 }
 
 void LogState::on_durable(JournalPosition position) {
+  if (!pending_actions_.empty() && pending_actions_.front().position <= position) {
+    if (const Status synced = journal->sync(); !synced) {
+      fail(synced.error());
+      return;
+    }
+  }
   while (!pending_actions_.empty() && pending_actions_.front().position <= position) {
     const std::function<void()> action = std::move(pending_actions_.front().action);
     pending_actions_.pop_front();

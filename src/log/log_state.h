@@ -144,6 +144,8 @@ class Recovery {
   };
 
   Result<std::optional<CheckpointFile>> read_checkpoint();
+  Status make_names_durable();
+  Status sync_file(const std::string& path);
   Status begin_anew();
   Status check_nothing_is_there(const std::string& damaged);
   static Status check_checkpoint_version(const std::string& path, ByteView bytes);

@@ -56,6 +56,7 @@ Status Recovery::run() {
   auto lock = disk.lock_directory(directory);
   RETURN_IF_ERROR(lock);
   state_.lock = *std::move(lock);
+  RETURN_IF_ERROR(make_names_durable());
 
   const auto checkpoint = read_checkpoint();
   RETURN_IF_ERROR(checkpoint);
@@ -106,6 +107,28 @@ Status Recovery::run() {
   return {};
 }
 
+// A process that was killed may have made, renamed or filled files without getting to sync them. All that
+// is seen now, but the next crash of the machine would take it: first it is made to stay.
+Status Recovery::make_names_durable() {
+  io::Disk& disk = state_.environment.disk;
+  const std::string& directory = state_.options.directory;
+  for (const std::string& folder : {io::parent_directory(directory), directory,
+                                    state_.topics_directory(), state_.journal_directory()}) {
+    const auto exists = disk.exists(folder);
+    RETURN_IF_ERROR(exists);
+    if (*exists) {
+      RETURN_IF_ERROR(disk.sync_directory(folder));
+    }
+  }
+  return {};
+}
+
+Status Recovery::sync_file(const std::string& path) {
+  const auto file = state_.environment.disk.open(path, io::OpenMode::kReadWrite);
+  RETURN_IF_ERROR(file);
+  return (*file)->sync();
+}
+
 // --- Checkpoints ---
 
 Result<std::optional<Recovery::CheckpointFile>> Recovery::read_checkpoint() {
@@ -118,6 +141,7 @@ Result<std::optional<Recovery::CheckpointFile>> Recovery::read_checkpoint() {
     if (!*exists) {
       continue;
     }
+    RETURN_IF_ERROR(sync_file(path));
     auto bytes = io::read_file(state_.environment.disk, path);
     RETURN_IF_ERROR(bytes);
     RETURN_IF_ERROR(check_checkpoint_version(path, *bytes));
