@@ -56,7 +56,8 @@ TEST(AggregateTable, integers_stay_exact_and_overflow_is_an_error) {
   EXPECT_NE(overflow.error().text.find("column 'total'"), std::string::npos);
 }
 
-TEST(AggregateTable, state_moves_only_when_it_is_applied) {
+// STG-2.
+TEST(AggregateTable, state_moves_only_when_it_is_applied_STG_2) {
   const AggregateSpec spec = all_functions();
   AggregateTable table(spec);
   ASSERT_TRUE(add(table, "k", std::int64_t{1}));

@@ -70,10 +70,13 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   reset();
   const auto claimed = co_await sink_->claim(partitions);
   CO_RETURN_IF_ERROR(claimed);
-  epochs_.clear();
+  const std::map<TopicPartition, std::int64_t> epochs_before = std::exchange(epochs_, {});
   sources_.clear();
   std::vector<InputAccount::Position> begin_positions;
   for (const connectors::ClaimedPartition& partition : *claimed) {
+    const auto before = epochs_before.find(partition.source);
+    // A claim that does not raise the epoch would leave its predecessor unfenced.
+    CHECK_INVARIANT("SNK-1", before == epochs_before.end() || partition.epoch > before->second);
     epochs_[partition.source] = partition.epoch;
     sources_.push_back(partition.source);
     begin_positions.push_back({partition.source, partition.next_offset});

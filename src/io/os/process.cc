@@ -57,6 +57,8 @@ ProcessUsage process_usage() {
   return usage;
 }
 
+bool output_is_terminal() { return isatty(STDOUT_FILENO) == 1; }
+
 std::int64_t process_id() { return getpid(); }
 
 }  // namespace onceflow::io

@@ -16,5 +16,7 @@ struct ProcessUsage {
 
 ProcessUsage process_usage();
 std::int64_t process_id();
+/// Somebody looks at standard output, so a progress bar makes sense.
+bool output_is_terminal();
 
 }  // namespace onceflow::io
