@@ -1,11 +1,11 @@
 // onceflow sim: the whole system through simulated faults, seed by seed.
 #include <fmt/format.h>
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <iostream>
 
 #include "app/commands.h"
+#include "io/os/process.h"
 #include "sim/simulation.h"
 
 namespace onceflow::app {
@@ -28,7 +28,7 @@ int run_sim(const Arguments& arguments) {
   if (one->count() > 0) {
     options.replayed_seed = seed;
   }
-  if (::isatty(STDERR_FILENO) != 0) {
+  if (io::output_is_terminal()) {
     options.on_progress = [](std::uint64_t index, std::uint64_t count) {
       std::cerr << fmt::format("\r\x1b[Kseed {} of {}", index + 1, count) << std::flush;
       if (index + 1 == count) {
