@@ -1,3 +1,5 @@
+#include <cstdio>
+#include <cstdio>
 // Recovery: from what is on disk to a log that may serve. Blocks; nothing is served before it is done.
 //
 // The cases, each with a test of its name in recovery_test.cc; those of the journal's stream are in
@@ -70,7 +72,7 @@ Status Recovery::run() {
                   fmt::format("{}/{}: {}", state_.options.directory,
                               checkpoint_file_name((*checkpoint)->sequence), decoded.error().text));
     }
-    state_.journal_id = decoded->journal_id;
+    state_.journal_id = decoded->journal_id; fprintf(stderr,"=== recover cp %lu from %lu\n",(*checkpoint)->sequence,decoded->tail.position.value);
     from = decoded->tail;
     if (!decoded->coordinators.empty()) {
       RETURN_IF_ERROR(listener_.on_snapshot(decoded->coordinators));
@@ -237,6 +239,7 @@ Status Recovery::begin_anew() {
 // --- Replay ---
 
 Status Recovery::replay(const JournalEntry& entry) {
+ fprintf(stderr,"replay type %d end %lu\n",(int)entry.type,entry.end.value);
   switch (entry.type) {
     case EntryType::kBatch:
       return replay_batch(entry);
