@@ -2,13 +2,13 @@
 //
 // Only sync promises anything. After a crash of the machine, bytes written since the last completed
 // sync of their file may be there, gone, or torn at any 512-byte boundary, in any order; a file
-// created, renamed or removed since the last sync_directory of its folder may or may not be so. After
-// a crash of the process alone everything written is there.
-// A failed sync is never retried: what it left on disk is unknown.
+// created, renamed or removed since the last sync_directory of its folder may or may not be so.
+// After a crash of the process alone everything written is there. A failed sync is never retried:
+// what it left on disk is unknown.
 //
-// Paths are relative to nothing: whoever owns a Disk passes whole paths. Members that return at once
-// work through the page cache; those that take a callback wait for the device and call back on the
-// scheduler's thread, in no promised order among different files.
+// Paths are relative to nothing: whoever owns a Disk passes whole paths. Members that return at
+// once work through the page cache; those that take a callback wait for the device and call back on
+// the scheduler's thread, in no promised order among different files.
 #pragma once
 
 #include <cstdint>
@@ -57,8 +57,8 @@ class File {
   virtual Status sync() = 0;
   /// As sync, without blocking the scheduler.
   virtual void async_sync(Callback<void(Status)> callback) = 0;
-  /// Writes whole blocks and calls back when they are durable. `bytes` stays valid until then. Calls on
-  /// one file complete in the order they were made.
+  /// Writes whole blocks and calls back when they are durable. `bytes` stays valid until then.
+  /// Calls on one file complete in the order they were made.
   virtual void async_write_durable(std::uint64_t offset, ByteView bytes,
                                    Callback<void(Status)> callback) = 0;
   /// Grows the file to size_bytes of real, written zeroes, durable when it calls back: later
@@ -75,10 +75,10 @@ class DirectoryLock {
 };
 
 enum class OpenMode {
-  kRead,          ///< must exist
-  kReadWrite,     ///< must exist
-  kCreate,        ///< read and write; created empty if not there
-  kCreateNew,     ///< read and write; kAlreadyExists if there
+  kRead,       ///< must exist
+  kReadWrite,  ///< must exist
+  kCreate,     ///< read and write; created empty if not there
+  kCreateNew,  ///< read and write; kAlreadyExists if there
 };
 
 struct DirectoryEntry {
@@ -109,7 +109,8 @@ class Disk {
 
 /// Reads a whole file.
 Result<Buffer> read_file(Disk& disk, const std::string& path);
-/// Replaces a file atomically and durably: writes `path`.tmp, syncs it, renames it, syncs the folder.
+/// Replaces a file atomically and durably: writes `path`.tmp, syncs it, renames it, syncs the
+/// folder.
 Status replace_file(Disk& disk, const std::string& path, ByteView bytes);
 /// The folder part of a path; "." if it has none.
 std::string parent_directory(const std::string& path);

@@ -14,7 +14,8 @@
 namespace onceflow::io {
 
 /// Something that may happen again and again. notify_all() wakes those that wait now; nothing is
-/// remembered, so a waiter checks its condition before and after: `while (!ready) co_await e.wait()`.
+/// remembered, so a waiter checks its condition before and after: `while (!ready) co_await
+/// e.wait()`.
 class Event {
  public:
   explicit Event(Scheduler& scheduler) : scheduler_(scheduler) {}

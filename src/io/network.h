@@ -25,8 +25,8 @@ std::string to_string(const Endpoint& endpoint);
 /// "host:port" or "[v6]:port".
 Result<Endpoint> parse_endpoint(std::string_view text);
 
-/// At most one read and one write at a time. close() ends both with kCancelled; they still call back
-/// (later, on the scheduler), unless the scheduler itself goes first. Destroying it closes it.
+/// At most one read and one write at a time. close() ends both with kCancelled; they still call
+/// back (later, on the scheduler), unless the scheduler itself goes first. Destroying it closes it.
 class Connection {
  public:
   virtual ~Connection() = default;

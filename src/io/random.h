@@ -13,7 +13,8 @@ class Random {
   virtual ~Random() = default;
   virtual std::uint64_t next() = 0;
 
-  /// Uniform in [0, bound); bound > 0. The bias of the modulus is below 2^-32 for bounds below 2^32.
+  /// Uniform in [0, bound); bound > 0. The bias of the modulus is below 2^-32 for bounds below
+  /// 2^32.
   std::uint64_t below(std::uint64_t bound) { return next() % bound; }
   /// A random identity of version 4 form, never zero.
   TopicId uuid() {

@@ -3,7 +3,8 @@
 // The contract, for the real one (io/os) and the simulated one (sim/):
 //  - callbacks run one at a time, never inside the call that registered them;
 //  - posted callbacks run in the order they were posted;
-//  - when a scheduler is destroyed (or its simulated process is killed), it first drops every pending
+//  - when a scheduler is destroyed (or its simulated process is killed), it first drops every
+//  pending
 //    callback without running it, then destroys every spawned task that has not finished.
 #pragma once
 
@@ -35,8 +36,8 @@ class Scheduler : public Clock {
     return schedule_at(now() + duration, std::move(callback));
   }
 
-  /// Starts the task at once (it runs up to its first suspension inside this call) and owns it until
-  /// it finishes.
+  /// Starts the task at once (it runs up to its first suspension inside this call) and owns it
+  /// until it finishes.
   void spawn(Task<void> task);
 
   /// co_await scheduler.sleep_for(d): suspends for at least d.

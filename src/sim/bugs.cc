@@ -9,6 +9,12 @@ const std::vector<BugKind>& bug_kinds() {
       {SeededBug::kSkipEpochCheck, "skip-epoch-check", "log", "PRD-2"},
       {SeededBug::kLastStablePastUnsyncedMarker, "last-stable-past-unsynced-marker", "log",
        "LOG-3"},
+      {SeededBug::kCommitOffsetsOutsideTransaction, "commit-offsets-outside-transaction",
+       "pipeline", "TXN-2"},
+      {SeededBug::kApplyStateBeforeCommit, "apply-state-before-commit", "pipeline", "STG-2"},
+      {SeededBug::kPositionRowWithoutEpoch, "position-row-without-epoch", "pipeline", "SNK-1"},
+      {SeededBug::kRetryEndTxnIntoNextTransaction, "retry-end-txn-into-next-transaction",
+       "pipeline", "STG-1"},
   };
   return kinds;
 }

@@ -80,7 +80,13 @@ connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& defin
     return {.kind = connectors::CommitOutcome::Kind::kFenced, .text = "a newer claim"};
   }
   for (const connectors::SinkPosition& position : sent.positions) {
-    table.positions[position.source].next_offset = position.next_offset;
+    Position& stored = table.positions[position.source];
+    if (stored.epoch != position.epoch && on_stale_commit_) {
+      on_stale_commit_(fmt::format(
+          "table {}: a commit of claim {} on {}-{} took effect after claim {}", definition.table,
+          position.epoch, position.source.topic, position.source.partition.value, stored.epoch));
+    }
+    stored.next_offset = position.next_offset;
   }
   for (const SentCommit::Row& row : sent.rows) {
     if (definition.mode == connectors::SinkMode::kAppend) {

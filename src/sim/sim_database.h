@@ -47,6 +47,12 @@ class SimDatabase {
     std::vector<std::string> receipts;
   };
 
+  /// SNK-1, watched where it happens: called if a commit took effect under a claim that is not the
+  /// newest.
+  void on_stale_commit(std::function<void(const std::string&)> listener) {
+    on_stale_commit_ = std::move(listener);
+  }
+
   /// What a reader sees; empty before the first claim.
   const Table& table(const std::string& name) { return tables_[name]; }
 
@@ -61,6 +67,7 @@ class SimDatabase {
 
   SimWorld& world_;
   std::map<std::string, Table> tables_;
+  std::function<void(const std::string&)> on_stale_commit_;
 };
 
 class SimSink final : public connectors::Sink {

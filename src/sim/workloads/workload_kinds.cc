@@ -1,4 +1,6 @@
+// All workloads, by name; the order is part of what a seed means. Stateless.
 #include "sim/workloads/log_workload.h"
+#include "sim/workloads/pipeline_workload.h"
 #include "sim/workloads/workload.h"
 
 namespace onceflow::sim {
@@ -13,6 +15,7 @@ std::unique_ptr<Workload> make(Findings& findings) {
 const std::vector<WorkloadKind>& workload_kinds() {
   static const std::vector<WorkloadKind> kinds = {
       {"log", make<LogWorkload>},
+      {"pipeline", make<PipelineWorkload>},
   };
   return kinds;
 }

@@ -1,3 +1,4 @@
+// The simulated world: order, crashes, kills, pauses, connections, and one seed giving one run.
 #include "sim/world/sim_world.h"
 
 #include <gmock/gmock.h>
