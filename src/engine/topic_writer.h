@@ -32,6 +32,10 @@ class TopicWriter {
   client::PartitionSlot slot(PartitionIndex partition) const {
     return partitions_.at(static_cast<std::size_t>(partition.value)).slot;
   }
+  /// Whether the open commit has written to it.
+  bool has_written_to(PartitionIndex partition) const {
+    return partitions_.at(static_cast<std::size_t>(partition.value)).record_count > 0;
+  }
   std::int32_t partition_count() const { return static_cast<std::int32_t>(partitions_.size()); }
   const std::string& topic() const { return topic_; }
 

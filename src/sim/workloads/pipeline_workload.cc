@@ -1,0 +1,251 @@
+#include "sim/workloads/pipeline_workload.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "broker/broker.h"
+#include "client/cluster.h"
+#include "client/partitioner.h"
+#include "client/producer.h"
+#include "pipeline/planner.h"
+
+namespace onceflow::sim {
+
+namespace {
+
+constexpr std::int64_t kRecordCount = 400;
+constexpr std::int64_t kPickEvery = 3;
+constexpr std::int64_t kKeyCount = 7;
+constexpr std::int32_t kPartitionCount = 3;
+constexpr std::string_view kBroker = "broker:9092";
+
+constexpr std::string_view kPickFile = R"yaml(
+name: pick
+source: { kafka: { topics: [numbers], group.id: pick } }
+steps:
+  - id: third
+    where: "$.n % 3 = 0"
+sinks:
+  - sqlite: { file: unused, table: picked, mode: append,
+              columns: { n: { value: "$.n", type: integer } } }
+)yaml";
+
+constexpr std::string_view kTotalFile = R"yaml(
+name: total
+source: { kafka: { topics: [numbers], group.id: total } }
+steps:
+  - id: per-key
+    key: "$.k"
+    aggregate: { seen: count(*), sum: { value: "sum($.n)", type: integer } }
+sinks:
+  - kafka: { topic: totals }
+  - sqlite: { file: unused, table: totals, mode: upsert }
+)yaml";
+
+std::string key_of(std::int64_t number) { return fmt::format("k{}", number % kKeyCount); }
+
+client::ClientOptions client_options(std::string client_id) {
+  client::ClientOptions options;
+  CHECK(client::set_option(options, "bootstrap.servers", kBroker).has_value());
+  options.client_id = std::move(client_id);
+  options.request_timeout = seconds(5);
+  return options;
+}
+
+pipeline::PlannedPipeline plan(std::string_view text) {
+  auto planned =
+      pipeline::plan_file("simulated.yaml", text, [](const std::string&) { return std::nullopt; });
+  CHECK(planned.has_value());
+  return std::move(*planned);
+}
+
+std::int64_t integer_of(const std::string& column) {
+  std::int64_t number = -1;
+  std::from_chars(column.data() + 1, column.data() + column.size(), number);
+  return number;
+}
+
+}  // namespace
+
+PipelineWorkload::~PipelineWorkload() = default;
+
+void PipelineWorkload::start(SimWorld& world) {
+  world_ = &world;
+  database_ = std::make_unique<SimDatabase>(world);
+  database_->on_stale_commit([this](const std::string& text) { findings_.report("SNK-1", text); });
+  world.add_node({.name = "broker", .boot = [this](SimProcess& process) { boot_broker(process); }});
+  world.add_node({.name = "feeder",
+                  .boot = [this](SimProcess& process) { boot_feeder(process); },
+                  .suffers_faults = false});
+  for (const char* name : {"worker-1", "worker-2"}) {
+    world.add_node({.name = name, .boot = [this](SimProcess& process) { boot_worker(process); }});
+  }
+}
+
+void PipelineWorkload::boot_broker(SimProcess& process) {
+  broker::BrokerOptions options;
+  options.server.listen = {"broker", 9092};
+  options.num_partitions = kPartitionCount;
+  options.log.directory = "data";
+  options.log.journal_first_file_bytes = 64 * 1024;
+  options.log.journal_file_bytes = 128 * 1024;
+  options.log.checkpoint_every_bytes = 256 * 1024;
+  options.coordinator.groups.initial_rebalance_delay = milliseconds(50);
+  options.on_fatal = [&process](const Error& error) { process.exit(error.text); };
+  auto& broker = process.make<broker::Broker>(process.environment(), std::move(options));
+  process.scheduler().spawn(
+      [](SimProcess& life, broker::Broker& started, Findings& findings) -> Task<void> {
+        const Status ready = co_await started.start();
+        if (!ready) {
+          if (ready.error().code == ErrorCode::kCorrupt) {
+            findings.report("LOG-1", "the broker does not start: " + ready.error().text);
+          }
+          life.exit(ready.error().text);
+        }
+      }(process, broker, findings_));
+}
+
+void PipelineWorkload::boot_feeder(SimProcess& process) {
+  process.scheduler().spawn(feed(process));
+}
+
+Task<void> PipelineWorkload::feed(SimProcess& process) {
+  SimRandom random(world_->random().next());
+  auto cluster = client::Cluster::create(process.environment(), client_options("feeder"));
+  client::Producer producer(
+      cluster, {.linger = milliseconds(2), .delivery_timeout = std::chrono::hours(10)});
+  const MonotonicTime never = process.scheduler().now() + std::chrono::hours(10);
+  const auto topic = co_await cluster->topic("numbers", never);
+  CHECK(topic.has_value());
+  for (std::int64_t number = 0; number < kRecordCount && !is_settling_; ++number) {
+    const std::string key = key_of(number);
+    const std::string value = fmt::format(R"({{"n":{},"k":"{}"}})", number, key);
+    const PartitionIndex partition(
+        static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(kPartitionCount))));
+    protocol::NewRecord record;
+    record.timestamp_ms = process.scheduler().wall_now().ms;
+    record.value = as_bytes(value);
+    CHECK(producer.append(producer.slot({"numbers", partition}), record).has_value());
+    Totals& totals = expected_totals_[key];
+    ++totals.count;
+    totals.sum += number;
+    if (random.below(4) == 0) {
+      co_await process.scheduler().sleep_for(random.between(Duration(0), milliseconds(200)));
+    }
+    ++fed_count_;
+  }
+  const Status flushed = co_await producer.flush(never);
+  if (!flushed) {
+    findings_.report("PRD-1", "an idempotent producer gave up: " + flushed.error().text);
+  }
+  feeder_is_done_ = true;
+  cluster->close();
+}
+
+struct PipelineWorkload::WorkerLife {
+  pipeline::PlannedPipeline planned;
+  std::unique_ptr<engine::Worker> worker;
+};
+
+void PipelineWorkload::boot_worker(SimProcess& process) {
+  for (const std::string_view file : {kPickFile, kTotalFile}) {
+    auto& life = process.make<WorkerLife>(WorkerLife{plan(file), nullptr});
+    for (engine::Stage& stage : life.planned.plan.stages) {
+      if (auto* sink = std::get_if<engine::SinkOutput>(&stage.output)) {
+        sink->make_sink = [this, &process, table = sink->table](
+                              io::Environment) -> Result<std::unique_ptr<connectors::Sink>> {
+          return std::make_unique<SimSink>(process, *database_, table);
+        };
+      }
+    }
+    engine::WorkerOptions options;
+    options.client = client_options(process.name());
+    options.stage.worker = process.name();
+    options.stage.call_timeout = seconds(5);
+    options.stage.transaction_timeout = seconds(5);
+    options.stage.group.session_timeout = seconds(6);
+    options.stage.group.heartbeat_interval = milliseconds(500);
+    options.stage.group.rebalance_timeout = seconds(5);
+    life.worker = std::make_unique<engine::Worker>(process.environment(), life.planned.plan,
+                                                   std::move(options));
+    process.scheduler().spawn(
+        [](SimProcess& dying, engine::Worker& worker, Findings& findings) -> Task<void> {
+          const Status ended = co_await worker.run();
+          if (!ended) {
+            findings.report("STG-1", "a worker gave up for good: " + ended.error().text);
+            dying.exit(ended.error().text);
+          }
+        }(process, *life.worker, findings_));
+  }
+}
+
+bool PipelineWorkload::has_done_enough() const {
+  return feeder_is_done_ && database_->table("picked").appended.size() >= expected_row_count();
+}
+
+std::size_t PipelineWorkload::expected_row_count() const {
+  return static_cast<std::size_t>((fed_count_ + kPickEvery - 1) / kPickEvery);
+}
+
+std::map<std::string, PipelineWorkload::Totals> PipelineWorkload::stored_totals() const {
+  std::map<std::string, Totals> totals;
+  for (const auto& [key, row] : database_->table("totals").by_key) {
+    totals[row.columns[0].substr(1)] = {integer_of(row.columns[1]), integer_of(row.columns[2])};
+  }
+  return totals;
+}
+
+// Complete, or beyond: a table that has too much is at rest too, and wrong.
+bool PipelineWorkload::is_at_rest() const {
+  if (!feeder_is_done_ || database_->table("picked").appended.size() < expected_row_count()) {
+    return false;
+  }
+  std::int64_t total_count = 0;
+  for (const auto& [key, totals] : stored_totals()) {
+    total_count += totals.count;
+  }
+  return total_count >= fed_count_;
+}
+
+void PipelineWorkload::check_end() {
+  // Late duplicates, if there are any, get time to show.
+  world_->run_for(seconds(30));
+  check_rows();
+  check_totals();
+}
+
+void PipelineWorkload::check_rows() const {
+  std::map<std::int64_t, int> seen;
+  for (const SentCommit::Row& row : database_->table("picked").appended) {
+    ++seen[integer_of(row.columns.front())];
+  }
+  for (std::int64_t number = 0; number < fed_count_; number += kPickEvery) {
+    if (const int count = seen[number]; count != 1) {
+      findings_.report("STG-1", fmt::format("record {} is {} times in the table", number, count));
+    }
+    seen.erase(number);
+  }
+  if (!seen.empty()) {
+    findings_.report("STG-1",
+                     fmt::format("record {} does not belong into the table", seen.begin()->first));
+  }
+}
+
+void PipelineWorkload::check_totals() {
+  const std::map<std::string, Totals> stored = stored_totals();
+  for (const auto& [key, expected] : expected_totals_) {
+    const auto place = stored.find(key);
+    const Totals found = place != stored.end() ? place->second : Totals{};
+    if (found != expected) {
+      findings_.report("STG-2",
+                       fmt::format("key {}: count {} and sum {} are stored, the inputs "
+                                   "fold to {} and {}",
+                                   key, found.count, found.sum, expected.count, expected.sum));
+    }
+  }
+}
+
+}  // namespace onceflow::sim
