@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/status_of_broker.h"
+#include "app/status_port.h"
 #include "broker/broker.h"
 #include "broker/server_properties.h"
 #include "io/os/os_environment.h"
@@ -22,6 +24,7 @@ struct BrokerArguments {
   std::vector<std::string> overrides;
   std::string data_directory;
   std::optional<std::uint16_t> port;
+  std::optional<std::uint16_t> status_port;
 };
 
 void print_problem(const std::string& text) {
@@ -52,8 +55,9 @@ Result<broker::ServerProperties::Applied> read_configuration(const BrokerArgumen
 // One broker's life on one loop.
 class BrokerProcess {
  public:
-  explicit BrokerProcess(broker::BrokerOptions options)
-      : directory_(options.log.directory),
+  BrokerProcess(broker::BrokerOptions options, std::optional<std::uint16_t> status_port)
+      : status_port_(status_port),
+        directory_(options.log.directory),
         is_durable_(options.log.flush == log::FlushMode::kDurable),
         node_id_(options.node_id) {
     options.on_fatal = [this](const Error& error) { stop_at_once(error); };
@@ -83,6 +87,21 @@ class BrokerProcess {
                  io::to_string(broker_->local()).c_str(), node_id_, directory_.c_str(),
                  is_durable_ ? "sync" : "os");
     std::fflush(stdout);
+    if (status_port_) {
+      open_status();
+    }
+  }
+
+  void open_status() {
+    status_page_.emplace(*broker_, os_.loop());
+    auto server =
+        open_status_port(os_.environment(), *status_port_,
+                         [this]() -> Task<console::StatusPage> { co_return status_page_->read(); });
+    if (!server) {
+      stop_at_once(server.error());
+      return;
+    }
+    status_server_ = std::move(*server);
   }
 
   // The first signal ends in order; a second one ends at once, which loses nothing acknowledged.
@@ -108,11 +127,14 @@ class BrokerProcess {
     os_.loop().stop();
   }
 
+  const std::optional<std::uint16_t> status_port_;
   const std::string directory_;
   const bool is_durable_;
   const std::int32_t node_id_;
   io::OsEnvironment os_;
   std::unique_ptr<broker::Broker> broker_;
+  std::optional<BrokerStatusPage> status_page_;
+  std::unique_ptr<console::StatusServer> status_server_;
   bool stopping_ = false;
   int exit_code_ = kExitOk;
 };
@@ -129,6 +151,8 @@ int run_broker(const Arguments& arguments) {
   app.add_option("--data-dir", options.data_directory,
                  "where the data lies: log.dirs (default ./onceflow-data)");
   app.add_option("--port", options.port, "where to listen (default 9092; 0 takes a free one)");
+  app.add_option("--status-port", options.status_port,
+                 "show /metrics and /status on this port of 127.0.0.1 (0 takes a free one)");
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
@@ -144,7 +168,7 @@ int run_broker(const Arguments& arguments) {
   for (const std::string& warning : applied->warnings) {
     print_problem("warning: " + warning);
   }
-  return BrokerProcess(std::move(applied->options)).run();
+  return BrokerProcess(std::move(applied->options), options.status_port).run();
 }
 
 }  // namespace onceflow::app

@@ -8,6 +8,8 @@
 #include "app/commands.h"
 #include "app/embedded_log.h"
 #include "app/pipeline_file.h"
+#include "app/status_of_worker.h"
+#include "app/status_port.h"
 #include "engine/worker.h"
 #include "io/os/os_environment.h"
 #include "io/os/signals.h"
@@ -20,6 +22,7 @@ struct RunOptions {
   std::string bootstrap_servers;
   std::string worker = "1";
   EmbeddedLogOptions log;
+  std::optional<std::uint16_t> status_port;
 };
 
 // One worker's life. The embedded log, if there is one, starts before it and stops after it.
@@ -72,6 +75,21 @@ class RunProcess {
                              planned_.plan.stages.size() == 1 ? "" : "s", servers)
               << std::flush;
     os_.loop().spawn(run_worker());
+    if (options_.status_port) {
+      open_status();
+    }
+  }
+
+  void open_status() {
+    status_page_.emplace(planned_, *worker_, os_.loop());
+    auto server =
+        open_status_port(os_.environment(), *options_.status_port,
+                         [this]() -> Task<console::StatusPage> { co_return status_page_->read(); });
+    if (!server) {
+      fail_with(server.error());
+      return;
+    }
+    status_server_ = std::move(*server);
   }
 
   Task<void> run_worker() {
@@ -102,6 +120,8 @@ class RunProcess {
   io::OsEnvironment os_;
   std::optional<EmbeddedLog> log_;
   std::optional<engine::Worker> worker_;
+  std::optional<WorkerStatusPage> status_page_;
+  std::unique_ptr<console::StatusServer> status_server_;
   bool stopping_ = false;
   int exit_code_ = kExitOk;
 };
@@ -130,6 +150,8 @@ int run_run(const Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--port", options.log.port, "of the embedded log; 0 takes a free one")
       ->capture_default_str();
+  app.add_option("--status-port", options.status_port,
+                 "show /metrics and /status on this port of 127.0.0.1 (0 takes a free one)");
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {

@@ -1,6 +1,6 @@
 // Auditor: judges a pipeline by what it has left behind: reads receipts, positions, topics and
 // tables, and compares every claim of theirs with what is stored. It shares formats with what it
-// judges, never code (D9).
+// judges, never code (D9). What is missing, doubled or altered it reports by name (AUD-1).
 //
 // The pipeline may be running. What is judged are the receipts that were committed when the audit
 // began; whatever they speak of is read after them, so it must be there. What came later is

@@ -14,7 +14,7 @@ constexpr std::int32_t kResponseBytesMax = 512 << 20;
 Task<Result<std::unique_ptr<BrokerLink>>> BrokerLink::connect(io::Environment environment,
                                                               io::Endpoint endpoint,
                                                               Duration timeout) {
-  std::unique_ptr<BrokerLink> link(new BrokerLink(environment, endpoint, timeout));
+  auto link = std::unique_ptr<BrokerLink>(new BrokerLink(environment, endpoint, timeout));
   auto connection =
       co_await environment.network.connect(endpoint, environment.scheduler.now() + timeout);
   CO_RETURN_IF_ERROR(connection);

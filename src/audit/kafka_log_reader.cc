@@ -65,7 +65,7 @@ std::unexpected<Error> malformed(std::string_view what) {
 }  // namespace
 
 KafkaLogReader::KafkaLogReader(io::Environment environment, KafkaLogReaderOptions options)
-    : environment_(environment), options_(std::move(options)) {}
+    : environment_(environment), options_(std::move(options)), never_(environment.scheduler) {}
 
 KafkaLogReader::~KafkaLogReader() = default;
 
@@ -83,7 +83,7 @@ Task<Result<T>> KafkaLogReader::retry(Attempt attempt) {
   }
 }
 
-Task<void> KafkaLogReader::pause() { co_await environment_.scheduler.sleep_for(options_.pause); }
+Task<void> KafkaLogReader::pause() { co_await never_.wait_for(options_.pause); }
 
 Task<Result<BrokerLink*>> KafkaLogReader::link_to(io::Endpoint endpoint) {
   const auto place = links_.find(endpoint);

@@ -14,6 +14,7 @@
 #include "audit/broker_link.h"
 #include "audit/log_reader.h"
 #include "io/environment.h"
+#include "io/event.h"
 #include "protocol/messages/03_metadata.h"
 
 namespace onceflow::audit {
@@ -59,6 +60,7 @@ class KafkaLogReader final : public LogReader {
 
   io::Environment environment_;
   KafkaLogReaderOptions options_;
+  io::Event never_;  ///< waited for until the pause is over
   std::map<io::Endpoint, std::unique_ptr<BrokerLink>> links_;
   /// Nullopt: the topic does not exist.
   std::map<std::string, std::optional<std::map<PartitionIndex, io::Endpoint>>> leaders_;

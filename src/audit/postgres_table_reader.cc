@@ -92,7 +92,7 @@ std::unexpected<Error> PostgresTableReader::failed() const {
 }
 
 Result<std::unique_ptr<TableReader>> PostgresTableReader::open(const TableSubject& table) {
-  std::unique_ptr<PostgresTableReader> reader(new PostgresTableReader(table));
+  auto reader = std::unique_ptr<PostgresTableReader>(new PostgresTableReader(table));
   reader->connection_.reset(PQconnectdb(table.location.c_str()));
   if (PQstatus(reader->connection_.get()) != CONNECTION_OK) {
     return reader->failed();

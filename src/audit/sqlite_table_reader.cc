@@ -85,7 +85,7 @@ void SqliteTableReader::Close::operator()(sqlite3* database) const { sqlite3_clo
 // Not read-only: after a crash a reader, too, must be able to bring the journal home. query_only
 // keeps statements from writing.
 Result<std::unique_ptr<TableReader>> SqliteTableReader::open(const TableSubject& table) {
-  std::unique_ptr<SqliteTableReader> reader(new SqliteTableReader(table));
+  auto reader = std::unique_ptr<SqliteTableReader>(new SqliteTableReader(table));
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(table.location.c_str(), &raw,
                                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);

@@ -1,5 +1,6 @@
 // Claim: the position from which a stage would go on is where its last receipt ended, neither
-// before it (the records between would be read again) nor after it (they never would).
+// before it (the records between would be read again) nor after it (they never would): output and
+// positions have moved together (TXN-2).
 #pragma once
 
 #include "audit/findings.h"

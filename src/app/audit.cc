@@ -1,0 +1,237 @@
+// onceflow audit: accounts for every record of a pipeline, over all its stages, to the last row.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <optional>
+
+#include "app/audit_subject.h"
+#include "app/commands.h"
+#include "app/embedded_log.h"
+#include "app/pipeline_file.h"
+#include "audit/auditor.h"
+#include "audit/kafka_log_reader.h"
+#include "io/os/os_environment.h"
+#include "io/os/process.h"
+#include "io/os/signals.h"
+
+namespace onceflow::app {
+namespace {
+
+constexpr Duration kCaughtUpPoll = milliseconds(200);
+constexpr std::size_t kBarWidth = 24;
+
+struct AuditCommand {
+  std::string file;
+  std::string bootstrap_servers;
+  EmbeddedLogOptions log;
+  bool json = false;
+  bool allow_foreign = false;
+  std::int64_t until_caught_up_ms = -1;
+};
+
+Result<std::vector<io::Endpoint>> parse_servers(const std::string& text) {
+  std::vector<io::Endpoint> servers;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const auto server = io::parse_endpoint(std::string_view(text).substr(begin, end - begin));
+    RETURN_IF_ERROR(server);
+    servers.push_back(*server);
+    begin = end + 1;
+  }
+  return servers;
+}
+
+/// One line that is drawn over, where somebody looks at it.
+class ProgressLine {
+ public:
+  explicit ProgressLine(bool is_shown) : is_shown_(is_shown) {}
+  ~ProgressLine() { clear(); }
+
+  void show(const audit::AuditProgress& progress) {
+    std::string bar;
+    if (progress.steps > 0) {
+      const auto done = static_cast<std::size_t>(progress.steps_done) * kBarWidth /
+                        static_cast<std::size_t>(progress.steps);
+      bar = fmt::format("[{:<{}}] {}/{} ", std::string(done, '#'), kBarWidth, progress.steps_done,
+                        progress.steps);
+    }
+    show(bar + progress.doing);
+  }
+  void show(const std::string& text) {
+    if (is_shown_) {
+      std::cout << "\r\x1b[K" << text << std::flush;
+    }
+  }
+  void clear() {
+    if (is_shown_) {
+      std::cout << "\r\x1b[K" << std::flush;
+    }
+  }
+
+ private:
+  bool is_shown_;
+};
+
+// One audit's life. Where the pipeline lives on the embedded log and nobody runs it, the log is
+// opened here; where somebody does, that one is asked.
+class AuditProcess {
+ public:
+  AuditProcess(const pipeline::PlannedPipeline& planned, AuditCommand command)
+      : planned_(planned),
+        command_(std::move(command)),
+        progress_(!command_.json && io::output_is_terminal()) {}
+  ~AuditProcess() {
+    log_.reset();
+    os_.shut_down();
+  }
+
+  int run() {
+    const io::Signals signals(os_.loop(), [this](int) { os_.loop().stop(); });
+    if (!command_.bootstrap_servers.empty()) {
+      start(command_.bootstrap_servers);
+    } else {
+      EmbeddedLogOptions options = command_.log;
+      options.port = 0;
+      log_.emplace(
+          options, os_.loop(),
+          [this](const io::Endpoint& endpoint) { start(io::to_string(endpoint)); },
+          [this](const Error& error) { log_failed(error); });
+    }
+    os_.loop().run();
+    return exit_code_;
+  }
+
+ private:
+  void log_failed(const Error& error) {
+    if (error.code == ErrorCode::kLocked) {
+      start(fmt::format("127.0.0.1:{}", command_.log.port));
+    } else {
+      cannot_judge(error);
+    }
+  }
+
+  void start(const std::string& servers) {
+    auto endpoints = parse_servers(servers);
+    if (!endpoints) {
+      cannot_judge(endpoints.error());
+      return;
+    }
+    reader_.emplace(os_.environment(),
+                    audit::KafkaLogReaderOptions{.bootstrap_servers = std::move(*endpoints),
+                                                 .retry_timeout = seconds(15)});
+    os_.loop().spawn(audit());
+  }
+
+  Task<void> audit() {
+    audit::Auditor auditor(audit_subject(planned_), *reader_, audit::open_table,
+                           {.strangers = command_.allow_foreign ? audit::Strangers::kAllowed
+                                                                : audit::Strangers::kRefused});
+    auditor.on_progress([this](const audit::AuditProgress& state) { progress_.show(state); });
+    bool is_caught_up = true;
+    if (command_.until_caught_up_ms >= 0) {
+      const auto waited = co_await wait_until_caught_up(auditor);
+      if (!waited) {
+        cannot_judge(waited.error());
+        co_return;
+      }
+      is_caught_up = *waited;
+    }
+    const auto report = co_await auditor.run();
+    if (!report) {
+      cannot_judge(report.error());
+      co_return;
+    }
+    progress_.clear();
+    std::cout << (command_.json ? to_json(*report) : to_text(*report)) << std::flush;
+    if (!is_caught_up) {
+      std::cerr << fmt::format("onceflow audit: not caught up within {} ms\n",
+                               command_.until_caught_up_ms);
+    }
+    exit_code_ = report->is_clean() && is_caught_up ? kExitOk : kExitFailed;
+    os_.loop().stop();
+  }
+
+  Task<Result<bool>> wait_until_caught_up(audit::Auditor& auditor) {
+    const MonotonicTime until = os_.loop().now() + milliseconds(command_.until_caught_up_ms);
+    io::Event never(os_.loop());
+    while (true) {
+      const auto lag = co_await auditor.lag();
+      CO_RETURN_IF_ERROR(lag);
+      if (*lag == 0) {
+        co_return true;
+      }
+      if (os_.loop().now() >= until) {
+        co_return false;
+      }
+      progress_.show(*lag < 0 ? std::string("waiting: the pipeline is far behind")
+                              : fmt::format("waiting: {} records to go", *lag));
+      co_await never.wait_for(kCaughtUpPoll);
+    }
+  }
+
+  void cannot_judge(const Error& error) {
+    progress_.clear();
+    std::cerr << "onceflow audit: cannot judge: " << error.text << '\n';
+    exit_code_ = kExitUsage;
+    os_.loop().stop();
+  }
+
+  const pipeline::PlannedPipeline& planned_;
+  const AuditCommand command_;
+  ProgressLine progress_;
+  io::OsEnvironment os_;
+  std::optional<EmbeddedLog> log_;
+  std::optional<audit::KafkaLogReader> reader_;
+  int exit_code_ = kExitUsage;  // until a verdict has been reached
+};
+
+std::string joined(const std::vector<std::string>& servers) {
+  std::string text;
+  for (const std::string& server : servers) {
+    text += (text.empty() ? "" : ",") + server;
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_audit(const Arguments& arguments) {
+  AuditCommand command;
+  CLI::App app(
+      "account for every record of a pipeline, to the last row\n"
+      "exit code 0: clean; 1: something is missing, doubled, altered, torn or foreign; 2: it cannot "
+      "be judged",
+      "onceflow audit");
+  app.add_option("FILE", command.file, "a pipeline file")->required();
+  app.add_option("--bootstrap.servers", command.bootstrap_servers,
+                 "host:port[,host:port]; default: as the file says, else the embedded log");
+  app.add_option("--data-dir", command.log.data_directory, "of the embedded log")
+      ->capture_default_str();
+  app.add_option("--port", command.log.port, "of the embedded log, where it is running")
+      ->capture_default_str();
+  app.add_flag("--json", command.json, "the report as JSON");
+  app.add_flag("--allow-foreign", command.allow_foreign,
+               "others may write to the output topics and tables too");
+  app.add_option("--until-caught-up", command.until_caught_up_ms,
+                 "first wait, at most so long (30s), until nothing is left to process; else 1")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, std::int64_t>{
+              {"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}},
+          CLI::AsNumberWithUnit::UNIT_REQUIRED));
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  const auto planned = load_pipeline_file(command.file);
+  if (!planned) {
+    return kExitUsage;
+  }
+  if (command.bootstrap_servers.empty()) {
+    command.bootstrap_servers = joined(planned->spec.bootstrap_servers);
+  }
+  return AuditProcess(*planned, std::move(command)).run();
+}
+
+}  // namespace onceflow::app

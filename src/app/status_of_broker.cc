@@ -1,0 +1,186 @@
+#include "app/status_of_broker.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "app/status_parts.h"
+
+namespace onceflow::app {
+namespace {
+
+using broker::BrokerStatus;
+
+std::string name_of(protocol::ErrorCode code) { return std::string(protocol::to_string(code)); }
+
+void add_requests(Families& families, const broker::BrokerStatistics& counters) {
+  for (const auto& [key, api] : counters.apis) {
+    const std::string name(protocol::to_string(key));
+    families.counter("onceflow_broker_requests_total", "Requests")
+        .add({{"api", name}}, static_cast<double>(api.requests));
+    for (const auto& [code, count] : api.errors) {
+      families.counter("onceflow_broker_request_errors_total", "Answers with an error")
+          .add({{"api", name}, {"error", name_of(code)}}, static_cast<double>(count));
+    }
+  }
+}
+
+void add_counters(Families& families, const BrokerStatus& status) {
+  const auto count = [&](const std::string& name, const std::string& help, std::uint64_t total) {
+    families.counter(name, help).add({}, static_cast<double>(total));
+  };
+  const broker::BrokerStatistics& counters = status.counters;
+  count("onceflow_broker_produced_records_total", "Records appended", counters.produced_records);
+  count("onceflow_broker_produced_batches_total", "Batches appended", counters.produced_batches);
+  count("onceflow_broker_produced_bytes_total", "Bytes of batches appended",
+        counters.produced_bytes);
+  count("onceflow_broker_duplicate_batches_total",
+        "Retries recognised, of which nothing was appended", counters.duplicate_batches);
+  count("onceflow_broker_fetched_bytes_total", "Bytes of batches read", counters.fetched_bytes);
+  count("onceflow_broker_received_bytes_total", "Bytes received", status.server.received_bytes);
+  count("onceflow_broker_sent_bytes_total", "Bytes sent", status.server.sent_bytes);
+  count("onceflow_broker_connections_total", "Connections accepted", status.server.accepted);
+  count("onceflow_journal_flushes_total", "Syncs of the journal", status.log.journal_flushes);
+  count("onceflow_checkpoints_total", "Checkpoints", status.log.checkpoint_count);
+  auto& transactions = families.counter("onceflow_txn_total", "Transactions that have ended");
+  transactions.add({{"result", "committed"}}, static_cast<double>(counters.committed_transactions));
+  transactions.add({{"result", "aborted"}}, static_cast<double>(counters.aborted_transactions));
+  families
+      .histogram("onceflow_broker_produce_latency_seconds",
+                 "From a request read to its durable answer")
+      .add({}, counters.produce_latency);
+  families.histogram("onceflow_broker_commit_latency_seconds", "Of EndTxn, likewise")
+      .add({}, counters.commit_latency);
+}
+
+void add_gauges(Families& families, const BrokerStatus& status) {
+  const auto set = [&](const std::string& name, const std::string& help, double value) {
+    families.gauge(name, help).add({}, value);
+  };
+  set("onceflow_broker_uptime_seconds", "Since the broker started", to_seconds(status.uptime));
+  set("onceflow_broker_connections", "Open connections",
+      static_cast<double>(status.server.open_connections));
+  set("onceflow_broker_request_memory_bytes", "Memory of requests and answers in flight",
+      static_cast<double>(status.server.memory_bytes));
+  set("onceflow_broker_waiting_fetches", "Fetches that wait for records",
+      static_cast<double>(status.parked_fetches));
+  set("onceflow_journal_bytes", "Bytes in the journal since the last checkpoint",
+      static_cast<double>(status.log.journal_bytes));
+  set("onceflow_recovery_seconds", "How long the last start took to recover",
+      to_seconds(status.log.recovery));
+  set("onceflow_topics", "Topics", static_cast<double>(status.topic_count));
+  set("onceflow_txn_open", "Open transactions",
+      static_cast<double>(status.open_transactions.size()));
+  for (const broker::OpenTransaction& transaction : status.open_transactions) {
+    families.gauge("onceflow_txn_open_age_seconds", "Age of an open transaction")
+        .add({{"transactional_id", transaction.transactional_id}}, to_seconds(transaction.age));
+  }
+  for (const broker::PartitionStatus& partition : status.partitions) {
+    const console::Labels labels{{"topic", partition.topic},
+                                 {"partition", std::to_string(partition.partition)}};
+    families.gauge("onceflow_partition_high_watermark", "The high watermark")
+        .add(labels, static_cast<double>(partition.high_watermark));
+    families.gauge("onceflow_lso_gap_records", "Offsets that open transactions hold back")
+        .add(labels, static_cast<double>(partition.high_watermark - partition.last_stable_offset));
+    families.gauge("onceflow_partition_size_bytes", "Bytes of the partition")
+        .add(labels, static_cast<double>(partition.size_bytes));
+  }
+  for (const broker::GroupLag& lag : status.lags) {
+    families
+        .gauge("onceflow_group_lag_records", "Offsets from a group's position to the last stable")
+        .add({{"group", lag.group_id},
+              {"topic", lag.topic},
+              {"partition", std::to_string(lag.partition)}},
+             static_cast<double>(lag.lag));
+  }
+}
+
+nlohmann::json latency_json(const Histogram& histogram) {
+  return {{"count", histogram.count()},
+          {"p50", to_seconds(histogram.quantile(0.5))},
+          {"p99", to_seconds(histogram.quantile(0.99))}};
+}
+
+nlohmann::json lists_json(const BrokerStatus& status) {
+  nlohmann::json transactions = nlohmann::json::array();
+  for (const broker::OpenTransaction& open : status.open_transactions) {
+    transactions.push_back({{"transactional_id", open.transactional_id},
+                            {"producer_id", open.producer_id},
+                            {"producer_epoch", open.producer_epoch},
+                            {"age_seconds", to_seconds(open.age)},
+                            {"timeout_seconds", to_seconds(open.timeout)},
+                            {"partitions", open.partition_count},
+                            {"groups", open.group_count}});
+  }
+  nlohmann::json partitions = nlohmann::json::array();
+  for (const broker::PartitionStatus& partition : status.partitions) {
+    partitions.push_back({{"topic", partition.topic},
+                          {"partition", partition.partition},
+                          {"log_start_offset", partition.log_start_offset},
+                          {"last_stable_offset", partition.last_stable_offset},
+                          {"high_watermark", partition.high_watermark},
+                          {"size_bytes", partition.size_bytes}});
+  }
+  nlohmann::json groups = nlohmann::json::array();
+  for (const broker::GroupStatus& group : status.groups) {
+    nlohmann::json lags = nlohmann::json::array();
+    for (const broker::GroupLag& lag : status.lags) {
+      if (lag.group_id == group.group_id) {
+        lags.push_back({{"topic", lag.topic},
+                        {"partition", lag.partition},
+                        {"committed_offset", lag.committed_offset},
+                        {"lag", lag.lag}});
+      }
+    }
+    groups.push_back({{"group_id", group.group_id},
+                      {"state", group.state},
+                      {"members", group.member_count},
+                      {"positions", std::move(lags)}});
+  }
+  return {{"open_transactions", std::move(transactions)},
+          {"partitions", std::move(partitions)},
+          {"groups", std::move(groups)}};
+}
+
+}  // namespace
+
+BrokerStatusPage::BrokerStatusPage(const broker::Broker& broker, const io::Clock& clock)
+    : broker_(broker), clock_(clock), started_(clock.now()) {}
+
+console::StatusPage BrokerStatusPage::read() {
+  const BrokerStatus status = broker_.status();
+  const MonotonicTime now = clock_.now();
+  Families families;
+  add_gauges(families, status);
+  add_counters(families, status);
+  add_requests(families, status.counters);
+  families.add_process();
+
+  const broker::BrokerStatistics& counters = status.counters;
+  nlohmann::json json = lists_json(status);
+  json["cluster_id"] = status.cluster_id;
+  json["node_id"] = status.node_id;
+  json["uptime_seconds"] = to_seconds(status.uptime);
+  json["connections"] = status.server.open_connections;
+  json["topics"] = status.topic_count;
+  json["rates"] = {
+      {"produced_records_per_second", records_.add(now, counters.produced_records, started_)},
+      {"received_bytes_per_second",
+       received_bytes_.add(now, status.server.received_bytes, started_)},
+      {"sent_bytes_per_second", sent_bytes_.add(now, status.server.sent_bytes, started_)},
+      {"commits_per_second", commits_.add(now, counters.committed_transactions, started_)}};
+  json["totals"] = {{"produced_records", counters.produced_records},
+                    {"produced_bytes", counters.produced_bytes},
+                    {"fetched_bytes", counters.fetched_bytes},
+                    {"duplicate_batches", counters.duplicate_batches},
+                    {"committed_transactions", counters.committed_transactions},
+                    {"aborted_transactions", counters.aborted_transactions}};
+  json["produce_latency_seconds"] = latency_json(counters.produce_latency);
+  json["commit_latency_seconds"] = latency_json(counters.commit_latency);
+  json["journal"] = {{"bytes", status.log.journal_bytes},
+                     {"flushes", status.log.journal_flushes},
+                     {"recovery_seconds", to_seconds(status.log.recovery)}};
+  return {families.take(),
+          json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"};
+}
+
+}  // namespace onceflow::app

@@ -1,0 +1,28 @@
+// BrokerStatusPage: what a broker tells of itself, as metrics and as JSON. On the broker's thread.
+#pragma once
+
+#include "app/rate_window.h"
+#include "broker/broker.h"
+#include "console/status_server.h"
+#include "io/clock.h"
+
+namespace onceflow::app {
+
+class BrokerStatusPage {
+ public:
+  /// Both must outlive the page.
+  BrokerStatusPage(const broker::Broker& broker, const io::Clock& clock);
+
+  console::StatusPage read();
+
+ private:
+  const broker::Broker& broker_;
+  const io::Clock& clock_;
+  const MonotonicTime started_;
+  RateWindow records_;
+  RateWindow received_bytes_;
+  RateWindow sent_bytes_;
+  RateWindow commits_;
+};
+
+}  // namespace onceflow::app
