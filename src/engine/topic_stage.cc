@@ -139,7 +139,9 @@ Task<Status> TopicStage::commit() {
                                               .key = as_bytes(stage_.id),
                                               .value = ByteView(encoded)}));
   if (state_ && options_.seeded_bug == SeededBug::kApplyStateBeforeCommit) {
-    state_->apply(*changelog_, *output_);
+    for (const auto& [partition, table] : state_->tables()) {
+      table->apply_pending();
+    }
   }
   const MonotonicTime started = now();
   CO_RETURN_IF_ERROR(co_await output_->commit(group_metadata_, reader_.account().moved_positions(),

@@ -20,6 +20,7 @@ constexpr std::int64_t kRecordCount = 400;
 constexpr std::int64_t kPickEvery = 3;
 constexpr std::int64_t kKeyCount = 7;
 constexpr std::int32_t kPartitionCount = 3;
+constexpr Duration kRestPatience = seconds(300);
 constexpr std::string_view kBroker = "broker:9092";
 
 constexpr std::string_view kPickFile = R"yaml(
@@ -198,8 +199,17 @@ std::map<std::string, PipelineWorkload::Totals> PipelineWorkload::stored_totals(
   return totals;
 }
 
-// Complete, or beyond: a table that has too much is at rest too, and wrong.
+void PipelineWorkload::settle() {
+  is_settling_ = true;
+  rest_deadline_ = world_->now() + kRestPatience;
+}
+
+// Complete, or beyond: a table that has too much is at rest too, and wrong. So is one that still
+// lacks something long after the last fault: check_end() then says what.
 bool PipelineWorkload::is_at_rest() const {
+  if (feeder_is_done_ && world_->now() >= rest_deadline_) {
+    return true;
+  }
   if (!feeder_is_done_ || database_->table("picked").appended.size() < expected_row_count()) {
     return false;
   }

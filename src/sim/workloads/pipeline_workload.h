@@ -30,7 +30,7 @@ class PipelineWorkload final : public Workload {
 
   void start(SimWorld& world) override;
   bool has_done_enough() const override;
-  void settle() override { is_settling_ = true; }
+  void settle() override;
   bool is_at_rest() const override;
   void check_end() override;
 
@@ -58,6 +58,7 @@ class PipelineWorkload final : public Workload {
   std::int64_t fed_count_ = 0;  ///< acknowledged, all of them
   bool feeder_is_done_ = false;
   bool is_settling_ = false;
+  MonotonicTime rest_deadline_{};
   std::map<std::string, Totals> expected_totals_;
 };
 
