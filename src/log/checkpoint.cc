@@ -220,6 +220,19 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
     Status synced = co_await sync_partition(state, alive, id);
     CO_RETURN_IF_ERROR(synced);
   }
+  if (state.last_removal > tail.position) {
+    // What was removed since the snapshot was not synced above, so the entry that removes it must
+    // survive if this checkpoint does.
+    co_await io::await_callback<bool>([&state](auto callback) {
+      state.journal->when_durable(state.last_removal, [then = std::move(callback)]() mutable {
+        then(true);
+      });
+    });
+    if (!*alive) {
+      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+    }
+    CO_RETURN_IF_ERROR(state.journal->sync());
+  }
   if (std::exchange(state.topics_directory_unsynced, false)) {
     CO_RETURN_IF_ERROR(state.environment.disk.sync_directory(state.topics_directory()));
   }

@@ -65,6 +65,7 @@ void LogState::advance_when_durable(JournalPosition position, Partition& partiti
 }
 
 void LogState::act_when_durable(JournalPosition position, std::function<void()> action) {
+  last_removal = position;
   pending_actions_.push_back({position, std::move(action)});
 }
 

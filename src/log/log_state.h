@@ -34,7 +34,7 @@ class LogState {
 
   /// What a batch or marker has added becomes visible when `position` is durable.
   void advance_when_durable(JournalPosition position, Partition& partition, Segment& segment);
-  /// Runs `action` when `position` is durable, before high watermarks move.
+  /// Runs `action`, which removes files, when `position` is durable, before high watermarks move.
   void act_when_durable(JournalPosition position, std::function<void()> action);
   /// Nothing waits for this topic any more; its folders are removed when `position` is durable.
   void forget_topic(std::unique_ptr<Topic> topic, JournalPosition position);
@@ -65,6 +65,7 @@ class LogState {
   std::uint64_t journal_id = 0;
   std::uint64_t checkpoint_sequence = 0;
   bool topics_directory_unsynced = true;
+  JournalPosition last_removal;  // of the last entry that makes files superfluous
 
   std::function<void(Partition&)> partition_advanced;
   std::function<void(const Topic&)> topic_removed;

@@ -1,5 +1,3 @@
-#include <cstdio>
-#include <cstdio>
 // Recovery: from what is on disk to a log that may serve. Blocks; nothing is served before it is done.
 //
 // The cases, each with a test of its name in recovery_test.cc; those of the journal's stream are in
@@ -72,7 +70,7 @@ Status Recovery::run() {
                   fmt::format("{}/{}: {}", state_.options.directory,
                               checkpoint_file_name((*checkpoint)->sequence), decoded.error().text));
     }
-    state_.journal_id = decoded->journal_id; fprintf(stderr,"=== recover cp %lu from %lu\n",(*checkpoint)->sequence,decoded->tail.position.value);
+    state_.journal_id = decoded->journal_id;
     from = decoded->tail;
     if (!decoded->coordinators.empty()) {
       RETURN_IF_ERROR(listener_.on_snapshot(decoded->coordinators));
@@ -239,7 +237,6 @@ Status Recovery::begin_anew() {
 // --- Replay ---
 
 Status Recovery::replay(const JournalEntry& entry) {
- fprintf(stderr,"replay type %d end %lu\n",(int)entry.type,entry.end.value);
   switch (entry.type) {
     case EntryType::kBatch:
       return replay_batch(entry);
