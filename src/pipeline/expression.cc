@@ -1,6 +1,7 @@
 #include "pipeline/expression.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sqlite3.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 
 #include "base/check.h"
 #include "pipeline/expression_text.h"
+#include "pipeline/json_fields.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -141,89 +143,149 @@ std::expected<Expression, ExpressionError> check_expression(std::string_view tex
   if (sqlite3_column_count(raw) != 1) {
     return refuse(1, "it yields more than one value");
   }
-  return Expression{std::string(text), std::move(translated->sql), translated->type,
-                    std::move(translated->field_name)};
+  return Expression{std::string(text), std::move(translated->sql), std::move(translated->fast_sql),
+                    translated->type, std::move(translated->field_name)};
 }
 
-struct Program::Statement {
-  Database database;
-  PreparedStatement prepared;
-  std::array<bool, kParameterCount + 1> uses{};  ///< by parameter, from 1
-  bool topic_is_bound = false;
-  std::string topic;
+namespace {
+
+// One prepared statement and what its parameters stand for.
+struct Query {
+  PreparedStatement statement;
+  std::array<int, kRecordParts.size()> parts{};  ///< the parameter of each part; 0: not used
+  std::vector<int> field_parameters;             ///< fast SQL: by field of its JsonFields
+  std::vector<std::string> field_paths;
+  std::optional<std::string> topic;  ///< as bound; it lives here
+
+  int parameter_of(RecordPart part) const { return parts[static_cast<std::size_t>(part)]; }
 };
 
-Program::Program(std::unique_ptr<Statement> statement) : statement_(std::move(statement)) {}
-Program::~Program() = default;
-
-Result<std::unique_ptr<Program>> Program::prepare(const std::vector<std::string>& columns) {
-  Result<Database> database = open_database();
-  if (!database) {
-    return std::unexpected(std::move(database).error());
-  }
+Result<Query> prepare_query(sqlite3* database, const std::vector<std::string_view>& columns) {
   const std::string sql = fmt::format("SELECT {}", fmt::join(columns, ", "));
   sqlite3_stmt* raw = nullptr;
-  const int code = sqlite3_prepare_v3(database->get(), sql.c_str(), static_cast<int>(sql.size()),
+  const int code = sqlite3_prepare_v3(database, sql.c_str(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
-  auto statement = std::make_unique<Statement>();
-  statement->prepared.reset(raw);
+  Query query;
+  query.statement.reset(raw);
   if (code != SQLITE_OK) {
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("SQLite says of {}: {}", sql, sqlite3_errmsg(database->get())));
+                fmt::format("SQLite says of {}: {}", sql, sqlite3_errmsg(database)));
   }
-  statement->database = std::move(*database);
-  for (int parameter = 1; parameter <= kParameterCount; ++parameter) {
-    const std::string name = fmt::format("?{}", parameter);
-    statement->uses[static_cast<std::size_t>(parameter)] =
-        sqlite3_bind_parameter_index(raw, name.c_str()) != 0;
+  for (int index = 1; index <= sqlite3_bind_parameter_count(raw); ++index) {
+    const std::string_view name = sqlite3_bind_parameter_name(raw, index);
+    if (std::optional<std::string> path = path_of_parameter(name)) {
+      query.field_parameters.push_back(index);
+      query.field_paths.push_back(std::move(*path));
+    } else {
+      const auto part = std::ranges::find(kRecordParts, name.substr(1));
+      CHECK(part != kRecordParts.end());
+      query.parts[static_cast<std::size_t>(part - kRecordParts.begin())] = index;
+    }
   }
-  return std::unique_ptr<Program>(new Program(std::move(statement)));
+  return query;
+}
+
+void bind_value(sqlite3_stmt* statement, int parameter, const Value& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value)) {
+    bind_bytes(statement, parameter, as_bytes(*text));
+  } else if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    sqlite3_bind_int64(statement, parameter, *integer);
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    sqlite3_bind_double(statement, parameter, *real);
+  } else {
+    sqlite3_bind_null(statement, parameter);
+  }
+}
+
+void bind_record(Query& query, const TopicPartition& source, const engine::Record& record) {
+  sqlite3_stmt* statement = query.statement.get();
+  if (const int parameter = query.parameter_of(RecordPart::kValue)) {
+    bind_bytes(statement, parameter, record.value);
+  }
+  if (const int parameter = query.parameter_of(RecordPart::kKey)) {
+    bind_bytes(statement, parameter, record.key);
+  }
+  if (const int parameter = query.parameter_of(RecordPart::kTopic);
+      parameter != 0 && query.topic != source.topic) {
+    query.topic = source.topic;
+    bind_bytes(statement, parameter, as_bytes(*query.topic));
+  }
+  if (const int parameter = query.parameter_of(RecordPart::kPartition)) {
+    sqlite3_bind_int64(statement, parameter, source.partition.value);
+  }
+  if (const int parameter = query.parameter_of(RecordPart::kOffset)) {
+    sqlite3_bind_int64(statement, parameter, record.offset.value);
+  }
+  if (const int parameter = query.parameter_of(RecordPart::kTimestamp)) {
+    sqlite3_bind_int64(statement, parameter, record.timestamp_ms);
+  }
+}
+
+}  // namespace
+
+struct Program::State {
+  Database database;
+  Query query;
+  std::optional<Query> fast_query;  ///< all columns over fields that JsonFields reads
+  std::unique_ptr<JsonFields> fields;
+  sqlite3_stmt* current = nullptr;  ///< of the last run
+};
+
+Program::Program(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Program::~Program() = default;
+
+Result<std::unique_ptr<Program>> Program::prepare(const std::vector<ColumnSql>& columns) {
+  Result<Database> database = open_database();
+  RETURN_IF_ERROR(database);
+  std::vector<std::string_view> sql;
+  std::vector<std::string_view> fast_sql;
+  for (const ColumnSql& column : columns) {
+    sql.push_back(column.sql);
+    if (!column.fast_sql.empty()) {
+      fast_sql.push_back(column.fast_sql);
+    }
+  }
+  auto state = std::make_unique<State>();
+  Result<Query> query = prepare_query(database->get(), sql);
+  RETURN_IF_ERROR(query);
+  state->query = std::move(*query);
+  if (fast_sql.size() == columns.size()) {
+    Result<Query> fast_query = prepare_query(database->get(), fast_sql);
+    RETURN_IF_ERROR(fast_query);
+    if (!fast_query->field_paths.empty()) {
+      state->fields = std::make_unique<JsonFields>(fast_query->field_paths);
+      state->fast_query = std::move(*fast_query);
+    }
+  }
+  state->database = std::move(*database);
+  return std::unique_ptr<Program>(new Program(std::move(state)));
 }
 
 Status Program::run(const TopicPartition& source, const engine::Record& record) {
-  Statement& statement = *statement_;
-  sqlite3_stmt* prepared = statement.prepared.get();
-  sqlite3_reset(prepared);
-  const auto uses = [&](Parameter parameter) {
-    return statement.uses[static_cast<std::size_t>(parameter)];
-  };
-  if (uses(kValueParameter)) {
-    bind_bytes(prepared, kValueParameter, record.value);
+  State& state = *state_;
+  const bool is_fast = state.fast_query && record.value && state.fields->read(*record.value);
+  Query& query = is_fast ? *state.fast_query : state.query;
+  state.current = query.statement.get();
+  sqlite3_reset(state.current);
+  bind_record(query, source, record);
+  for (std::size_t index = 0; is_fast && index < query.field_parameters.size(); ++index) {
+    bind_value(state.current, query.field_parameters[index], (*state.fields)[index]);
   }
-  if (uses(kKeyParameter)) {
-    bind_bytes(prepared, kKeyParameter, record.key);
-  }
-  if (uses(kTopicParameter) && (!statement.topic_is_bound || statement.topic != source.topic)) {
-    statement.topic = source.topic;
-    statement.topic_is_bound = true;
-    sqlite3_bind_text(prepared, kTopicParameter, statement.topic.c_str(),
-                      static_cast<int>(statement.topic.size()), SQLITE_STATIC);
-  }
-  if (uses(kPartitionParameter)) {
-    sqlite3_bind_int64(prepared, kPartitionParameter, source.partition.value);
-  }
-  if (uses(kOffsetParameter)) {
-    sqlite3_bind_int64(prepared, kOffsetParameter, record.offset.value);
-  }
-  if (uses(kTimestampParameter)) {
-    sqlite3_bind_int64(prepared, kTimestampParameter, record.timestamp_ms);
-  }
-  if (sqlite3_step(prepared) != SQLITE_ROW) [[unlikely]] {
-    return fail(ErrorCode::kInvalidArgument, sqlite3_errmsg(statement.database.get()));
+  if (sqlite3_step(state.current) != SQLITE_ROW) [[unlikely]] {
+    return fail(ErrorCode::kInvalidArgument, sqlite3_errmsg(state.database.get()));
   }
   return {};
 }
 
 Result<Value> Program::column(std::size_t index) const {
-  sqlite3_stmt* prepared = statement_->prepared.get();
-  if (sqlite3_column_type(prepared, static_cast<int>(index)) == SQLITE_BLOB) [[unlikely]] {
+  if (sqlite3_column_type(state_->current, static_cast<int>(index)) == SQLITE_BLOB) [[unlikely]] {
     return fail(ErrorCode::kRefused, "a blob, where text, a number or null is needed");
   }
-  return read_column(prepared, static_cast<int>(index));
+  return read_column(state_->current, static_cast<int>(index));
 }
 
 bool Program::is_true(std::size_t index) const {
-  return sqlite3_column_int(statement_->prepared.get(), static_cast<int>(index)) != 0;
+  return sqlite3_column_int(state_->current, static_cast<int>(index)) != 0;
 }
 
 std::string_view render_text(const Value& value, engine::Arena& arena) {

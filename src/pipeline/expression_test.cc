@@ -17,22 +17,16 @@ constexpr std::string_view kOrder =
     R"("at":{"city":"Köln"},"odd name":7,"none":null,"yes":true})";
 
 // The value as text, so that golden results read well: 'text', 12, 1.5, null.
-std::string evaluate(std::string_view text, std::optional<std::string_view> value = kOrder) {
-  const auto expression = check_expression(text);
-  if (!expression) {
-    return "wrong: " + expression.error().what;
-  }
-  auto program = Program::prepare({"(" + expression->sql + ")"});
-  EXPECT_TRUE(program.has_value());
+std::string evaluate_with(Program& program, std::optional<std::string_view> value) {
   engine::Record record{.offset = Offset(17), .timestamp_ms = 1700000000000};
   record.key = as_bytes("k1");
   if (value) {
     record.value = as_bytes(*value);
   }
-  if (const Status status = (*program)->run(kSource, record); !status) {
+  if (const Status status = program.run(kSource, record); !status) {
     return "error: " + status.error().text;
   }
-  const Result<Value> result = (*program)->column(0);
+  const Result<Value> result = program.column(0);
   if (!result) {
     return "error: " + result.error().text;
   }
@@ -43,6 +37,23 @@ std::string evaluate(std::string_view text, std::optional<std::string_view> valu
   const bool is_text = std::holds_alternative<std::string_view>(*result);
   return is_text ? "'" + std::string(render_text(*result, arena)) + "'"
                  : std::string(render_text(*result, arena));
+}
+
+// Computed with and without the fast reader of JSON, which must not be told apart.
+std::string evaluate(std::string_view text, std::optional<std::string_view> value = kOrder) {
+  const auto expression = check_expression(text);
+  if (!expression) {
+    return "wrong: " + expression.error().what;
+  }
+  auto slow = Program::prepare({{"(" + expression->sql + ")", {}}});
+  EXPECT_TRUE(slow.has_value());
+  const std::string result = evaluate_with(**slow, value);
+  if (!expression->fast_sql.empty()) {
+    auto fast = Program::prepare({{"(" + expression->sql + ")", "(" + expression->fast_sql + ")"}});
+    EXPECT_TRUE(fast.has_value());
+    EXPECT_EQ(evaluate_with(**fast, value), result) << text << " of " << value.value_or("null");
+  }
+  return result;
 }
 
 TEST(Expression, fields_are_read_by_path) {
@@ -149,7 +160,79 @@ TEST(Expression, the_authorizer_denies_what_no_translation_lets_through) {
   for (const char* sql :
        {"random()", "(SELECT name FROM sqlite_master)", "load_extension('x')", "sqlite_version()",
         "randomblob(4)", "last_insert_rowid()", "current_timestamp"}) {
-    EXPECT_FALSE(Program::prepare({sql}).has_value()) << sql;
+    EXPECT_FALSE(Program::prepare({{sql, {}}}).has_value()) << sql;
+  }
+}
+
+TEST(Expression, the_fast_reader_reads_as_sqlite_does) {
+  const std::vector<std::string_view> documents = {
+      R"({"a":1,"b":"x"})",
+      R"({"a":"\u0041\n","b":null})",
+      R"({"a":[1,2,{"c":3}],"b":{"c":4}})",
+      R"({"a":18446744073709551615,"b":9223372036854775807})",
+      R"({"a":1e2,"b":-0})",
+      R"({"a":1,"a":2,"b":true})",
+      R"({"a":123456789012345678901234567890})",
+      R"("a")",
+      "12",
+      "[]",
+      "[[1,2],[3]]",
+      "{}",
+      "",
+      " ",
+      "{",
+      "nul",
+      "null",
+      R"({"a":1}x)",
+      R"({"a":01})",
+      R"({"a":.5})",
+      R"({"a":"tab	in"})",
+      "{\"a\":\"\xff\"}",
+      R"({"\u0061":5})",
+      R"({"a":""})",
+      R"( { "a" : 1.5 , "b" : "ü" } )",
+      R"({"a":{"c":""},"b":[]})",
+      R"({'a':1})",
+      R"({"a":1,})",
+      "\xef\xbb\xbf{\"a\":1}",
+      R"({"b":5,"":7})",
+      R"({"a":0.1,"b":1.7976931348623157e308})"};
+  for (const std::string_view expression :
+       {"$.a", "$.b", "$.a || '/' || $.b", "$.a > $.b", "$.b.c", "$.a[2].c", "$.a[#-1]", "$[0]",
+        "$[0][1]", "$[#-1][0]", "$", "typeof($.a)", "$.a is null and value is not null",
+        "key || offset || $.a || partition"}) {
+    for (const std::string_view document : documents) {
+      evaluate(expression, document);
+    }
+  }
+}
+
+// Documents with a few bytes changed, taken out or doubled, most of them no JSON any more.
+TEST(Expression, the_fast_reader_reads_broken_documents_as_sqlite_does) {
+  std::uint64_t state = 20240229;
+  const auto next = [&](std::size_t bound) {
+    state = state * 6364136223846793005 + 1442695040888963407;
+    return static_cast<std::size_t>(state >> 33) % bound;
+  };
+  constexpr std::string_view kBytes = "{}[]\",:.-+eE0123456789truefalsn \\\t\xc3";
+  for (int round = 0; round < 1500; ++round) {
+    std::string document(kOrder);
+    for (std::size_t change = 0; change <= next(3); ++change) {
+      const std::size_t place = next(document.size());
+      switch (next(3)) {
+        case 0:
+          document[place] = kBytes[next(kBytes.size())];
+          break;
+        case 1:
+          document.erase(place, 1 + next(3));
+          break;
+        default:
+          document.insert(place, 1, kBytes[next(kBytes.size())]);
+      }
+    }
+    evaluate("$.status", document);
+    evaluate("$.amount + $.price", document);
+    evaluate("$.at.city || $.tags[1]", document);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace onceflow::pipeline {
 namespace {
@@ -257,21 +258,11 @@ std::expected<std::vector<Token>, ExpressionError> tokenize(std::string_view tex
   return tokens;
 }
 
-std::optional<Parameter> parameter_of(std::string_view word) {
-  constexpr std::array<std::pair<std::string_view, Parameter>, 6> kNames = {{
-      {"value", kValueParameter},
-      {"key", kKeyParameter},
-      {"topic", kTopicParameter},
-      {"partition", kPartitionParameter},
-      {"offset", kOffsetParameter},
-      {"timestamp", kTimestampParameter},
-  }};
-  for (const auto& [name, parameter] : kNames) {
-    if (name == word) {
-      return parameter;
-    }
-  }
-  return std::nullopt;
+std::optional<RecordPart> record_part(std::string_view word) {
+  const auto found = std::ranges::find(kRecordParts, word);
+  return found == kRecordParts.end()
+             ? std::nullopt
+             : std::optional(static_cast<RecordPart>(found - kRecordParts.begin()));
 }
 
 bool is_sign(const std::vector<Token>& tokens, std::size_t index, std::string_view sign) {
@@ -302,8 +293,8 @@ std::expected<std::string, ExpressionError> translate_word(const std::vector<Tok
                   "the same each time it sees a record",
                   "see docs/pipeline-file.md, section \"Functions\", for the list");
   }
-  if (const std::optional<Parameter> parameter = parameter_of(word)) {
-    return fmt::format("?{}", static_cast<int>(*parameter));
+  if (record_part(word)) {
+    return ":" + word;
   }
   return refuse(token.begin, fmt::format("unknown name `{}`", token.text),
                 "a field of the value is written $.name; the record itself is value, key, topic, "
@@ -366,12 +357,12 @@ std::optional<ColumnType> infer_type(const std::vector<Token>& tokens) {
       return token.text.find_first_of(".eE") == std::string_view::npos ? ColumnType::kInteger
                                                                        : ColumnType::kReal;
     }
-    const std::optional<Parameter> name =
-        token.kind == TokenKind::kWord ? parameter_of(lower(token.text)) : std::nullopt;
-    if (!name) {
+    const std::optional<RecordPart> part =
+        token.kind == TokenKind::kWord ? record_part(lower(token.text)) : std::nullopt;
+    if (!part) {
       return std::nullopt;
     }
-    return *name >= kPartitionParameter ? ColumnType::kInteger : ColumnType::kText;
+    return *part >= RecordPart::kPartition ? ColumnType::kInteger : ColumnType::kText;
   }
   if (count < 6 || lower(tokens[0].text) != "cast" || lower(tokens[count - 3].text) != "as") {
     return std::nullopt;
@@ -446,30 +437,65 @@ std::expected<TranslatedExpression, ExpressionError> translate_expression(std::s
     return std::unexpected(shape.error());
   }
   TranslatedExpression result;
+  bool is_fast = true;
+  const auto add = [&](std::string_view sql) {
+    result.sql += sql;
+    result.fast_sql += sql;
+  };
   for (std::size_t index = 0; index < tokens->size(); ++index) {
     const Token& token = (*tokens)[index];
     if (index > 0) {
-      result.sql += ' ';
+      add(" ");
     }
     result.token_begins.emplace_back(result.sql.size(), token.begin);
     if (token.kind == TokenKind::kPath) {
-      result.sql += fmt::format("json_extract(?{},{})", static_cast<int>(kValueParameter),
-                                quoted(token.text));
+      result.sql += fmt::format("json_extract(:value,{})", quoted(token.text));
+      result.fast_sql += field_parameter(token.text);
     } else if (token.kind == TokenKind::kWord) {
       auto word = translate_word(*tokens, index);
       if (!word) {
         return std::unexpected(std::move(word).error());
       }
-      result.sql += *word;
+      add(*word);
+      // To these functions a list is a list, and not the text of one.
+      is_fast = is_fast && !word->starts_with("json");
     } else {
-      result.sql += token.text;
+      add(token.text);
+      is_fast = is_fast && !token.text.starts_with("->");
     }
+  }
+  if (!is_fast) {
+    result.fast_sql.clear();
   }
   result.type = infer_type(*tokens);
   if (tokens->size() == 1 && tokens->front().kind == TokenKind::kPath) {
     result.field_name = field_name(tokens->front().text);
   }
   return result;
+}
+
+// The path in hexadecimal digits: any path makes a name, and the same path the same name.
+std::string field_parameter(std::string_view path) {
+  std::string name = ":field_";
+  for (const char letter : path) {
+    name += fmt::format("{:02x}", static_cast<unsigned char>(letter));
+  }
+  return name;
+}
+
+std::optional<std::string> path_of_parameter(std::string_view parameter) {
+  constexpr std::string_view kBegin = ":field_";
+  if (!parameter.starts_with(kBegin)) {
+    return std::nullopt;
+  }
+  parameter.remove_prefix(kBegin.size());
+  std::string path;
+  for (std::size_t index = 0; index + 1 < parameter.size(); index += 2) {
+    unsigned letter = 0;
+    std::from_chars(parameter.data() + index, parameter.data() + index + 2, letter, 16);
+    path += static_cast<char>(letter);
+  }
+  return path;
 }
 
 std::expected<std::string, ExpressionError> check_json_path(std::string_view text) {

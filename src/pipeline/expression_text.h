@@ -2,6 +2,7 @@
 // the six parameters of a record. Pure functions, used while a file is checked.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -15,20 +16,15 @@
 
 namespace onceflow::pipeline {
 
-/// SQL parameters of a record, ?1 to ?6.
-enum Parameter : int {
-  kValueParameter = 1,
-  kKeyParameter,
-  kTopicParameter,
-  kPartitionParameter,
-  kOffsetParameter,
-  kTimestampParameter,
-};
-inline constexpr int kParameterCount = kTimestampParameter;
+/// What of a record an expression may use, each a parameter of its SQL: `:value` and so on.
+enum class RecordPart : std::uint8_t { kValue, kKey, kTopic, kPartition, kOffset, kTimestamp };
+inline constexpr std::array<std::string_view, 6> kRecordParts = {
+    "value", "key", "topic", "partition", "offset", "timestamp"};
 inline constexpr std::size_t kExpressionBytesMax = 4096;
 
 struct TranslatedExpression {
   std::string sql;
+  std::string fast_sql;  ///< as Expression::fast_sql
   std::optional<ColumnType> type;
   std::optional<std::string> field_name;
   /// Where each token begins: (in the SQL, in the text).
@@ -42,6 +38,11 @@ struct TranslatedExpression {
 bool is_allowed_function(std::string_view name);
 
 std::expected<TranslatedExpression, ExpressionError> translate_expression(std::string_view text);
+
+/// The name of the parameter that stands for a field in fast SQL, and the path that a name stands
+/// for (nullopt: it is no field's).
+std::string field_parameter(std::string_view path);
+std::optional<std::string> path_of_parameter(std::string_view parameter);
 
 /// A JSON path as in expressions (`$.a.b[0]`), with at least one step; the error says what is
 /// wrong.

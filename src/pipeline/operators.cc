@@ -181,12 +181,31 @@ class ColumnProjection : public engine::Projection {
   std::vector<ProjectedColumn> columns_;
 };
 
-Result<Step> make_step(const std::string& name, const std::vector<std::string>& columns) {
+Result<Step> make_step(const std::string& name, const std::vector<ColumnSql>& columns) {
   Result<std::unique_ptr<Program>> program = Program::prepare(columns);
   if (!program) {
     return fail(program.error().code, fmt::format("step {}: {}", name, program.error().text));
   }
   return Step(name, std::move(*program));
+}
+
+// `before`, the expressions separated by commas, `after`.
+ColumnSql enclose(std::string_view before, const std::vector<const Expression*>& expressions,
+                  std::string_view after) {
+  ColumnSql column{std::string(before), std::string(before)};
+  bool is_fast = true;
+  for (const Expression* expression : expressions) {
+    const std::string_view comma = expression == expressions.front() ? "" : ", ";
+    column.sql += fmt::format("{}{}", comma, expression->sql);
+    column.fast_sql += fmt::format("{}{}", comma, expression->fast_sql);
+    is_fast = is_fast && !expression->fast_sql.empty();
+  }
+  column.sql += after;
+  column.fast_sql += after;
+  if (!is_fast) {
+    column.fast_sql.clear();
+  }
+  return column;
 }
 
 std::string quoted(std::string_view text) {
@@ -202,7 +221,7 @@ std::string quoted(std::string_view text) {
 engine::Factory<engine::Operator> make_where(std::string step, Expression condition) {
   return [step = std::move(step),
           condition = std::move(condition)]() -> Result<std::unique_ptr<engine::Operator>> {
-    Result<Step> made = make_step(step, {fmt::format("({}) IS TRUE", condition.sql)});
+    Result<Step> made = make_step(step, {enclose("(", {&condition}, ") IS TRUE")});
     RETURN_IF_ERROR(made);
     return std::make_unique<Where>(std::move(*made));
   };
@@ -215,8 +234,8 @@ engine::Factory<engine::Operator> make_set(std::string step, std::vector<Assignm
     for (const Assignment& assignment : assignments) {
       arguments += fmt::format(", {}, {}", quoted(assignment.path), assignment.expression.sql);
     }
-    Result<Step> made =
-        make_step(step, {fmt::format("json_set(?1{})", arguments), "json_type(?1) = 'object'"});
+    Result<Step> made = make_step(step, {{fmt::format("json_set(:value{})", arguments), {}},
+                                         {"json_type(:value) = 'object'", {}}});
     RETURN_IF_ERROR(made);
     return std::make_unique<Set>(std::move(*made));
   };
@@ -226,15 +245,12 @@ engine::Factory<engine::Operator> make_key(std::string step, std::vector<Express
                                            NullKey null_key) {
   return [step = std::move(step), expressions = std::move(expressions),
           null_key]() -> Result<std::unique_ptr<engine::Operator>> {
-    std::string column = expressions.front().sql;
-    if (expressions.size() > 1) {
-      std::string arguments;
-      for (const Expression& expression : expressions) {
-        arguments += fmt::format("{}{}", arguments.empty() ? "" : ", ", expression.sql);
-      }
-      column = fmt::format("json_array({})", arguments);
+    std::vector<const Expression*> all;
+    for (const Expression& expression : expressions) {
+      all.push_back(&expression);
     }
-    Result<Step> made = make_step(step, {std::move(column)});
+    Result<Step> made = make_step(
+        step, {all.size() == 1 ? enclose("(", all, ")") : enclose("json_array(", all, ")")});
     RETURN_IF_ERROR(made);
     return std::make_unique<Key>(std::move(*made), null_key);
   };
@@ -244,9 +260,9 @@ engine::Factory<engine::Projection> make_projection(std::string step,
                                                     std::vector<ProjectedColumn> columns) {
   return [step = std::move(step),
           columns = std::move(columns)]() -> Result<std::unique_ptr<engine::Projection>> {
-    std::vector<std::string> sql;
+    std::vector<ColumnSql> sql;
     for (const ProjectedColumn& column : columns) {
-      sql.push_back(fmt::format("({})", column.expression.sql));
+      sql.push_back(enclose("(", {&column.expression}, ")"));
     }
     Result<Step> made = make_step(step, sql);
     RETURN_IF_ERROR(made);

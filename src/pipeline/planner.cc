@@ -114,7 +114,7 @@ class Planner {
     for (const AggregateColumnSpec& column : step.aggregate->columns) {
       aggregate.columns.push_back(column.column);
       arguments.push_back({column.column.name,
-                           column.argument.value_or(Expression{"null", "NULL", {}, {}}),
+                           column.argument.value_or(Expression{"null", "NULL", "NULL", {}, {}}),
                            std::nullopt});
     }
     aggregate.arguments = make_projection(step.id, std::move(arguments));
