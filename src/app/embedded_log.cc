@@ -18,6 +18,8 @@ class Content {
     broker::ServerProperties properties;
     properties.set("log.dirs", options.data_directory, "--data-dir");
     properties.set("listeners", "PLAINTEXT://127.0.0.1:" + std::to_string(options.port), "--port");
+    // One pipeline's workers are its only members: nothing is gained by waiting for more.
+    properties.set("group.initial.rebalance.delay.ms", "0", "the embedded log");
     auto applied = properties.apply();
     if (!applied) {
       report(applied.error());
