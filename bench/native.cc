@@ -173,11 +173,12 @@ Task<Status> transactions(Session session) {
   co_return Status{};
 }
 
-// topic=T count=N widths=1,4,16,64: commit latency by partitions in the transaction; widths take
-// turns, so that noise meets all alike.
+// topic=T count=N flush=0: commit latency by partitions in the transaction; widths take turns, so
+// that noise meets all alike. flush=1: the records are acknowledged before, only the end is timed.
 Task<Status> commit_width(Session session) {
   const std::string name = session.arguments.text("topic");
   const std::int64_t count = session.arguments.number("count", 300);
+  const bool is_flushed = session.arguments.number("flush", 0) != 0;
   const std::vector<std::size_t> widths = {1, 4, 16, 64};
   client::TransactionalProducer producer(session.cluster, {},
                                          {.transactional_id = "bench-commit-width"});
@@ -199,6 +200,9 @@ Task<Status> commit_width(Session session) {
             slots[record % slots.size()],
             {.timestamp_ms = session.os.loop().wall_now().ms, .value = as_bytes(payload.next())}));
         ++records;
+      }
+      if (is_flushed) {
+        CO_RETURN_IF_ERROR(co_await producer.flush(session.in_seconds(30)));
       }
       const auto committing = SteadyClock::now();
       CO_RETURN_IF_ERROR(co_await producer.commit(session.in_seconds(30)));
