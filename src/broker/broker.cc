@@ -23,7 +23,7 @@ Broker::Broker(io::Environment environment, BrokerOptions options)
 
 Broker::~Broker() { environment_.scheduler.cancel(timer_); }
 
-// ------------------------------------------------------------------------------- starting,
+// --- Starting, ---
 // stopping
 
 Task<Status> Broker::start() {
@@ -81,8 +81,7 @@ Status Broker::on_end_transaction(const log::EndTransaction&, ByteView record) {
 
 void Broker::on_topic_deleted(const TopicId& topic) { coordinator_.on_topic_deleted(topic); }
 
-// -----------------------------------------------------------------------------------------
-// requests
+// --- Requests ---
 
 Disposition Broker::handle(const Request& request, Reply& reply) {
   const Api* const api = find_api(request.header.api_key);
@@ -119,8 +118,7 @@ void Broker::on_connection_closed(ConnectionNumber connection) {
   }
 }
 
-// ---------------------------------------------------------------------------------------------
-// time
+// --- Time ---
 
 // A timer that is due earlier than needed is left alone: it finds nothing to do and sets itself
 // anew.
@@ -141,8 +139,7 @@ void Broker::on_time() {
   arm_timer();
 }
 
-// -------------------------------------------------------------------------------------------
-// status
+// --- Status ---
 
 BrokerStatus Broker::status() const {
   BrokerStatus status;

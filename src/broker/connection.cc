@@ -11,10 +11,7 @@ namespace {
 
 // Where a connection without a request under way reads to. Not counted in the memory budget, for it
 // is bounded by the number of connections.
-constexpr std::size_t kInputBytesMin = 16 * 1024;
-// A larger input buffer that is empty is given back if the last requests used less than a quarter
-// of it.
-constexpr std::size_t kInputBytesKept = 2 * 1024 * 1024;
+constexpr std::size_t kInputBytesMin = 32 * 1024;
 constexpr std::size_t kGrowth = 4;
 // No request is shorter: key, version, correlation id.
 constexpr std::int32_t kRequestBytesMin = 8;
@@ -28,6 +25,7 @@ Connection::Connection(ConnectionShared& shared, ConnectionNumber number,
       socket_(std::move(socket)),
       client_host_("/" + socket_->peer().host),
       memory_(shared.memory, number),
+      input_(kInputBytesMin),
       last_read_(shared.scheduler.now()),
       last_progress_(last_read_) {}
 
@@ -35,8 +33,7 @@ Connection::~Connection() = default;
 
 void Connection::start() { read_more(); }
 
-// ------------------------------------------------------------------------------------------
-// reading
+// --- Reading ---
 
 void Connection::read_more() {
   if (reading_ || closing_ || draining_ || waits_for_journal_ || !make_room()) {
@@ -56,9 +53,7 @@ bool Connection::make_room() {
   }
   if (input_bytes() == 0) {
     input_begin_ = input_end_ = 0;
-    if (input_.size() > kInputBytesKept || input_.empty()) {
-      replace_input(kInputBytesMin);
-    }
+    give_back_large_input();
     return true;
   }
   std::size_t frame_bytes = protocol::kFrameSizeBytes;
@@ -75,23 +70,32 @@ bool Connection::make_room() {
     if (!memory_.may_grow()) {
       return false;
     }
-    replace_input(std::min(input_.size() * kGrowth, std::max(frame_bytes, kInputBytesMin)));
+    enlarge_input(std::min(input_.size() * kGrowth, std::max(frame_bytes, kInputBytesMin)));
   }
   return true;
 }
 
-void Connection::replace_input(std::size_t capacity) {
-  Buffer larger(capacity);
-  if (input_bytes() > 0) {
-    std::memcpy(larger.data(), input_.data() + input_begin_, input_bytes());
-  }
+void Connection::enlarge_input(std::size_t capacity) {
+  Buffer larger = shared_.spare_buffers.take(capacity);
+  std::memcpy(larger.data(), input_.data() + input_begin_, input_bytes());
   input_end_ = input_bytes();
   input_begin_ = 0;
-  const auto counted = [](std::size_t bytes) { return bytes > kInputBytesMin ? bytes : 0; };
-  const std::size_t counted_before = counted(input_.size());
-  input_ = std::move(larger);
-  memory_.add(counted(capacity));
-  memory_.subtract(counted_before);
+  memory_.add(larger.size());
+  std::swap(input_, larger);
+  if (small_input_.empty()) {
+    small_input_ = std::move(larger);
+  } else {
+    memory_.subtract(larger.size());
+    shared_.spare_buffers.give(std::move(larger));
+  }
+}
+
+void Connection::give_back_large_input() {
+  if (!small_input_.empty()) {
+    std::swap(input_, small_input_);
+    memory_.subtract(small_input_.size());
+    shared_.spare_buffers.give(std::exchange(small_input_, {}));
+  }
 }
 
 void Connection::on_read(Result<std::size_t> count) {
@@ -154,6 +158,7 @@ bool Connection::handle_one() {
                        static_cast<std::size_t>(size)};
   input_begin_ += frame_bytes;
   handle_request(frame);
+  memory_.take_turns();
   return true;
 }
 
@@ -202,8 +207,7 @@ void Connection::resume() {
   handle_input();
 }
 
-// ----------------------------------------------------------------------------------------
-// answering
+// --- Answering ---
 
 void Connection::complete(std::uint64_t slot_number, Reply reply) {
   if (closing_ || slot_number < first_slot_number_) {
@@ -305,8 +309,7 @@ void Connection::on_written(Status status) {
   }
 }
 
-// ------------------------------------------------------------------------------------------
-// closing
+// --- Closing ---
 
 void Connection::drain() {
   draining_ = true;

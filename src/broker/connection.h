@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "broker/buffer_pool.h"
 #include "broker/memory_budget.h"
 #include "broker/request.h"
 #include "io/network.h"
@@ -30,9 +31,10 @@ struct ServerOptions {
   std::size_t request_bytes_max = 100u << 20;  ///< Kafka's socket.request.max.bytes
   std::size_t requests_in_flight_max = 1000;   ///< of one connection
   std::size_t unsent_bytes_max = 64u << 20;    ///< of one connection; one more answer fits
-  std::size_t memory_bytes_max = 512u
-                                 << 20;  ///< requests and answers of all; one more request fits
-  Duration idle_max = std::chrono::minutes(10);  ///< Kafka's connections.max.idle.ms
+  /// Of requests and answers of all connections; two more requests fit.
+  std::size_t memory_bytes_max = 512u << 20;
+  std::size_t spare_buffer_bytes_max = 8u << 20;  ///< kept for the next large request
+  Duration idle_max = std::chrono::minutes(10);   ///< Kafka's connections.max.idle.ms
   Duration half_request_silence_max = seconds(30);
 };
 
@@ -53,6 +55,7 @@ struct ConnectionShared {
   const ServerOptions& options;
   RequestHandler& handler;
   MemoryBudget memory;
+  BufferPool spare_buffers;  ///< for requests that are larger than a connection's own buffer
   ServerStatistics statistics;
   /// Flush this connection when the journal is durable up to there.
   std::function<void(JournalPosition, ConnectionNumber)> flush_when_durable;
@@ -97,7 +100,8 @@ class Connection {
   bool handle_one();
   void handle_request(ByteView frame);
   bool make_room();
-  void replace_input(std::size_t capacity);
+  void enlarge_input(std::size_t capacity);
+  void give_back_large_input();
   void account_completed(Slot& slot);
   bool front_may_leave(JournalPosition durable) const;
   void add_parts(const Reply& reply);
@@ -113,6 +117,7 @@ class Connection {
   MemoryBudget::Share memory_;
 
   Buffer input_;
+  Buffer small_input_;  // while input_ is a larger one
   std::size_t input_begin_ = 0;
   std::size_t input_end_ = 0;
 

@@ -2,8 +2,9 @@
 // Owned by Server, on the broker's thread.
 //
 // Beyond the limit those who ask for more wait in a queue, and the first of them alone may go on:
-// so a request that has begun can always be finished, the total stays below the limit and one
-// request more, and many half requests cannot block each other for ever.
+// so a request that has begun can always be finished, the total stays below the limit and two
+// requests more (one let in just below it, one that goes on beyond it), and many half requests
+// cannot block each other for ever.
 #pragma once
 
 #include <cstddef>
@@ -40,6 +41,13 @@ class MemoryBudget {
 
     /// False: wait until woken. Asked before a read that may take more memory.
     bool may_grow() { return budget_.may_grow(owner_); }
+    /// One request is done: while memory is short somebody else may go on. Asking again is queueing
+    /// anew.
+    void take_turns() {
+      if (!budget_.waiting_.empty()) {
+        budget_.forget(owner_);
+      }
+    }
     /// Asks no more, for instance because it goes.
     void withdraw() { budget_.forget(owner_); }
     void add(std::size_t bytes) { change(bytes_ + bytes); }

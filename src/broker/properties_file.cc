@@ -96,6 +96,8 @@ std::string unescaped(std::string_view text) {
         if (error == std::errc() && end == digits.data() + 4) {
           append_utf8(result, code_point);
           place += 4;
+        } else {
+          result += escape;
         }
         break;
       }

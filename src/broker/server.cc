@@ -12,6 +12,7 @@ Server::Server(io::Environment& environment, ServerOptions options, RequestHandl
           .options = options_,
           .handler = handler,
           .memory = MemoryBudget(options_.memory_bytes_max),
+          .spare_buffers = BufferPool(options_.spare_buffer_bytes_max),
           .statistics = {},
           .flush_when_durable =
               [this](JournalPosition position, ConnectionNumber number) {
@@ -33,8 +34,7 @@ Server::~Server() {
   environment_.scheduler.cancel(sweep_timer_);
 }
 
-// ----------------------------------------------------------------------------------------
-// accepting
+// --- Accepting ---
 
 Status Server::listen() {
   auto listener = environment_.network.listen(options_.listen);
@@ -95,8 +95,7 @@ void Server::on_finished(ConnectionNumber number) {
   });
 }
 
-// ----------------------------------------------------------------------------------------
-// answering
+// --- Answering ---
 
 void Server::complete(const ReplySlot& slot, Reply reply) {
   if (Connection* connection = find(slot.connection)) {
@@ -136,8 +135,7 @@ void Server::on_durable() {
   arm_durable();
 }
 
-// ------------------------------------------------------------------------------------------
-// waiting
+// --- Waiting ---
 
 void Server::resume_when_not_full(ConnectionNumber number) {
   await_not_full_.push_back(number);
@@ -180,8 +178,7 @@ void Server::sweep() {
   arm_sweep();
 }
 
-// -----------------------------------------------------------------------------------------
-// stopping
+// --- Stopping ---
 
 Task<void> Server::stop(Duration patience) {
   stopping_ = true;

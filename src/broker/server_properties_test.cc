@@ -1,0 +1,99 @@
+#include "broker/server_properties.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace onceflow::broker {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+ServerProperties::Applied apply(std::string_view text) {
+  ServerProperties properties;
+  properties.add_file(text, "server.properties");
+  auto applied = properties.apply();
+  EXPECT_TRUE(applied) << applied.error().text;
+  return applied ? std::move(*applied) : ServerProperties::Applied{};
+}
+
+std::string problem_of(std::string_view text) {
+  ServerProperties properties;
+  properties.add_file(text, "server.properties");
+  const auto applied = properties.apply();
+  return applied ? "" : applied.error().text;
+}
+
+TEST(ServerProperties, nothing_said_is_kafkas_defaults_in_our_directory) {
+  const auto applied = apply("");
+  EXPECT_EQ(applied.options.log.directory, "./onceflow-data");
+  EXPECT_EQ(applied.options.server.listen, (io::Endpoint{"127.0.0.1", 9092}));
+  EXPECT_EQ(applied.options.num_partitions, 1);
+  EXPECT_TRUE(applied.options.auto_create_topics);
+  EXPECT_EQ(applied.options.log.flush, log::FlushMode::kDurable);
+  EXPECT_THAT(applied.warnings, ElementsAre());
+}
+
+TEST(ServerProperties, kafkas_own_file_is_obeyed_where_it_means_something) {
+  const auto applied = apply(
+      "process.roles=broker,controller\nnode.id=7\ncontroller.quorum.bootstrap.servers=x:9093\n"
+      "listeners=PLAINTEXT://:19092,CONTROLLER://:9093\n"
+      "advertised.listeners=PLAINTEXT://broker.example:29092,CONTROLLER://localhost:9093\n"
+      "num.network.threads=3\nlog.dirs=/data/kraft\nnum.partitions=4\n"
+      "offsets.topic.replication.factor=3\ntransaction.state.log.min.isr=2\n"
+      "log.retention.hours=2\nlog.segment.bytes=1073741824\nlog.flush=os\n"
+      "transaction.max.timeout.ms=60000\ngroup.initial.rebalance.delay.ms=0\n");
+  EXPECT_EQ(applied.options.node_id, 7);
+  EXPECT_EQ(applied.options.server.listen, (io::Endpoint{"", 19092}));
+  EXPECT_EQ(applied.options.advertised, (io::Endpoint{"broker.example", 29092}));
+  EXPECT_EQ(applied.options.log.directory, "/data/kraft");
+  EXPECT_EQ(applied.options.num_partitions, 4);
+  EXPECT_EQ(applied.options.log.topic_defaults.retention_ms, 7'200'000);
+  EXPECT_EQ(applied.options.log.flush, log::FlushMode::kOs);
+  EXPECT_EQ(applied.options.coordinator.transactions.timeout_max, seconds(60));
+  EXPECT_EQ(applied.options.coordinator.groups.initial_rebalance_delay, seconds(0));
+  EXPECT_THAT(applied.warnings,
+              ElementsAre(AllOf(HasSubstr("ignored"), HasSubstr("num.network.threads"),
+                                HasSubstr("offsets.topic.replication.factor"))));
+}
+
+TEST(ServerProperties, an_unknown_key_is_one_warning_with_its_place) {
+  EXPECT_THAT(apply("node.id=1\nnum.partition=3\n").warnings,
+              ElementsAre("server.properties:2: unknown key 'num.partition' is ignored"));
+}
+
+TEST(ServerProperties, a_wrong_value_names_place_rule_and_key) {
+  EXPECT_THAT(problem_of("\nnum.partitions=many\n"),
+              AllOf(HasSubstr("server.properties:2: num.partitions=many"),
+                    HasSubstr("whole number from 1 to")));
+  EXPECT_THAT(problem_of("num.partitions=0"), HasSubstr("server.properties:1"));
+  EXPECT_THAT(problem_of("auto.create.topics.enable=yes"), HasSubstr("true or false"));
+  EXPECT_THAT(problem_of("log.flush=never"), HasSubstr("must be sync"));
+  EXPECT_THAT(problem_of("log.dirs=/a,/b"), HasSubstr("one directory"));
+  EXPECT_THAT(problem_of("listeners=SSL://:9092"), HasSubstr("'SSL' is not offered"));
+  EXPECT_THAT(problem_of("listeners=localhost:9092"), HasSubstr("PLAINTEXT://host:port"));
+  EXPECT_THAT(problem_of("listeners=PLAINTEXT://localhost:99999"),
+              HasSubstr("must end with :port"));
+}
+
+TEST(ServerProperties, an_override_beats_the_file_and_a_later_one_an_earlier) {
+  ServerProperties properties;
+  properties.add_file("num.partitions=2\n", "server.properties");
+  ASSERT_TRUE(properties.add_override("num.partitions=3"));
+  ASSERT_TRUE(properties.add_override("num.partitions=4"));
+  EXPECT_EQ(properties.apply()->options.num_partitions, 4);
+  EXPECT_FALSE(properties.add_override("num.partitions"));
+  ASSERT_TRUE(properties.add_override("num.partitions=x"));
+  EXPECT_THAT(properties.apply().error().text, HasSubstr("--override: num.partitions=x"));
+}
+
+TEST(ServerProperties, the_finest_unit_of_retention_wins) {
+  EXPECT_EQ(
+      apply("log.retention.ms=5\nlog.retention.hours=1\n").options.log.topic_defaults.retention_ms,
+      5);
+  EXPECT_EQ(apply("log.retention.hours=-1\n").options.log.topic_defaults.retention_ms, -1);
+}
+
+}  // namespace
+}  // namespace onceflow::broker
