@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -135,21 +134,5 @@ inline void run_task(io::EventLoop& loop, Task<void> task) {
   }(std::move(task), done));
   EXPECT_TRUE(loop.run_until([&] { return done; }, kTestPatience));
 }
-
-/// A folder of its own, removed at the end.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "onceflow-XXXXXX").string();
-    const char* const made = mkdtemp(pattern.data());
-    EXPECT_NE(made, nullptr);
-    path_ = pattern;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace onceflow::broker
