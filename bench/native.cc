@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "bench/payload.h"
 #include "client/admin.h"
@@ -129,11 +130,13 @@ Task<Status> produce(Session session) {
   co_return Status{};
 }
 
-// topic=T count=N id=I width=1 warm=0: transactions one after another, one record a partition.
+// topic=T count=N id=I width=1 warm=0 seconds=10: transactions one after another, one record a
+// partition; fewer if time is up. Answers with all that were committed, warm ones too.
 Task<Status> transactions(Session session) {
   const std::string name = session.arguments.text("topic");
   const std::int64_t count = session.arguments.number("count", 1000);
   const std::int64_t warm = session.arguments.number("warm", 0);
+  const double seconds_max = static_cast<double>(session.arguments.number("seconds", 10));
   const std::int64_t width = session.arguments.number("width", 1);
   const auto topic = co_await session.cluster->existing_topic(name, session.in_seconds(30));
   CO_RETURN_IF_ERROR(topic);
@@ -147,9 +150,14 @@ Task<Status> transactions(Session session) {
   Payload payload(100);
   std::vector<double> latencies_us;
   auto started = SteadyClock::now();
-  for (std::int64_t done = 0; done < warm + count; ++done) {
-    if (done == warm) {
+  std::int64_t done = 0;
+  for (bool is_warm = warm == 0; std::cmp_less(latencies_us.size(), count); ++done) {
+    if (!is_warm && (done == warm || seconds_since(started) > seconds_max / 2)) {
+      is_warm = true;
       started = SteadyClock::now();
+    }
+    if (is_warm && seconds_since(started) > seconds_max) {
+      break;
     }
     CO_RETURN_IF_ERROR(producer.begin());
     for (std::int64_t record = 0; record < width; ++record) {
@@ -160,7 +168,7 @@ Task<Status> transactions(Session session) {
     }
     const auto committing = SteadyClock::now();
     CO_RETURN_IF_ERROR(co_await producer.commit(session.in_seconds(30)));
-    if (done >= warm) {
+    if (is_warm) {
       latencies_us.push_back(seconds_since(committing) * 1e6);
     }
   }
@@ -168,7 +176,7 @@ Task<Status> transactions(Session session) {
   fmt::print(
       "{{\"count\": {}, \"seconds\": {:.4f}, \"rate\": {:.1f}, {}, \"version\": {}, "
       "\"pipelined\": {}}}\n",
-      count, elapsed, static_cast<double>(count) / elapsed, latencies(latencies_us),
+      done, elapsed, static_cast<double>(latencies_us.size()) / elapsed, latencies(latencies_us),
       producer.transaction_version(), producer.is_pipelined());
   co_return Status{};
 }

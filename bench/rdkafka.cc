@@ -1,7 +1,7 @@
 // bench_rdkafka: librdkafka's side of the benchmarks. One command a run, one JSON object as its
 // answer; bench/run starts it, against our broker and against Apache Kafka alike.
 //
-//   bench_rdkafka produce BOOTSTRAP TOPIC PARTITIONS COUNT large|single
+//   bench_rdkafka produce BOOTSTRAP TOPIC PARTITIONS COUNT large|single|idempotent
 //   bench_rdkafka transactions BOOTSTRAP TOPIC PARTITIONS COUNT WARM
 #include <fmt/format.h>
 #include <librdkafka/rdkafka.h>
@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/payload.h"
@@ -19,6 +20,9 @@ namespace onceflow::bench {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
+
+/// Of transactions that are measured; warming takes half of it at most.
+constexpr double kSecondsMax = 10;
 
 double seconds_since(SteadyClock::time_point started) {
   return std::chrono::duration<double>(SteadyClock::now() - started).count();
@@ -107,6 +111,9 @@ int produce(char** arguments) {
   } else {
     settings["linger.ms"] = "0";
     settings["batch.num.messages"] = "1";
+    if (std::string_view(arguments[4]) == "idempotent") {
+      settings["enable.idempotence"] = "true";  // five requests in flight
+    }
   }
   RdProducer producer(settings, topic);
   Payload payload(100);
@@ -140,15 +147,20 @@ int transactions(char** arguments) {
   Payload payload(100);
   std::vector<double> latencies_us;
   auto started = SteadyClock::now();
-  for (std::int64_t done = 0; done < warm + count; ++done) {
-    if (done == warm) {
+  std::int64_t done = 0;
+  for (bool is_warm = warm == 0; std::cmp_less(latencies_us.size(), count); ++done) {
+    if (!is_warm && (done == warm || seconds_since(started) > kSecondsMax / 2)) {
+      is_warm = true;
       started = SteadyClock::now();
+    }
+    if (is_warm && seconds_since(started) > kSecondsMax) {
+      break;
     }
     const auto beginning = SteadyClock::now();
     expect(rd_kafka_begin_transaction(producer.get()));
     producer.send(static_cast<std::int32_t>(done % partitions), payload.next());
     expect(rd_kafka_commit_transaction(producer.get(), 30'000));
-    if (done >= warm) {
+    if (is_warm) {
       latencies_us.push_back(seconds_since(beginning) * 1e6);
     }
   }
@@ -157,8 +169,8 @@ int transactions(char** arguments) {
   fmt::print(
       "{{\"count\": {}, \"seconds\": {:.4f}, \"rate\": {:.1f}, \"p50_us\": {:.1f}, \"p99_us\": "
       "{:.1f}}}\n",
-      count, elapsed, static_cast<double>(count) / elapsed, latencies_us[latencies_us.size() / 2],
-      latencies_us[latencies_us.size() * 99 / 100]);
+      done, elapsed, static_cast<double>(latencies_us.size()) / elapsed,
+      latencies_us[latencies_us.size() / 2], latencies_us[latencies_us.size() * 99 / 100]);
   return 0;
 }
 

@@ -21,6 +21,9 @@ import org.apache.kafka.streams.kstream.Produced;
  *                                                               runs until it is killed
  */
 public final class Bench {
+  /** Of transactions that are measured; warming takes half of it at most. */
+  private static final long NANOSECONDS_MAX = 10_000_000_000L;
+
   public static void main(String[] arguments) throws Exception {
     String[] rest = Arrays.copyOfRange(arguments, 1, arguments.length);
     switch (arguments[0]) {
@@ -53,24 +56,30 @@ public final class Bench {
         new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer())) {
       producer.initTransactions();
       long started = System.nanoTime();
-      for (int done = 0; done < warm + count; ++done) {
-        if (done == warm) {
+      int done = 0;
+      int measured = 0;
+      for (boolean isWarm = warm == 0; measured < count; ++done) {
+        if (!isWarm && (done == warm || System.nanoTime() - started > NANOSECONDS_MAX / 2)) {
+          isWarm = true;
           started = System.nanoTime();
+        }
+        if (isWarm && System.nanoTime() - started > NANOSECONDS_MAX) {
+          break;
         }
         long beginning = System.nanoTime();
         producer.beginTransaction();
         producer.send(new ProducerRecord<>(topic, done % partitions, null, payload(done + 1)));
         producer.commitTransaction();
-        if (done >= warm) {
-          nanoseconds[done - warm] = System.nanoTime() - beginning;
+        if (isWarm) {
+          nanoseconds[measured++] = System.nanoTime() - beginning;
         }
       }
       double seconds = (System.nanoTime() - started) / 1e9;
-      Arrays.sort(nanoseconds);
+      Arrays.sort(nanoseconds, 0, measured);
       System.out.printf(
           "{\"count\": %d, \"seconds\": %.4f, \"rate\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f}%n",
-          count, seconds, count / seconds, nanoseconds[count / 2] / 1e3,
-          nanoseconds[count / 100 * 99] / 1e3);
+          done, seconds, measured / seconds, nanoseconds[measured / 2] / 1e3,
+          nanoseconds[(int) (measured * 0.99)] / 1e3);
     }
   }
 
