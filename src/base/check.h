@@ -13,11 +13,11 @@ namespace onceflow {
 
 }  // namespace onceflow
 
-#define CHECK(condition)                                             \
-  do {                                                               \
-    if (!(condition)) [[unlikely]] {                                 \
-      ::onceflow::check_failed(__FILE__, __LINE__, #condition, {});  \
-    }                                                                \
+#define CHECK(condition)                                            \
+  do {                                                              \
+    if (!(condition)) [[unlikely]] {                                \
+      ::onceflow::check_failed(__FILE__, __LINE__, #condition, {}); \
+    }                                                               \
   } while (false)
 
 #define CHECK_INVARIANT(invariant_id, condition)                              \

@@ -21,8 +21,8 @@ class Histogram {
   }
 
   void add(Duration duration) {
-    const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(
-        0, (duration.count() + 999) / 1000));
+    const auto us =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(0, (duration.count() + 999) / 1000));
     const auto bucket = static_cast<std::size_t>(us <= 1 ? 0 : std::bit_width(us - 1));
     ++counts_[std::min(bucket, kBucketCount - 1)];
     ++count_;

@@ -14,16 +14,16 @@ enum class ErrorCode {
   kCorrupt,          ///< bytes from disk or network do not decode or their checksum is wrong
   kNotFound,
   kAlreadyExists,
-  kLocked,           ///< another process holds the lock
+  kLocked,  ///< another process holds the lock
   kAddressInUse,
   kDiskFull,
-  kIo,               ///< the disk or the operating system said no
-  kConnectionLost,   ///< the peer is gone or was never there; its fate of our request is unknown
+  kIo,              ///< the disk or the operating system said no
+  kConnectionLost,  ///< the peer is gone or was never there; its fate of our request is unknown
   kTimedOut,
-  kFenced,           ///< a newer epoch or generation has taken over
-  kRefused,          ///< the other side understood and said no; repeating it will not help
-  kUnknownOutcome,   ///< a commit was sent and no answer came: read the positions again
-  kCancelled,        ///< shut down by its owner
+  kFenced,          ///< a newer epoch or generation has taken over
+  kRefused,         ///< the other side understood and said no; repeating it will not help
+  kUnknownOutcome,  ///< a commit was sent and no answer came: read the positions again
+  kCancelled,       ///< shut down by its owner
   kUnsupported,
 };
 
@@ -54,17 +54,17 @@ inline std::unexpected<Error> fail(ErrorCode code, std::string text,
 }  // namespace onceflow
 
 // Leaves the function with the error of `expression`, a Status or a Result whose value is unused.
-#define RETURN_IF_ERROR(expression)                                     \
-  do {                                                                  \
-    if (auto&& status_or_ = (expression); !status_or_.has_value()) {      \
-      return std::unexpected(std::move(status_or_).error());            \
-    }                                                                   \
+#define RETURN_IF_ERROR(expression)                                  \
+  do {                                                               \
+    if (auto&& status_or_ = (expression); !status_or_.has_value()) { \
+      return std::unexpected(std::move(status_or_).error());         \
+    }                                                                \
   } while (false)
 
 // The same inside a coroutine.
-#define CO_RETURN_IF_ERROR(expression)                                  \
-  do {                                                                  \
-    if (auto&& status_or_ = (expression); !status_or_.has_value()) {      \
-      co_return std::unexpected(std::move(status_or_).error());         \
-    }                                                                   \
+#define CO_RETURN_IF_ERROR(expression)                               \
+  do {                                                               \
+    if (auto&& status_or_ = (expression); !status_or_.has_value()) { \
+      co_return std::unexpected(std::move(status_or_).error());      \
+    }                                                                \
   } while (false)

@@ -1,4 +1,5 @@
-// Points in time, of two kinds that never mix: monotonic (for waits and ages) and wall (for records).
+// Points in time, of two kinds that never mix: monotonic (for waits and ages) and wall (for
+// records).
 #pragma once
 
 #include <chrono>

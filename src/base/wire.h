@@ -1,5 +1,5 @@
-// WireReader and WireWriter: the primitive types of Kafka's protocol, big-endian and varint, used by
-// messages, record batches, the journal and every file of ours.
+// WireReader and WireWriter: the primitive types of Kafka's protocol, big-endian and varint, used
+// by messages, record batches, the journal and every file of ours.
 //
 // A reader never reads past its end: after the first failure it stays failed and returns zeros, so
 // a decoder may read a whole struct and ask ok() once. Lengths are checked against what is left.

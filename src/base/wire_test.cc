@@ -22,10 +22,9 @@ TEST(Wire, integers_are_big_endian) {
 
 TEST(Wire, varints_of_every_size_read_back) {
   for (unsigned bits = 0; bits < 64; ++bits) {
-    for (const std::int64_t number :
-         {static_cast<std::int64_t>(std::uint64_t{1} << bits),
-          static_cast<std::int64_t>((std::uint64_t{1} << bits) - 1),
-          static_cast<std::int64_t>(0 - (std::uint64_t{1} << bits))}) {
+    for (const std::int64_t number : {static_cast<std::int64_t>(std::uint64_t{1} << bits),
+                                      static_cast<std::int64_t>((std::uint64_t{1} << bits) - 1),
+                                      static_cast<std::int64_t>(0 - (std::uint64_t{1} << bits))}) {
       Buffer bytes;
       WireWriter writer(bytes);
       writer.write_varlong(number);

@@ -1,5 +1,5 @@
-// Checkpoints: what the log and the coordinators knew at one position of the journal, and the work of
-// making one without blocking the loop for longer than it takes to write it down in memory.
+// Checkpoints: what the log and the coordinators knew at one position of the journal, and the work
+// of making one without blocking the loop for longer than it takes to write it down in memory.
 //
 //   snapshot in memory, at the journal's end P   (one turn; nothing else runs)
 //   wait until P is durable
@@ -152,7 +152,8 @@ Result<CheckpointCodec::Decoded> CheckpointCodec::decode(LogState& state, ByteVi
 
 namespace {
 
-// What the checkpoint has to sync: found again by identity at each step, for topics may go meanwhile.
+// What the checkpoint has to sync: found again by identity at each step, for topics may go
+// meanwhile.
 std::vector<TopicIdPartition> all_partitions(const LogState& state) {
   std::vector<TopicIdPartition> partitions;
   partitions.reserve(state.topics.partition_count());
@@ -200,8 +201,7 @@ Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> ali
   }
   // Last, for syncing a new file has often done the work of syncing its folder.
   if (partition->segments_.take_directory_unsynced()) {
-    CO_RETURN_IF_ERROR(
-        state.environment.disk.sync_directory(partition->segments_.directory()));
+    CO_RETURN_IF_ERROR(state.environment.disk.sync_directory(partition->segments_.directory()));
   }
   if (partition->segments_.take_directory_new()) {
     state.topics_directory_unsynced = true;
@@ -224,9 +224,8 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
     // What was removed since the snapshot was not synced above, so the entry that removes it must
     // survive if this checkpoint does.
     co_await io::await_callback<bool>([&state](auto callback) {
-      state.journal->when_durable(state.last_removal, [then = std::move(callback)]() mutable {
-        then(true);
-      });
+      state.journal->when_durable(state.last_removal,
+                                  [then = std::move(callback)]() mutable { then(true); });
     });
     if (!*alive) {
       co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");

@@ -1,5 +1,5 @@
-// Random work, random crashes: after each one the log holds a prefix of what was appended, with all that
-// was durable, and every part of its state is that of the prefix.
+// Random work, random crashes: after each one the log holds a prefix of what was appended, with all
+// that was durable, and every part of its state is that of the prefix.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -16,7 +16,7 @@ using testing::TestLog;
 
 // What a log should hold, the slow and obvious way.
 struct ModelPartition {
-  std::vector<std::string> values;  // by offset
+  std::vector<std::string> values;            // by offset
   std::map<std::int64_t, std::int64_t> open;  // producer -> first offset
   std::int64_t log_start = 0;
   std::map<std::int64_t, int> next_sequence;
@@ -60,9 +60,8 @@ class RandomWork {
   void open() {
     const Status status = test_.try_open();
     ASSERT_TRUE(status) << test_.error.text;
-    test_.log->set_snapshot_writer([this](Buffer& buffer) {
-      append(buffer, as_bytes(now_.records));
-    });
+    test_.log->set_snapshot_writer(
+        [this](Buffer& buffer) { append(buffer, as_bytes(now_.records)); });
   }
 
   void end_life() {
@@ -108,7 +107,8 @@ class RandomWork {
       const int total = static_cast<int>(now_.topics[name].partitions.size()) + 1;
       const auto added = test_.log->add_partitions(name, total);
       ASSERT_TRUE(added);
-      log_op(added->position, [name](Model& model) { model.topics[name].partitions.emplace_back(); });
+      log_op(added->position,
+             [name](Model& model) { model.topics[name].partitions.emplace_back(); });
     } else if (what < 85) {
       delete_records();
     } else if (what < 97) {
@@ -130,8 +130,8 @@ class RandomWork {
   void create_topic() {
     const std::string name = "t" + std::to_string(pick(3));
     const int partitions = 1 + static_cast<int>(pick(3));
-    const auto created =
-        test_.log->create_topic(name, partitions, {{"segment.bytes", std::to_string(2000 + pick(3000))}});
+    const auto created = test_.log->create_topic(
+        name, partitions, {{"segment.bytes", std::to_string(2000 + pick(3000))}});
     if (now_.topics.contains(name)) {
       ASSERT_FALSE(created);
       return;
@@ -215,9 +215,10 @@ class RandomWork {
     if (stable <= partition.log_start_offset()) {
       return;
     }
-    const Offset to = partition.log_start_offset() +
-                      static_cast<std::int64_t>(pick(static_cast<std::uint64_t>(
-                          stable - partition.log_start_offset())) + 1);
+    const Offset to =
+        partition.log_start_offset() +
+        static_cast<std::int64_t>(
+            pick(static_cast<std::uint64_t>(stable - partition.log_start_offset())) + 1);
     const auto moved = test_.log->delete_records(partition, to);
     ASSERT_TRUE(moved);
     log_op(*moved, [name, index, to](Model& model) {

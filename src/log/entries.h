@@ -64,8 +64,8 @@ std::optional<TopicConfiguredEntry> decode_topic_configured(ByteView body);
 Buffer encode_topic_deleted(const TopicId& id);
 std::optional<TopicId> decode_topic_deleted(ByteView body);
 
-/// The offsets of the markers are in the entry so that replay can prove that it puts them where they
-/// were. The coordinators' record follows the head.
+/// The offsets of the markers are in the entry so that replay can prove that it puts them where
+/// they were. The coordinators' record follows the head.
 Buffer encode_end_transaction_head(const EndTransaction& end, const std::vector<Offset>& offsets);
 bool decode_end_transaction(ByteView body, EndTransaction& end, std::vector<Offset>& offsets,
                             ByteView& record);

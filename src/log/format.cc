@@ -76,9 +76,7 @@ std::optional<std::string_view> without_suffix(std::string_view name, std::strin
 }
 }  // namespace
 
-std::string journal_file_name(std::uint32_t number) {
-  return fmt::format("{:04}.journal", number);
-}
+std::string journal_file_name(std::uint32_t number) { return fmt::format("{:04}.journal", number); }
 
 std::optional<std::uint32_t> parse_journal_file_name(std::string_view name) {
   const auto stem = without_suffix(name, ".journal");

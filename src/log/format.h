@@ -1,6 +1,6 @@
-// The bytes on disk: journal frames and entries, segment files, index files, checkpoint files. Layouts
-// are drawn in docs/formats/{journal,segment,checkpoint}.md. Pure; shared with the auditor, which may
-// include this and walker.h and nothing else of the log.
+// The bytes on disk: journal frames and entries, segment files, index files, checkpoint files.
+// Layouts are drawn in docs/formats/{journal,segment,checkpoint}.md. Pure; shared with the auditor,
+// which may include this and walker.h and nothing else of the log.
 #pragma once
 
 #include <cstdint>
@@ -25,27 +25,27 @@ inline constexpr std::size_t kFrameHeaderBytes = 64;
 inline constexpr std::size_t kEntryHeaderBytes = 5;
 
 enum class EntryType : std::uint8_t {
-  kBatch = 1,             ///< topic id, partition, the batch as it lies in the segment
-  kEndTransaction = 2,    ///< decision, markers with their offsets, the coordinators' record
-  kRecord = 3,            ///< a record of the coordinators, opaque
+  kBatch = 1,           ///< topic id, partition, the batch as it lies in the segment
+  kEndTransaction = 2,  ///< decision, markers with their offsets, the coordinators' record
+  kRecord = 3,          ///< a record of the coordinators, opaque
   kTopicCreated = 4,
   kTopicDeleted = 5,
   kPartitionsAdded = 6,
   kTopicConfigured = 7,
-  kLogStartMoved = 8,     ///< retention or DeleteRecords
+  kLogStartMoved = 8,  ///< retention or DeleteRecords
 };
 
 /// The first 64 bytes of a frame. A frame is whole blocks, padded with zeroes.
 struct FrameHeader {
-  std::uint64_t journal_id = 0;          ///< random, of this log directory
-  std::uint64_t file_sequence = 0;       ///< of the file's present use; rises by one a file
-  JournalPosition position;              ///< of the first byte of the payload
-  JournalPosition durable_position;      ///< known to be on disk when this frame was written
-  std::uint32_t payload_bytes = 0;       ///< 0: a seal, which only says what is durable
-  std::uint32_t payload_checksum = 0;    ///< CRC-32C
-  std::uint32_t previous_checksum = 0;   ///< header checksum of the frame before: the chain
-  std::uint32_t start_nonce = 0;         ///< random, of the process's start that wrote it
-  std::uint32_t header_checksum = 0;     ///< CRC-32C of the 60 bytes before it
+  std::uint64_t journal_id = 0;         ///< random, of this log directory
+  std::uint64_t file_sequence = 0;      ///< of the file's present use; rises by one a file
+  JournalPosition position;             ///< of the first byte of the payload
+  JournalPosition durable_position;     ///< known to be on disk when this frame was written
+  std::uint32_t payload_bytes = 0;      ///< 0: a seal, which only says what is durable
+  std::uint32_t payload_checksum = 0;   ///< CRC-32C
+  std::uint32_t previous_checksum = 0;  ///< header checksum of the frame before: the chain
+  std::uint32_t start_nonce = 0;        ///< random, of the process's start that wrote it
+  std::uint32_t header_checksum = 0;    ///< CRC-32C of the 60 bytes before it
 
   std::size_t frame_bytes() const {
     return (kFrameHeaderBytes + payload_bytes + kJournalBlockBytes - 1) / kJournalBlockBytes *

@@ -259,16 +259,15 @@ void Journal::write(std::unique_ptr<Frame> frame) {
     return;
   }
   // The callback owns the bytes and the file, so both outlive the write whatever becomes of us.
-  current_.file->async_write_durable(
-      tail_.file_offset, bytes,
-      [this, alive = alive_, file = current_.file, frame = std::move(frame),
-       header](Status status) mutable {
-        if (*alive) {
-          frame_written(std::move(frame), header, std::move(status));
-          flush();
-          run_waiters();
-        }
-      });
+  current_.file->async_write_durable(tail_.file_offset, bytes,
+                                     [this, alive = alive_, file = current_.file,
+                                      frame = std::move(frame), header](Status status) mutable {
+                                       if (*alive) {
+                                         frame_written(std::move(frame), header, std::move(status));
+                                         flush();
+                                         run_waiters();
+                                       }
+                                     });
 }
 
 void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& header,
@@ -300,8 +299,8 @@ void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& hea
     ++flush_count_;
     last_flush_ = environment_.scheduler.now() - last_write_;
     if (mark_ && mark_->position == durable_) {
-      environment_.scheduler.post(guarded(
-          [tail = tail_, then = std::move(mark_->callback)]() mutable { then(tail); }));
+      environment_.scheduler.post(
+          guarded([tail = tail_, then = std::move(mark_->callback)]() mutable { then(tail); }));
       mark_.reset();
     }
     if (listener_) {
@@ -326,8 +325,8 @@ void Journal::run_waiters() {
   }
 }
 
-// --- Seals: the last frame of a burst has nobody behind it who says that it was durable, so damage to
-// it would look like a torn write. An empty frame says so. ---
+// --- Seals: the last frame of a burst has nobody behind it who says that it was durable, so damage
+// to it would look like a torn write. An empty frame says so. ---
 
 void Journal::arm_seal() {
   if (!sealed_ && !seal_armed_) {
@@ -399,8 +398,7 @@ void Journal::prepare_next_file() {
   file.size_bytes = options_.file_bytes;
   const std::shared_ptr<io::File> handle = file.file;
   handle->async_fill_with_zeros(
-      options_.file_bytes,
-      [this, alive = alive_, file = std::move(file)](Status status) mutable {
+      options_.file_bytes, [this, alive = alive_, file = std::move(file)](Status status) mutable {
         if (*alive) {
           if (status) {
             status = environment_.disk.sync_directory(options_.directory);

@@ -1,12 +1,13 @@
 // Journal: the one write-ahead stream (design D2). Two calls: append, and wait until durable.
 //
-// Owned by the Log, on its thread. Entries are gathered in memory; one write is on its way to the disk
-// at a time, and everything appended meanwhile goes with the next (group commit). The stream is laid
-// out in frames of whole disk blocks over pre-zeroed, recycled files (docs/formats/journal.md). A block
-// that holds durable data is never written again until a checkpoint has released it.
+// Owned by the Log, on its thread. Entries are gathered in memory; one write is on its way to the
+// disk at a time, and everything appended meanwhile goes with the next (group commit). The stream
+// is laid out in frames of whole disk blocks over pre-zeroed, recycled files
+// (docs/formats/journal.md). A block that holds durable data is never written again until a
+// checkpoint has released it.
 //
-// A failed write or sync is never retried: the fatal handler is called once and from then on nothing
-// becomes durable and no callback runs.
+// A failed write or sync is never retried: the fatal handler is called once and from then on
+// nothing becomes durable and no callback runs.
 #pragma once
 
 #include <cstdint>
@@ -36,37 +37,37 @@ struct JournalOptions {
   FlushMode flush = FlushMode::kDurable;
   std::uint64_t first_file_bytes = 4ull << 20;  ///< small, so that a first start takes milliseconds
   std::uint64_t file_bytes = 64ull << 20;
-  std::size_t buffered_bytes_max = 64u << 20;   ///< beyond this is_full() says so
+  std::size_t buffered_bytes_max = 64u << 20;     ///< beyond this is_full() says so
   std::uint64_t retained_bytes_max = 1ull << 30;  ///< of the journal without a checkpoint
-  std::size_t frame_bytes_max = 4u << 20;       ///< one write; a larger entry gets a frame of its own
-  Duration seal_after = milliseconds(20);       ///< idle time before the last frame is sealed
+  std::size_t frame_bytes_max = 4u << 20;  ///< one write; a larger entry gets a frame of its own
+  Duration seal_after = milliseconds(20);  ///< idle time before the last frame is sealed
   /// Called once, when a write or sync has failed. The process must stop.
   std::function<void(const Error&)> on_fatal;
 };
 
 /// Where the stream goes on, as a checkpoint or recovery knows it.
 struct JournalTail {
-  JournalPosition position;            ///< of the next entry
-  std::uint64_t file_sequence = 0;     ///< of the file the last frame is in; 0: none written yet
-  std::uint64_t file_offset = 0;       ///< just behind that frame
-  std::uint32_t chain = 0;             ///< header checksum of that frame
+  JournalPosition position;         ///< of the next entry
+  std::uint64_t file_sequence = 0;  ///< of the file the last frame is in; 0: none written yet
+  std::uint64_t file_offset = 0;    ///< just behind that frame
+  std::uint32_t chain = 0;          ///< header checksum of that frame
 };
 
-/// One file of the journal, by its number in the folder. A file is used again and again; its sequence
-/// says for the how-manieth time any file was begun, so sequences rise along the stream.
+/// One file of the journal, by its number in the folder. A file is used again and again; its
+/// sequence says for the how-manieth time any file was begun, so sequences rise along the stream.
 struct JournalSlot {
   std::uint32_t number = 0;
-  std::uint64_t sequence = 0;          ///< 0: free
-  JournalPosition end;                 ///< behind its last frame; meaningless while it is written
+  std::uint64_t sequence = 0;  ///< 0: free
+  JournalPosition end;         ///< behind its last frame; meaningless while it is written
 };
 
 /// What recovery hands over; all empty for a new journal.
 struct JournalStart {
   std::uint64_t journal_id = 0;
   JournalTail tail;
-  std::vector<JournalSlot> slots;      ///< every file in the folder
-  std::uint64_t file_sequence_max = 0; ///< greatest ever seen: the next file gets a greater one
-  JournalPosition released;            ///< of the checkpoint that the stream was replayed from
+  std::vector<JournalSlot> slots;       ///< every file in the folder
+  std::uint64_t file_sequence_max = 0;  ///< greatest ever seen: the next file gets a greater one
+  JournalPosition released;             ///< of the checkpoint that the stream was replayed from
 };
 
 class Journal {
@@ -79,7 +80,8 @@ class Journal {
   /// Opens or creates the file to go on in. Blocks for milliseconds; at start only.
   Status open();
 
-  /// Appends one whole entry and returns the position just behind it: wait for that one. Never blocks.
+  /// Appends one whole entry and returns the position just behind it: wait for that one. Never
+  /// blocks.
   JournalPosition append(EntryType type, ByteView body) { return append(type, body, {}); }
   /// The body in two parts. `rest_place`, if given, is where the second part now lies: open for
   /// patching until the next call of any member.
@@ -93,8 +95,8 @@ class Journal {
   void when_durable(JournalPosition position, Callback<void()> callback);
 
   /// More than buffered_bytes_max wait to be written, or more than retained_bytes_max wait for a
-  /// checkpoint: take no more requests until when_not_full calls back. append() still works, so that a
-  /// request once begun can be finished.
+  /// checkpoint: take no more requests until when_not_full calls back. append() still works, so
+  /// that a request once begun can be finished.
   bool is_full() const {
     return buffered_bytes_ > options_.buffered_bytes_max ||
            end_ - released_ > options_.retained_bytes_max;
@@ -102,17 +104,20 @@ class Journal {
   void when_not_full(Callback<void()> callback);
   std::size_t buffered_bytes() const { return buffered_bytes_; }
   bool has_failed() const { return failed_; }
-  /// Some other write that durability rests on has failed: stops as if it were one of the journal's.
+  /// Some other write that durability rests on has failed: stops as if it were one of the
+  /// journal's.
   void fail(const Error& error);
 
   /// Called each time durable() has moved, before any when_durable callback of that flush.
-  void on_durable(std::function<void(JournalPosition)> listener) { listener_ = std::move(listener); }
+  void on_durable(std::function<void(JournalPosition)> listener) {
+    listener_ = std::move(listener);
+  }
 
-  /// Ends the frame being gathered, so that one begins exactly at end(), and calls back with the place
-  /// once all before is durable. One at a time.
+  /// Ends the frame being gathered, so that one begins exactly at end(), and calls back with the
+  /// place once all before is durable. One at a time.
   void mark(Callback<void(JournalTail)> callback);
-  /// kOs: waits until all before durable() is on the device. Before files are removed for good on its
-  /// word: else a crash could lose the word and keep the deed.
+  /// kOs: waits until all before durable() is on the device. Before files are removed for good on
+  /// its word: else a crash could lose the word and keep the deed.
   Status sync();
   /// All before `position` is in a durable checkpoint: files that hold nothing younger are free.
   void release_before(JournalPosition position);

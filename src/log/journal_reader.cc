@@ -45,10 +45,11 @@ struct SlotFile {
   std::uint32_t number = 0;
   std::string path;
   std::unique_ptr<io::File> file;
-  std::optional<FrameHeader> first;  // of its first frame, if that has a sound header of this journal
-  bool is_blank = false;             // the first block is all zeroes: never written
+  std::optional<FrameHeader>
+      first;              // of its first frame, if that has a sound header of this journal
+  bool is_blank = false;  // the first block is all zeroes: never written
   bool visited = false;
-  JournalPosition end;               // if visited: behind the last frame taken from it
+  JournalPosition end;  // if visited: behind the last frame taken from it
 };
 
 class JournalReader {
@@ -196,17 +197,18 @@ class JournalReader {
       const std::uint32_t length = reader.read_uint32();
       const ByteView entry = reader.read_bytes(length);
       if (!reader.ok() || entry.empty()) {
-        return onceflow::fail(ErrorCode::kCorrupt,
-                              fmt::format("{}: the frame at byte {} is whole but its entries do not "
-                                          "decode; it was written by a newer version or is damaged",
-                                          current_->path, tail_.file_offset));
+        return onceflow::fail(
+            ErrorCode::kCorrupt,
+            fmt::format("{}: the frame at byte {} is whole but its entries do not "
+                        "decode; it was written by a newer version or is damaged",
+                        current_->path, tail_.file_offset));
       }
       const JournalPosition end = header.position + std::uint64_t{reader.position()};
       auto status = sink_({static_cast<EntryType>(entry[0]), entry.subspan(1), end});
       if (!status) {
         Error error = std::move(status).error();
-        error.text = fmt::format("{}: frame at byte {}: {}", current_->path, tail_.file_offset,
-                                 error.text);
+        error.text =
+            fmt::format("{}: frame at byte {}: {}", current_->path, tail_.file_offset, error.text);
         return std::unexpected(std::move(error));
       }
     }
@@ -240,7 +242,8 @@ class JournalReader {
     return {};
   }
 
-  // The first frame from `offset` on that lies behind the end of the chain; the one that proves most.
+  // The first frame from `offset` on that lies behind the end of the chain; the one that proves
+  // most.
   Result<std::optional<FrameHeader>> find_later_frame(SlotFile& slot, std::uint64_t offset) {
     std::optional<FrameHeader> found;
     FileWindow window(*slot.file);
@@ -269,11 +272,12 @@ class JournalReader {
                             : fmt::format("{}: position {}", directory_, tail_.position.value);
     return onceflow::fail(
         ErrorCode::kCorrupt,
-        fmt::format("{}: the journal is damaged here, before data that is known to have been durable "
-                    "(up to position {}, says {}). Acknowledged data would be lost, so nothing was "
-                    "changed and the log does not start. Restore the data directory from a copy, or "
-                    "move it away to begin anew.",
-                    place, later.durable_position.value, later_slot.path));
+        fmt::format(
+            "{}: the journal is damaged here, before data that is known to have been durable "
+            "(up to position {}, says {}). Acknowledged data would be lost, so nothing was "
+            "changed and the log does not start. Restore the data directory from a copy, or "
+            "move it away to begin anew.",
+            place, later.durable_position.value, later_slot.path));
   }
 
   io::Disk& disk_;

@@ -1,21 +1,21 @@
-// read_journal: replays the stream from a checkpoint's position to its end, and finds where that is.
-// Called once, by recovery, before anything is served.
+// read_journal: replays the stream from a checkpoint's position to its end, and finds where that
+// is. Called once, by recovery, before anything is served.
 //
 // The cases, each with a test of its name in journal_reader_test.cc. "Expected" is where the chain
 // says that the next frame must be: behind the last one in its file, or first in another file.
 //
-//   name                                        what is found                               what is done
-//   no_files_is_an_empty_stream                 nothing                                     begin
-//   frames_are_replayed_in_order                a frame that continues the chain            replay it, go on
-//   stream_goes_on_in_the_next_file             it lies first in another file               replay it, go on
-//   frame_of_an_older_lap_is_the_end            a valid frame, but not of the chain         end of stream
-//   frame_of_another_journal_is_the_end         a valid frame with another journal id       end of stream
-//   torn_last_frame_is_cut                      no frame; none later says it was durable    cut there
-//   damage_before_a_durable_frame_is_refused    no frame; a later one says it was durable   refuse
-//   damage_to_a_sealed_frame_is_refused         the same, where the later one is a seal     refuse
-//   damaged_first_frame_of_a_file_is_refused    the same, at the beginning of a file        refuse
-//   lost_unsynced_frames_are_cut                the same in log.flush=os, never synced      cut there, and say so
-//   nonsense_in_a_valid_frame_is_refused        an entry that does not decode               refuse
+//   name                                        what is found                               what is
+//   done no_files_is_an_empty_stream                 nothing begin frames_are_replayed_in_order a
+//   frame that continues the chain            replay it, go on stream_goes_on_in_the_next_file it
+//   lies first in another file               replay it, go on frame_of_an_older_lap_is_the_end a
+//   valid frame, but not of the chain         end of stream frame_of_another_journal_is_the_end a
+//   valid frame with another journal id       end of stream torn_last_frame_is_cut no frame; none
+//   later says it was durable    cut there damage_before_a_durable_frame_is_refused    no frame; a
+//   later one says it was durable   refuse damage_to_a_sealed_frame_is_refused         the same,
+//   where the later one is a seal     refuse damaged_first_frame_of_a_file_is_refused    the same,
+//   at the beginning of a file        refuse lost_unsynced_frames_are_cut                the same
+//   in log.flush=os, never synced      cut there, and say so nonsense_in_a_valid_frame_is_refused
+//   an entry that does not decode               refuse
 #pragma once
 
 #include <functional>
@@ -29,19 +29,19 @@ namespace onceflow::log {
 
 struct JournalEntry {
   EntryType type;
-  ByteView body;               ///< valid during the call
-  JournalPosition end;         ///< just behind the entry
+  ByteView body;        ///< valid during the call
+  JournalPosition end;  ///< just behind the entry
 };
 using JournalEntrySink = std::function<Status(const JournalEntry&)>;
 
 struct JournalReading {
-  JournalStart start;              ///< for the Journal that goes on
+  JournalStart start;  ///< for the Journal that goes on
   std::uint64_t replayed_bytes = 0;
-  std::string cut;                 ///< not empty: what was cut off, in a sentence
+  std::string cut;  ///< not empty: what was cut off, in a sentence
 };
 
-/// Reads the files of `directory` from `from` on and gives every entry to `sink`. What it has read is
-/// durable when it returns: a frame that a dying process left in the page cache is synced first.
+/// Reads the files of `directory` from `from` on and gives every entry to `sink`. What it has read
+/// is durable when it returns: a frame that a dying process left in the page cache is synced first.
 Result<JournalReading> read_journal(io::Disk& disk, const std::string& directory,
                                     std::uint64_t journal_id, const JournalTail& from,
                                     const JournalEntrySink& sink);

@@ -34,11 +34,11 @@ Log::~Log() = default;
 
 void Log::start_upkeep() {
   state_->remove_doomed();
-  state_->environment.scheduler.schedule_after(
-      state_->options.retention_check_interval, state_->guarded([this] {
-        apply_retention();
-        start_upkeep();
-      }));
+  state_->environment.scheduler.schedule_after(state_->options.retention_check_interval,
+                                               state_->guarded([this] {
+                                                 apply_retention();
+                                                 start_upkeep();
+                                               }));
 }
 
 // --- Writing ---
@@ -80,8 +80,7 @@ Answer<AppendedBatch> Log::append_batch(Partition& partition,
   std::byte head[kBatchEntryHeadBytes];
   encode_batch_head(partition.id_, head);
   MutableByteView placed;
-  const JournalPosition position =
-      state.journal->append(EntryType::kBatch, head, batch, &placed);
+  const JournalPosition position = state.journal->append(EntryType::kBatch, head, batch, &placed);
   header.base_offset = partition.log_end_offset_;
   header.partition_leader_epoch = 0;
   protocol::rewrite_base_offset(placed, header.base_offset);
@@ -162,8 +161,8 @@ TopicAnswer<TopicConfig> Log::check_new_topic(std::string_view name, std::int32_
   }
   if (state_->topics.partition_count() + static_cast<std::size_t>(partition_count) >
       state_->options.partitions_max) {
-    return refuse(ErrorCode::kPolicyViolation,
-                  fmt::format("No more than {} partitions in all.", state_->options.partitions_max));
+    return refuse(ErrorCode::kPolicyViolation, fmt::format("No more than {} partitions in all.",
+                                                           state_->options.partitions_max));
   }
   auto config = apply_overrides(state_->options.topic_defaults, overrides);
   if (!config) {
@@ -192,8 +191,7 @@ TopicAnswer<ChangedTopic> Log::create_topic(std::string_view name, std::int32_t 
   return ChangedTopic{entry.id, position};
 }
 
-TopicAnswer<ChangedTopic> Log::add_partitions(std::string_view name,
-                                              std::int32_t partition_count) {
+TopicAnswer<ChangedTopic> Log::add_partitions(std::string_view name, std::int32_t partition_count) {
   Topic* topic = state_->topics.find(name);
   if (topic == nullptr) {
     return unknown_topic(name);
@@ -207,8 +205,8 @@ TopicAnswer<ChangedTopic> Log::add_partitions(std::string_view name,
   }
   const std::size_t added = static_cast<std::size_t>(partition_count) - before;
   if (state_->topics.partition_count() + added > state_->options.partitions_max) {
-    return refuse(ErrorCode::kPolicyViolation,
-                  fmt::format("No more than {} partitions in all.", state_->options.partitions_max));
+    return refuse(ErrorCode::kPolicyViolation, fmt::format("No more than {} partitions in all.",
+                                                           state_->options.partitions_max));
   }
   const JournalPosition position = state_->journal->append(
       EntryType::kPartitionsAdded, encode_partitions_added({topic->id, partition_count}));
@@ -250,8 +248,7 @@ TopicAnswer<ChangedTopic> Log::delete_topic(std::string_view name) {
 }
 
 Answer<JournalPosition> Log::delete_records(Partition& partition, Offset offset) {
-  const Offset target =
-      offset == kNoOffset ? partition.high_watermark() : offset;
+  const Offset target = offset == kNoOffset ? partition.high_watermark() : offset;
   if (target > partition.high_watermark() || target < Offset(0)) {
     return std::unexpected(ErrorCode::kOffsetOutOfRange);
   }
@@ -262,8 +259,8 @@ JournalPosition Log::move_log_start(Partition& partition, Offset offset) {
   if (offset <= partition.log_start_offset_) {
     return state_->journal->durable();
   }
-  const JournalPosition position = state_->journal->append(
-      EntryType::kLogStartMoved, encode_log_start({partition.id_, offset}));
+  const JournalPosition position =
+      state_->journal->append(EntryType::kLogStartMoved, encode_log_start({partition.id_, offset}));
   auto segments = partition.apply_log_start(offset);
   if (segments.empty()) {
     return position;
@@ -294,8 +291,7 @@ void Log::when_durable(JournalPosition position, Callback<void()> callback) {
 }
 Task<void> Log::wait_durable(JournalPosition position) {
   co_await io::await_callback<bool>([this, position](auto callback) {
-    state_->journal->when_durable(
-        position, [then = std::move(callback)]() mutable { then(true); });
+    state_->journal->when_durable(position, [then = std::move(callback)]() mutable { then(true); });
   });
 }
 bool Log::is_full() const { return state_->journal->is_full(); }

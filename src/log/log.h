@@ -1,15 +1,15 @@
 // Log: everything of the broker that must survive. Topics and their partitions, producers and
 // transactions, and the coordinators' records, all through one journal (design D2).
 //
-// Owned by the broker, on its thread; single-threaded, never blocks after open() except for page-cache
-// writes. The rule that everything follows (design 10.1): a call that changes something changes it in
-// memory at once and returns a JournalPosition; whoever answers the outside waits with when_durable(position)
-// first. A failed write to the disk calls LogOptions::on_fatal, once, and from then on nothing becomes
-// durable, so nothing that was not durable ever leaves.
+// Owned by the broker, on its thread; single-threaded, never blocks after open() except for
+// page-cache writes. The rule that everything follows (design 10.1): a call that changes something
+// changes it in memory at once and returns a JournalPosition; whoever answers the outside waits
+// with when_durable(position) first. A failed write to the disk calls LogOptions::on_fatal, once,
+// and from then on nothing becomes durable, so nothing that was not durable ever leaves.
 //
-// Start: Log::open() recovers (log/recovery.cc has the table of cases), handing the coordinators what is
-// theirs through RecoveryListener, in order. When it returns, everything recovered is durable and may
-// be served.
+// Start: Log::open() recovers (log/recovery.cc has the table of cases), handing the coordinators
+// what is theirs through RecoveryListener, in order. When it returns, everything recovered is
+// durable and may be served.
 #pragma once
 
 #include <cstdint>
@@ -87,8 +87,8 @@ struct AppendedBatch {
   Offset base_offset;
   std::int64_t log_append_time_ms = -1;  ///< -1 unless the topic is on LogAppendTime
   Offset log_start_offset;
-  JournalPosition position;              ///< wait for this before answering
-  bool is_duplicate = false;             ///< nothing was appended; the original's offset
+  JournalPosition position;   ///< wait for this before answering
+  bool is_duplicate = false;  ///< nothing was appended; the original's offset
 };
 
 struct AppendedMarkers {
@@ -115,8 +115,8 @@ class LogState;
 class Log {
  public:
   /// Opens, recovers and makes durable what is in `options.directory`, or begins a new log there.
-  /// kLocked if another process has it; kCorrupt, with file, byte and what to do, if acknowledged data
-  /// cannot be read; kDiskFull, kIo. Blocks; before anything is served.
+  /// kLocked if another process has it; kCorrupt, with file, byte and what to do, if acknowledged
+  /// data cannot be read; kDiskFull, kIo. Blocks; before anything is served.
   static Result<std::unique_ptr<Log>> open(const io::Environment& environment, LogOptions options,
                                            RecoveryListener& listener);
   ~Log();
@@ -125,19 +125,19 @@ class Log {
 
   // --- Writing. Everything below takes effect in memory at once. ---
 
-  /// One batch that protocol::validate_produced_batch has passed. Sets its base offset and leader epoch,
-  /// and its greatest timestamp (on LogAppendTime topics: now), in the log's own copy.
+  /// One batch that protocol::validate_produced_batch has passed. Sets its base offset and leader
+  /// epoch, and its greatest timestamp (on LogAppendTime topics: now), in the log's own copy.
   /// Checks, in this order: duplicate (success, with the original's offset and position), epoch,
   /// sequence, transaction state, size. Errors: MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE,
-  /// INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR (disk
-  /// nearly full, or failed). That a transactional batch belongs to an ongoing transaction is the
-  /// caller's to check, in the same step: the log opens the transaction on the partition by it.
-  Answer<AppendedBatch> append_batch(Partition& partition, const protocol::ValidatedBatch& validated,
-                                     ByteView batch,
+  /// INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR
+  /// (disk nearly full, or failed). That a transactional batch belongs to an ongoing transaction is
+  /// the caller's to check, in the same step: the log opens the transaction on the partition by it.
+  Answer<AppendedBatch> append_batch(Partition& partition,
+                                     const protocol::ValidatedBatch& validated, ByteView batch,
                                      UnknownProducer unknown = UnknownProducer::kAnySequence);
 
-  /// Writes decision, markers and the coordinators' record as one journal entry: all or nothing over a
-  /// crash. Partitions that no longer exist are passed over.
+  /// Writes decision, markers and the coordinators' record as one journal entry: all or nothing
+  /// over a crash. Partitions that no longer exist are passed over.
   AppendedMarkers append_end_transaction(const EndTransaction& end, ByteView record);
 
   /// An opaque record of the coordinators.
@@ -175,15 +175,16 @@ class Log {
   bool has_failed() const;
 
   /// Called when a partition's high watermark or last stable offset has moved, once a partition and
-  /// sync, before the when_durable callbacks of that sync: wakes fetches. It must not change topics. One
-  /// listener.
+  /// sync, before the when_durable callbacks of that sync: wakes fetches. It must not change
+  /// topics. One listener.
   void on_partition_advanced(std::function<void(Partition&)> listener);
   /// Called before a topic's partitions are destroyed: whoever keeps a Partition& lets go.
   void on_topic_removed(std::function<void(const Topic&)> listener);
 
   // --- Upkeep. ---
 
-  /// Writes the coordinators' snapshot into a checkpoint; called while the log is quiet within a turn.
+  /// Writes the coordinators' snapshot into a checkpoint; called while the log is quiet within a
+  /// turn.
   void set_snapshot_writer(std::function<void(Buffer&)> writer);
   /// By itself every checkpoint_every_bytes; returns when that one is durable.
   Task<Status> checkpoint();
@@ -193,11 +194,11 @@ class Log {
   Task<Status> close();
 
   struct Statistics {
-    std::uint64_t journal_bytes = 0;         ///< since the last checkpoint
+    std::uint64_t journal_bytes = 0;  ///< since the last checkpoint
     std::uint64_t journal_flushes = 0;
     Duration last_flush{};
     std::uint64_t checkpoint_count = 0;
-    std::uint64_t replayed_bytes = 0;        ///< at this start
+    std::uint64_t replayed_bytes = 0;  ///< at this start
     Duration recovery{};
     std::size_t open_transactions = 0;
   };

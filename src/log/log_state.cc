@@ -34,7 +34,8 @@ Result<std::unique_ptr<Topic>> LogState::make_topic(const TopicEntry& entry) {
   auto config = apply_overrides(options.topic_defaults, entry.overrides);
   RETURN_IF_ERROR(config);
   if (entry.partition_count < 1 || !check_topic_name(entry.name)) {
-    return onceflow::fail(ErrorCode::kCorrupt, "a topic's name or number of partitions is nonsense");
+    return onceflow::fail(ErrorCode::kCorrupt,
+                          "a topic's name or number of partitions is nonsense");
   }
   auto topic = std::make_unique<Topic>();
   topic->id = entry.id;
@@ -157,8 +158,7 @@ Status LogState::doom_directory(const std::string& partition_directory, const To
   if (!*exists) {
     return {};
   }
-  std::string doomed =
-      fmt::format("{}.{}{}", partition_directory, hexadecimal(id), kDeletedSuffix);
+  std::string doomed = fmt::format("{}.{}{}", partition_directory, hexadecimal(id), kDeletedSuffix);
   RETURN_IF_ERROR(remove_directory(environment.disk, doomed));
   RETURN_IF_ERROR(environment.disk.rename(partition_directory, doomed));
   topics_directory_unsynced = true;
@@ -179,8 +179,8 @@ void LogState::remove_doomed() {
     Status removed = entries ? Status{} : std::unexpected(entries.error());
     const bool is_empty = removed && entries->empty();
     if (removed) {
-      removed = environment.disk.remove(is_empty ? directory
-                                                 : directory + "/" + entries->back().name);
+      removed =
+          environment.disk.remove(is_empty ? directory : directory + "/" + entries->back().name);
     }
     if (!removed || is_empty) {
       doomed_.pop_front();

@@ -1,8 +1,9 @@
-// LogState: what a Log is made of, and the one way each thing changes, live and in recovery alike. Owned
-// by a Log; recovery builds it, the checkpoint reads it.
+// LogState: what a Log is made of, and the one way each thing changes, live and in recovery alike.
+// Owned by a Log; recovery builds it, the checkpoint reads it.
 //
-// A change is made in two steps: apply_*, at once, in memory; and on_durable, when the journal says so,
-// which moves high watermarks, writes tails to segments, and removes files that nothing needs any more.
+// A change is made in two steps: apply_*, at once, in memory; and on_durable, when the journal says
+// so, which moves high watermarks, writes tails to segments, and removes files that nothing needs
+// any more.
 #pragma once
 
 #include <deque>
@@ -27,8 +28,8 @@ class LogState {
   std::string topics_directory() const { return options.directory + "/topics"; }
   std::string journal_directory() const { return options.directory + "/journal"; }
 
-  /// A topic with its partitions, not yet in the catalogue. kInvalidArgument for overrides that a newer
-  /// version may have written.
+  /// A topic with its partitions, not yet in the catalogue. kInvalidArgument for overrides that a
+  /// newer version may have written.
   Result<std::unique_ptr<Topic>> make_topic(const TopicEntry& entry);
   void add_partitions(Topic& topic, std::int32_t partition_count);
 

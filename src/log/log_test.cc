@@ -10,10 +10,10 @@ namespace {
 
 using protocol::ErrorCode;
 using testing::BatchSpec;
-using testing::TestLog;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::TestLog;
 
 constexpr ProducerIdentity kProducer{ProducerId(7), ProducerEpoch(0)};
 
@@ -174,12 +174,14 @@ TEST(Log, an_open_transaction_holds_the_last_stable_offset) {
   test.open();
   test.create();
   test.append({.value = "plain"});
-  test.append({.value = "x", .producer = kProducer, .sequence = Sequence(0), .transactional = true});
+  test.append(
+      {.value = "x", .producer = kProducer, .sequence = Sequence(0), .transactional = true});
   test.append({.value = "after"});
   test.settle();
   EXPECT_EQ(test.partition().high_watermark(), Offset(3));
   EXPECT_EQ(test.partition().last_stable_offset(), Offset(1));
-  EXPECT_THAT(test.values(test.partition(), IsolationLevel::kReadCommitted), ElementsAre("0:plain"));
+  EXPECT_THAT(test.values(test.partition(), IsolationLevel::kReadCommitted),
+              ElementsAre("0:plain"));
   const auto end = test.log->append_end_transaction(end_of(test, true), as_bytes("decided"));
   EXPECT_EQ(end.offsets, std::vector{Offset(3)});
   EXPECT_EQ(test.partition().last_stable_offset(), Offset(1));
@@ -219,7 +221,8 @@ TEST(Log, an_aborted_transaction_is_listed_for_the_range_it_touches) {
   test.open();
   test.create();
   test.append({.value = "a"});
-  test.append({.value = "x", .producer = kProducer, .sequence = Sequence(0), .transactional = true});
+  test.append(
+      {.value = "x", .producer = kProducer, .sequence = Sequence(0), .transactional = true});
   test.append({.value = "b"});
   test.log->append_end_transaction(end_of(test, false), {});
   test.append({.value = "c"});
@@ -331,7 +334,8 @@ TEST(Log, a_recreated_topic_shares_nothing_with_the_old_one) {
     test.open();
     test.create();
     const TopicId old_id = test.partition().id().topic_id;
-    test.append({.value = "old", .producer = kProducer, .sequence = Sequence(0), .transactional = true});
+    test.append(
+        {.value = "old", .producer = kProducer, .sequence = Sequence(0), .transactional = true});
     test.settle();
     test.checkpoint();
     ASSERT_TRUE(test.log->delete_topic("t"));
@@ -426,7 +430,8 @@ TEST(Log, sizes_are_bounded_by_the_topics_config) {
 TEST(Log, retention_by_size_and_time_removes_whole_segments) {
   TestLog test;
   test.open();
-  test.create("t", 1, {{"segment.bytes", "400"}, {"retention.bytes", "1000"}, {"retention.ms", "-1"}});
+  test.create("t", 1,
+              {{"segment.bytes", "400"}, {"retention.bytes", "1000"}, {"retention.ms", "-1"}});
   for (int index = 0; index < 60; ++index) {
     test.append();
   }
@@ -482,8 +487,7 @@ TEST(Log, times_are_found) {
   test.open();
   Partition& partition = test.partition();
   const auto at = [&](std::int64_t timestamp) {
-    const auto found =
-        partition.find_by_timestamp(timestamp, IsolationLevel::kReadUncommitted);
+    const auto found = partition.find_by_timestamp(timestamp, IsolationLevel::kReadUncommitted);
     return found && *found ? (*found)->offset.value : -1;
   };
   EXPECT_EQ(at(0), 0);
@@ -560,7 +564,8 @@ TEST(Log, producers_expire_by_our_clock_but_not_with_an_open_transaction) {
   TestLog test;
   test.open();
   test.create();
-  test.append({.timestamp_ms = 1, .producer = {ProducerId(1), ProducerEpoch(0)}, .sequence = Sequence(0)});
+  test.append(
+      {.timestamp_ms = 1, .producer = {ProducerId(1), ProducerEpoch(0)}, .sequence = Sequence(0)});
   test.append({.producer = kProducer, .sequence = Sequence(0), .transactional = true});
   test.world.scheduler.run_for(std::chrono::hours(23));
   EXPECT_EQ(test.partition().producers().size(), 2u);

@@ -149,21 +149,21 @@ Answer<std::optional<TimestampOffset>> Partition::find_max_timestamp(IsolationLe
 Segment& Partition::apply_batch(ByteView batch, const protocol::RecordBatchHeader& header,
                                 JournalPosition position, MonotonicTime now) {
   CHECK_INVARIANT("LOG-2", header.base_offset == log_end_offset_);
-  Segment& segment = segments_.append(
-      batch, header, static_cast<std::uint64_t>(topic_.config.segment_bytes));
+  Segment& segment =
+      segments_.append(batch, header, static_cast<std::uint64_t>(topic_.config.segment_bytes));
   log_end_offset_ = header.next_offset();
   if (header.has_producer_id()) {
     const bool is_stamped = header.timestamp_type() == protocol::TimestampType::kLogAppendTime;
     const IncomingBatch incoming = IncomingBatch::of(header);
-    const bool opens_transaction = producers_.apply(
-        incoming,
-        {.first_sequence = incoming.first_sequence,
-         .last_sequence = incoming.last_sequence(),
-         .first_offset = header.base_offset,
-         .last_offset = header.last_offset(),
-         .timestamp = is_stamped ? header.max_timestamp : -1,
-         .journal_position = position},
-        header.max_timestamp, now);
+    const bool opens_transaction =
+        producers_.apply(incoming,
+                         {.first_sequence = incoming.first_sequence,
+                          .last_sequence = incoming.last_sequence(),
+                          .first_offset = header.base_offset,
+                          .last_offset = header.last_offset(),
+                          .timestamp = is_stamped ? header.max_timestamp : -1,
+                          .journal_position = position},
+                         header.max_timestamp, now);
     if (opens_transaction) {
       open_transactions_.emplace(header.base_offset, header.producer_id);
     }
@@ -176,11 +176,11 @@ Segment& Partition::apply_marker(const protocol::EndTransactionMarker& marker, M
   const Buffer batch = protocol::encode_end_transaction_marker(marker, offset, 0);
   const auto header = protocol::RecordBatchHeader::parse(batch);
   CHECK(header.has_value());
-  Segment& segment = segments_.append(
-      batch, *header, static_cast<std::uint64_t>(topic_.config.segment_bytes));
+  Segment& segment =
+      segments_.append(batch, *header, static_cast<std::uint64_t>(topic_.config.segment_bytes));
   log_end_offset_ = header->next_offset();
-  const auto began = producers_.apply_marker(marker.producer, marker.coordinator_epoch,
-                                             marker.timestamp_ms, now);
+  const auto began =
+      producers_.apply_marker(marker.producer, marker.coordinator_epoch, marker.timestamp_ms, now);
   if (!began) {
     return segment;  // no data of it here: nothing was unstable, nothing is aborted
   }

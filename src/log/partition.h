@@ -1,9 +1,9 @@
-// Partition: one ordered run of batches, its producers and its transactions. Owned by its Topic, on the
-// log's thread; changed through the Log alone, read by the broker.
+// Partition: one ordered run of batches, its producers and its transactions. Owned by its Topic, on
+// the log's thread; changed through the Log alone, read by the broker.
 //
 // Invariants: offsets are dense and never reused (LOG-2); what was visible stays (LOG-3); the high
-// watermark is the durable end, and the last stable offset never passes an open transaction or a marker
-// that is not durable (TXN-1).
+// watermark is the durable end, and the last stable offset never passes an open transaction or a
+// marker that is not durable (TXN-1).
 #pragma once
 
 #include <cstdint>
@@ -65,21 +65,23 @@ class Partition {
   }
   std::uint64_t size_bytes() const { return segments_.size_bytes(); }
 
-  /// Appends to `destination` whole batches, the first being the one that holds `from`, until the next
-  /// would pass `bytes_max` or begins at or behind `visible_end(isolation)`. At least one batch if there
-  /// is one and `at_least_one`. Nothing at the end. A single call stays within one segment, so it may
-  /// return less than there is. OFFSET_OUT_OF_RANGE outside [log start, high watermark];
-  /// KAFKA_STORAGE_ERROR if the segment is damaged (reported to LogOptions::on_damage with its file).
+  /// Appends to `destination` whole batches, the first being the one that holds `from`, until the
+  /// next would pass `bytes_max` or begins at or behind `visible_end(isolation)`. At least one
+  /// batch if there is one and `at_least_one`. Nothing at the end. A single call stays within one
+  /// segment, so it may return less than there is. OFFSET_OUT_OF_RANGE outside [log start, high
+  /// watermark]; KAFKA_STORAGE_ERROR if the segment is damaged (reported to LogOptions::on_damage
+  /// with its file).
   using FirstBatch = Segment::FirstBatch;
   struct ReadBatches {
     std::size_t bytes = 0;
-    Offset end;              ///< behind the last batch read; `from` if none
+    Offset end;  ///< behind the last batch read; `from` if none
   };
   Answer<ReadBatches> read(Offset from, std::size_t bytes_max, IsolationLevel isolation,
                            Buffer& destination, FirstBatch first_batch = FirstBatch::kAlways);
 
-  /// Bytes that a fetch from `from` could return, as an estimate for fetch.min.bytes: exact for a reader
-  /// at the tail, else within one index step; what is not visible yet is counted too. 0 at the end.
+  /// Bytes that a fetch from `from` could return, as an estimate for fetch.min.bytes: exact for a
+  /// reader at the tail, else within one index step; what is not visible yet is counted too. 0 at
+  /// the end.
   std::size_t readable_bytes(Offset from, IsolationLevel isolation) const;
 
   /// Aborted transactions with data in [from, upper), or around it, in order of their markers; for
@@ -92,8 +94,8 @@ class Partition {
   /// The batch with the greatest timestamp (ListOffsets -3): that timestamp, and its last offset.
   Answer<std::optional<TimestampOffset>> find_max_timestamp(IsolationLevel isolation);
 
-  /// A retry of one of the producer's last five batches: where the original went. To be asked before any
-  /// check of transactions; append_batch asks it too.
+  /// A retry of one of the producer's last five batches: where the original went. To be asked
+  /// before any check of transactions; append_batch asks it too.
   const BatchDescriptor* find_duplicate(const IncomingBatch& batch) const {
     return producers_.find_duplicate(batch);
   }

@@ -156,8 +156,7 @@ ProducerStates ProducerStates::decode(WireReader& reader, MonotonicTime now) {
     state.last_timestamp = reader.read_varlong();
     const std::int64_t age_ms = reader.read_varlong();
     // An age beyond all sense would overflow the clock; a century is as good as for ever.
-    state.last_receipt =
-        now - milliseconds(std::clamp<std::int64_t>(age_ms, 0, 3'155'760'000'000));
+    state.last_receipt = now - milliseconds(std::clamp<std::int64_t>(age_ms, 0, 3'155'760'000'000));
     const std::uint64_t batch_count = reader.read_unsigned_varint();
     if (batch_count > ProducerState::kBatchesKept) {
       reader.fail();

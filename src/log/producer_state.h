@@ -1,9 +1,10 @@
-// ProducerStates: what a partition remembers of those who write to it, so that a retry appends nothing
-// (PRD-1) and a stale epoch is turned away (PRD-2). Pure: no clock, no disk. Owned by a Partition, on
-// the log's thread.
+// ProducerStates: what a partition remembers of those who write to it, so that a retry appends
+// nothing (PRD-1) and a stale epoch is turned away (PRD-2). Pure: no clock, no disk. Owned by a
+// Partition, on the log's thread.
 //
-// Of each producer: its epoch, its last five batches (clients have at most five requests in flight),
-// and where its open transaction began. The order of checks is Kafka's: duplicate, epoch, sequence.
+// Of each producer: its epoch, its last five batches (clients have at most five requests in
+// flight), and where its open transaction began. The order of checks is Kafka's: duplicate, epoch,
+// sequence.
 #pragma once
 
 #include <array>
@@ -27,8 +28,8 @@ struct BatchDescriptor {
   Sequence last_sequence;
   Offset first_offset;
   Offset last_offset;
-  std::int64_t timestamp = -1;        ///< what the answer says of log append time; -1 for create time
-  JournalPosition journal_position;   ///< a duplicate is answered when this is durable
+  std::int64_t timestamp = -1;  ///< what the answer says of log append time; -1 for create time
+  JournalPosition journal_position;  ///< a duplicate is answered when this is durable
 };
 
 /// What an incoming batch says of itself.
@@ -42,8 +43,8 @@ struct IncomingBatch {
   Sequence last_sequence() const;
 };
 
-/// How a sequence is judged where nothing is known of the producer. Transactions v2 always begin at 0
-/// (KAFKA-18202); every other producer may have outlived its state.
+/// How a sequence is judged where nothing is known of the producer. Transactions v2 always begin at
+/// 0 (KAFKA-18202); every other producer may have outlived its state.
 enum class UnknownProducer { kAnySequence, kSequenceZero };
 
 struct ProducerState {
@@ -74,22 +75,22 @@ class ProducerStates {
 
   enum class EpochCheck { kOn, kOff };
   /// kNone: the batch may be appended. Else INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER or
-  /// INVALID_TXN_STATE (not transactional, while the producer's transaction is open here). To be asked
-  /// after find_duplicate. kOff is the seeded bug kSkipEpochCheck.
+  /// INVALID_TXN_STATE (not transactional, while the producer's transaction is open here). To be
+  /// asked after find_duplicate. kOff is the seeded bug kSkipEpochCheck.
   protocol::ErrorCode check(const IncomingBatch& batch, UnknownProducer unknown,
                             EpochCheck epoch_check = EpochCheck::kOn) const;
 
-  /// After the append, live and in recovery alike; judges nothing. Returns true if this batch opened a
-  /// transaction on the partition.
-  bool apply(const IncomingBatch& batch, const BatchDescriptor& appended, std::int64_t max_timestamp,
-             MonotonicTime now);
-  /// After a marker. A newer epoch clears the batches. Returns where the transaction it ended began;
-  /// nullopt if none was open here.
+  /// After the append, live and in recovery alike; judges nothing. Returns true if this batch
+  /// opened a transaction on the partition.
+  bool apply(const IncomingBatch& batch, const BatchDescriptor& appended,
+             std::int64_t max_timestamp, MonotonicTime now);
+  /// After a marker. A newer epoch clears the batches. Returns where the transaction it ended
+  /// began; nullopt if none was open here.
   std::optional<Offset> apply_marker(ProducerIdentity marker, std::int32_t coordinator_epoch,
                                      std::int64_t timestamp, MonotonicTime now);
 
-  /// Forgets producers that have been silent since before `oldest`, except those whose transaction is
-  /// open. Returns how many.
+  /// Forgets producers that have been silent since before `oldest`, except those whose transaction
+  /// is open. Returns how many.
   std::size_t expire(MonotonicTime oldest);
 
   const ProducerState* find(ProducerId producer) const;

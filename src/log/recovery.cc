@@ -1,20 +1,22 @@
-// Recovery: from what is on disk to a log that may serve. Blocks; nothing is served before it is done.
+// Recovery: from what is on disk to a log that may serve. Blocks; nothing is served before it is
+// done.
 //
 // The cases, each with a test of its name in recovery_test.cc; those of the journal's stream are in
 // journal_reader.h.
 //
-//   name                                          what is found                                what is done
-//   an_empty_folder_is_begun                      nothing, or a first start that did not end   begin anew
-//   a_clean_log_is_opened                         a checkpoint, nothing behind it              open
-//   the_journal_is_replayed_on_the_checkpoint     a checkpoint and a journal behind it         cut segments to the checkpoint, replay
-//   the_older_checkpoint_serves                   the newest checkpoint was torn               the one before, and the journal from there
-//   a_lost_checkpoint_is_refused                  both damaged, or gone, with data present     refuse
-//   a_damaged_checkpoint_whose_journal_is_gone_is_refused   as read_journal says               refuse
-//   a_newer_format_is_refused                     a higher version                             refuse
-//   a_short_segment_is_refused                    a segment shorter than the checkpoint says   refuse
-//   an_overlong_segment_is_cut                    a segment longer than the checkpoint says    cut, replay
-//   a_missing_index_is_built_again                no index file, or one that does not fit      by the first reader
-//   another_process_has_the_folder                the lock is held                             kLocked
+//   name                                          what is found                                what
+//   is done an_empty_folder_is_begun                      nothing, or a first start that did not
+//   end   begin anew a_clean_log_is_opened                         a checkpoint, nothing behind it
+//   open the_journal_is_replayed_on_the_checkpoint     a checkpoint and a journal behind it cut
+//   segments to the checkpoint, replay the_older_checkpoint_serves                   the newest
+//   checkpoint was torn               the one before, and the journal from there
+//   a_lost_checkpoint_is_refused                  both damaged, or gone, with data present refuse
+//   a_damaged_checkpoint_whose_journal_is_gone_is_refused   as read_journal says refuse
+//   a_newer_format_is_refused                     a higher version refuse
+//   a_short_segment_is_refused                    a segment shorter than the checkpoint says refuse
+//   an_overlong_segment_is_cut                    a segment longer than the checkpoint says    cut,
+//   replay a_missing_index_is_built_again                no index file, or one that does not fit by
+//   the first reader another_process_has_the_folder                the lock is held kLocked
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -87,18 +89,18 @@ Status Recovery::run() {
   }
   RETURN_IF_ERROR(adopt_rest());
 
-  state_.journal = std::make_unique<Journal>(
-      state_.environment,
-      JournalOptions{
-          .directory = state_.journal_directory(),
-          .flush = state_.options.flush,
-          .first_file_bytes = state_.options.journal_first_file_bytes,
-          .file_bytes = state_.options.journal_file_bytes,
-          .buffered_bytes_max = state_.options.journal_buffered_bytes_max,
-          .retained_bytes_max = 4 * state_.options.checkpoint_every_bytes,
-          .on_fatal = state_.options.on_fatal,
-      },
-      std::move(reading->start));
+  state_.journal =
+      std::make_unique<Journal>(state_.environment,
+                                JournalOptions{
+                                    .directory = state_.journal_directory(),
+                                    .flush = state_.options.flush,
+                                    .first_file_bytes = state_.options.journal_first_file_bytes,
+                                    .file_bytes = state_.options.journal_file_bytes,
+                                    .buffered_bytes_max = state_.options.journal_buffered_bytes_max,
+                                    .retained_bytes_max = 4 * state_.options.checkpoint_every_bytes,
+                                    .on_fatal = state_.options.on_fatal,
+                                },
+                                std::move(reading->start));
   RETURN_IF_ERROR(state_.journal->open());
   state_.journal->on_durable(
       [state = &state_](JournalPosition position) { state->on_durable(position); });
@@ -107,8 +109,8 @@ Status Recovery::run() {
   return {};
 }
 
-// A process that was killed may have made, renamed or filled files without getting to sync them. All that
-// is seen now, but the next crash of the machine would take it: first it is made to stay.
+// A process that was killed may have made, renamed or filled files without getting to sync them.
+// All that is seen now, but the next crash of the machine would take it: first it is made to stay.
 Status Recovery::make_names_durable() {
   io::Disk& disk = state_.environment.disk;
   const std::string& directory = state_.options.directory;
@@ -146,10 +148,9 @@ Result<std::optional<Recovery::CheckpointFile>> Recovery::read_checkpoint() {
     RETURN_IF_ERROR(bytes);
     RETURN_IF_ERROR(check_checkpoint_version(path, *bytes));
     const auto header = decode_checkpoint_header(*bytes);
-    const bool is_whole = header &&
-                          header->body_bytes == bytes->size() - kCheckpointHeaderBytes &&
-                          header->body_checksum ==
-                              crc32c(ByteView(*bytes).subspan(kCheckpointHeaderBytes));
+    const bool is_whole =
+        header && header->body_bytes == bytes->size() - kCheckpointHeaderBytes &&
+        header->body_checksum == crc32c(ByteView(*bytes).subspan(kCheckpointHeaderBytes));
     if (!is_whole) {
       damaged = path;
     } else if (!newest || header->sequence > newest->sequence) {
@@ -277,8 +278,7 @@ Status Recovery::replay_batch(const JournalEntry& entry) {
   }
   if (batch->header().base_offset != partition->log_end_offset_) {
     return nonsense(fmt::format("a batch of {} has base offset {}, the log ends at {}",
-                                partition->segments_.directory(),
-                                batch->header().base_offset.value,
+                                partition->segments_.directory(), batch->header().base_offset.value,
                                 partition->log_end_offset_.value));
   }
   RETURN_IF_ERROR(partition->segments_.adopt_files());
@@ -303,8 +303,7 @@ Status Recovery::replay_end_transaction(const JournalEntry& entry) {
       return nonsense("a marker is not where it was written");
     }
     RETURN_IF_ERROR(partition->segments_.adopt_files());
-    Segment& segment =
-        partition->apply_marker(marker_of(end), state_.environment.scheduler.now());
+    Segment& segment = partition->apply_marker(marker_of(end), state_.environment.scheduler.now());
     RETURN_IF_ERROR(make_durable(*partition, segment));
   }
   return listener_.on_end_transaction(end, record);

@@ -195,16 +195,15 @@ Result<RecordBatchHeader> Segment::checked_header(ByteView bytes, Place expected
     return damage(expected.position, header.error().text);
   }
   if (header->base_offset != expected.offset || header->partition_leader_epoch != 0 ||
-      header->last_offset_delta < 0 ||
-      header->size_bytes() > size_bytes_ - expected.position) {
+      header->last_offset_delta < 0 || header->size_bytes() > size_bytes_ - expected.position) {
     return damage(expected.position,
                   fmt::format("there is no batch with base offset {} here", expected.offset.value));
   }
   return *header;
 }
 
-/// Calls visitor(header, place) for each batch from `from` on until it returns false; returns the place
-/// of that batch, or the end.
+/// Calls visitor(header, place) for each batch from `from` on until it returns false; returns the
+/// place of that batch, or the end.
 template <typename Visitor>
 Result<Segment::Place> Segment::walk(Place from, Visitor visitor) {
   Buffer& window = files_.scratch_;
@@ -304,10 +303,10 @@ Result<std::size_t> Segment::read(Offset from, std::size_t bytes_max, Offset upp
   return taken;
 }
 
-Result<bool> Segment::read_by_timestamp(std::int64_t timestamp, Offset upper,
-                                        Buffer& destination) {
+Result<bool> Segment::read_by_timestamp(std::int64_t timestamp, Offset upper, Buffer& destination) {
   RETURN_IF_ERROR(load_index());
-  // Entry i speaks of all batches before it: the first that reaches `timestamp` is behind the batch.
+  // Entry i speaks of all batches before it: the first that reaches `timestamp` is behind the
+  // batch.
   const auto behind = std::ranges::lower_bound(index_, timestamp, {}, &IndexEntry::max_timestamp);
   Place begin{base_offset_, 0};
   if (behind != index_.begin()) {
@@ -474,8 +473,8 @@ Segment& Segments::append(ByteView batch, const RecordBatchHeader& header,
 }
 
 Segment* Segments::find(Offset offset) const {
-  auto behind =
-      std::ranges::upper_bound(segments_, offset, {}, [](const auto& s) { return s->base_offset(); });
+  auto behind = std::ranges::upper_bound(segments_, offset, {},
+                                         [](const auto& s) { return s->base_offset(); });
   if (behind == segments_.begin()) {
     return nullptr;
   }
@@ -558,11 +557,12 @@ Status Segments::flush(std::uint64_t unwritten_bytes_min) {
   }
   for (auto place = begin; place != segments_.end(); ++place) {
     Segment& segment = **place;
-    const std::uint64_t least = &segment == &active() ? std::max<std::uint64_t>(1, unwritten_bytes_min) : 1;
+    const std::uint64_t least =
+        &segment == &active() ? std::max<std::uint64_t>(1, unwritten_bytes_min) : 1;
     if (segment.unwritten_durable_bytes() >= least) {
       RETURN_IF_ERROR(make_directory());
-      directory_unsynced_ = directory_unsynced_ ||
-                            segment.durable_bytes() == segment.unwritten_durable_bytes();
+      directory_unsynced_ =
+          directory_unsynced_ || segment.durable_bytes() == segment.unwritten_durable_bytes();
       RETURN_IF_ERROR(segment.flush());
     }
   }

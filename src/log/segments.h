@@ -1,10 +1,11 @@
-// Segments: a partition's batches as files, and the sparse index over them (docs/formats/segment.md).
-// Owned by a Partition, on the log's thread. The newest bytes are in memory until they are durable in
-// the journal; only then are they written here, through the page cache, in larger pieces, and synced by
-// checkpoints alone. So a segment never holds what the journal could lose.
+// Segments: a partition's batches as files, and the sparse index over them
+// (docs/formats/segment.md). Owned by a Partition, on the log's thread. The newest bytes are in
+// memory until they are durable in the journal; only then are they written here, through the page
+// cache, in larger pieces, and synced by checkpoints alone. So a segment never holds what the
+// journal could lose.
 //
-// What was on disk before this process started is checked against its checksums the first time it is
-// read; what this process wrote is trusted.
+// What was on disk before this process started is checked against its checksums the first time it
+// is read; what this process wrote is trusted.
 #pragma once
 
 #include <array>
@@ -29,7 +30,8 @@ namespace onceflow::log {
 
 class Segment;
 
-/// Shared by all segments of a log: the bounded set of open files, and the count of bytes in memory.
+/// Shared by all segments of a log: the bounded set of open files, and the count of bytes in
+/// memory.
 class SegmentFiles {
  public:
   SegmentFiles(io::Disk& disk, std::size_t open_files_max)
@@ -96,7 +98,7 @@ class Segment {
                            Buffer& destination, Offset& end);
 
   struct Place {
-    Offset offset;                ///< of the batch that begins at `position`
+    Offset offset;  ///< of the batch that begins at `position`
     std::uint64_t position = 0;
   };
   /// The first batch whose greatest timestamp is at least `timestamp`, among those before `upper`;
@@ -150,9 +152,9 @@ class Segment {
   std::size_t index_written_ = 0;          // entries that are in the file
   std::uint64_t last_index_position_ = 0;  // of the last entry, or 0
 
-  std::uint64_t adopted_bytes_;       // on disk before this start: checked when first read
-  std::uint64_t checked_bytes_ = 0;   // of these, checked from the beginning
-  std::array<Place, 4> ends_{};       // where reads ended, for the next one to begin
+  std::uint64_t adopted_bytes_;      // on disk before this start: checked when first read
+  std::uint64_t checked_bytes_ = 0;  // of these, checked from the beginning
+  std::array<Place, 4> ends_{};      // where reads ended, for the next one to begin
   std::size_t next_end_ = 0;
 };
 
@@ -167,8 +169,8 @@ class Segments {
   bool empty() const { return segments_.empty(); }
   Segment& active() { return *segments_.back(); }
 
-  /// Appends to the active segment, after beginning a new one if this batch would make it larger than
-  /// `segment_bytes`. Deterministic: replay rolls where the first run rolled.
+  /// Appends to the active segment, after beginning a new one if this batch would make it larger
+  /// than `segment_bytes`. Deterministic: replay rolls where the first run rolled.
   Segment& append(ByteView batch, const protocol::RecordBatchHeader& header,
                   std::uint64_t segment_bytes);
   /// The one that holds `offset`; nullptr if none does.
@@ -177,9 +179,9 @@ class Segments {
   std::vector<std::unique_ptr<Segment>> take_before(Offset offset);
   /// Recovery: as a checkpoint tells it.
   void adopt(const std::vector<SegmentSummary>& summaries, Offset log_end_offset);
-  /// Recovery: makes the files agree with what is known: cuts off what is behind, removes segments that
-  /// should not be there yet. If bytes are missing, the journal may still say that they were removed on
-  /// purpose: until then nothing is written here, and damage() has the error.
+  /// Recovery: makes the files agree with what is known: cuts off what is behind, removes segments
+  /// that should not be there yet. If bytes are missing, the journal may still say that they were
+  /// removed on purpose: until then nothing is written here, and damage() has the error.
   Status adopt_files();
   const std::optional<Error>& damage() const { return damage_; }
   /// Writes what is durable to the page cache, where it is at least `unwritten_bytes_min`.
@@ -200,7 +202,7 @@ class Segments {
   std::uint64_t size_bytes_ = 0;
   bool has_directory_ = false;  // and what is in it is ours
   bool files_adopted_ = true;
-  std::optional<Error> damage_;   // of the segment that was active in the checkpoint
+  std::optional<Error> damage_;  // of the segment that was active in the checkpoint
   Offset damaged_base_offset_;
   bool directory_unsynced_ = false;
   bool directory_new_ = false;

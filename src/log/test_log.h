@@ -146,9 +146,9 @@ struct TestLog {
         protocol::RecordReader records = decoded->records();
         for (const protocol::RecordView& record : records) {
           const Offset offset = decoded->header().offset_of(record);
-          result.push_back(std::to_string(offset.value) + ":" +
-                           (decoded->header().is_control() ? "marker"
-                                                           : std::string(as_text(*record.value))));
+          result.push_back(
+              std::to_string(offset.value) + ":" +
+              (decoded->header().is_control() ? "marker" : std::string(as_text(*record.value))));
         }
       }
       from = read->end;

@@ -1,5 +1,5 @@
-// TestWorld: a scheduler that runs by hand and a disk in memory that loses what was not synced. For the
-// tests of the log alone, header only; the simulator has the real thing.
+// TestWorld: a scheduler that runs by hand and a disk in memory that loses what was not synced. For
+// the tests of the log alone, header only; the simulator has the real thing.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,9 @@ class TestScheduler final : public io::Scheduler {
   ~TestScheduler() override { drop_all(); }
 
   MonotonicTime now() const override { return now_; }
-  WallTime wall_now() const override { return {1'700'000'000'000 + to_ms(now_.time_since_epoch())}; }
+  WallTime wall_now() const override {
+    return {1'700'000'000'000 + to_ms(now_.time_since_epoch())};
+  }
   void post(Callback<void()> callback) override { posted_.push_back(std::move(callback)); }
   void post_from_any_thread(Callback<void()> callback) override { post(std::move(callback)); }
   io::TimerId schedule_at(MonotonicTime time, Callback<void()> callback) override {
@@ -131,8 +133,8 @@ class MemoryDisk final : public io::Disk {
       if (offset >= inode_->bytes.size()) {
         return std::size_t{0};
       }
-      const std::size_t count = std::min<std::size_t>(destination.size(),
-                                                      inode_->bytes.size() - offset);
+      const std::size_t count =
+          std::min<std::size_t>(destination.size(), inode_->bytes.size() - offset);
       std::copy_n(inode_->bytes.begin() + static_cast<std::ptrdiff_t>(offset), count,
                   destination.begin());
       return count;
@@ -189,8 +191,7 @@ class MemoryDisk final : public io::Disk {
         then({});
       });
     }
-    void async_fill_with_zeros(std::uint64_t size_bytes,
-                               Callback<void(Status)> callback) override {
+    void async_fill_with_zeros(std::uint64_t size_bytes, Callback<void(Status)> callback) override {
       disk_.later([&disk = disk_, path = path_, inode = inode_, size_bytes,
                    then = std::move(callback)]() mutable {
         if (Status room = disk.make_room(*inode, size_bytes, path); !room) {
@@ -329,7 +330,8 @@ class MemoryDisk final : public io::Disk {
       }
     }
   }
-  /// The machine dies: of what was not synced, any sector may be there or not; names not synced are gone.
+  /// The machine dies: of what was not synced, any sector may be there or not; names not synced are
+  /// gone.
   void crash_machine() {
     for (auto& [path, inode] : files_) {
       const Buffer before = inode->bytes;
@@ -339,8 +341,8 @@ class MemoryDisk final : public io::Disk {
       }
       for (std::size_t at = 0; at < after.size() && at < before.size(); at += 512) {
         if (random_() % 2 == 0) {
-          const std::size_t count = std::min({std::size_t{512}, after.size() - at,
-                                              before.size() - at});
+          const std::size_t count =
+              std::min({std::size_t{512}, after.size() - at, before.size() - at});
           std::copy_n(before.begin() + static_cast<std::ptrdiff_t>(at), count,
                       after.begin() + static_cast<std::ptrdiff_t>(at));
         }
@@ -406,9 +408,7 @@ class MemoryDisk final : public io::Disk {
   std::size_t durable_write_count = 0;
 
  private:
-  void later(Callback<void()> callback) {
-    scheduler_.schedule_after(latency, std::move(callback));
-  }
+  void later(Callback<void()> callback) { scheduler_.schedule_after(latency, std::move(callback)); }
   Status make_room(const Inode& inode, std::uint64_t size_bytes, const std::string& path) {
     if (size_bytes > inode.bytes.size() &&
         used_bytes() + (size_bytes - inode.bytes.size()) > capacity_bytes) {

@@ -12,13 +12,27 @@ namespace onceflow::log {
 namespace {
 
 // Accepted and kept for tools that set them; nothing here depends on them.
-constexpr std::array<std::string_view, 21> kKeysWithoutEffect = {
-    "compression.type", "compression.gzip.level", "compression.lz4.level",
-    "compression.zstd.level", "delete.retention.ms", "file.delete.delay.ms", "flush.messages",
-    "flush.ms", "index.interval.bytes", "local.retention.bytes", "local.retention.ms",
-    "max.compaction.lag.ms", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms",
-    "min.cleanable.dirty.ratio", "min.compaction.lag.ms", "min.insync.replicas", "preallocate",
-    "segment.index.bytes", "segment.ms", "unclean.leader.election.enable"};
+constexpr std::array<std::string_view, 21> kKeysWithoutEffect = {"compression.type",
+                                                                 "compression.gzip.level",
+                                                                 "compression.lz4.level",
+                                                                 "compression.zstd.level",
+                                                                 "delete.retention.ms",
+                                                                 "file.delete.delay.ms",
+                                                                 "flush.messages",
+                                                                 "flush.ms",
+                                                                 "index.interval.bytes",
+                                                                 "local.retention.bytes",
+                                                                 "local.retention.ms",
+                                                                 "max.compaction.lag.ms",
+                                                                 "message.timestamp.after.max.ms",
+                                                                 "message.timestamp.before.max.ms",
+                                                                 "min.cleanable.dirty.ratio",
+                                                                 "min.compaction.lag.ms",
+                                                                 "min.insync.replicas",
+                                                                 "preallocate",
+                                                                 "segment.index.bytes",
+                                                                 "segment.ms",
+                                                                 "unclean.leader.election.enable"};
 
 std::unexpected<Error> invalid(std::string_view key, std::string_view value,
                                std::string_view rule) {
@@ -31,8 +45,9 @@ Status parse_number(std::string_view key, std::string_view value, Integer least,
   Integer number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
   if (error != std::errc{} || end != value.data() + value.size() || number < least) {
-    return invalid(key, value, fmt::format("a whole number from {} to {}", least,
-                                           std::numeric_limits<Integer>::max()));
+    return invalid(
+        key, value,
+        fmt::format("a whole number from {} to {}", least, std::numeric_limits<Integer>::max()));
   }
   result = number;
   return {};
@@ -44,8 +59,12 @@ Status parse_cleanup_policy(std::string_view key, std::string_view value, TopicC
   for (std::size_t start = 0; start <= value.size();) {
     const std::size_t comma = std::min(value.find(',', start), value.size());
     std::string_view word = value.substr(start, comma - start);
-    while (word.starts_with(' ')) word.remove_prefix(1);
-    while (word.ends_with(' ')) word.remove_suffix(1);
+    while (word.starts_with(' ')) {
+      word.remove_prefix(1);
+    }
+    while (word.ends_with(' ')) {
+      word.remove_suffix(1);
+    }
     if (word == "delete") {
       does_delete = true;
     } else if (word == "compact") {
@@ -113,8 +132,9 @@ std::vector<TopicConfigEntry> describe(const TopicConfig& config,
   std::vector<TopicConfigEntry> entries = {
       {"cleanup.policy", cleanup_policy_text(config)},
       {"max.message.bytes", fmt::to_string(config.max_message_bytes)},
-      {"message.timestamp.type",
-       config.message_timestamp_type == TimestampType::kCreateTime ? "CreateTime" : "LogAppendTime"},
+      {"message.timestamp.type", config.message_timestamp_type == TimestampType::kCreateTime
+                                     ? "CreateTime"
+                                     : "LogAppendTime"},
       {"retention.bytes", fmt::to_string(config.retention_bytes)},
       {"retention.ms", fmt::to_string(config.retention_ms)},
       {"segment.bytes", fmt::to_string(config.segment_bytes)},

@@ -22,14 +22,15 @@ struct TopicConfig {
   std::int32_t max_message_bytes = 1'048'588;
   TimestampType message_timestamp_type = TimestampType::kCreateTime;
   bool cleanup_delete = true;
-  bool cleanup_compact = false;  ///< accepted and reported; compaction itself is not done (LIMITS.md)
+  bool cleanup_compact =
+      false;  ///< accepted and reported; compaction itself is not done (LIMITS.md)
 };
 
 /// What a user set on a topic, as text, by Kafka's configuration key.
 using TopicConfigOverrides = std::map<std::string, std::string>;
 
-/// `defaults` with `overrides` applied. kInvalidArgument for an unknown key or a value out of range;
-/// the text names both. Keys of Kafka that mean nothing on one node are accepted and kept.
+/// `defaults` with `overrides` applied. kInvalidArgument for an unknown key or a value out of
+/// range; the text names both. Keys of Kafka that mean nothing on one node are accepted and kept.
 Result<TopicConfig> apply_overrides(TopicConfig defaults, const TopicConfigOverrides& overrides);
 
 /// One line of DescribeConfigs.

@@ -1,6 +1,6 @@
-// Topics: the catalogue of what exists. Owned by the Log, on its thread; changed through Log only, so
-// that every change is in the journal. A topic re-created under an old name has another id and shares
-// nothing with the old one.
+// Topics: the catalogue of what exists. Owned by the Log, on its thread; changed through Log only,
+// so that every change is in the journal. A topic re-created under an old name has another id and
+// shares nothing with the old one.
 #pragma once
 
 #include <map>

@@ -7,7 +7,8 @@ namespace onceflow::protocol {
 namespace {
 
 constexpr std::int8_t kReceiptVersion = 1;
-// Smallest encodings, so that a count is checked against the bytes that are left before it is believed.
+// Smallest encodings, so that a count is checked against the bytes that are left before it is
+// believed.
 constexpr std::size_t kInputBytesMin = 1 + 4 + 1 + 1 + 1 + 8;
 constexpr std::size_t kOutputBytesMin = 1 + 4 + 1 + 8;
 constexpr std::size_t kRowBytesMin = 1 + 1 + 8;

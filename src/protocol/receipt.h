@@ -15,15 +15,15 @@ namespace onceflow::protocol {
 struct Receipt {
   struct Input {
     TopicPartition source;
-    Offset from_offset;  ///< the position before this commit
-    Offset next_offset;  ///< the position after it
+    Offset from_offset;             ///< the position before this commit
+    Offset next_offset;             ///< the position after it
     std::int64_t record_count = 0;  ///< data records between, without markers and aborted ones
     std::uint64_t record_hash_sum = 0;
     friend bool operator==(const Input&, const Input&) = default;
   };
   struct Output {
-    std::string name;                ///< topic or table
-    PartitionIndex partition{-1};    ///< -1: a table
+    std::string name;              ///< topic or table
+    PartitionIndex partition{-1};  ///< -1: a table
     std::int64_t record_count = 0;
     std::uint64_t record_hash_sum = 0;
     friend bool operator==(const Output&, const Output&) = default;
