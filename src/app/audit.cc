@@ -200,8 +200,8 @@ int run_audit(const Arguments& arguments) {
   AuditCommand command;
   CLI::App app(
       "account for every record of a pipeline, to the last row\n"
-      "exit code 0: clean; 1: something is missing, doubled, altered, torn or foreign; 2: it cannot "
-      "be judged",
+      "exit code 0: clean; 1: something is missing, doubled, altered, torn or foreign; 2: it "
+      "cannot be judged",
       "onceflow audit");
   app.add_option("FILE", command.file, "a pipeline file")->required();
   app.add_option("--bootstrap.servers", command.bootstrap_servers,

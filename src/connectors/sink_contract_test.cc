@@ -100,6 +100,7 @@ TEST_P(SinkContract, a_commit_without_rows_moves_positions) {
   EXPECT_EQ(claim(*sink)[0].next_offset, Offset(5));
 }
 
+// SNK-1.
 TEST_P(SinkContract, a_zombie_writes_nothing) {
   auto zombie = make(append_table());
   auto old_claim = claim(*zombie, {kIn0, kIn1});

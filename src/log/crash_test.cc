@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <map>
-#include <random>
 
 #include "log/test_log.h"
 
@@ -55,7 +54,7 @@ class RandomWork {
   }
 
  private:
-  std::uint64_t pick(std::uint64_t bound) { return random_() % bound; }
+  std::uint64_t pick(std::uint64_t bound) { return random_.next() % bound; }
 
   void open() {
     const Status status = test_.try_open();
@@ -305,7 +304,7 @@ class RandomWork {
   };
 
   TestLog test_;
-  std::mt19937_64 random_;
+  testing::TestRandom random_;
   Model now_;
   std::vector<Operation> history_;
   JournalPosition least_;

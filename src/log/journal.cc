@@ -286,6 +286,9 @@ void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& hea
   tail_.chain = header.header_checksum;
   tail_.position = header.position + std::uint64_t{header.payload_bytes};
   current_.size_bytes = std::max(current_.size_bytes, tail_.file_offset);
+  // What was answered for stays answered for: durability only grows, and only over what was
+  // appended.
+  CHECK_INVARIANT("LOG-1", tail_.position >= durable_ && tail_.position <= end());
   durable_ = tail_.position;
   if (options_.flush == FlushMode::kDurable) {
     synced_ = durable_;

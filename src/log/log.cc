@@ -52,6 +52,7 @@ Answer<AppendedBatch> Log::append_batch(Partition& partition,
   if (header.has_producer_id()) {
     const IncomingBatch incoming = IncomingBatch::of(header);
     if (const BatchDescriptor* original = partition.producers_.find_duplicate(incoming)) {
+      CHECK_INVARIANT("PRD-1", original->first_offset < partition.log_end_offset_);
       return AppendedBatch{.base_offset = original->first_offset,
                            .log_append_time_ms = original->timestamp,
                            .log_start_offset = partition.log_start_offset_,

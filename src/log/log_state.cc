@@ -50,12 +50,13 @@ void LogState::add_partitions(Topic& topic, std::int32_t partition_count) {
   for (auto index = static_cast<std::int32_t>(topic.partitions.size()); index < partition_count;
        ++index) {
     const PartitionIndex partition(index);
-    topic.partitions.push_back(std::unique_ptr<Partition>(
-        new Partition(topic, partition, files,
-                      topics_directory() + "/" + partition_directory_name(topic.name, partition),
-                      options.on_damage)));
-    topic.partitions.back()->skips_unsynced_markers_ =
+    std::string directory =
+        topics_directory() + "/" + partition_directory_name(topic.name, partition);
+    auto added = std::unique_ptr<Partition>(
+        new Partition(topic, partition, files, std::move(directory), options.on_damage));
+    added->skips_unsynced_markers_ =
         environment.seeded_bug == SeededBug::kLastStablePastUnsyncedMarker;
+    topic.partitions.push_back(std::move(added));
   }
 }
 

@@ -17,6 +17,7 @@ using testing::TestLog;
 
 constexpr ProducerIdentity kProducer{ProducerId(7), ProducerEpoch(0)};
 
+// LOG-3.
 TEST(Log, a_batch_is_visible_once_it_is_durable) {
   TestLog test;
   test.open();
@@ -65,6 +66,7 @@ TEST(Log, callbacks_come_in_the_order_of_positions) {
   EXPECT_THAT(order, ElementsAre(1, 2));
 }
 
+// LOG-1, LOG-2.
 TEST(Log, all_is_there_after_the_process_dies) {
   TestLog test;
   test.open();
@@ -98,6 +100,7 @@ TEST(Log, all_is_there_after_a_clean_close_and_nothing_is_replayed) {
   EXPECT_THAT(test.listener.events, ElementsAre("snapshot groups"));
 }
 
+// PRD-1.
 TEST(Log, a_retry_gets_the_first_offset_and_the_position_to_wait_for) {
   TestLog test;
   test.open();
@@ -151,6 +154,7 @@ TEST(Log, the_seeded_bug_forgets_the_oldest_of_five) {
             ErrorCode::kOutOfOrderSequenceNumber);
 }
 
+// PRD-2.
 TEST(Log, a_stale_epoch_appends_nothing) {
   TestLog test;
   test.open();
@@ -216,6 +220,7 @@ TEST(Log, the_seeded_bug_lets_the_last_stable_offset_pass_it) {
   EXPECT_EQ(test.partition().last_stable_offset(), Offset(1));
 }
 
+// TXN-1.
 TEST(Log, an_aborted_transaction_is_listed_for_the_range_it_touches) {
   TestLog test;
   test.open();

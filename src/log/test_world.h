@@ -7,7 +7,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <random>
 #include <set>
 #include <string>
 
@@ -88,13 +87,19 @@ class TestScheduler final : public io::Scheduler {
   io::TimerId last_timer_ = 0;
 };
 
+// SplitMix64 (Steele, Lea, Flood 2014).
 class TestRandom final : public io::Random {
  public:
-  explicit TestRandom(std::uint64_t seed) : engine_(seed) {}
-  std::uint64_t next() override { return engine_(); }
+  explicit TestRandom(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next() override {
+    std::uint64_t mixed = (state_ += 0x9e3779b97f4a7c15);
+    mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+    return mixed ^ (mixed >> 31);
+  }
 
  private:
-  std::mt19937_64 engine_;
+  std::uint64_t state_;
 };
 
 class NoNetwork final : public io::Network {
@@ -336,11 +341,11 @@ class MemoryDisk final : public io::Disk {
     for (auto& [path, inode] : files_) {
       const Buffer before = inode->bytes;
       Buffer after = inode->durable;
-      if (random_() % 2 == 0 && after.size() < before.size()) {
+      if (random_.next() % 2 == 0 && after.size() < before.size()) {
         after.resize(before.size(), std::byte{0});
       }
       for (std::size_t at = 0; at < after.size() && at < before.size(); at += 512) {
-        if (random_() % 2 == 0) {
+        if (random_.next() % 2 == 0) {
           const std::size_t count =
               std::min({std::size_t{512}, after.size() - at, before.size() - at});
           std::copy_n(before.begin() + static_cast<std::ptrdiff_t>(at), count,
@@ -417,16 +422,16 @@ class MemoryDisk final : public io::Disk {
     return {};
   }
   void tear(Buffer& content, std::uint64_t offset, ByteView bytes) {
-    const std::uint64_t mode = random_() % 3;  // nothing, all, some sectors
+    const std::uint64_t mode = random_.next() % 3;  // nothing, all, some sectors
     for (std::size_t at = 0; at < bytes.size(); at += 512) {
-      if (mode == 1 || (mode == 2 && random_() % 2 == 0)) {
+      if (mode == 1 || (mode == 2 && random_.next() % 2 == 0)) {
         MemoryFile::place(content, offset + at, bytes.subspan(at, 512));
       }
     }
   }
 
   TestScheduler& scheduler_;
-  std::mt19937_64 random_;
+  TestRandom random_;
   std::map<std::string, std::shared_ptr<Inode>> files_;
   std::map<std::string, std::shared_ptr<Inode>> durable_files_;
   std::set<std::string> folders_;
