@@ -52,8 +52,8 @@ void LogState::add_partitions(Topic& topic, std::int32_t partition_count) {
     const PartitionIndex partition(index);
     std::string directory =
         topics_directory() + "/" + partition_directory_name(topic.name, partition);
-    auto added = std::unique_ptr<Partition>(
-        new Partition(topic, partition, files, std::move(directory), options.on_damage));
+    auto added = std::unique_ptr<Partition>(new Partition(  // its constructor is private
+        topic, partition, files, std::move(directory), options.on_damage));
     added->skips_unsynced_markers_ =
         environment.seeded_bug == SeededBug::kLastStablePastUnsyncedMarker;
     topic.partitions.push_back(std::move(added));
