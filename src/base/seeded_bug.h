@@ -14,6 +14,10 @@ enum class SeededBug {
   kCommitOffsetsOutsideTransaction,  ///< engine: offsets committed apart from the output (TXN-2)
   kApplyStateBeforeCommit,           ///< engine: state moves before EndTxn has answered (STG-2)
   kRetryEndTxnIntoNextTransaction,   ///< client: a lost EndTxn answer is retried blindly (STG-1)
+  kCommitOffsetsOfAborted,           ///< coordinator: an abort commits the group's offsets (TXN-2)
+  kForgetTransactionTimeouts,        ///< coordinator: a restart forgets them (TXN-3)
+  kForgetGeneration,                 ///< coordinator: a restart counts from 1 again (GRP-1)
+  kAcceptStaleGeneration,            ///< coordinator: a fenced member's commit is let in (GRP-2)
   kPositionRowWithoutEpoch,          ///< sink: the position update ignores the epoch (SNK-1)
 };
 

@@ -352,7 +352,9 @@ ErrorCode Group::check_commit(const GroupMemberKey& key, CommitKind kind, const 
     return error;
   }
   if (key.generation != generation() || !durable_.has_member(key.member_id)) {
-    return ErrorCode::kIllegalGeneration;
+    return options_.seeded_bug == SeededBug::kAcceptStaleGeneration
+               ? ErrorCode::kNone
+               : ErrorCode::kIllegalGeneration;
   }
   if (kind == CommitKind::kPlain && state_ == GroupState::kCompletingRebalance) {
     return ErrorCode::kRebalanceInProgress;
@@ -435,6 +437,9 @@ void Group::on_time(const Moment& moment, Effects& effects) {
 }
 
 void Group::restart_clocks(MonotonicTime now) {
+  if (options_.seeded_bug == SeededBug::kForgetGeneration) {
+    durable_.generation = GenerationId(0);
+  }
   state_ = durable_.state;
   protocol_type_ = durable_.protocol_type;
   protocol_name_ = durable_.protocol_name;

@@ -330,6 +330,9 @@ ErrorCode GroupCoordinator::delete_group(std::string_view group_id, Effects& eff
 
 void GroupCoordinator::end_transaction(ProducerId producer, TransactionResult result,
                                        std::span<const std::string> groups) {
+  if (options_.seeded_bug == SeededBug::kCommitOffsetsOfAborted) {
+    result = TransactionResult::kCommit;
+  }
   for (const std::string& group_id : groups) {
     if (Group* group = find(group_id)) {
       group->offsets().end_transaction(producer, result);

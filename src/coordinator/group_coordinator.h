@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/seeded_bug.h"
 #include "base/time.h"
 #include "base/wire.h"
 #include "coordinator/effects.h"
@@ -43,6 +44,7 @@ struct GroupOptions {
   Duration empty_group_retention = std::chrono::minutes(10);
   /// Kafka's offset.metadata.max.bytes.
   std::size_t offset_metadata_bytes_max = 4096;
+  SeededBug seeded_bug = SeededBug::kNone;
 };
 
 struct JoinGroupRequest {

@@ -549,7 +549,8 @@ void TransactionCoordinator::restart_clocks(MonotonicTime now) {
   deadlines_.clear();
   for (Entry& entry : transactions_) {
     Transaction& transaction = entry.second;
-    if (transaction.state == TransactionState::kOngoing) {
+    if (transaction.state == TransactionState::kOngoing &&
+        options_.seeded_bug != SeededBug::kForgetTransactionTimeouts) {
       transaction.deadline = now + transaction.timeout;
       deadlines_.emplace(transaction.deadline, transaction.producer.id);
     }

@@ -35,6 +35,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/seeded_bug.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/wire.h"
@@ -51,6 +52,7 @@ struct TransactionOptions {
   /// parameter, so that tests reach it.
   ProducerEpoch epoch_max{32767};
   std::size_t transactional_id_count_max = 1'000'000;
+  SeededBug seeded_bug = SeededBug::kNone;
 };
 
 /// Whether the connection of a request may go on (KAFKA-17754): a coordinator request for an id

@@ -15,6 +15,9 @@ const std::vector<BugKind>& bug_kinds() {
       {SeededBug::kPositionRowWithoutEpoch, "position-row-without-epoch", "pipeline", "SNK-1"},
       {SeededBug::kRetryEndTxnIntoNextTransaction, "retry-end-txn-into-next-transaction",
        "pipeline", "STG-1"},
+      {SeededBug::kCommitOffsetsOfAborted, "commit-offsets-of-aborted", "transactions", "TXN-2"},
+      {SeededBug::kForgetTransactionTimeouts, "forget-transaction-timeouts", "transactions",
+       "TXN-3"},
   };
   return kinds;
 }

@@ -1,6 +1,7 @@
 // All workloads, by name; the order is part of what a seed means. Stateless.
 #include "sim/workloads/log_workload.h"
 #include "sim/workloads/pipeline_workload.h"
+#include "sim/workloads/transactions_workload.h"
 #include "sim/workloads/workload.h"
 
 namespace onceflow::sim {
@@ -16,6 +17,7 @@ const std::vector<WorkloadKind>& workload_kinds() {
   static const std::vector<WorkloadKind> kinds = {
       {"log", make<LogWorkload>},
       {"pipeline", make<PipelineWorkload>},
+      {"transactions", make<TransactionsWorkload>},
   };
   return kinds;
 }

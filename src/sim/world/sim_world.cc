@@ -265,8 +265,26 @@ void SimWorld::stop_faults() {
   faults_ = calm;
   partitions_.clear();
   for (const std::unique_ptr<SimNode>& node : nodes_) {
-    node->paused_until_.reset();
+    go_on(*node);
     node->machine_.disk.set_full(false);
+  }
+}
+
+// Before its time: what was kept for later is due now, in its order and before anything newer.
+void SimWorld::go_on(SimNode& node) {
+  const auto until = std::exchange(node.paused_until_, std::nullopt);
+  if (!until) {
+    return;
+  }
+  for (auto place = events_.lower_bound({*until, 0});
+       place != events_.end() && place->first.first == *until;) {
+    const auto kept = place++;
+    if (kept->second.process == node.process_) {
+      auto due = events_.extract(kept);
+      due.key().first = now_;
+      time_of_event_[due.key().second] = now_;
+      events_.insert(std::move(due));
+    }
   }
 }
 

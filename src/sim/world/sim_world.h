@@ -141,6 +141,7 @@ class SimWorld {
   void finish_end(SimProcess& process);
   void drop_events(SimProcess& process);
   void restart_later(SimNode& node);
+  void go_on(SimNode& node);
   void draw_faults();
   void draw_faults_of(SimNode& node);
   SimMachine& machine(const std::string& name);

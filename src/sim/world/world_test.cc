@@ -107,6 +107,27 @@ TEST_F(WorldTest, a_paused_process_goes_on_where_it_was) {
   EXPECT_THAT(beats_ms, ElementsAre(10, 20, 125, 135, 145));
 }
 
+TEST_F(WorldTest, a_pause_that_ends_with_the_faults_keeps_the_order_of_callbacks) {
+  SimWorld world(calm());
+  std::vector<int> order;
+  SimNode& node = world.add_node({.name = "a", .boot = [&](SimProcess& process) {
+                                    process.scheduler().schedule_after(milliseconds(10), [&] {
+                                      order.push_back(1);
+                                      process.scheduler().post([&] { order.push_back(2); });
+                                    });
+                                    process.scheduler().schedule_after(milliseconds(60),
+                                                                       [&] { order.push_back(3); });
+                                  }});
+  world.run_for(milliseconds(1));
+  world.pause(node, seconds(10));
+  world.run_for(milliseconds(49));
+  world.stop_faults();
+  world.run_for(milliseconds(5));
+  EXPECT_THAT(order, ElementsAre(1, 2));
+  world.run_for(milliseconds(10));
+  EXPECT_THAT(order, ElementsAre(1, 2, 3));
+}
+
 TEST_F(WorldTest, after_a_kill_everything_written_is_there) {
   SimWorld world(calm());
   SimNode& node = world.add_node({.name = "a", .boot = [](SimProcess& process) {

@@ -1,0 +1,46 @@
+#include "sim/workloads/broker_node.h"
+
+#include "base/check.h"
+#include "broker/broker.h"
+#include "sim/world/sim_world.h"
+
+namespace onceflow::sim {
+
+broker::BrokerOptions simulated_broker_options(std::int32_t partition_count) {
+  broker::BrokerOptions options;
+  options.server.listen = {"broker", 9092};
+  options.num_partitions = partition_count;
+  options.log.directory = "data";
+  options.log.journal_first_file_bytes = 64 * 1024;
+  options.log.journal_file_bytes = 128 * 1024;
+  options.log.checkpoint_every_bytes = 256 * 1024;
+  options.coordinator.groups.initial_rebalance_delay = milliseconds(50);
+  return options;
+}
+
+void boot_broker(SimProcess& process, broker::BrokerOptions options, Findings& findings) {
+  options.coordinator.groups.seeded_bug = process.world().seeded_bug();
+  options.coordinator.transactions.seeded_bug = process.world().seeded_bug();
+  options.on_fatal = [&process](const Error& error) { process.exit(error.text); };
+  auto& broker = process.make<broker::Broker>(process.environment(), std::move(options));
+  process.scheduler().spawn(
+      [](SimProcess& life, broker::Broker& started, Findings& found) -> Task<void> {
+        const Status ready = co_await started.start();
+        if (!ready) {
+          if (ready.error().code == ErrorCode::kCorrupt) {
+            found.report("LOG-1", "the broker does not start: " + ready.error().text);
+          }
+          life.exit(ready.error().text);
+        }
+      }(process, broker, findings));
+}
+
+client::ClientOptions simulated_client_options(std::string client_id) {
+  client::ClientOptions options;
+  CHECK(client::set_option(options, "bootstrap.servers", "broker:9092").has_value());
+  options.client_id = std::move(client_id);
+  options.request_timeout = seconds(5);
+  return options;
+}
+
+}  // namespace onceflow::sim
