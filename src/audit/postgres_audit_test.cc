@@ -26,6 +26,7 @@ class PostgresAuditTest : public ::testing::Test {
     dsn_ = dsn;
     connection_.reset(PQconnectdb(dsn));
     ASSERT_EQ(PQstatus(connection_.get()), CONNECTION_OK) << PQerrorMessage(connection_.get());
+    execute("SET client_min_messages = warning");
     execute("DROP TABLE IF EXISTS onceflow_positions, onceflow_receipts");
     execute("DROP SCHEMA IF EXISTS sales CASCADE");
     execute("CREATE SCHEMA sales");
