@@ -296,9 +296,9 @@ Result<std::size_t> Segment::read(Offset from, std::size_t bytes_max, Offset upp
     }
     taken += batch_bytes;
     place = {header->next_offset(), place.position + batch_bytes};
+    end = place.offset;
   }
   give_back(taken);
-  end = place.offset;
   ends_[next_end_++ % ends_.size()] = place;
   return taken;
 }
