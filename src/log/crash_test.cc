@@ -5,7 +5,7 @@
 #include <functional>
 #include <map>
 
-#include "log/test_log.h"
+#include "log/log_testing.h"
 
 namespace onceflow::log {
 namespace {

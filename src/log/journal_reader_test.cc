@@ -5,15 +5,15 @@
 
 #include <cstring>
 
-#include "log/test_world.h"
+#include "log/world_testing.h"
 
 namespace onceflow::log {
 namespace {
 
-using testing::TestWorld;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::TestWorld;
 
 constexpr std::uint64_t kJournalId = 0x1234;
 constexpr std::string_view kFirst = "journal/0001.journal";
@@ -115,11 +115,11 @@ TEST(JournalReader, released_files_are_used_again_and_their_old_frames_are_not_b
   const JournalPosition end = harness.journal->end();
   harness.stop();
   int replayed = 0;
-  const auto reading = read_journal(harness.world.disk, "journal", kJournalId, *tail,
-                                    [&](const JournalEntry&) {
-                                      ++replayed;
-                                      return Status{};
-                                    });
+  const auto reading =
+      read_journal(harness.world.disk, "journal", kJournalId, *tail, [&](const JournalEntry&) {
+        ++replayed;
+        return Status{};
+      });
   ASSERT_TRUE(reading) << reading.error().text;
   EXPECT_EQ(reading->start.tail.position, end);
   EXPECT_EQ(replayed, 3);
@@ -224,16 +224,15 @@ TEST(JournalReader, nonsense_in_a_valid_frame_is_refused) {
   harness.start();
   harness.write("a");
   harness.stop();
-  const auto reading =
-      read_journal(harness.world.disk, "journal", kJournalId, {}, [](const JournalEntry&) -> Status {
-        return fail(ErrorCode::kCorrupt, "nonsense");
-      });
+  const auto reading = read_journal(
+      harness.world.disk, "journal", kJournalId, {},
+      [](const JournalEntry&) -> Status { return fail(ErrorCode::kCorrupt, "nonsense"); });
   ASSERT_FALSE(reading);
   EXPECT_THAT(reading.error().text, HasSubstr("journal/0001.journal: frame at byte 0: nonsense"));
 }
 
-// Every byte of a small sealed journal, flipped in turn: a prefix with all that was acknowledged, or a
-// refusal that names the file.
+// Every byte of a small sealed journal, flipped in turn: a prefix with all that was acknowledged,
+// or a refusal that names the file.
 TEST(JournalReader, no_flipped_byte_loses_what_was_acknowledged) {
   Harness harness;
   harness.start();
@@ -272,9 +271,10 @@ TEST(Journal, a_large_entry_gets_a_frame_of_its_own_and_the_file_grows) {
 
 TEST(Journal, says_when_it_is_full_and_when_not) {
   TestWorld world;
-  Journal journal(world.environment(),
-                  {.directory = "journal", .buffered_bytes_max = 1000, .on_fatal = [](const Error&) {}},
-                  {.journal_id = 1});
+  Journal journal(
+      world.environment(),
+      {.directory = "journal", .buffered_bytes_max = 1000, .on_fatal = [](const Error&) {}},
+      {.journal_id = 1});
   ASSERT_TRUE(journal.open());
   journal.append(EntryType::kRecord, as_bytes(std::string(2000, 'x')));
   EXPECT_TRUE(journal.is_full());

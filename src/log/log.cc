@@ -66,6 +66,9 @@ Answer<AppendedBatch> Log::append_batch(Partition& partition,
         error != ErrorCode::kNone) {
       return std::unexpected(error);
     }
+    const ProducerState* known = partition.producers_.find(incoming.producer.id);
+    CHECK_INVARIANT("PRD-2", known == nullptr || incoming.producer.epoch >= known->epoch ||
+                                 epoch_check == ProducerStates::EpochCheck::kOff);
   }
   const TopicConfig& config = partition.topic_.config;
   if (batch.size() > static_cast<std::size_t>(config.max_message_bytes)) {

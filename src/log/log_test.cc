@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "log/test_log.h"
+#include "log/log_testing.h"
 
 namespace onceflow::log {
 namespace {

@@ -84,12 +84,13 @@ TEST(ProducerStates, an_old_epoch_is_fenced_and_a_new_one_begins_at_zero) {
   EXPECT_EQ(states.ask(batch(0, 4)), kNone);
   states.add(batch(0, 4));
   EXPECT_EQ(states.find(ProducerId(1))->batches().size(), 1u);
-  EXPECT_EQ(states.check(batch(0, 3), UnknownProducer::kAnySequence,
-                         ProducerStates::EpochCheck::kOff),
-            kNone);
+  EXPECT_EQ(
+      states.check(batch(0, 3), UnknownProducer::kAnySequence, ProducerStates::EpochCheck::kOff),
+      kNone);
 }
 
-TEST(ProducerStates, the_epoch_is_judged_before_the_sequence_and_the_sequence_before_the_transaction) {
+TEST(ProducerStates,
+     the_epoch_is_judged_before_the_sequence_and_the_sequence_before_the_transaction) {
   States states;
   states.add(batch(0, 3, 1, true));
   EXPECT_EQ(states.ask(batch(9, 2, 1, false)), kInvalidProducerEpoch);

@@ -3,16 +3,16 @@
 #include <gtest/gtest.h>
 
 #include "base/crc32c.h"
-#include "log/test_log.h"
+#include "log/log_testing.h"
 
 namespace onceflow::log {
 namespace {
 
-using testing::TestLog;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::TestLog;
 
 constexpr std::string_view kSegment = "data/topics/t-0/00000000000000000000.log";
 
@@ -103,9 +103,9 @@ TEST(Recovery, a_damaged_checkpoint_whose_journal_is_gone_is_refused) {
   const auto sequence = [&](const char* path) {
     return wire::load_big_endian<std::uint64_t>(test.world.disk.bytes(path).data() + 8);
   };
-  const char* newest =
-      sequence("data/checkpoint.0") > sequence("data/checkpoint.1") ? "data/checkpoint.0"
-                                                                    : "data/checkpoint.1";
+  const char* newest = sequence("data/checkpoint.0") > sequence("data/checkpoint.1")
+                           ? "data/checkpoint.0"
+                           : "data/checkpoint.1";
   test.world.disk.bytes(newest)[40] ^= std::byte{1};
   ASSERT_FALSE(test.try_open());
   EXPECT_EQ(test.error.code, ErrorCode::kCorrupt);
@@ -191,7 +191,8 @@ TEST(Recovery, another_process_has_the_folder) {
   EXPECT_EQ(second.error().code, ErrorCode::kLocked);
 }
 
-// Opens and reads everything; what comes out is the truth, its prefix with damage reported, or a refusal.
+// Opens and reads everything; what comes out is the truth, its prefix with damage reported, or a
+// refusal.
 void expect_truth_or_refusal(TestLog& test, const std::string& path, std::size_t position) {
   SCOPED_TRACE(path + " byte " + std::to_string(position));
   test.damage.clear();

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "log/log.h"
-#include "log/test_world.h"
+#include "log/world_testing.h"
 #include "protocol/record_batch_builder.h"
 
 namespace onceflow::log::testing {
