@@ -352,9 +352,8 @@ ErrorCode Group::check_commit(const GroupMemberKey& key, CommitKind kind, const 
     return error;
   }
   if (key.generation != generation() || !durable_.has_member(key.member_id)) {
-    return options_.seeded_bug == SeededBug::kAcceptStaleGeneration
-               ? ErrorCode::kNone
-               : ErrorCode::kIllegalGeneration;
+    return options_.seeded_bug == SeededBug::kAcceptStaleGeneration ? ErrorCode::kNone
+                                                                    : ErrorCode::kIllegalGeneration;
   }
   if (kind == CommitKind::kPlain && state_ == GroupState::kCompletingRebalance) {
     return ErrorCode::kRebalanceInProgress;

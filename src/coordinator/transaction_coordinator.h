@@ -35,8 +35,8 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "base/seeded_bug.h"
 #include "base/result.h"
+#include "base/seeded_bug.h"
 #include "base/time.h"
 #include "base/wire.h"
 #include "coordinator/effects.h"

@@ -18,6 +18,8 @@ const std::vector<BugKind>& bug_kinds() {
       {SeededBug::kCommitOffsetsOfAborted, "commit-offsets-of-aborted", "transactions", "TXN-2"},
       {SeededBug::kForgetTransactionTimeouts, "forget-transaction-timeouts", "transactions",
        "TXN-3"},
+      {SeededBug::kForgetGeneration, "forget-generation", "groups", "GRP-1"},
+      {SeededBug::kAcceptStaleGeneration, "accept-stale-generation", "groups", "GRP-2"},
   };
   return kinds;
 }

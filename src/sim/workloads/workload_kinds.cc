@@ -1,4 +1,5 @@
 // All workloads, by name; the order is part of what a seed means. Stateless.
+#include "sim/workloads/groups_workload.h"
 #include "sim/workloads/log_workload.h"
 #include "sim/workloads/pipeline_workload.h"
 #include "sim/workloads/transactions_workload.h"
@@ -18,6 +19,7 @@ const std::vector<WorkloadKind>& workload_kinds() {
       {"log", make<LogWorkload>},
       {"pipeline", make<PipelineWorkload>},
       {"transactions", make<TransactionsWorkload>},
+      {"groups", make<GroupsWorkload>},
   };
   return kinds;
 }
