@@ -78,6 +78,7 @@ HistoricCommit& GroupHistory::begin_commit(const client::GroupMetadata& member,
   } else if (fenced_member_ids_.contains(member.member_id)) {
     commit.fenced_by = "another member with its instance id";
   }
+  fenced_count_ += commit.fenced_by.empty() ? 0 : 1;
   return commit;
 }
 

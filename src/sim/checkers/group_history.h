@@ -52,6 +52,8 @@ class GroupHistory {
                                           const TopicPartition& partition);
   void acknowledge(const HistoricCommit& commit);
   std::size_t acknowledged_count() const { return acknowledged_count_; }
+  std::size_t commit_count() const { return commits_.size(); }
+  std::size_t fenced_count() const { return fenced_count_; }
 
   /// Generations of the newest acknowledged commits, by partition: before asking what is committed.
   const std::vector<GenerationId>& acknowledged_generations() const {
@@ -74,6 +76,7 @@ class GroupHistory {
   std::deque<HistoricCommit> commits_;  // by number
   std::vector<GenerationId> acknowledged_generations_;
   std::size_t acknowledged_count_ = 0;
+  std::size_t fenced_count_ = 0;  ///< of commits_
   std::uint64_t tick_ = 0;
 };
 

@@ -1,5 +1,7 @@
 #include "sim/workloads/groups_workload.h"
 
+#include <fmt/format.h>
+
 #include "client/admin.h"
 #include "client/cluster.h"
 #include "sim/workloads/broker_node.h"
@@ -198,6 +200,13 @@ Task<void> GroupsWorkload::look_at_committed(Member& member) {
 bool GroupsWorkload::has_done_enough() const {
   return history_.acknowledged_count() >= kCommitsEnough &&
          history_.newest_generation().value >= kGenerationsEnough;
+}
+
+void GroupsWorkload::check_end() {
+  world_->note("world", fmt::format("{} generations, {} commits begun, {} of them fenced; {} "
+                                    "acknowledged",
+                                    history_.newest_generation().value, history_.commit_count(),
+                                    history_.fenced_count(), history_.acknowledged_count()));
 }
 
 // The members come together again, and a last look at what they have committed.

@@ -25,7 +25,7 @@ class GroupsWorkload final : public Workload {
   bool has_done_enough() const override;
   void settle() override { is_settling_ = true; }
   bool is_at_rest() const override { return is_at_rest_; }
-  void check_end() override {}
+  void check_end() override;
 
  private:
   /// The member of one process, from one start() of its ConsumerGroup to its end.

@@ -419,6 +419,12 @@ bool TransactionsWorkload::has_done_enough() const {
 
 void TransactionsWorkload::settle() { is_settling_ = true; }
 
-void TransactionsWorkload::check_end() { history_.check_end(final_offsets_); }
+void TransactionsWorkload::check_end() {
+  world_->note("world", fmt::format("{} transactions begun, {} known to be committed; {} plain "
+                                    "records acknowledged",
+                                    history_.next_number(), history_.committed_count(),
+                                    history_.acknowledged_plain_count()));
+  history_.check_end(final_offsets_);
+}
 
 }  // namespace onceflow::sim
