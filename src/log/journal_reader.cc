@@ -106,10 +106,9 @@ class JournalReader {
       if (slot.first && slot.first->journal_id != journal_id_) {
         slot.first.reset();
       }
-      if (slot.first) {
-        // What a dying process left in the page cache must not be believed and then lost.
-        RETURN_IF_ERROR(slot.file->sync());
-      }
+      // What a dying process left in the page cache must not be believed and then lost; nor may its
+      // zeroes come to the device later, over frames of the next life.
+      RETURN_IF_ERROR(slot.file->sync());
       slot.is_blank = std::ranges::all_of(block, [](std::byte b) { return b == std::byte{0}; });
       slots_.push_back(std::move(slot));
     }
