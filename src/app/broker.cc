@@ -71,7 +71,8 @@ class BrokerProcess {
 
   int run() {
     const io::Signals signals(os_.loop(), [this](int) { stop(); });
-    os_.loop().spawn(start());
+    // Posted, for a stop that comes before run() would be forgotten by it.
+    os_.loop().post([this] { os_.loop().spawn(start()); });
     os_.loop().run();
     return exit_code_;
   }
