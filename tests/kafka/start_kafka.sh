@@ -103,7 +103,7 @@ python3 - "$port" "$pid" <<'PYTHON' || failed=1
 import os, socket, struct, sys, time
 port, pid = int(sys.argv[1]), int(sys.argv[2])
 body = struct.pack(">hhih", 18, 0, 1, -1)
-for _ in range(600):
+for _ in range(1800):
     os.kill(pid, 0)
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
@@ -114,7 +114,7 @@ for _ in range(600):
     except OSError:
         pass
     time.sleep(0.1)
-sys.exit("no answer within a minute")
+sys.exit("no answer within three minutes")
 PYTHON
 if [[ -n ${failed:-} ]]; then
   tail -n 30 "$dir/kafka.log" >&2
