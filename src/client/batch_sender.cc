@@ -264,7 +264,11 @@ void BatchSender::pump_soon() {
 // ---- sending
 
 bool BatchSender::has_sendable(const Partition& partition, MonotonicTime now) const {
-  if (partition.in_flight_count >= kInFlightPerPartitionMax || partition.retry_at > now) {
+  // A broker that knows nothing of a producer takes any first sequence: if the first batch failed
+  // and a later one did not, the first would be out of order for ever. So it goes alone.
+  const bool is_known_there = partition.acknowledged_end != kNoOffset;
+  const int in_flight_max = is_known_there ? kInFlightPerPartitionMax : 1;
+  if (partition.in_flight_count >= in_flight_max || partition.retry_at > now) {
     return false;
   }
   if (partition.repeating) {
