@@ -11,7 +11,7 @@ namespace onceflow::log {
 
 namespace {
 constexpr std::size_t kFirstFrameBytes = 256u << 10;
-constexpr std::size_t kSpareFrames = 2;
+constexpr std::size_t kSpareBuffers = 2;
 constexpr std::size_t kZeroChunkBytes = 256u << 10;
 
 std::size_t round_up_to_blocks(std::size_t bytes) {
@@ -21,17 +21,19 @@ std::size_t round_up_to_blocks(std::size_t bytes) {
 
 // One write: the header's place, then whole entries.
 struct Journal::Frame {
-  explicit Frame(std::size_t capacity) : buffer(capacity) {}
+  explicit Frame(std::shared_ptr<io::BlockBuffer> a_buffer) : buffer(std::move(a_buffer)) {}
 
-  std::size_t room() const { return buffer.size() - used; }
+  std::byte* data() { return buffer->data(); }
+  std::size_t room() const { return buffer->size() - used; }
   std::size_t payload_bytes() const { return used - kFrameHeaderBytes; }
+  // Who holds bytes of the smaller buffer keeps it.
   void grow(std::size_t capacity) {
-    io::BlockBuffer larger(capacity);
-    std::memcpy(larger.data(), buffer.data(), used);
+    auto larger = std::make_shared<io::BlockBuffer>(capacity);
+    std::memcpy(larger->data(), buffer->data(), used);
     buffer = std::move(larger);
   }
 
-  io::BlockBuffer buffer;
+  std::shared_ptr<io::BlockBuffer> buffer;  // shared with those who hold what lies in it
   std::size_t used = kFrameHeaderBytes;
   JournalPosition position;
   bool closed = false;
@@ -126,27 +128,24 @@ Journal::Frame& Journal::frame_for(std::size_t entry_bytes) {
     frame.closed = true;
   }
   const std::size_t needed = kFrameHeaderBytes + entry_bytes;
-  std::unique_ptr<Frame> frame;
-  if (!spare_frames_.empty()) {
-    frame = std::move(spare_frames_.back());
-    spare_frames_.pop_back();
+  std::shared_ptr<io::BlockBuffer> buffer;
+  if (!spare_buffers_.empty()) {
+    buffer = std::move(spare_buffers_.back());
+    spare_buffers_.pop_back();
   }
-  if (!frame || frame->buffer.size() < needed) {
-    frame = std::make_unique<Frame>(std::max(kFirstFrameBytes, needed));
+  if (!buffer || buffer->size() < needed) {
+    buffer = std::make_shared<io::BlockBuffer>(std::max(kFirstFrameBytes, needed));
   }
-  frame->used = kFrameHeaderBytes;
-  frame->closed = false;
-  frame->position = end_;
-  frames_.push_back(std::move(frame));
+  frames_.push_back(std::make_unique<Frame>(std::move(buffer)));
+  frames_.back()->position = end_;
   return *frames_.back();
 }
 
-JournalPosition Journal::append(EntryType type, ByteView head, ByteView rest,
-                                MutableByteView* rest_place) {
+JournalPosition Journal::append(EntryType type, ByteView head, ByteView rest, Placed* rest_placed) {
   const std::size_t body_bytes = head.size() + rest.size();
   const std::size_t entry_bytes = kEntryHeaderBytes + body_bytes;
   Frame& frame = frame_for(entry_bytes);
-  std::byte* place = frame.buffer.data() + frame.used;
+  std::byte* place = frame.data() + frame.used;
   wire::store_big_endian(place, static_cast<std::uint32_t>(body_bytes + 1));
   place[4] = static_cast<std::byte>(type);
   place += kEntryHeaderBytes;
@@ -156,8 +155,8 @@ JournalPosition Journal::append(EntryType type, ByteView head, ByteView rest,
   if (!rest.empty()) {
     std::memcpy(place + head.size(), rest.data(), rest.size());
   }
-  if (rest_place != nullptr) {
-    *rest_place = {place + head.size(), rest.size()};
+  if (rest_placed != nullptr) {
+    *rest_placed = {{place + head.size(), rest.size()}, frame.buffer};
   }
   frame.used += entry_bytes;
   buffered_bytes_ += entry_bytes;
@@ -234,7 +233,7 @@ void Journal::flush() {
 
 void Journal::write(std::unique_ptr<Frame> frame) {
   const std::size_t frame_bytes = round_up_to_blocks(frame->used);
-  std::memset(frame->buffer.data() + frame->used, 0, frame_bytes - frame->used);
+  std::memset(frame->data() + frame->used, 0, frame_bytes - frame->used);
   switch_file_if_full(frame_bytes);
 
   FrameHeader header{
@@ -243,16 +242,15 @@ void Journal::write(std::unique_ptr<Frame> frame) {
       .position = frame->position,
       .durable_position = synced_,
       .payload_bytes = static_cast<std::uint32_t>(frame->payload_bytes()),
-      .payload_checksum =
-          crc32c({frame->buffer.data() + kFrameHeaderBytes, frame->payload_bytes()}),
+      .payload_checksum = crc32c({frame->data() + kFrameHeaderBytes, frame->payload_bytes()}),
       .previous_checksum = tail_.chain,
       .start_nonce = start_nonce_,
   };
-  encode_frame_header(header, frame->buffer.data());
+  encode_frame_header(header, frame->data());
 
   writing_ = true;
   last_write_ = environment_.scheduler.now();
-  const ByteView bytes(frame->buffer.data(), frame_bytes);
+  const ByteView bytes(frame->data(), frame_bytes);
   if (options_.flush == FlushMode::kOs) {
     Status status = current_.file->write_at(tail_.file_offset, bytes);
     frame_written(std::move(frame), header, std::move(status));
@@ -295,9 +293,6 @@ void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& hea
   }
   sealed_ = is_seal || options_.flush == FlushMode::kOs;
   buffered_bytes_ -= header.payload_bytes;
-  if (spare_frames_.size() < kSpareFrames && frame->buffer.size() <= options_.frame_bytes_max) {
-    spare_frames_.push_back(std::move(frame));
-  }
   if (!is_seal) {
     ++flush_count_;
     last_flush_ = environment_.scheduler.now() - last_write_;
@@ -311,7 +306,17 @@ void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& hea
     }
     arm_seal();
   }
+  recycle(std::move(frame->buffer));
   prepare_next_file();
+}
+
+// By now the segments have written what they held of it, as a rule.
+void Journal::recycle(std::shared_ptr<io::BlockBuffer> buffer) {
+  const bool is_useful =
+      buffer->size() >= kFirstFrameBytes && buffer->size() <= options_.frame_bytes_max;
+  if (is_useful && buffer.use_count() == 1 && spare_buffers_.size() < kSpareBuffers) {
+    spare_buffers_.push_back(std::move(buffer));
+  }
 }
 
 void Journal::run_waiters() {
@@ -351,7 +356,7 @@ void Journal::seal_if_idle() {
     arm_seal();
     return;
   }
-  auto frame = std::make_unique<Frame>(kJournalBlockBytes);
+  auto frame = std::make_unique<Frame>(std::make_shared<io::BlockBuffer>(kJournalBlockBytes));
   frame->position = end_;
   write(std::move(frame));
 }

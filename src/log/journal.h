@@ -83,10 +83,15 @@ class Journal {
   /// Appends one whole entry and returns the position just behind it: wait for that one. Never
   /// blocks.
   JournalPosition append(EntryType type, ByteView body) { return append(type, body, {}); }
-  /// The body in two parts. `rest_place`, if given, is where the second part now lies: open for
-  /// patching until the next call of any member.
+  /// Where bytes were put: open for patching until the next call of any member, and there as long
+  /// as the owner is held.
+  struct Placed {
+    MutableByteView bytes;
+    std::shared_ptr<const void> owner;
+  };
+  /// The body in two parts. `rest_placed`, if given, says where the second part now lies.
   JournalPosition append(EntryType type, ByteView head, ByteView rest,
-                         MutableByteView* rest_place = nullptr);
+                         Placed* rest_placed = nullptr);
 
   /// All before this survives a crash of the machine (kOs: of the process).
   JournalPosition durable() const { return durable_; }
@@ -148,6 +153,7 @@ class Journal {
   void flush();
   void write(std::unique_ptr<Frame> frame);
   void frame_written(std::unique_ptr<Frame> frame, const FrameHeader& header, Status status);
+  void recycle(std::shared_ptr<io::BlockBuffer> buffer);
   void run_waiters();
   void switch_file_if_full(std::size_t frame_bytes);
   void prepare_next_file();
@@ -172,7 +178,7 @@ class Journal {
   JournalPosition synced_;  // durable on the device, whatever the mode
   std::size_t buffered_bytes_ = 0;
   std::deque<std::unique_ptr<Frame>> frames_;  // to be written; the last may still grow
-  std::vector<std::unique_ptr<Frame>> spare_frames_;
+  std::vector<std::shared_ptr<io::BlockBuffer>> spare_buffers_;
   bool flush_scheduled_ = false;
   bool writing_ = false;
   bool failed_ = false;

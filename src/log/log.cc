@@ -83,24 +83,24 @@ Answer<AppendedBatch> Log::append_batch(Partition& partition,
 
   std::byte head[kBatchEntryHeadBytes];
   encode_batch_head(partition.id_, head);
-  MutableByteView placed;
+  Journal::Placed placed;
   const JournalPosition position = state.journal->append(EntryType::kBatch, head, batch, &placed);
   header.base_offset = partition.log_end_offset_;
   header.partition_leader_epoch = 0;
-  protocol::rewrite_base_offset(placed, header.base_offset);
-  protocol::rewrite_partition_leader_epoch(placed, 0);
+  protocol::rewrite_base_offset(placed.bytes, header.base_offset);
+  protocol::rewrite_partition_leader_epoch(placed.bytes, 0);
   std::int64_t append_time_ms = -1;
   if (config.message_timestamp_type == TimestampType::kLogAppendTime) {
     const WallTime now = state.environment.scheduler.wall_now();
-    protocol::rewrite_log_append_time(placed, now);
+    protocol::rewrite_log_append_time(placed.bytes, now);
     header.attributes = static_cast<std::int16_t>(header.attributes | protocol::kLogAppendTimeBit);
     header.max_timestamp = append_time_ms = now.ms;
   } else if (validated.max_timestamp != header.max_timestamp) {
-    protocol::rewrite_max_timestamp(placed, validated.max_timestamp);
+    protocol::rewrite_max_timestamp(placed.bytes, validated.max_timestamp);
     header.max_timestamp = validated.max_timestamp;
   }
-  Segment& segment =
-      partition.apply_batch(placed, header, position, state.environment.scheduler.now());
+  Segment& segment = partition.apply_batch({placed.bytes, placed.owner}, header, position,
+                                           state.environment.scheduler.now());
   state.advance_when_durable(position, partition, segment);
   return AppendedBatch{.base_offset = header.base_offset,
                        .log_append_time_ms = append_time_ms,

@@ -146,7 +146,7 @@ Answer<std::optional<TimestampOffset>> Partition::find_max_timestamp(IsolationLe
 
 // --- Writing ---
 
-Segment& Partition::apply_batch(ByteView batch, const protocol::RecordBatchHeader& header,
+Segment& Partition::apply_batch(const OwnedBytes& batch, const protocol::RecordBatchHeader& header,
                                 JournalPosition position, MonotonicTime now) {
   CHECK_INVARIANT("LOG-2", header.base_offset == log_end_offset_);
   Segment& segment =
@@ -176,8 +176,8 @@ Segment& Partition::apply_marker(const protocol::EndTransactionMarker& marker, M
   const Buffer batch = protocol::encode_end_transaction_marker(marker, offset, 0);
   const auto header = protocol::RecordBatchHeader::parse(batch);
   CHECK(header.has_value());
-  Segment& segment =
-      segments_.append(batch, *header, static_cast<std::uint64_t>(topic_.config.segment_bytes));
+  Segment& segment = segments_.append({batch, nullptr}, *header,
+                                      static_cast<std::uint64_t>(topic_.config.segment_bytes));
   log_end_offset_ = header->next_offset();
   const auto began =
       producers_.apply_marker(marker.producer, marker.coordinator_epoch, marker.timestamp_ms, now);

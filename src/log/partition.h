@@ -122,7 +122,7 @@ class Partition {
             std::function<void(const Error&)> on_damage);
 
   // Live and in recovery alike; `batch` has its offset already.
-  Segment& apply_batch(ByteView batch, const protocol::RecordBatchHeader& header,
+  Segment& apply_batch(const OwnedBytes& batch, const protocol::RecordBatchHeader& header,
                        JournalPosition position, MonotonicTime now);
   Segment& apply_marker(const protocol::EndTransactionMarker& marker, MonotonicTime now);
   /// All before `end` is durable. True if the high watermark or the last stable offset has moved.

@@ -282,7 +282,7 @@ Status Recovery::replay_batch(const JournalEntry& entry) {
                                 partition->log_end_offset_.value));
   }
   RETURN_IF_ERROR(partition->segments_.adopt_files());
-  Segment& segment = partition->apply_batch(decoded->batch, batch->header(), entry.end,
+  Segment& segment = partition->apply_batch({decoded->batch, nullptr}, batch->header(), entry.end,
                                             state_.environment.scheduler.now());
   return make_durable(*partition, segment);
 }

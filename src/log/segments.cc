@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint64_t kIndexStepBytes = 64u << 10;
 constexpr std::size_t kWalkBytes = 64u << 10;
 constexpr std::size_t kIndexEntriesKept = 256;
-constexpr std::size_t kTailCapacityKept = 256u << 10;
 }  // namespace
 
 // --- SegmentFiles ---
@@ -47,24 +46,17 @@ Segment::~Segment() {
   if (file_) {
     files_.forget(*this);
   }
-  files_.tail_bytes_ -= tail_.size() - tail_start_;
+  files_.tail_bytes_ -= tail_.size_bytes();
 }
 
-void Segment::append(ByteView batch, const RecordBatchHeader& header) {
+void Segment::append(const OwnedBytes& batch, const RecordBatchHeader& header) {
   CHECK_INVARIANT("LOG-2", header.base_offset == next_offset_);
   if (index_loaded_) {
     note_for_index(header.base_offset, size_bytes_, max_timestamp_);
   }
-  if (tail_start_ == tail_.size()) {
-    tail_.clear();
-    tail_start_ = 0;
-  } else if (tail_start_ > tail_.size() / 2) {
-    tail_.erase(tail_.begin(), tail_.begin() + static_cast<std::ptrdiff_t>(tail_start_));
-    tail_start_ = 0;
-  }
-  onceflow::append(tail_, batch);
-  files_.tail_bytes_ += batch.size();
-  size_bytes_ += batch.size();
+  tail_.append(batch);
+  files_.tail_bytes_ += batch.bytes.size();
+  size_bytes_ += batch.bytes.size();
   next_offset_ = header.next_offset();
   max_timestamp_ = std::max(max_timestamp_, header.max_timestamp);
 }
@@ -97,15 +89,13 @@ Status Segment::flush() {
     // While the file is open anyway; if it is damaged, whoever reads it is told.
     static_cast<void>(load_index());
   }
-  const auto count = static_cast<std::size_t>(durable_bytes_ - written_bytes_);
-  RETURN_IF_ERROR((*file)->write_at(written_bytes_, ByteView(tail_).subspan(tail_start_, count)));
-  written_bytes_ = durable_bytes_;
   unsynced_ = true;
-  tail_start_ += count;
-  files_.tail_bytes_ -= count;
-  if (tail_start_ == tail_.size()) {
-    tail_.clear();
-    tail_start_ = 0;
+  while (written_bytes_ < durable_bytes_) {
+    const ByteView bytes = tail_.front(static_cast<std::size_t>(durable_bytes_ - written_bytes_));
+    RETURN_IF_ERROR((*file)->write_at(written_bytes_, bytes));
+    written_bytes_ += bytes.size();
+    files_.tail_bytes_ -= bytes.size();
+    tail_.drop_front(bytes.size());
   }
   return {};
 }
@@ -113,9 +103,7 @@ Status Segment::flush() {
 Result<std::shared_ptr<io::File>> Segment::begin_sync() {
   RETURN_IF_ERROR(open_file());
   RETURN_IF_ERROR(write_index());
-  if (tail_.empty() && tail_.capacity() > kTailCapacityKept) {
-    Buffer().swap(tail_);
-  }
+  tail_.shrink();
   unsynced_ = false;
   return file_;
 }
@@ -183,8 +171,7 @@ Result<std::size_t> Segment::load(std::uint64_t position, std::size_t count, Buf
     position += from_file;
   }
   if (!place.empty()) {
-    const auto in_tail = static_cast<std::size_t>(position - written_bytes_) + tail_start_;
-    std::memcpy(place.data(), tail_.data() + in_tail, place.size());
+    tail_.copy(static_cast<std::size_t>(position - written_bytes_), place);
   }
   return count;
 }
@@ -459,16 +446,16 @@ Status Segment::write_index() {
 
 // --- Segments ---
 
-Segment& Segments::append(ByteView batch, const RecordBatchHeader& header,
+Segment& Segments::append(const OwnedBytes& batch, const RecordBatchHeader& header,
                           std::uint64_t segment_bytes) {
   const bool is_full = !segments_.empty() && active().size_bytes() > 0 &&
-                       active().size_bytes() + batch.size() > segment_bytes;
+                       active().size_bytes() + batch.bytes.size() > segment_bytes;
   if (segments_.empty() || is_full) {
     segments_.push_back(std::make_unique<Segment>(
         files_, directory_, SegmentSummary{.base_offset = header.base_offset}, header.base_offset));
   }
   active().append(batch, header);
-  size_bytes_ += batch.size();
+  size_bytes_ += batch.bytes.size();
   return active();
 }
 

@@ -24,6 +24,7 @@
 #include "base/result.h"
 #include "io/disk.h"
 #include "log/format.h"
+#include "log/segment_tail.h"
 #include "protocol/record_batch.h"
 
 namespace onceflow::log {
@@ -79,7 +80,7 @@ class Segment {
   std::string path() const { return directory_ + "/" + segment_file_name(base_offset_); }
 
   /// Into memory.
-  void append(ByteView batch, const protocol::RecordBatchHeader& header);
+  void append(const OwnedBytes& batch, const protocol::RecordBatchHeader& header);
   /// Up to this size it is durable in the journal and may be written.
   void set_durable(std::uint64_t durable_bytes) { durable_bytes_ = durable_bytes; }
   std::uint64_t durable_bytes() const { return durable_bytes_; }
@@ -137,11 +138,10 @@ class Segment {
   std::uint64_t size_bytes_;
   std::int64_t max_timestamp_;
 
-  // written_ <= durable_ <= size_; [written_, size_) is tail_ from tail_start_ on.
+  // written_ <= durable_ <= size_; [written_, size_) is tail_.
   std::uint64_t written_bytes_;
   std::uint64_t durable_bytes_;
-  Buffer tail_;
-  std::size_t tail_start_ = 0;
+  SegmentTail tail_;
   bool unsynced_ = false;
 
   std::shared_ptr<io::File> file_;  // shared with a sync that is under way
@@ -171,7 +171,7 @@ class Segments {
 
   /// Appends to the active segment, after beginning a new one if this batch would make it larger
   /// than `segment_bytes`. Deterministic: replay rolls where the first run rolled.
-  Segment& append(ByteView batch, const protocol::RecordBatchHeader& header,
+  Segment& append(const OwnedBytes& batch, const protocol::RecordBatchHeader& header,
                   std::uint64_t segment_bytes);
   /// The one that holds `offset`; nullptr if none does.
   Segment* find(Offset offset) const;
