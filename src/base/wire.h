@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -91,22 +92,10 @@ class WireReader {
 
   /// Unsigned LEB128; more than 10 bytes, or bits past 64, is a failure.
   std::uint64_t read_unsigned_varint() {
-    std::uint64_t number = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (position_ >= bytes_.size()) {
-        break;
-      }
-      const auto octet = static_cast<std::uint8_t>(bytes_[position_++]);
-      if (shift == 63 && octet > 1) {
-        break;
-      }
-      number |= static_cast<std::uint64_t>(octet & 0x7f) << shift;
-      if ((octet & 0x80) == 0) {
-        return number;
-      }
+    if (position_ < bytes_.size() && std::to_integer<int>(bytes_[position_]) < 0x80) [[likely]] {
+      return std::to_integer<std::uint64_t>(bytes_[position_++]);
     }
-    fail();
-    return 0;
+    return read_long_varint();
   }
   std::int64_t read_varlong() { return wire::unzigzag(read_unsigned_varint()); }
   /// As read_varlong; a number outside 32 bits is a failure.
@@ -144,18 +133,46 @@ class WireReader {
   std::string read_sized_string() { return std::string(as_text(read_sized_bytes())); }
 
  private:
+  std::uint64_t read_long_varint() {
+    std::uint64_t number = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+      if (position_ >= bytes_.size()) {
+        break;
+      }
+      const auto octet = static_cast<std::uint8_t>(bytes_[position_++]);
+      if (shift == 63 && octet > 1) {
+        break;
+      }
+      number |= static_cast<std::uint64_t>(octet & 0x7f) << shift;
+      if ((octet & 0x80) == 0) {
+        return number;
+      }
+    }
+    fail();
+    return 0;
+  }
+
   ByteView bytes_;
   std::size_t position_ = 0;
   bool ok_ = true;
+};
+
+/// Bytes that belong at a position of a buffer, without having been copied into it.
+struct Splice {
+  std::size_t position;
+  ByteView bytes;
 };
 
 /// Appends to a buffer that it does not own.
 class WireWriter {
  public:
   explicit WireWriter(Buffer& buffer) : buffer_(buffer) {}
+  /// Large runs of bytes become splices, in their order, whose owner keeps them where they are.
+  WireWriter(Buffer& buffer, std::vector<Splice>& splices) : buffer_(buffer), splices_(&splices) {}
 
   Buffer& buffer() { return buffer_; }
   std::size_t position() const { return buffer_.size(); }
+  std::size_t spliced_bytes() const { return spliced_bytes_; }
 
   template <typename Integer>
   void write_integer(Integer number) {
@@ -187,7 +204,14 @@ class WireWriter {
   }
   void write_varlong(std::int64_t number) { write_unsigned_varint(wire::zigzag(number)); }
   void write_varint(std::int32_t number) { write_varlong(number); }
-  void write_bytes(ByteView bytes) { append(buffer_, bytes); }
+  void write_bytes(ByteView bytes) {
+    if (splices_ != nullptr && bytes.size() >= kSpliceBytesMin) {
+      splices_->push_back({buffer_.size(), bytes});
+      spliced_bytes_ += bytes.size();
+    } else {
+      append(buffer_, bytes);
+    }
+  }
   void write_text(std::string_view text) { append(buffer_, as_bytes(text)); }
   void write_sized_bytes(ByteView bytes) {
     write_unsigned_varint(bytes.size());
@@ -202,7 +226,12 @@ class WireWriter {
   }
 
  private:
+  /// Below that, a copy costs less than one more part of a write.
+  static constexpr std::size_t kSpliceBytesMin = 4096;
+
   Buffer& buffer_;
+  std::vector<Splice>* splices_ = nullptr;
+  std::size_t spliced_bytes_ = 0;
 };
 
 }  // namespace onceflow

@@ -88,7 +88,8 @@ std::size_t begin_frame(WireWriter& writer) {
 }
 
 void finish_frame(WireWriter& writer, std::size_t frame_position) {
-  const std::size_t size = writer.position() - frame_position - kFrameSizeBytes;
+  const std::size_t size =
+      writer.position() + writer.spliced_bytes() - frame_position - kFrameSizeBytes;
   CHECK(std::cmp_less_equal(size, std::numeric_limits<std::int32_t>::max()));
   writer.patch_integer(frame_position, static_cast<std::int32_t>(size));
 }

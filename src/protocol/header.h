@@ -56,16 +56,23 @@ inline constexpr std::size_t kFrameSizeBytes = 4;
 std::size_t begin_frame(WireWriter& writer);
 void finish_frame(WireWriter& writer, std::size_t frame_position);
 
-/// Appends a whole request to the buffer: size, header, body.
+/// Writes a whole request: size, header, body. One frame a writer, if that makes splices.
+template <typename Request>
+void encode_request_frame(WireWriter& writer, const Request& request, std::int16_t version,
+                          std::int32_t correlation_id,
+                          const std::optional<std::string>& client_id) {
+  const std::size_t frame = begin_frame(writer);
+  RequestHeader{Request::kApiKey, version, correlation_id, client_id}.encode(writer);
+  request.encode(writer, version);
+  finish_frame(writer, frame);
+}
+
 template <typename Request>
 void encode_request_frame(Buffer& buffer, const Request& request, std::int16_t version,
                           std::int32_t correlation_id,
                           const std::optional<std::string>& client_id) {
   WireWriter writer(buffer);
-  const std::size_t frame = begin_frame(writer);
-  RequestHeader{Request::kApiKey, version, correlation_id, client_id}.encode(writer);
-  request.encode(writer, version);
-  finish_frame(writer, frame);
+  encode_request_frame(writer, request, version, correlation_id, client_id);
 }
 
 /// Appends a whole response to the buffer: size, header, body.

@@ -151,5 +151,35 @@ TEST(ErrorCode, says_what_a_client_may_retry) {
   EXPECT_FALSE(retriable(static_cast<ErrorCode>(9999)));
 }
 
+TEST(Frame, spliced_it_is_the_same_request) {
+  const Buffer small(100, std::byte{'s'});
+  const Buffer large(10'000, std::byte{'l'});
+  ProduceRequest request;
+  request.acks = -1;
+  auto& topic = request.topic_data.emplace_back();
+  topic.name = "flights";
+  topic.partition_data = {{0, ByteView(large)}, {1, ByteView(small)}, {2, ByteView(large)}};
+  for (std::int16_t version = ProduceRequest::kVersionMin; version <= ProduceRequest::kVersionMax;
+       ++version) {
+    Buffer plain;
+    encode_request_frame(plain, request, version, 7, "kcat");
+    Buffer bytes;
+    std::vector<Splice> splices;
+    WireWriter writer(bytes, splices);
+    encode_request_frame(writer, request, version, 7, "kcat");
+    ASSERT_EQ(splices.size(), 2U);
+    EXPECT_EQ(splices[0].bytes.data(), large.data());
+    Buffer whole;
+    std::size_t taken = 0;
+    for (const Splice& splice : splices) {
+      append(whole, ByteView(bytes).subspan(taken, splice.position - taken));
+      append(whole, splice.bytes);
+      taken = splice.position;
+    }
+    append(whole, ByteView(bytes).subspan(taken));
+    EXPECT_TRUE(equal(whole, plain)) << "version " << version;
+  }
+}
+
 }  // namespace
 }  // namespace onceflow::protocol

@@ -80,37 +80,60 @@ std::int16_t attributes_of(const BatchStamp& stamp) {
 
 }  // namespace
 
-std::byte* RecordBatchBuilder::begin_record(std::int64_t timestamp_ms, std::size_t body_bytes) {
-  if (buffer_.empty()) {
-    buffer_.reserve(previous_bytes_);
-    buffer_.resize(kBatchHeaderBytes);
-  }
-  if (records_count_ == 0) {
-    base_timestamp_ = max_timestamp_ = timestamp_ms;
-  }
-  CHECK(records_count_ < std::numeric_limits<std::int32_t>::max());
-  max_timestamp_ = std::max(max_timestamp_, timestamp_ms);
-  const std::int64_t timestamp_delta = delta_of(timestamp_ms, base_timestamp_);
-  const std::int32_t offset_delta = records_count_++;
-
+RecordBatchBuilder::RecordStart RecordBatchBuilder::plan(std::int64_t timestamp_ms,
+                                                         std::size_t body_bytes) const {
+  const std::int64_t timestamp_delta =
+      records_count_ == 0 ? 0 : delta_of(timestamp_ms, base_timestamp_);
   const std::size_t content_bytes =
-      1 + wire::varint_bytes(timestamp_delta) + wire::varint_bytes(offset_delta) + body_bytes;
-  CHECK(std::cmp_less_equal(content_bytes, std::numeric_limits<std::int32_t>::max()));
-  const std::size_t position = buffer_.size();
-  const std::size_t bytes = sized_bytes(content_bytes);
-  if (buffer_.capacity() - position < bytes) {
-    buffer_.reserve(std::max(buffer_.capacity() * 2, position + bytes));
+      1 + wire::varint_bytes(timestamp_delta) + wire::varint_bytes(records_count_) + body_bytes;
+  return {timestamp_ms, timestamp_delta, content_bytes, sized_bytes(content_bytes)};
+}
+
+std::byte* RecordBatchBuilder::begin_record(const RecordStart& start) {
+  CHECK(records_count_ < std::numeric_limits<std::int32_t>::max());
+  CHECK(std::cmp_less_equal(start.content_bytes, std::numeric_limits<std::int32_t>::max()));
+  if (records_count_ == 0) {
+    base_timestamp_ = max_timestamp_ = start.timestamp_ms;
   }
-  buffer_.resize(position + bytes);
+  max_timestamp_ = std::max(max_timestamp_, start.timestamp_ms);
+  if (used_bytes_ + start.bytes > buffer_.size()) [[unlikely]] {
+    make_room(start.bytes);
+  }
   std::byte* place =
-      put_varlong(buffer_.data() + position, static_cast<std::int64_t>(content_bytes));
+      put_varlong(buffer_.data() + used_bytes_, static_cast<std::int64_t>(start.content_bytes));
+  used_bytes_ += start.bytes;
   *place++ = std::byte{0};
-  place = put_varlong(place, timestamp_delta);
-  return put_varlong(place, offset_delta);
+  place = put_varlong(place, start.timestamp_delta);
+  return put_varlong(place, records_count_++);
+}
+
+// All of the memory at once: to resize for every record would cost more than the record.
+void RecordBatchBuilder::make_room(std::size_t bytes) {
+  const std::size_t needed = used_bytes_ + bytes;
+  if (needed > buffer_.capacity()) {
+    Buffer larger;
+    larger.reserve(std::max(buffer_.capacity() * 2, needed));
+    onceflow::append(larger, ByteView(buffer_).first(std::min(used_bytes_, buffer_.size())));
+    buffer_ = std::move(larger);
+  }
+  buffer_.resize(buffer_.capacity());
 }
 
 void RecordBatchBuilder::append(const NewRecord& record) {
-  std::byte* place = begin_record(record.timestamp_ms, body_bytes(record));
+  append(record, plan(record.timestamp_ms, body_bytes(record)));
+}
+
+bool RecordBatchBuilder::append_if_it_fits(const NewRecord& record, std::size_t size_bytes_max) {
+  const RecordStart start = plan(record.timestamp_ms, body_bytes(record));
+  if (used_bytes_ + start.bytes > size_bytes_max) {
+    return false;
+  }
+  append(record, start);
+  return true;
+}
+
+void RecordBatchBuilder::append(const NewRecord& record, const RecordStart& start) {
+  std::byte* place = begin_record(start);
   place = put_nullable(place, record.key);
   place = put_nullable(place, record.value);
   if (!record.encoded_headers.empty()) {
@@ -123,13 +146,13 @@ void RecordBatchBuilder::append(const NewRecord& record) {
       place = put_nullable(place, header.value);
     }
   }
-  CHECK(place == buffer_.data() + buffer_.size());
+  CHECK(place == buffer_.data() + used_bytes_);
 }
 
 void RecordBatchBuilder::append(const RecordView& record, std::int64_t timestamp_ms) {
-  std::byte* place = begin_record(timestamp_ms, record.body.size());
+  std::byte* place = begin_record(plan(timestamp_ms, record.body.size()));
   place = put_bytes(place, record.body);
-  CHECK(place == buffer_.data() + buffer_.size());
+  CHECK(place == buffer_.data() + used_bytes_);
 }
 
 std::size_t RecordBatchBuilder::size_bytes_max(const NewRecord& record) {
@@ -139,7 +162,7 @@ std::size_t RecordBatchBuilder::size_bytes_max(const NewRecord& record) {
 
 Buffer RecordBatchBuilder::finish(const BatchStamp& stamp) {
   CHECK(records_count_ > 0);
-  previous_bytes_ = buffer_.size();
+  buffer_.resize(used_bytes_);
   Buffer batch;
   if (stamp.codec == CompressionCodec::kNone) {
     batch = std::move(buffer_);
@@ -177,7 +200,7 @@ void RecordBatchBuilder::reuse(Buffer memory) {
 }
 
 void RecordBatchBuilder::clear() {
-  buffer_.clear();
+  used_bytes_ = kBatchHeaderBytes;
   records_count_ = 0;
   base_timestamp_ = max_timestamp_ = -1;
 }

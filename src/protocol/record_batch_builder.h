@@ -40,13 +40,15 @@ struct BatchStamp {
 class RecordBatchBuilder {
  public:
   void append(const NewRecord& record);
+  /// False, and nothing done, if the batch would get larger than `size_bytes_max`.
+  bool append_if_it_fits(const NewRecord& record, std::size_t size_bytes_max);
   /// A record of another batch: key, value and headers are copied as one run.
   void append(const RecordView& record, std::int64_t timestamp_ms);
 
   std::int32_t records_count() const { return records_count_; }
   bool empty() const { return records_count_ == 0; }
   /// Of the batch as it would be uncompressed.
-  std::size_t size_bytes() const { return buffer_.empty() ? kBatchHeaderBytes : buffer_.size(); }
+  std::size_t size_bytes() const { return used_bytes_; }
   /// No record of that size can make the batch larger than size_bytes() + this.
   static std::size_t size_bytes_max(const NewRecord& record);
 
@@ -58,12 +60,21 @@ class RecordBatchBuilder {
   void reuse(Buffer memory);
 
  private:
-  /// Makes room for a record of `body_bytes` after its deltas, writes all before the body, and
-  /// returns where the body goes.
-  std::byte* begin_record(std::int64_t timestamp_ms, std::size_t body_bytes);
+  /// What stands before the body of the next record.
+  struct RecordStart {
+    std::int64_t timestamp_ms;
+    std::int64_t timestamp_delta;
+    std::size_t content_bytes;  ///< of the record without its length
+    std::size_t bytes;          ///< of all of it
+  };
+  RecordStart plan(std::int64_t timestamp_ms, std::size_t body_bytes) const;
+  /// Makes room, writes the start, and returns where the body goes.
+  std::byte* begin_record(const RecordStart& start);
+  void append(const NewRecord& record, const RecordStart& start);
+  void make_room(std::size_t bytes);
 
-  Buffer buffer_;
-  std::size_t previous_bytes_ = 0;  ///< of the batch before: the next one is probably as large
+  Buffer buffer_;  ///< of which the first `used_bytes_` are the batch
+  std::size_t used_bytes_ = kBatchHeaderBytes;
   std::int32_t records_count_ = 0;
   std::int64_t base_timestamp_ = -1;
   std::int64_t max_timestamp_ = -1;

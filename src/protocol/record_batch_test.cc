@@ -452,5 +452,33 @@ TEST(RecordBatch, sequences_wrap_to_zero) {
   EXPECT_EQ(header.last_sequence(), kNoSequence);
 }
 
+TEST(RecordBatchBuilder, a_record_that_does_not_fit_changes_nothing) {
+  const std::string value(40, 'v');
+  const NewRecord record{.timestamp_ms = 5, .value = as_bytes(value)};
+  RecordBatchBuilder expected;
+  expected.append(record);
+  expected.append(record);
+  const std::size_t size_bytes = expected.size_bytes();
+
+  RecordBatchBuilder builder;
+  EXPECT_TRUE(builder.append_if_it_fits(record, size_bytes));
+  EXPECT_TRUE(builder.append_if_it_fits(record, size_bytes));  // to the last byte
+  EXPECT_FALSE(builder.append_if_it_fits(record, size_bytes + 10));
+  EXPECT_EQ(builder.records_count(), 2);
+  EXPECT_EQ(builder.size_bytes(), size_bytes);
+  EXPECT_EQ(to_hex(builder.finish({})), to_hex(expected.finish({})));
+}
+
+TEST(RecordBatchBuilder, reused_memory_leaves_no_trace) {
+  const NewRecord record{.timestamp_ms = 5, .value = as_bytes("value")};
+  RecordBatchBuilder fresh;
+  fresh.append(record);
+  RecordBatchBuilder reusing;
+  reusing.reuse(Buffer(1000, std::byte{0xee}));
+  EXPECT_EQ(reusing.size_bytes(), kBatchHeaderBytes);
+  reusing.append(record);
+  EXPECT_EQ(to_hex(reusing.finish({})), to_hex(fresh.finish({})));
+}
+
 }  // namespace
 }  // namespace onceflow::protocol
