@@ -14,7 +14,6 @@ namespace {
 /// What a broker remembers of a producer in a partition; more in flight could not be told from new
 /// ones.
 constexpr int kInFlightPerPartitionMax = 5;
-constexpr std::size_t kSpareBuffersMax = 16;
 
 std::unexpected<Error> too_large(const TopicPartition& partition, std::size_t bytes,
                                  std::size_t bytes_max) {
@@ -96,32 +95,40 @@ Status BatchSender::append(PartitionSlot slot, const protocol::NewRecord& record
   }
   CHECK(slot.value < partitions_.size());
   Partition& partition = partitions_[slot.value];
-  const std::size_t bytes_max = protocol::RecordBatchBuilder::size_bytes_max(record);
-  if (bytes_max + protocol::kBatchHeaderBytes > options_.request_bytes_max) [[unlikely]] {
-    return too_large(partition.name, bytes_max, options_.request_bytes_max);
-  }
-  if (!partition.open.empty() &&
-      partition.open.size_bytes() + bytes_max > options_.batch_bytes_max) {
-    close_open_batch(partition);
-    pump_soon();
-  }
-  if (partition.open.empty()) {
-    open_batch(partition);
-  }
   const std::size_t size_before = partition.open.size_bytes();
-  partition.open.append(record);
+  if (partition.open.empty() ||
+      !partition.open.append_if_it_fits(record, options_.batch_bytes_max)) {
+    return append_to_new_batch(partition, record);
+  }
   buffered_bytes_ += partition.open.size_bytes() - size_before;
   return {};
 }
 
+Status BatchSender::append_to_new_batch(Partition& partition, const protocol::NewRecord& record) {
+  const std::size_t bytes_max = protocol::RecordBatchBuilder::size_bytes_max(record);
+  if (bytes_max + protocol::kBatchHeaderBytes > options_.request_bytes_max) {
+    return too_large(partition.name, bytes_max, options_.request_bytes_max);
+  }
+  if (!partition.open.empty()) {
+    close_open_batch(partition);
+    pump_soon();
+  }
+  open_batch(partition);
+  partition.open.append(record);
+  buffered_bytes_ += partition.open.size_bytes();
+  return {};
+}
+
 void BatchSender::open_batch(Partition& partition) {
+  Buffer memory;
   if (!spare_buffers_.empty()) {
-    partition.open.reuse(std::move(spare_buffers_.back()));
+    memory = std::move(spare_buffers_.back());
     spare_buffers_.pop_back();
   }
+  memory.reserve(partition.previous_bytes);
+  partition.open.reuse(std::move(memory));
   partition.opened_at = cluster_->scheduler().now();
   partition.due = false;
-  buffered_bytes_ += protocol::kBatchHeaderBytes;
   if (options_.linger <= Duration{}) {
     partition.due = true;
     pump_soon();
@@ -135,6 +142,7 @@ void BatchSender::close_open_batch(Partition& partition) {
   batch->record_count = partition.open.records_count();
   batch->accounted_bytes = partition.open.size_bytes();
   batch->created_at = partition.opened_at;
+  partition.previous_bytes = batch->accounted_bytes;
   batch->builder = std::exchange(partition.open, {});
   partition.due = false;
   partition.queue.push_back(std::move(batch));
@@ -431,24 +439,30 @@ void BatchSender::submit(NodeId node_id, const ConnectionPointer& connection, Ga
   gathered.request.timeout_ms =
       static_cast<std::int32_t>(to_ms(cluster_->options().request_timeout));
   const MonotonicTime deadline = cluster_->request_deadline(MonotonicTime::max());
-  auto pending = connection->submit(gathered.request, deadline, produce_version_max_);
+  auto sent = std::make_shared<const std::vector<Sent>>(std::move(gathered.sent));
+  auto pending = connection->submit(gathered.request, deadline, produce_version_max_, sent);
   ++node.in_flight_count;
   node.last_used = connection;
   ++in_flight_requests_;
   ++statistics_.request_count;
   sent_in_transaction_ = true;
   cluster_->scheduler().spawn(
-      await_answer(shared_from_this(), node_id, std::move(pending), std::move(gathered.sent)));
+      await_answer(shared_from_this(), node_id, std::move(pending), std::move(sent)));
 }
 
 Task<void> BatchSender::await_answer(std::shared_ptr<BatchSender> self, NodeId node,
                                      BrokerConnection::PendingReply pending,
-                                     std::vector<Sent> sent) {
+                                     std::shared_ptr<const std::vector<Sent>> sent) {
   const auto reply =
       co_await BrokerConnection::receive<protocol::ProduceRequest>(std::move(pending));
   --self->nodes_[node].in_flight_count;
   --self->in_flight_requests_;
-  self->accept_answer(sent, reply);
+  self->accept_answer(*sent, reply);
+  if (sent.use_count() == 1) {  // else the connection may still be writing them
+    for (const Sent& one : *sent) {
+      self->recycle(one.batch);
+    }
+  }
   self->changed_.notify_all();
   self->pump();
 }
@@ -553,17 +567,21 @@ void BatchSender::acknowledge(const Sent& sent, Offset base_offset) {
   buffered_bytes_ -= batch.accounted_bytes;
   statistics_.record_count += static_cast<std::uint64_t>(batch.record_count);
   ++statistics_.batch_count;
-  recycle(std::move(batch.bytes));
   if (on_delivery_) {
     on_delivery_({PartitionSlot(static_cast<std::uint32_t>(sent.partition_index)),
                   batch.record_count, base_offset});
   }
 }
 
-void BatchSender::recycle(Buffer bytes) {
-  if (spare_buffers_.size() < kSpareBuffersMax &&
-      bytes.capacity() <= 2 * options_.batch_bytes_max) {
-    spare_buffers_.push_back(std::move(bytes));
+// Memory that was paid for once: fresh pages cost more than what is written into them. No more than
+// was ever buffered at a time, and that is bounded.
+void BatchSender::recycle(const BatchPointer& batch) {
+  const std::size_t spare_count_max =
+      1 + options_.buffer_bytes_max / std::max<std::size_t>(options_.batch_bytes_max, 1);
+  const bool is_done = batch.use_count() == 1;
+  if (is_done && spare_buffers_.size() < spare_count_max &&
+      batch->bytes.capacity() <= 2 * options_.batch_bytes_max) {
+    spare_buffers_.push_back(std::move(batch->bytes));
   }
 }
 

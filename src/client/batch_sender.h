@@ -104,7 +104,8 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
     TopicPartition name;
     protocol::RecordBatchBuilder open;
     MonotonicTime opened_at;
-    bool due = false;  ///< the open batch need not wait for more
+    bool due = false;                ///< the open batch need not wait for more
+    std::size_t previous_bytes = 0;  ///< of the batch before: the next one is probably as large
     std::deque<BatchPointer> queue;
     int in_flight_count = 0;
     bool repeating = false;  ///< some batch in the queue was sent before and is not in flight
@@ -132,6 +133,7 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   BatchSender(std::shared_ptr<Cluster> cluster, ProducerOptions options,
               std::optional<std::string> transactional_id);
 
+  Status append_to_new_batch(Partition& partition, const protocol::NewRecord& record);
   void open_batch(Partition& partition);
   void close_open_batch(Partition& partition);
   void stamp(Partition& partition, Batch& batch);
@@ -143,14 +145,15 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   Gathered gather(const std::vector<std::size_t>& partitions, Limit limit);
   void submit(NodeId node, const ConnectionPointer& connection, Gathered gathered);
   static Task<void> await_answer(std::shared_ptr<BatchSender> self, NodeId node,
-                                 BrokerConnection::PendingReply pending, std::vector<Sent> sent);
+                                 BrokerConnection::PendingReply pending,
+                                 std::shared_ptr<const std::vector<Sent>> sent);
   void accept_answer(const std::vector<Sent>& sent,
                      const Result<Reply<protocol::ProduceResponse>>& reply);
   void accept_result(const Sent& sent, const protocol::ProduceResponse::Partition& result);
   void acknowledge(const Sent& sent, Offset base_offset);
   void repeat(const Sent& sent, const Error& why);
   bool is_queued(const Sent& sent) const;
-  void recycle(Buffer bytes);
+  void recycle(const BatchPointer& batch);
   void expire(MonotonicTime now);
 
   static Task<void> connect_node(std::shared_ptr<BatchSender> self, NodeId node);

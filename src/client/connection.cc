@@ -83,9 +83,10 @@ Task<Status> BrokerConnection::shake_hands(MonotonicTime deadline) {
   // At most one repetition: a broker that does not know our version says so, and which it knows, in
   // an answer of version 0 (KIP-511).
   for (int attempt = 0; attempt < 2; ++attempt) {
-    Buffer frame;
+    Frame frame;
     const std::int32_t correlation_id = next_correlation_id_++;
-    protocol::encode_request_frame(frame, request, version, correlation_id, options_.client_id);
+    protocol::encode_request_frame(frame.bytes, request, version, correlation_id,
+                                   options_.client_id);
     const PendingReply pending = submit_frame(std::move(frame), correlation_id,
                                               ApiVersionsRequest::kApiKey, version, deadline);
     co_await pending->wait();
@@ -146,7 +147,7 @@ BrokerConnection::PendingReply BrokerConnection::failed(Error error) {
   return reply;
 }
 
-BrokerConnection::PendingReply BrokerConnection::submit_frame(Buffer frame,
+BrokerConnection::PendingReply BrokerConnection::submit_frame(Frame frame,
                                                               std::int32_t correlation_id,
                                                               protocol::ApiKey key,
                                                               std::int16_t version,
@@ -173,13 +174,25 @@ void BrokerConnection::write_frames() {
     return;
   }
   being_written_.swap(unwritten_);
-  parts_.assign(being_written_.begin(), being_written_.end());
+  parts_.clear();
+  std::ranges::for_each(being_written_, [this](const Frame& frame) { add_parts(frame); });
   connection_->async_write(parts_, [self = shared_from_this()](Status written) {
     if (!written) {
       self->close(lost(self->endpoint_, written.error().text));
     }
     self->write_frames();
   });
+}
+
+void BrokerConnection::add_parts(const Frame& frame) {
+  const ByteView bytes(frame.bytes);
+  std::size_t taken = 0;
+  for (const Splice& splice : frame.splices) {
+    parts_.push_back(bytes.subspan(taken, splice.position - taken));
+    parts_.push_back(splice.bytes);
+    taken = splice.position;
+  }
+  parts_.push_back(bytes.subspan(taken));
 }
 
 Task<void> BrokerConnection::read_loop(std::shared_ptr<BrokerConnection> self) {

@@ -98,10 +98,13 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
                           std::min(Request::kVersionMax, version_max));
   }
 
-  /// Writes after all that was submitted before; the answer is awaited with receive().
+  /// Writes after all that was submitted before; the answer is awaited with receive(). With an
+  /// `owner` of the bytes that the request views, large ones are written from where they are; it
+  /// is let go when they have been written.
   template <typename Request>
   PendingReply submit(const Request& request, MonotonicTime deadline,
-                      std::int16_t version_max = kAnyVersion) {
+                      std::int16_t version_max = kAnyVersion,
+                      std::shared_ptr<const void> owner = nullptr) {
     const Result<std::int16_t> version = choose_version<Request>(version_max);
     if (!version) {
       return failed(version.error());
@@ -109,9 +112,11 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
     if (closed_error_) {
       return failed(*closed_error_);
     }
-    Buffer frame;
+    Frame frame;
     const std::int32_t correlation_id = next_correlation_id_++;
-    protocol::encode_request_frame(frame, request, *version, correlation_id, options_.client_id);
+    WireWriter writer = owner ? WireWriter(frame.bytes, frame.splices) : WireWriter(frame.bytes);
+    protocol::encode_request_frame(writer, request, *version, correlation_id, options_.client_id);
+    frame.owner = std::move(owner);
     return submit_frame(std::move(frame), correlation_id, Request::kApiKey, *version, deadline);
   }
 
@@ -154,10 +159,17 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
     PendingReply reply;
   };
 
+  /// A request as it is written.
+  struct Frame {
+    Buffer bytes;
+    std::vector<Splice> splices;
+    std::shared_ptr<const void> owner;  ///< of what the splices view
+  };
+
   BrokerConnection(io::Environment environment, ClientOptions options, io::Endpoint endpoint);
   Result<std::int16_t> choose_version(protocol::ApiKey key, std::int16_t version_min,
                                       std::int16_t version_max) const;
-  PendingReply submit_frame(Buffer frame, std::int32_t correlation_id, protocol::ApiKey key,
+  PendingReply submit_frame(Frame frame, std::int32_t correlation_id, protocol::ApiKey key,
                             std::int16_t version, MonotonicTime deadline);
   PendingReply failed(Error error);
   Task<Status> shake_hands(MonotonicTime deadline);
@@ -165,6 +177,7 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   Task<Status> read_answers();
   Status accept_frame(std::shared_ptr<const Buffer> frame);
   void write_frames();
+  void add_parts(const Frame& frame);
   void arm_deadline(MonotonicTime deadline);
   void check_deadlines();
 
@@ -175,8 +188,8 @@ class BrokerConnection : public std::enable_shared_from_this<BrokerConnection> {
   std::unique_ptr<io::Connection> connection_;
   std::optional<Error> closed_error_;
   std::deque<Pending> pending_;
-  std::vector<Buffer> unwritten_;  ///< submitted, not yet handed to the network
-  std::vector<Buffer> being_written_;
+  std::vector<Frame> unwritten_;  ///< submitted, not yet handed to the network
+  std::vector<Frame> being_written_;
   std::vector<ByteView> parts_;  ///< views of being_written_
   bool writing_ = false;         ///< a write is under way, or is posted
   std::int32_t next_correlation_id_ = 1;
