@@ -100,7 +100,7 @@ Task<Status> produce(Session session) {
   CO_RETURN_IF_ERROR(topic);
   client::ProducerOptions options;
   options.batch_bytes_max =
-      static_cast<std::size_t>(session.arguments.number("batch.size", 1'000'000));
+      static_cast<std::size_t>(session.arguments.number("batch.size", 256 << 10));
   options.linger = milliseconds(session.arguments.number("linger.ms", 5));
   client::Producer producer(session.cluster, options);
   std::vector<client::PartitionSlot> slots;

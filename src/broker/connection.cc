@@ -12,7 +12,9 @@ namespace {
 // Where a connection without a request under way reads to. Not counted in the memory budget, for it
 // is bounded by the number of connections.
 constexpr std::size_t kInputBytesMin = 32 * 1024;
-constexpr std::size_t kGrowth = 4;
+// What has come of a request is copied when its place grows; and memory that nothing was read into
+// is not there yet, so a sender who announces much and sends little takes none.
+constexpr std::size_t kGrowth = 16;
 // No request is shorter: key, version, correlation id.
 constexpr std::int32_t kRequestBytesMin = 8;
 
