@@ -404,6 +404,11 @@ void Journal::prepare_next_file() {
     return;
   }
   file.size_bytes = options_.file_bytes;
+  if (options_.flush == FlushMode::kOs) {
+    // No write waits for the device here, so zeroes would be written for nothing.
+    next_file_ready(std::move(file), environment_.disk.sync_directory(options_.directory));
+    return;
+  }
   const std::shared_ptr<io::File> handle = file.file;
   handle->async_fill_with_zeros(
       options_.file_bytes, [this, alive = alive_, file = std::move(file)](Status status) mutable {
