@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "connectors/convert_value.h"
+#include "connectors/table_rules.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -38,25 +38,27 @@ std::string_view declared_type(ColumnType type) {
   return "text";
 }
 
-bool keeps(PostgresType type, ColumnType column) {
-  switch (column) {
-    case ColumnType::kInteger:
-      return type == PostgresType::kInt2 || type == PostgresType::kInt4 ||
-             type == PostgresType::kInt8;
-    case ColumnType::kReal:
-      return type == PostgresType::kFloat8;
-    case ColumnType::kText:
-      return type == PostgresType::kText || type == PostgresType::kVarchar;
+std::vector<ColumnType> kept_by(PostgresType type) {
+  switch (type) {
+    case PostgresType::kInt2:
+    case PostgresType::kInt4:
+    case PostgresType::kInt8:
+      return {ColumnType::kInteger};
+    case PostgresType::kFloat8:
+      return {ColumnType::kReal};
+    case PostgresType::kText:
+    case PostgresType::kVarchar:
+      return {ColumnType::kText};
+    default:
+      return {};
   }
-  return false;
 }
 
-struct ExistingColumn {
-  std::string name;
-  PostgresType type = PostgresType::kText;
-  std::string declaration;
-  bool is_needed = false;     ///< not null, and no default
-  bool is_generated = false;  ///< cannot be written
+constexpr SqlDialect kDialect{&quote, &quote_table, &declared_type};
+
+struct ExistingTable {
+  std::vector<ExistingColumn> columns;
+  std::vector<PostgresType> types;  // of these
 };
 
 constexpr const char* kColumns =
@@ -66,72 +68,36 @@ constexpr const char* kColumns =
     " FROM pg_attribute a"
     " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
-std::unexpected<Error> refuse(const SinkTable& table, std::string what, std::string rule,
-                              std::string fix) {
-  return fail(ErrorCode::kRefused,
-              fmt::format("table {}: {}; the rule: {}; the fix: {}", table.table, what, rule, fix));
-}
-
-Result<std::vector<ExistingColumn>> existing_columns(PostgresConnection& connection,
-                                                     const SinkTable& table) {
+Result<ExistingTable> read_table(PostgresConnection& connection, const SinkTable& table) {
   const auto answer = connection.execute(kColumns, {text_parameter(quote_table(table.table))});
   if (!answer) {
     return std::unexpected(to_error(answer.error()));
   }
-  std::vector<ExistingColumn> columns;
+  ExistingTable existing;
   for (std::size_t row = 0; row < answer->row_count(); ++row) {
-    columns.push_back({answer->text(row, 0), static_cast<PostgresType>(answer->integer(row, 1)),
-                       answer->text(row, 2), answer->integer(row, 3) != 0,
-                       answer->integer(row, 4) != 0});
+    const auto type = static_cast<PostgresType>(answer->integer(row, 1));
+    const bool is_generated = answer->integer(row, 4) != 0;  // cannot be written
+    existing.columns.push_back(
+        {.name = answer->text(row, 0),
+         .declaration = (is_generated ? "generated, " : "") + answer->text(row, 2),
+         .keeps = is_generated ? std::vector<ColumnType>{} : kept_by(type),
+         .is_needed = answer->integer(row, 3) != 0});
+    existing.types.push_back(type);
   }
-  return columns;
+  return existing;
 }
 
-Result<PostgresType> check_column(const SinkTable& table,
-                                  const std::vector<ExistingColumn>& existing,
-                                  std::string_view name, ColumnType type) {
-  const auto found = std::ranges::find(existing, name, &ExistingColumn::name);
-  if (found == existing.end()) {
-    return refuse(table, fmt::format("it has no column {}", name),
-                  "an existing table has all columns that the sink writes",
-                  fmt::format("ALTER TABLE {} ADD COLUMN {} {}", quote_table(table.table),
-                              quote(name), declared_type(type)));
-  }
-  if (found->is_generated || !keeps(found->type, type)) {
-    return refuse(
-        table,
-        fmt::format("column {} is {}{}, the sink writes {}", name,
-                    found->is_generated ? "generated, " : "", found->declaration, to_string(type)),
-        "a column keeps values as they are written, else the audit finds them altered",
-        fmt::format("declare it {}, or give the sink's column another `type:`",
-                    declared_type(type)));
-  }
-  return found->type;
-}
-
-Result<std::vector<PostgresType>> check_table(const SinkTable& table,
-                                              const std::vector<ExistingColumn>& existing) {
+// Of the columns that the sink writes; all of them are there.
+std::vector<PostgresType> written_types(const SinkTable& table, const ExistingTable& existing) {
   std::vector<PostgresType> types;
-  const auto check = [&](std::string_view name, ColumnType type) -> Status {
-    const Result<PostgresType> checked = check_column(table, existing, name, type);
-    RETURN_IF_ERROR(checked);
-    types.push_back(*checked);
-    return {};
+  const auto add = [&](std::string_view name) {
+    const auto found = std::ranges::find(existing.columns, name, &ExistingColumn::name);
+    types.push_back(existing.types[static_cast<std::size_t>(found - existing.columns.begin())]);
   };
   for (const SinkColumn& column : table.columns) {
-    RETURN_IF_ERROR(check(column.name, column.type));
+    add(column.name);
   }
-  RETURN_IF_ERROR(check(kSourceColumn, ColumnType::kText));
-  for (const ExistingColumn& column : existing) {
-    const bool is_written =
-        column.name == kSourceColumn ||
-        std::ranges::find(table.columns, column.name, &SinkColumn::name) != table.columns.end();
-    if (column.is_needed && !is_written) {
-      return refuse(table, fmt::format("column {} is NOT NULL and has no default", column.name),
-                    "the sink writes only its own columns",
-                    "give it a default, or add it to the sink's `columns`");
-    }
-  }
+  add(kSourceColumn);
   return types;
 }
 
@@ -143,29 +109,6 @@ std::vector<std::string> all_columns(const SinkTable& table) {
   }
   names.push_back(quote(kSourceColumn));
   return names;
-}
-
-std::vector<std::string> key_columns(const SinkTable& table) {
-  std::vector<std::string> names;
-  for (const SinkColumn& column : table.columns) {
-    if (column.is_key) {
-      names.push_back(quote(column.name));
-    }
-  }
-  return names;
-}
-
-std::string create_table_sql(const SinkTable& table) {
-  std::string sql = fmt::format("CREATE TABLE {} (", quote_table(table.table));
-  for (const SinkColumn& column : table.columns) {
-    sql += fmt::format("{} {}{}, ", quote(column.name), declared_type(column.type),
-                       column.is_key ? " NOT NULL" : "");
-  }
-  sql += fmt::format("{} text NOT NULL", kSourceColumn);
-  if (const std::vector<std::string> key = key_columns(table); !key.empty()) {
-    sql += fmt::format(", PRIMARY KEY ({})", fmt::join(key, ", "));
-  }
-  return sql + ")";
 }
 
 // `$1::bigint[], $2::text[]` for the columns for which `wanted` says yes.
@@ -200,25 +143,24 @@ Error to_error(const PostgresFailure& failure) {
 
 Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
                                             const SinkTable& table) {
-  Result<std::vector<ExistingColumn>> existing = existing_columns(connection, table);
+  Result<ExistingTable> existing = read_table(connection, table);
   RETURN_IF_ERROR(existing);
   PostgresTable result;
-  if (existing->empty()) {
-    if (const auto created = connection.execute(create_table_sql(table)); !created) {
+  if (existing->columns.empty()) {
+    if (const auto created = connection.execute(create_table_sql(table, kDialect)); !created) {
       return std::unexpected(to_error(created.error()));
     }
     result.was_created = true;
-    existing = existing_columns(connection, table);
+    existing = read_table(connection, table);
     RETURN_IF_ERROR(existing);
   }
-  Result<std::vector<PostgresType>> types = check_table(table, *existing);
-  RETURN_IF_ERROR(types);
-  result.types = std::move(*types);
+  RETURN_IF_ERROR(check_columns(table, kDialect, existing->columns));
+  result.types = written_types(table, *existing);
   return result;
 }
 
 std::string unique_key_needed(const SinkTable& table, std::string_view what) {
-  const std::string key = fmt::format("{}", fmt::join(key_columns(table), ", "));
+  const std::string key = fmt::format("{}", fmt::join(key_columns(table, kDialect), ", "));
   return fmt::format(
       "table {}: {}; the rule: an upsert needs a primary key or unique index on ({}); the fix: "
       "CREATE UNIQUE INDEX ON {} ({})",
@@ -255,13 +197,13 @@ std::string postgres_upsert_sql(const SinkTable& table) {
   return fmt::format(
       "INSERT INTO {} ({}) SELECT * FROM unnest({}) ON CONFLICT ({}) DO UPDATE SET {}",
       quote_table(table.table), fmt::join(all_columns(table), ", "), fmt::join(places, ", "),
-      fmt::join(key_columns(table), ", "), fmt::join(updates, ", "));
+      fmt::join(key_columns(table, kDialect), ", "), fmt::join(updates, ", "));
 }
 
 std::string postgres_delete_sql(const SinkTable& table) {
   const std::vector<std::string> places =
       array_places(table, [](const SinkColumn& column) { return column.is_key; });
-  const std::vector<std::string> names = key_columns(table);
+  const std::vector<std::string> names = key_columns(table, kDialect);
   std::vector<std::string> conditions;
   for (const std::string& name : names) {
     conditions.push_back(fmt::format("written.{0} = gone.{0}", name));

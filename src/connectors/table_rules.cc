@@ -1,0 +1,84 @@
+#include "connectors/table_rules.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "connectors/convert_value.h"
+
+namespace onceflow::connectors {
+namespace {
+
+Status check_column(const SinkTable& table, const SqlDialect& dialect,
+                    std::span<const ExistingColumn> existing, const SinkColumn& column) {
+  const auto found = std::ranges::find(existing, column.name, &ExistingColumn::name);
+  if (found == existing.end()) {
+    return refuse(table, fmt::format("it has no column {}", column.name),
+                  "an existing table has all columns that the sink writes",
+                  fmt::format("ALTER TABLE {} ADD COLUMN {} {}", dialect.quote_table(table.table),
+                              dialect.quote(column.name), dialect.declared_type(column.type)));
+  }
+  if (std::ranges::find(found->keeps, column.type) == found->keeps.end()) {
+    return refuse(table,
+                  fmt::format("column {} is {}, the sink writes {}", column.name,
+                              found->declaration, to_string(column.type)),
+                  "a column keeps values as they are written, else the audit finds them altered",
+                  fmt::format("declare it {}, or give the sink's column another `type:`",
+                              dialect.declared_type(column.type)));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::unexpected<Error> refuse(const SinkTable& table, std::string_view what, std::string_view rule,
+                              std::string_view fix) {
+  return fail(ErrorCode::kRefused,
+              fmt::format("table {}: {}; the rule: {}; the fix: {}", table.table, what, rule, fix));
+}
+
+Status check_columns(const SinkTable& table, const SqlDialect& dialect,
+                     std::span<const ExistingColumn> existing) {
+  for (const SinkColumn& column : table.columns) {
+    RETURN_IF_ERROR(check_column(table, dialect, existing, column));
+  }
+  const SinkColumn source{.name = std::string(kSourceColumn), .type = ColumnType::kText};
+  RETURN_IF_ERROR(check_column(table, dialect, existing, source));
+  for (const ExistingColumn& column : existing) {
+    const bool is_written =
+        column.name == kSourceColumn ||
+        std::ranges::find(table.columns, column.name, &SinkColumn::name) != table.columns.end();
+    if (column.is_needed && !is_written) {
+      return refuse(table, fmt::format("column {} is NOT NULL and has no default", column.name),
+                    "the sink writes only its own columns",
+                    "give it a default, or add it to the sink's `columns`");
+    }
+  }
+  return {};
+}
+
+std::vector<std::string> key_columns(const SinkTable& table, const SqlDialect& dialect) {
+  std::vector<std::string> names;
+  for (const SinkColumn& column : table.columns) {
+    if (column.is_key) {
+      names.push_back(dialect.quote(column.name));
+    }
+  }
+  return names;
+}
+
+std::string create_table_sql(const SinkTable& table, const SqlDialect& dialect) {
+  std::string sql = fmt::format("CREATE TABLE {} (", dialect.quote_table(table.table));
+  for (const SinkColumn& column : table.columns) {
+    sql += fmt::format("{} {}{}, ", dialect.quote(column.name), dialect.declared_type(column.type),
+                       column.is_key ? " NOT NULL" : "");
+  }
+  sql += fmt::format("{} {} NOT NULL", kSourceColumn, dialect.declared_type(ColumnType::kText));
+  if (const std::vector<std::string> key = key_columns(table, dialect); !key.empty()) {
+    sql += fmt::format(", PRIMARY KEY ({})", fmt::join(key, ", "));
+  }
+  return sql + ")";
+}
+
+}  // namespace onceflow::connectors

@@ -1,0 +1,42 @@
+// What a sink asks of the user's table, whichever database holds it, and the SQL that is the same
+// in all of them but for the dialect. Stateless.
+#pragma once
+
+#include <expected>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "connectors/sink.h"
+
+namespace onceflow::connectors {
+
+/// How a database writes names and types.
+struct SqlDialect {
+  std::string (*quote)(std::string_view name);
+  std::string (*quote_table)(std::string_view table);
+  std::string_view (*declared_type)(ColumnType type);
+};
+
+/// A column that the table has.
+struct ExistingColumn {
+  std::string name;
+  std::string declaration;        ///< as the user knows it
+  std::vector<ColumnType> keeps;  ///< values of these come back as they were written
+  bool is_needed = false;         ///< not null, and no default
+};
+
+/// kRefused, with what is wrong with the table, the rule and the fix.
+std::unexpected<Error> refuse(const SinkTable& table, std::string_view what, std::string_view rule,
+                              std::string_view fix);
+/// All columns that the sink writes are there and keep what is written; no other one is needed.
+Status check_columns(const SinkTable& table, const SqlDialect& dialect,
+                     std::span<const ExistingColumn> existing);
+
+/// Quoted, in the table's order.
+std::vector<std::string> key_columns(const SinkTable& table, const SqlDialect& dialect);
+std::string create_table_sql(const SinkTable& table, const SqlDialect& dialect);
+
+}  // namespace onceflow::connectors
