@@ -227,6 +227,8 @@ Status Recovery::begin_anew() {
   state_.journal_id = state_.environment.random.next();
   RETURN_IF_ERROR(disk.make_directory(state_.topics_directory()));
   RETURN_IF_ERROR(disk.make_directory(state_.journal_directory()));
+  // Where there is a checkpoint there are its folders, also if the machine goes down in between.
+  RETURN_IF_ERROR(disk.sync_directory(state_.options.directory));
   Buffer checkpoint = CheckpointCodec::encode(state_, state_.environment.scheduler.now());
   state_.checkpoint_sequence = 1;
   CheckpointCodec::set_tail(checkpoint, state_, JournalTail{}, state_.checkpoint_sequence);
