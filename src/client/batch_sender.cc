@@ -567,7 +567,8 @@ void BatchSender::acknowledge(const Sent& sent, Offset base_offset) {
   buffered_bytes_ -= batch.accounted_bytes;
   statistics_.record_count += static_cast<std::uint64_t>(batch.record_count);
   ++statistics_.batch_count;
-  if (on_delivery_) {
+  // Of a sender that has failed it has been said that it was given up.
+  if (on_delivery_ && !failure_ && !closed_) {
     on_delivery_({PartitionSlot(static_cast<std::uint32_t>(sent.partition_index)),
                   batch.record_count, base_offset});
   }
@@ -620,8 +621,11 @@ void BatchSender::fail(Error error) {
     return;
   }
   failure_ = std::move(error);
-  if (on_delivery_) {
+  if (on_delivery_ && !closed_) {
     for (std::size_t index = 0; index < partitions_.size(); ++index) {
+      if (!partitions_[index].open.empty()) {
+        close_open_batch(partitions_[index]);
+      }
       for (const BatchPointer& batch : partitions_[index].queue) {
         on_delivery_({PartitionSlot(static_cast<std::uint32_t>(index)), batch->record_count,
                       std::unexpected(*failure_)});

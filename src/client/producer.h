@@ -68,7 +68,8 @@ class Producer {
 
   /// The offset after the last acknowledged record of this producer; kNoOffset before the first.
   Offset acknowledged_end(PartitionSlot slot) const;
-  /// Called for every batch, on the scheduler, after its acknowledgement or failure.
+  /// Called once for every batch, on the scheduler, after its acknowledgement or failure; never
+  /// after close().
   void on_delivery(Callback<void(const Delivery&)> callback);
 
   /// Cancels everything that waits. Batches that are not acknowledged are dropped.

@@ -120,6 +120,26 @@ TEST_F(ProducerTest, a_batch_that_is_refused_ends_the_producer) {
   EXPECT_THAT(deliveries, ElementsAre(false));
 }
 
+TEST_F(ProducerTest, what_was_given_up_is_not_delivered_by_a_later_answer) {
+  Producer producer = make({.linger = seconds(10), .batch_bytes_max = 100});
+  const PartitionSlot slot = producer.slot(partition_);
+  good(producer.append(slot, record("the first goes alone")));
+  good(producer.flush(deadline()));
+  std::vector<bool> deliveries;
+  producer.on_delivery(
+      [&](const Delivery& delivery) { deliveries.push_back(delivery.base_offset.has_value()); });
+  // Two are in flight when the first is refused, and the second is answered after that; the third
+  // is still open.
+  broker_.produce_errors = {protocol::ErrorCode::kInvalidRecord};
+  for (int index = 0; index < 2; ++index) {
+    good(producer.append(slot, record(std::string(40, 'x'))));
+  }
+  good(producer.append(slot, record("a")));
+  EXPECT_TRUE(loop_.run_until([&] { return deliveries.size() >= 3; }, seconds(10)));
+  EXPECT_FALSE(loop_.run_until([&] { return deliveries.size() > 3; }, milliseconds(200)));
+  EXPECT_THAT(deliveries, ElementsAre(false, false, false));
+}
+
 TEST_F(ProducerTest, what_cannot_be_delivered_in_time_is_given_up) {
   Producer producer = make({.linger = milliseconds(0), .delivery_timeout = milliseconds(300)});
   good(producer.append(producer.slot(partition_), record("a")));

@@ -269,11 +269,18 @@ Task<void> TransactionsWorkload::write_plain(SimProcess& process) {
   std::map<client::PartitionSlot, std::size_t> partition_of_slot;
   producer.on_delivery([&](const client::Delivery& delivery) {
     std::deque<std::string>& values = on_their_way[delivery.slot];
+    if (!delivery.base_offset) {
+      findings_.report("PRD-1",
+                       "an idempotent producer gave up: " + delivery.base_offset.error().text);
+      return;
+    }
+    if (values.size() < static_cast<std::size_t>(delivery.record_count)) {
+      findings_.report("PRD-1", "more records were delivered than sent");
+      return;
+    }
     for (std::int32_t index = 0; index < delivery.record_count; ++index) {
-      if (delivery.base_offset) {
-        history_.acknowledge_plain(values.front(), partition_of_slot[delivery.slot],
-                                   *delivery.base_offset + index);
-      }
+      history_.acknowledge_plain(values.front(), partition_of_slot[delivery.slot],
+                                 *delivery.base_offset + index);
       values.pop_front();
     }
   });
@@ -286,7 +293,10 @@ Task<void> TransactionsWorkload::write_plain(SimProcess& process) {
       protocol::NewRecord record;
       record.timestamp_ms = process.scheduler().wall_now().ms;
       record.value = as_bytes(value);
-      CHECK(producer.append(slot, record).has_value());
+      if (const Status appended = producer.append(slot, record); !appended) {
+        findings_.report("PRD-1", "an idempotent producer gave up: " + appended.error().text);
+        co_return;
+      }
     }
     if (random.coin()) {
       const Status flushed = co_await producer.flush(never);
