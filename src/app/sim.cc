@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "io/os/process.h"
+#include "io/os/process_pool.h"
 #include "sim/simulation.h"
 
 namespace onceflow::app {
@@ -20,6 +21,9 @@ int run_sim(const Arguments& arguments) {
   app.add_flag("--bugs", options.bugs, "each seeded bug on in turn; fails if one is not found");
   app.add_option("--bug", options.bug, "only this seeded bug");
   app.add_option("--workload", options.workload, "only this workload");
+  options.process_count = io::processor_count();
+  app.add_option("--processes", options.process_count, "how many run at a time")
+      ->capture_default_str();
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {

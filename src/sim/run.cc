@@ -38,7 +38,7 @@ RunResult run_seed(const RunOptions& options) {
   SimWorld world({.seed = options.seed,
                   .faults = faults,
                   .seeded_bug = options.seeded_bug,
-                  .keeps_trace = options.keeps_log});
+                  .on_log_line = options.on_log_line});
   findings.on_finding([&](const std::string& text) { world.note("CHECK", text); });
   workload->start(world);
   world.start_faults();
@@ -58,7 +58,6 @@ RunResult run_seed(const RunOptions& options) {
   result.hash = world.log().hash();
   result.event_count = world.event_count();
   result.virtual_time = world.now().time_since_epoch();
-  result.log = world.log().lines();
   return result;
 }
 

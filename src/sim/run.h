@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,8 @@ struct RunOptions {
   /// Of workload_kinds(); empty: the seed chooses.
   std::string workload;
   SeededBug seeded_bug = SeededBug::kNone;
-  bool keeps_log = false;
+  /// Told every line of the run's log, when it happens.
+  std::function<void(std::string_view line)> on_log_line;
 };
 
 struct RunResult {
@@ -27,7 +29,6 @@ struct RunResult {
   std::uint64_t hash = 0;  ///< of every event; the same for the same options
   std::uint64_t event_count = 0;
   Duration virtual_time{};
-  std::vector<std::string> log;  ///< if it was asked for
 };
 
 RunResult run_seed(const RunOptions& options);

@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <sstream>
 
+#include "io/os/process_pool.h"
 #include "sim/bugs.h"
-#include "sim/run.h"
 #include "sim/workloads/workload.h"
 
 namespace onceflow::sim {
@@ -32,52 +33,119 @@ std::string replay_command(const RunOptions& options) {
   return command;
 }
 
-void print_findings(const RunResult& result, const Print& print) {
-  for (const Finding& finding : result.findings) {
-    print(fmt::format("  {}: {}", finding.invariant, finding.text));
+std::vector<std::string> describe(const std::vector<Finding>& findings) {
+  std::vector<std::string> lines;
+  for (const Finding& finding : findings) {
+    lines.push_back(fmt::format("{}: {}", finding.invariant, finding.text));
   }
+  return lines;
 }
 
-int replay(const RunOptions& options, const Print& print) {
+int replay(RunOptions options, const Print& print) {
+  options.on_log_line = print;
   const RunResult result = run_seed(options);
-  for (const std::string& line : result.log) {
-    print(line);
-  }
   print(fmt::format("seed {}: workload {}, faults: {}", options.seed, result.workload,
                     result.faults));
   print(fmt::format("seed {}: {} events in {:.3f} s of its time, hash {:016x}: {}", options.seed,
                     result.event_count, static_cast<double>(result.virtual_time.count()) / 1e9,
                     result.hash, result.findings.empty() ? "all promises kept" : "broken"));
-  print_findings(result, print);
+  for (const std::string& line : describe(result.findings)) {
+    print("  " + line);
+  }
   return result.findings.empty() ? 0 : 1;
 }
 
+// What one seed came to, on its way from the process that ran it: a line with what is counted, and
+// one for each complaint.
+struct SeedReport {
+  std::string workload;
+  std::uint64_t event_count = 0;
+  std::vector<std::string> complaints;
+  bool has_died = false;
+
+  static SeedReport of(const RunResult& result) {
+    return {.workload = result.workload,
+            .event_count = result.event_count,
+            .complaints = describe(result.findings)};
+  }
+  std::string encode() const {
+    return fmt::format("{} {}\n{}", event_count, workload, fmt::join(complaints, "\n"));
+  }
+  static SeedReport decode(const std::string& text) {
+    SeedReport report;
+    std::istringstream lines(text);
+    lines >> report.event_count >> report.workload;
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) {
+      report.complaints.push_back(line);
+    }
+    return report;
+  }
+};
+
+// Of a seed whose process did not come to its end: no more is known than what it left.
+SeedReport report_death(const io::JobEnd& end) {
+  SeedReport report{.workload = "not known", .has_died = true};
+  report.complaints.push_back("its process died: " + end.death);
+  std::istringstream words(end.last_words);
+  for (std::string line; std::getline(words, line);) {
+    report.complaints.push_back("  " + line);
+  }
+  return report;
+}
+
+// Runs job(index) for each seed, in a process that may die; on_report hears of them in order.
+template <typename Job, typename OnReport>
+Status run_apart(const SimulationOptions& options, std::uint64_t seed_count, const Job& job,
+                 const OnReport& on_report) {
+  const io::ProcessPoolOptions pool{.process_count = options.process_count};
+  return io::run_in_processes(
+      pool, seed_count, [&](std::uint64_t index) { return job(index).encode(); },
+      [&](std::uint64_t index, const io::JobEnd& end) {
+        if (options.on_progress) {
+          options.on_progress(index, seed_count);
+        }
+        return on_report(index,
+                         end.death.empty() ? SeedReport::decode(end.output) : report_death(end));
+      });
+}
+
 int run_seeds(const SimulationOptions& options, const Print& print) {
+  const auto run_of = [&](std::uint64_t index) {
+    return RunOptions{.seed = options.first_seed + index, .workload = options.workload};
+  };
   std::uint64_t failed_count = 0;
   std::uint64_t event_count = 0;
   std::map<std::string, std::uint64_t> count_by_workload;
-  for (std::uint64_t index = 0; index < options.seed_count; ++index) {
-    if (options.on_progress) {
-      options.on_progress(index, options.seed_count);
-    }
-    const RunOptions run{.seed = options.first_seed + index, .workload = options.workload};
-    const RunResult result = run_seed(run);
-    event_count += result.event_count;
-    ++count_by_workload[result.workload];
-    bool has_failed = !result.findings.empty();
-    if (has_failed) {
-      print(fmt::format("seed {} ({}): broken; faults: {}", run.seed, result.workload,
-                        result.faults));
-      print_findings(result, print);
-    } else if (index % kRepeatEvery == 0 && run_seed(run).hash != result.hash) {
-      print(fmt::format("seed {} ({}): a second run differs from the first", run.seed,
-                        result.workload));
-      has_failed = true;
-    }
-    if (has_failed) {
-      ++failed_count;
-      print("  " + replay_command(run));
-    }
+  const Status ran = run_apart(
+      options, options.seed_count,
+      [&](std::uint64_t index) {
+        const RunResult result = options.run(run_of(index));
+        SeedReport report = SeedReport::of(result);
+        if (!report.complaints.empty()) {
+          report.complaints.insert(report.complaints.begin(), "faults: " + result.faults);
+        } else if (index % kRepeatEvery == 0 && options.run(run_of(index)).hash != result.hash) {
+          report.complaints.push_back("a second run differs from the first");
+        }
+        return report;
+      },
+      [&](std::uint64_t index, const SeedReport& report) {
+        event_count += report.event_count;
+        ++count_by_workload[report.workload];
+        if (!report.complaints.empty()) {
+          ++failed_count;
+          print(fmt::format("seed {} ({}): broken", run_of(index).seed, report.workload));
+          for (const std::string& complaint : report.complaints) {
+            print("  " + complaint);
+          }
+          print("  " + replay_command(run_of(index)));
+        }
+        return io::Continue::kYes;
+      });
+  if (!ran) {
+    print(ran.error().text);
+    return 1;
   }
   std::string workloads;
   for (const auto& [name, count] : count_by_workload) {
@@ -88,34 +156,42 @@ int run_seeds(const SimulationOptions& options, const Print& print) {
   return failed_count == 0 ? 0 : 1;
 }
 
+// A process that dies of a seeded bug has not found it: the checkers have to.
+bool is_found(const BugKind& kind, const SimulationOptions& options, const Print& print) {
+  const auto run_of = [&](std::uint64_t index) {
+    return RunOptions{.seed = options.first_seed + index,
+                      .workload = std::string(kind.workload),
+                      .seeded_bug = kind.bug};
+  };
+  bool found = false;
+  const Status ran = run_apart(
+      options, kSeedsPerBug,
+      [&](std::uint64_t index) { return SeedReport::of(options.run(run_of(index))); },
+      [&](std::uint64_t index, const SeedReport& report) {
+        if (!report.complaints.empty() && !report.has_died) {
+          found = true;
+          print(fmt::format("{}: found after {} seeds, {}", kind.name, index + 1,
+                            report.complaints.front()));
+          print("  " + replay_command(run_of(index)));
+        }
+        return found ? io::Continue::kNo : io::Continue::kYes;
+      });
+  if (!ran) {
+    print(ran.error().text);
+  } else if (!found) {
+    print(fmt::format("{}: NOT FOUND in {} seeds of workload {}; it should break {}", kind.name,
+                      kSeedsPerBug, kind.workload, kind.invariant));
+  }
+  return found;
+}
+
 int run_bugs(const SimulationOptions& options, const Print& print) {
   std::size_t found_count = 0;
   std::size_t looked_for_count = 0;
   for (const BugKind& kind : bug_kinds()) {
-    if (!options.bug.empty() && options.bug != kind.name) {
-      continue;
-    }
-    ++looked_for_count;
-    bool is_found = false;
-    for (std::uint64_t index = 0; index < kSeedsPerBug && !is_found; ++index) {
-      if (options.on_progress) {
-        options.on_progress(index, kSeedsPerBug);
-      }
-      const RunOptions run{.seed = options.first_seed + index,
-                           .workload = std::string(kind.workload),
-                           .seeded_bug = kind.bug};
-      const RunResult result = run_seed(run);
-      if (!result.findings.empty()) {
-        is_found = true;
-        print(fmt::format("{}: found after {} seeds, {}: {}", kind.name, index + 1,
-                          result.findings.front().invariant, result.findings.front().text));
-        print("  " + replay_command(run));
-      }
-    }
-    found_count += is_found ? 1 : 0;
-    if (!is_found) {
-      print(fmt::format("{}: NOT FOUND in {} seeds of workload {}; it should break {}", kind.name,
-                        kSeedsPerBug, kind.workload, kind.invariant));
+    if (options.bug.empty() || options.bug == kind.name) {
+      ++looked_for_count;
+      found_count += is_found(kind, options, print) ? 1 : 0;
     }
   }
   print(fmt::format("{} of {} seeded bugs found", found_count, looked_for_count));
@@ -143,11 +219,9 @@ int run_simulation(const SimulationOptions& options, const Print& print) {
     seeded_bug = found->bug;
   }
   if (options.replayed_seed) {
-    return replay({.seed = *options.replayed_seed,
-                   .workload = options.workload,
-                   .seeded_bug = seeded_bug,
-                   .keeps_log = true},
-                  print);
+    return replay(
+        {.seed = *options.replayed_seed, .workload = options.workload, .seeded_bug = seeded_bug},
+        print);
   }
   return options.bugs || seeded_bug != SeededBug::kNone ? run_bugs(options, print)
                                                         : run_seeds(options, print);

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "sim/run.h"
+
 namespace onceflow::sim {
 
 struct SimulationOptions {
@@ -18,12 +20,16 @@ struct SimulationOptions {
   bool bugs = false;
   std::string bug;       ///< only this one
   std::string workload;  ///< only this one; else the seed chooses
-  /// Called before each seed, for progress: which, of how many.
+  /// Seeds run in so many processes at a time, so that one that crashes takes no other along.
+  std::size_t process_count = 1;
+  /// What runs a seed; only tests put something else here.
+  std::function<RunResult(const RunOptions&)> run = run_seed;
+  /// Called after each seed, for progress: which, of how many.
   std::function<void(std::uint64_t index, std::uint64_t count)> on_progress;
 };
 
-/// Prints by whole lines. Returns 0, or 1 if a promise was broken, a seeded bug was not found or a
-/// seed did not repeat itself, or 2 for a name that is not known.
+/// Prints by whole lines. Returns 0, or 1 if a promise was broken, a process died, a seeded bug was
+/// not found or a seed did not repeat itself, or 2 for a name that is not known.
 int run_simulation(const SimulationOptions& options,
                    const std::function<void(std::string_view line)>& print);
 

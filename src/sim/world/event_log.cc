@@ -12,9 +12,9 @@ void EventLog::note(MonotonicTime time, std::string_view who, std::string_view w
       std::chrono::duration_cast<microseconds>(time.time_since_epoch()).count();
   mix(static_cast<std::uint64_t>(microseconds_since_start));
   mix(crc32c(as_bytes(what), crc32c(as_bytes(who))));
-  if (keeps_lines_) {
-    lines_.push_back(fmt::format("{:>12.6f} {:<12} {}",
-                                 static_cast<double>(microseconds_since_start) / 1e6, who, what));
+  if (on_line_) {
+    on_line_(fmt::format("{:>12.6f} {:<12} {}", static_cast<double>(microseconds_since_start) / 1e6,
+                         who, what));
   }
 }
 

@@ -1,11 +1,10 @@
 // EventLog: what happened in a simulated run: a running hash of everything, which two runs of one
-// seed share, and lines for people, kept on request.
+// seed share, and lines for people, told as they come.
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <functional>
 #include <string_view>
-#include <vector>
 
 #include "base/time.h"
 
@@ -13,7 +12,10 @@ namespace onceflow::sim {
 
 class EventLog {
  public:
-  explicit EventLog(bool keeps_lines) : keeps_lines_(keeps_lines) {}
+  using LineListener = std::function<void(std::string_view line)>;
+
+  /// `on_line` may be empty.
+  explicit EventLog(LineListener on_line) : on_line_(std::move(on_line)) {}
 
   void mix(std::uint64_t number) {
     hash_ = (hash_ ^ number) * 0x9e3779b97f4a7c15;
@@ -23,13 +25,10 @@ class EventLog {
   void note(MonotonicTime time, std::string_view who, std::string_view what);
 
   std::uint64_t hash() const { return hash_; }
-  bool keeps_lines() const { return keeps_lines_; }
-  const std::vector<std::string>& lines() const { return lines_; }
 
  private:
   std::uint64_t hash_ = 0x6f6e6365;
-  bool keeps_lines_;
-  std::vector<std::string> lines_;
+  LineListener on_line_;
 };
 
 }  // namespace onceflow::sim

@@ -12,7 +12,7 @@ constexpr Duration kCallbackTime{200};
 SimWorld::SimWorld(WorldOptions options)
     : faults_(options.faults),
       random_(options.seed * 0x9e3779b97f4a7c15 + 1),
-      log_(options.keeps_trace),
+      log_(std::move(options.on_log_line)),
       seeded_bug_(options.seeded_bug),
       fabric_(*this) {}
 

@@ -69,7 +69,7 @@ struct WorldOptions {
   std::uint64_t seed = 0;
   Faults faults;
   SeededBug seeded_bug = SeededBug::kNone;
-  bool keeps_trace = false;
+  EventLog::LineListener on_log_line;
 };
 
 class SimWorld {
