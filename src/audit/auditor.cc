@@ -7,6 +7,7 @@
 
 #include "audit/claims/input_records.h"
 #include "audit/claims/positions.h"
+#include "audit/claims/repeatable_outputs.h"
 #include "audit/claims/tiling.h"
 #include "audit/claims/topic_outputs.h"
 #include "audit/names.h"
@@ -104,7 +105,7 @@ Task<Status> Auditor::read_positions(StageHistory& history) {
 Status Auditor::read_table(StageHistory& history) {
   const StageSubject& stage = *history.subject;
   progress("reading table " + stage.table->table);
-  auto table = open_table_(*stage.table);
+  auto table = open_table_(*stage.table, options_.must_stop);
   RETURN_IF_ERROR(table);
   const auto begun = (*table)->begin_snapshot();
   RETURN_IF_ERROR(begun);
@@ -115,7 +116,10 @@ Status Auditor::read_table(StageHistory& history) {
   }
   const auto claim = make_table_claim(stage, options_.strangers, report_.findings);
   RETURN_IF_ERROR(read_table_receipts(history, **table, *claim));
-  RETURN_IF_ERROR((*table)->for_each_row([&](const StoredRow& row) { claim->add_row(row); }));
+  RETURN_IF_ERROR((*table)->for_each_row([&](const StoredRow& row) -> Status {
+    claim->add_row(row);
+    return check_stop();
+  }));
   claim->judge(history.receipts);
   rows_verified_[stage.id] = claim->verified_row_count();
   const auto positions = (*table)->positions(subject_.pipeline, stage.id);
@@ -129,13 +133,14 @@ Status Auditor::read_table(StageHistory& history) {
 Status Auditor::read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim) {
   const std::string& stage = history.subject->id;
   return table.for_each_receipt(
-      subject_.pipeline, stage, [&](std::int64_t receipt_id, ByteView bytes) {
+      subject_.pipeline, stage, [&](std::int64_t receipt_id, ByteView bytes) -> Status {
+        RETURN_IF_ERROR(check_stop());
         const std::string place = fmt::format("receipt {} in onceflow_receipts", receipt_id);
         auto receipt = protocol::decode_receipt(bytes);
         if (!receipt) {
           report_.findings.add(FindingKind::kAltered, stage, 0,
                                fmt::format("{}: {}", place, receipt.error().text));
-          return;
+          return {};
         }
         claim.add_receipt(history.receipts.size(), *receipt);
         std::int64_t row_count = 0;
@@ -150,7 +155,14 @@ Status Auditor::read_table_receipts(StageHistory& history, TableReader& table, T
         // The claim has taken what it needs of the rows.
         receipt->rows = {};
         history.add({.receipt = std::move(*receipt), .offset = Offset(receipt_id), .place = place});
+        return {};
       });
+}
+
+Status Auditor::check_stop() const {
+  return options_.must_stop && options_.must_stop()
+             ? fail(ErrorCode::kCancelled, "the audit was ended")
+             : Status{};
 }
 
 Task<Result<std::vector<TopicPartition>>> Auditor::partitions_of(std::vector<std::string> topics) {
@@ -185,6 +197,7 @@ Task<Status> Auditor::read_topics() {
       scans_.emplace(partition,
                      PartitionScan(partition, {.boundaries = boundaries_of(partition),
                                                .keeps_transactions = is_written(topic),
+                                               .keeps_records = is_written_at_least_once(topic),
                                                .is_compacted = (*description)->is_compacted}));
     }
   }
@@ -237,6 +250,14 @@ bool Auditor::is_written(const std::string& topic) const {
   });
 }
 
+bool Auditor::is_written_at_least_once(const std::string& topic) const {
+  return std::ranges::any_of(subject_.stages, [&](const StageSubject& stage) {
+    return !stage.is_exactly_once &&
+           std::ranges::find(stage.output_topics, topic, &OutputTopicSubject::name) !=
+               stage.output_topics.end();
+  });
+}
+
 void Auditor::judge() {
   progress("judging");
   for (const StageHistory& history : histories_) {
@@ -244,9 +265,7 @@ void Auditor::judge() {
     check_input_records(history, scans_, report_.findings);
     check_positions(history, scans_, report_.findings);
     if (!history.subject->is_exactly_once) {
-      report_.findings.note(fmt::format(
-          "stage {} is at_least_once: its output is in no transactions, so it is not judged",
-          history.subject->id));
+      report_.allowed_repeats += check_repeatable_outputs(history, scans_, report_.findings);
     }
   }
   check_topic_outputs(histories_, scans_, options_.strangers, report_.findings);
@@ -335,7 +354,7 @@ Task<Result<std::int64_t>> Auditor::lag_of(const StageSubject& stage) {
   CO_RETURN_IF_ERROR(partitions);
   std::map<TopicPartition, Offset> positions;
   if (stage.table) {
-    auto table = open_table_(*stage.table);
+    auto table = open_table_(*stage.table, options_.must_stop);
     CO_RETURN_IF_ERROR(table);
     const auto begun = (*table)->begin_snapshot();
     CO_RETURN_IF_ERROR(begun);

@@ -30,6 +30,8 @@ struct AuditOptions {
   std::size_t findings_kept_max = 20;  ///< of each kind
   /// How often the reader pauses for markers that may be on their way.
   int marker_pauses_max = 40;
+  /// While a table is read the thread is blocked, so the audit asks; nothing: it is never ended.
+  MustStop must_stop;
 };
 
 /// How far an audit has come, for people.
@@ -63,6 +65,7 @@ class Auditor {
   Task<Status> read_positions(StageHistory& history);
   Status read_table(StageHistory& history);
   Status read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim);
+  Status check_stop() const;
   Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics);
   Task<Result<std::int64_t>> lag_of(const StageSubject& stage);
   void add_receipts(std::vector<ReceiptEntry> entries, bool is_settled);
@@ -71,6 +74,7 @@ class Auditor {
   void report_defects();
   std::set<Offset> boundaries_of(const TopicPartition& partition) const;
   bool is_written(const std::string& topic) const;
+  bool is_written_at_least_once(const std::string& topic) const;
   void progress(std::string doing);
 
   AuditSubject subject_;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,7 +18,10 @@ enum class FindingKind {
   kTorn,     ///< a part of one commit is there and another part is not
   kForeign,  ///< is there, and no receipt accounts for it
 };
-inline constexpr std::size_t kFindingKindCount = 5;
+inline constexpr FindingKind kFindingKinds[] = {FindingKind::kMissing, FindingKind::kDoubled,
+                                                FindingKind::kAltered, FindingKind::kTorn,
+                                                FindingKind::kForeign};
+inline constexpr std::size_t kFindingKindCount = std::size(kFindingKinds);
 
 /// "missing", "doubled", ...
 std::string to_string(FindingKind kind);

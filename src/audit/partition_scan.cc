@@ -183,7 +183,7 @@ Status PartitionScan::add_records(const protocol::RecordBatchView& batch, Open* 
         1, input_record_hash(partition_.partition, offset, record.key, record.value)};
     const std::size_t segment = segment_of(offset);
     RecordTotals as_output{1, 0};
-    if (options_.keeps_transactions) {
+    if (options_.keeps_transactions || options_.keeps_records) {
       as_output.hash_sum = output_record_hash(partition_.partition, record.key, record.value);
     }
     if (open != nullptr) {
@@ -193,6 +193,9 @@ Status PartitionScan::add_records(const protocol::RecordBatchView& batch, Open* 
     } else {
       segments_[segment] += as_input;
       keep_run(header, offset, as_output);
+      if (options_.keeps_records) {
+        records_[header.producer()].push_back({offset, as_output.hash_sum});
+      }
     }
     if (options_.observer != nullptr) {
       options_.observer->record(header, record, open == nullptr);

@@ -4,7 +4,7 @@
 // and compares that with what the broker tells consumers.
 //
 // Owned by one audit. Memory: a few dozen bytes per transaction and per boundary, nothing per
-// record.
+// record; except, where it keeps records, 16 bytes for each.
 #pragma once
 
 #include <cstdint>
@@ -44,6 +44,12 @@ struct PartitionTransaction {
   RecordTotals totals;  ///< of output_record_hash
 };
 
+/// A record outside of transactions, of a topic that is written so.
+struct StoredRecord {
+  Offset offset;
+  std::uint64_t hash = 0;  ///< output_record_hash
+};
+
 /// Sees every data record as it is read, and later how its transaction ended.
 class RecordObserver {
  public:
@@ -61,6 +67,8 @@ class PartitionScan {
     std::set<Offset> boundaries;
     /// Keep what each transaction left: for topics that stages write.
     bool keeps_transactions = false;
+    /// Keep each record outside of transactions: for topics that at_least_once stages write.
+    bool keeps_records = false;
     bool is_compacted = false;
     RecordObserver* observer = nullptr;
   };
@@ -93,6 +101,8 @@ class PartitionScan {
 
   /// In the order of their first offsets, except that open ones come last.
   std::vector<PartitionTransaction> transactions() const;
+  /// What each producer wrote outside of transactions, in its order, if records are kept.
+  const std::map<ProducerIdentity, std::vector<StoredRecord>>& records() const { return records_; }
   bool has_open_transactions() const { return !open_.empty(); }
   /// The first offset of a transaction that is still open; position() if there is none.
   Offset first_open_offset() const;
@@ -141,6 +151,7 @@ class PartitionScan {
   std::size_t segment_ = 0;
   std::map<ProducerId, Open> open_;
   std::vector<PartitionTransaction> ended_;
+  std::map<ProducerIdentity, std::vector<StoredRecord>> records_;
   std::map<ProducerId, ProducerTail> tails_;
   std::vector<std::pair<Offset, Offset>> holes_;
   std::vector<Defect> defects_;

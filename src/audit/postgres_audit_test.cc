@@ -135,7 +135,7 @@ TEST_F(PostgresAuditTest, a_deleted_a_doubled_and_an_altered_row_are_named) {
 
 TEST_F(PostgresAuditTest, a_server_that_is_away_cannot_be_judged) {
   const auto table = open_table(
-      {.kind = TableKind::kPostgres, .location = "postgresql://nobody@127.0.0.1:1/none"});
+      {.kind = TableKind::kPostgres, .location = "postgresql://nobody@127.0.0.1:1/none"}, {});
   ASSERT_FALSE(table.has_value());
   EXPECT_EQ(table.error().text.find("nobody@"), std::string::npos);
 }

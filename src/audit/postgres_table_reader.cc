@@ -6,8 +6,15 @@
 #include <charconv>
 #include <utility>
 
+#include "io/os/wait_socket.h"
+
 namespace onceflow::audit {
 namespace {
+
+/// How long a server may take to accept a connection, where its connection string says nothing.
+constexpr const char* kConnectTimeoutSeconds = "10";
+/// How often an audit that waits for a server looks whether it is to end.
+constexpr milliseconds kStopPoll{200};
 
 struct ClearResult {
   void operator()(PGresult* result) const { PQclear(result); }
@@ -91,9 +98,14 @@ std::unexpected<Error> PostgresTableReader::failed() const {
   return fail(ErrorCode::kIo, fmt::format("postgres table {}: {}", table_.table, text));
 }
 
-Result<std::unique_ptr<TableReader>> PostgresTableReader::open(const TableSubject& table) {
-  auto reader = std::unique_ptr<PostgresTableReader>(new PostgresTableReader(table));
-  reader->connection_.reset(PQconnectdb(table.location.c_str()));
+Result<std::unique_ptr<TableReader>> PostgresTableReader::open(const TableSubject& table,
+                                                               MustStop must_stop) {
+  auto reader =
+      std::unique_ptr<PostgresTableReader>(new PostgresTableReader(table, std::move(must_stop)));
+  // What the connection string says comes later, and counts.
+  const char* const keys[] = {"connect_timeout", "dbname", nullptr};
+  const char* const values[] = {kConnectTimeoutSeconds, table.location.c_str(), nullptr};
+  reader->connection_.reset(PQconnectdbParams(keys, values, 1));
   if (PQstatus(reader->connection_.get()) != CONNECTION_OK) {
     return reader->failed();
   }
@@ -145,8 +157,7 @@ Status PostgresTableReader::for_each_receipt(const std::string& pipeline, const 
         const std::string escaped(row.text(1).value_or(""));
         const std::unique_ptr<unsigned char, FreeMemory> bytes(
             PQunescapeBytea(reinterpret_cast<const unsigned char*>(escaped.c_str()), &size));
-        visit(row.integer(0), {reinterpret_cast<const std::byte*>(bytes.get()), size});
-        return {};
+        return visit(row.integer(0), {reinterpret_cast<const std::byte*>(bytes.get()), size});
       });
 }
 
@@ -165,8 +176,7 @@ Status PostgresTableReader::for_each_row(const VisitRow& visit) {
     for (std::size_t index = 0; index < values.size(); ++index) {
       values[index] = row.value(static_cast<int>(index) + 1, table_.columns[index].type);
     }
-    visit({.source = row.text(0), .values = values});
-    return {};
+    return visit({.source = row.text(0), .values = values});
   });
 }
 
@@ -185,24 +195,40 @@ Status PostgresTableReader::query(const std::string& sql, std::span<const std::s
 }
 
 Status PostgresTableReader::drain(const std::function<Status(const Row&)>& visit) {
-  Status status;
-  while (const ResultPointer result{PQgetResult(connection_.get())}) {
+  while (true) {
+    RETURN_IF_ERROR(wait_for_answer());
+    const ResultPointer result{PQgetResult(connection_.get())};
+    if (!result) {
+      return {};
+    }
     switch (PQresultStatus(result.get())) {
       case PGRES_SINGLE_TUPLE:
-        if (status) {
-          status = visit(Row(result.get()));
-        }
+        RETURN_IF_ERROR(visit(Row(result.get())));
         break;
       case PGRES_TUPLES_OK:
       case PGRES_COMMAND_OK:
         break;
       default:
-        if (status) {
-          status = failed();
-        }
+        return failed();
     }
   }
-  return status;
+}
+
+Status PostgresTableReader::wait_for_answer() {
+  while (PQisBusy(connection_.get()) == 1) {
+    if (must_stop_ && must_stop_()) {
+      return fail(ErrorCode::kCancelled, "the audit was ended");
+    }
+    const Status waited =
+        io::wait_socket(PQsocket(connection_.get()), io::SocketNeed::kRead, kStopPoll);
+    if (!waited && waited.error().code != ErrorCode::kTimedOut) {
+      return waited;
+    }
+    if (waited && PQconsumeInput(connection_.get()) != 1) {
+      return failed();
+    }
+  }
+  return {};
 }
 
 }  // namespace onceflow::audit

@@ -13,7 +13,7 @@ namespace onceflow::audit {
 
 class PostgresTableReader final : public TableReader {
  public:
-  static Result<std::unique_ptr<TableReader>> open(const TableSubject& table);
+  static Result<std::unique_ptr<TableReader>> open(const TableSubject& table, MustStop must_stop);
 
   Result<bool> begin_snapshot() override;
   Result<std::vector<StoredPosition>> positions(const std::string& pipeline,
@@ -29,15 +29,19 @@ class PostgresTableReader final : public TableReader {
   /// One row of an answer, as text.
   class Row;
 
-  explicit PostgresTableReader(TableSubject table) : table_(std::move(table)) {}
+  PostgresTableReader(TableSubject table, MustStop must_stop)
+      : table_(std::move(table)), must_stop_(std::move(must_stop)) {}
   /// Row by row, so that a large table never is in memory.
   Status query(const std::string& sql, std::span<const std::string> parameters,
                const std::function<Status(const Row&)>& visit);
   Status drain(const std::function<Status(const Row&)>& visit);
+  /// Until the server has said something, however long that takes; kCancelled when the audit ends.
+  Status wait_for_answer();
   Result<bool> has_table(const std::string& quoted_name);
   std::unexpected<Error> failed() const;
 
   TableSubject table_;
+  MustStop must_stop_;
   std::unique_ptr<pg_conn, Close> connection_;
 };
 

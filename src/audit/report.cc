@@ -11,9 +11,6 @@
 namespace onceflow::audit {
 namespace {
 
-constexpr FindingKind kKinds[] = {FindingKind::kMissing, FindingKind::kDoubled,
-                                  FindingKind::kAltered, FindingKind::kTorn, FindingKind::kForeign};
-
 std::string describe(const StageReport& stage) {
   std::string text =
       fmt::format("  {}: {} -> {}\n    {} in {}, {} read, {} written", stage.stage,
@@ -83,10 +80,14 @@ std::string verdict(const AuditReport& report) {
     if (const std::int64_t lag = report.not_yet_processed(); lag > 0) {
       text += fmt::format(", {} not yet processed", lag);
     }
+    if (report.allowed_repeats > 0) {
+      text += fmt::format(", {} repeated as at_least_once allows",
+                          count_of(report.allowed_repeats, "record"));
+    }
     return text;
   }
   std::vector<std::string> kinds;
-  for (const FindingKind kind : kKinds) {
+  for (const FindingKind kind : kFindingKinds) {
     if (findings.count(kind) > 0) {
       kinds.push_back(fmt::format("{} {}", findings.count(kind), to_string(kind)));
     }
@@ -128,8 +129,9 @@ std::string to_json(const AuditReport& report) {
                          {"text", verdict(report)},
                          {"input_records", report.input_records()},
                          {"not_yet_processed", report.not_yet_processed()},
+                         {"allowed_repeats", report.allowed_repeats},
                          {"notes", report.findings.notes()}};
-  for (const FindingKind kind : kKinds) {
+  for (const FindingKind kind : kFindingKinds) {
     json["counts"][to_string(kind)] = {{"findings", report.findings.count(kind)},
                                        {"records", report.findings.record_count(kind)}};
   }

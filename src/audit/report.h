@@ -38,6 +38,9 @@ struct AuditReport {
   std::string pipeline;
   std::vector<StageReport> stages;
   Findings findings{20};
+  /// Records of at_least_once outputs that are there more often than receipts say: allowed, so not
+  /// findings.
+  std::int64_t allowed_repeats = 0;
 
   bool is_clean() const { return findings.count() == 0; }
   /// Input records of the pipeline that are accounted for.

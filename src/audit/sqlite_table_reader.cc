@@ -170,7 +170,7 @@ Status SqliteTableReader::for_each_receipt(const std::string& pipeline, const st
     if (!*row) {
       return {};
     }
-    visit(statement->integer(0), statement->blob(1));
+    RETURN_IF_ERROR(visit(statement->integer(0), statement->blob(1)));
   }
 }
 
@@ -200,7 +200,8 @@ Status SqliteTableReader::for_each_row(const VisitRow& visit) {
       values[index] = statement->value(static_cast<int>(index) + 1);
     }
     const auto* text = std::get_if<std::string_view>(&source);
-    visit({.source = text == nullptr ? std::nullopt : std::optional(*text), .values = values});
+    RETURN_IF_ERROR(
+        visit({.source = text == nullptr ? std::nullopt : std::optional(*text), .values = values}));
   }
 }
 

@@ -44,7 +44,7 @@ struct StageSubject {
   /// False where a first start began at the end: what lies before the first receipt is not its
   /// input.
   bool begins_at_earliest = true;
-  /// False: records may be processed again, and outputs are not in transactions.
+  /// False: records may be processed again, and outputs are in no transactions.
   bool is_exactly_once = true;
 };
 

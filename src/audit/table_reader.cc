@@ -6,12 +6,13 @@
 
 namespace onceflow::audit {
 
-Result<std::unique_ptr<TableReader>> open_table(const TableSubject& table) {
+Result<std::unique_ptr<TableReader>> open_table(const TableSubject& table,
+                                                const MustStop& must_stop) {
   switch (table.kind) {
     case TableKind::kSqlite:
       return SqliteTableReader::open(table);
     case TableKind::kPostgres:
-      return PostgresTableReader::open(table);
+      return PostgresTableReader::open(table, must_stop);
   }
   CHECK(false);
 }

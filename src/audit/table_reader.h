@@ -1,5 +1,5 @@
 // TableReader: what the auditor needs of a database: rows, positions and receipts as they were at
-// one moment. Blocks its thread: an audit owns its thread.
+// one moment. Blocks its thread: an audit owns its thread. After an error it is of no more use.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,9 @@ struct StoredPosition {
 
 class TableReader {
  public:
-  using VisitReceipt = std::function<void(std::int64_t receipt_id, ByteView receipt)>;
-  using VisitRow = std::function<void(const StoredRow& row)>;
+  /// An error ends the reading and is what the call returns.
+  using VisitReceipt = std::function<Status(std::int64_t receipt_id, ByteView receipt)>;
+  using VisitRow = std::function<Status(const StoredRow& row)>;
 
   virtual ~TableReader() = default;
 
@@ -48,9 +49,14 @@ class TableReader {
   virtual Status for_each_row(const VisitRow& visit) = 0;
 };
 
-using OpenTable = std::function<Result<std::unique_ptr<TableReader>>(const TableSubject&)>;
+/// Asked while a table is read or waited for: true, and the reading ends with kCancelled.
+using MustStop = std::function<bool()>;
+
+using OpenTable =
+    std::function<Result<std::unique_ptr<TableReader>>(const TableSubject&, const MustStop&)>;
 
 /// The real ones.
-Result<std::unique_ptr<TableReader>> open_table(const TableSubject& table);
+Result<std::unique_ptr<TableReader>> open_table(const TableSubject& table,
+                                                const MustStop& must_stop);
 
 }  // namespace onceflow::audit
