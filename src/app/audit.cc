@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "app/audit_subject.h"
+#include "app/bootstrap_servers.h"
 #include "app/commands.h"
 #include "app/embedded_log.h"
 #include "app/pipeline_file.h"
@@ -29,18 +30,6 @@ struct AuditCommand {
   bool allow_foreign = false;
   std::int64_t until_caught_up_ms = -1;
 };
-
-Result<std::vector<io::Endpoint>> parse_servers(const std::string& text) {
-  std::vector<io::Endpoint> servers;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const auto server = io::parse_endpoint(std::string_view(text).substr(begin, end - begin));
-    RETURN_IF_ERROR(server);
-    servers.push_back(*server);
-    begin = end + 1;
-  }
-  return servers;
-}
 
 /// One line that is drawn over, where somebody looks at it.
 class ProgressLine {
@@ -103,9 +92,14 @@ class AuditProcess {
   }
 
  private:
+  // Another broker may listen on that port: whoever reads the verdict is told whose it is.
   void log_failed(const Error& error) {
     if (error.code == ErrorCode::kLocked) {
-      start(fmt::format("127.0.0.1:{}", command_.log.port));
+      const std::string server = fmt::format("127.0.0.1:{}", command_.log.port);
+      std::cerr << fmt::format(
+          "onceflow audit: {}; so the log that answers on {} is asked (--port names another)\n",
+          error.text, server);
+      start(server);
     } else {
       cannot_judge(error);
     }
@@ -185,14 +179,6 @@ class AuditProcess {
   std::optional<audit::KafkaLogReader> reader_;
   int exit_code_ = kExitUsage;  // until a verdict has been reached
 };
-
-std::string joined(const std::vector<std::string>& servers) {
-  std::string text;
-  for (const std::string& server : servers) {
-    text += (text.empty() ? "" : ",") + server;
-  }
-  return text;
-}
 
 }  // namespace
 

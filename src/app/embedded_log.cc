@@ -1,15 +1,22 @@
 #include "app/embedded_log.h"
 
 #include <iostream>
+#include <optional>
 
+#include "app/status_of_broker.h"
 #include "broker/broker.h"
 #include "broker/server_properties.h"
+#include "io/event.h"
 
 namespace onceflow::app {
 namespace {
 
+constexpr Duration kStatusTimeout = seconds(2);
+
+}  // namespace
+
 // Lives on the log's own thread.
-class Content {
+class EmbeddedLog::Content {
  public:
   Content(io::OsEnvironment& os, const EmbeddedLogOptions& options, io::Scheduler& owner,
           std::function<void(const io::Endpoint&)> on_ready,
@@ -30,7 +37,13 @@ class Content {
       std::cerr << "onceflow run: " << error.text << '\n';
     };
     broker_ = std::make_unique<broker::Broker>(os.environment(), std::move(applied->options));
+    status_page_.emplace(*broker_, os.loop());
     os.loop().spawn(start());
+  }
+
+  console::StatusPage read_status() {
+    return started_ ? status_page_->read_part()
+                    : console::StatusPage{{}, R"({"reason": "it has not started yet"})"};
   }
 
   Task<void> stop(std::function<void()> stopped) {
@@ -62,18 +75,19 @@ class Content {
   std::function<void(const io::Endpoint&)> on_ready_;
   std::function<void(const Error&)> on_failed_;
   std::unique_ptr<broker::Broker> broker_;
+  std::optional<BrokerStatusPage> status_page_;
   bool started_ = false;
 };
-
-}  // namespace
 
 EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, io::Scheduler& scheduler,
                          std::function<void(const io::Endpoint&)> on_ready,
                          std::function<void(const Error&)> on_failed)
-    : thread_([options = std::move(options), &scheduler, on_ready = std::move(on_ready),
-               on_failed = std::move(on_failed)](io::OsEnvironment& os,
-                                                 io::LoopThread::AtStop& at_stop) {
+    : scheduler_(scheduler),
+      thread_([options = std::move(options), &scheduler, on_ready = std::move(on_ready),
+               on_failed = std::move(on_failed),
+               handle = handle_](io::OsEnvironment& os, io::LoopThread::AtStop& at_stop) {
         auto content = std::make_shared<Content>(os, options, scheduler, on_ready, on_failed);
+        handle->content = content.get();
         at_stop = [&os, &content = *content] {
           os.loop().spawn(content.stop([&os] { os.loop().stop(); }));
         };
@@ -81,6 +95,20 @@ EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, io::Scheduler& scheduler,
       }) {}
 
 EmbeddedLog::~EmbeddedLog() { stop(); }
+
+Task<console::StatusPage> EmbeddedLog::read_status() {
+  // Shared with what is posted: the answer may come when nobody waits for it any more.
+  const auto answer = std::make_shared<io::Future<console::StatusPage>>(scheduler_);
+  thread_.post([handle = handle_, &owner = scheduler_, answer] {
+    owner.post_from_any_thread([answer, page = handle->content->read_status()]() mutable {
+      answer->set(std::move(page));
+    });
+  });
+  if (!co_await answer->wait_until(scheduler_.now() + kStatusTimeout)) {
+    co_return console::StatusPage{{}, R"({"reason": "the embedded log does not answer"})"};
+  }
+  co_return std::move(answer->value());
+}
 
 void EmbeddedLog::stop() { thread_.stop(); }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "console/status_server.h"
 #include "io/network.h"
 #include "io/os/loop_thread.h"
 
@@ -27,10 +28,21 @@ class EmbeddedLog {
   /// As stop().
   ~EmbeddedLog();
 
+  /// What the broker tells of itself; instead, after a while, that it does not answer.
+  Task<console::StatusPage> read_status();
+
   /// Ends it in order, with a last checkpoint, and waits for that.
   void stop();
 
  private:
+  class Content;
+  /// Filled, used and emptied on the log's thread alone, by what is posted to it.
+  struct Handle {
+    Content* content = nullptr;
+  };
+
+  io::Scheduler& scheduler_;
+  std::shared_ptr<Handle> handle_ = std::make_shared<Handle>();
   io::LoopThread thread_;
 };
 

@@ -5,9 +5,12 @@
 #include <iostream>
 #include <optional>
 
+#include "app/audit_subject.h"
+#include "app/bootstrap_servers.h"
 #include "app/commands.h"
 #include "app/embedded_log.h"
 #include "app/pipeline_file.h"
+#include "app/running_audit.h"
 #include "app/status_of_worker.h"
 #include "app/status_port.h"
 #include "engine/worker.h"
@@ -17,20 +20,26 @@
 namespace onceflow::app {
 namespace {
 
+constexpr std::int64_t kAuditIntervalMsMax = 24 * 3'600'000;
+
 struct RunOptions {
   std::string file;
   std::string bootstrap_servers;
   std::string worker = "1";
   EmbeddedLogOptions log;
   std::optional<std::uint16_t> status_port;
+  std::int64_t audit_interval_ms = 0;  ///< 0: no audit
+  bool audit_allows_foreign = false;
 };
 
-// One worker's life. The embedded log, if there is one, starts before it and stops after it.
+// One worker's life. The embedded log, if there is one, starts before it and stops after it; the
+// audit beside it starts after it and stops first.
 class RunProcess {
  public:
   RunProcess(const pipeline::PlannedPipeline& planned, RunOptions options)
       : planned_(planned), options_(std::move(options)) {}
   ~RunProcess() {
+    audit_.reset();
     log_.reset();
     os_.shut_down();
   }
@@ -75,16 +84,43 @@ class RunProcess {
                              planned_.plan.stages.size() == 1 ? "" : "s", servers)
               << std::flush;
     os_.loop().spawn(run_worker());
+    if (options_.audit_interval_ms > 0) {
+      start_audit(servers);
+    }
     if (options_.status_port) {
       open_status();
     }
   }
 
+  void start_audit(const std::string& servers) {
+    auto endpoints = parse_servers(servers);
+    if (!endpoints) {
+      fail_with(endpoints.error(), kExitUsage);
+      return;
+    }
+    audit_.emplace(audit_subject(planned_),
+                   RunningAuditOptions{.bootstrap_servers = std::move(*endpoints),
+                                       .interval = milliseconds(options_.audit_interval_ms),
+                                       .strangers = options_.audit_allows_foreign
+                                                        ? audit::Strangers::kAllowed
+                                                        : audit::Strangers::kRefused},
+                   os_.loop(), [](const std::string& news) {
+                     std::cerr << "onceflow run: audit: " << news << '\n';
+                   });
+  }
+
+  Task<console::StatusPage> read_status() {
+    std::optional<console::StatusPage> embedded_log;
+    if (log_) {
+      embedded_log = co_await log_->read_status();
+    }
+    co_return status_page_->read(audit_ ? &*audit_ : nullptr, std::move(embedded_log));
+  }
+
   void open_status() {
     status_page_.emplace(planned_, *worker_, os_.loop());
-    auto server =
-        open_status_port(os_.environment(), *options_.status_port,
-                         [this]() -> Task<console::StatusPage> { co_return status_page_->read(); });
+    auto server = open_status_port(os_.environment(), *options_.status_port,
+                                   [this]() -> Task<console::StatusPage> { return read_status(); });
     if (!server) {
       fail_with(server.error());
       return;
@@ -120,19 +156,12 @@ class RunProcess {
   io::OsEnvironment os_;
   std::optional<EmbeddedLog> log_;
   std::optional<engine::Worker> worker_;
+  std::optional<RunningAudit> audit_;
   std::optional<WorkerStatusPage> status_page_;
   std::unique_ptr<console::StatusServer> status_server_;
   bool stopping_ = false;
   int exit_code_ = kExitOk;
 };
-
-std::string joined(const std::vector<std::string>& servers) {
-  std::string text;
-  for (const std::string& server : servers) {
-    text += (text.empty() ? "" : ",") + server;
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -152,6 +181,13 @@ int run_run(const Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--status-port", options.status_port,
                  "show /metrics and /status on this port of 127.0.0.1 (0 takes a free one)");
+  app.add_option("--audit.interval.ms", options.audit_interval_ms,
+                 "audit the whole pipeline again and again, with so long a rest between; 0: never. "
+                 "One worker of a pipeline is enough")
+      ->capture_default_str()
+      ->check(CLI::Range(std::int64_t{0}, kAuditIntervalMsMax));
+  app.add_flag("--audit.allow.foreign", options.audit_allows_foreign,
+               "as --allow-foreign of onceflow audit");
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {

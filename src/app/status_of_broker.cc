@@ -9,6 +9,7 @@ namespace onceflow::app {
 namespace {
 
 using broker::BrokerStatus;
+using Json = nlohmann::ordered_json;
 
 std::string name_of(protocol::ErrorCode code) { return std::string(protocol::to_string(code)); }
 
@@ -94,24 +95,24 @@ void add_gauges(Families& families, const BrokerStatus& status) {
   }
 }
 
-nlohmann::json latency_json(const Histogram& histogram) {
+Json latency_json(const Histogram& histogram) {
   return {{"count", histogram.count()},
-          {"p50", to_seconds(histogram.quantile(0.5))},
-          {"p99", to_seconds(histogram.quantile(0.99))}};
+          {"p50", round_to(to_seconds(histogram.quantile(0.5)) * 1e3, 3)},
+          {"p99", round_to(to_seconds(histogram.quantile(0.99)) * 1e3, 3)}};
 }
 
-nlohmann::json lists_json(const BrokerStatus& status) {
-  nlohmann::json transactions = nlohmann::json::array();
+Json lists_json(const BrokerStatus& status) {
+  Json transactions = Json::array();
   for (const broker::OpenTransaction& open : status.open_transactions) {
     transactions.push_back({{"transactional_id", open.transactional_id},
                             {"producer_id", open.producer_id},
                             {"producer_epoch", open.producer_epoch},
-                            {"age_seconds", to_seconds(open.age)},
-                            {"timeout_seconds", to_seconds(open.timeout)},
+                            {"age_seconds", round_to_ms(open.age)},
+                            {"timeout_seconds", round_to_ms(open.timeout)},
                             {"partitions", open.partition_count},
                             {"groups", open.group_count}});
   }
-  nlohmann::json partitions = nlohmann::json::array();
+  Json partitions = Json::array();
   for (const broker::PartitionStatus& partition : status.partitions) {
     partitions.push_back({{"topic", partition.topic},
                           {"partition", partition.partition},
@@ -120,9 +121,9 @@ nlohmann::json lists_json(const BrokerStatus& status) {
                           {"high_watermark", partition.high_watermark},
                           {"size_bytes", partition.size_bytes}});
   }
-  nlohmann::json groups = nlohmann::json::array();
+  Json groups = Json::array();
   for (const broker::GroupStatus& group : status.groups) {
-    nlohmann::json lags = nlohmann::json::array();
+    Json lags = Json::array();
     for (const broker::GroupLag& lag : status.lags) {
       if (lag.group_id == group.group_id) {
         lags.push_back({{"topic", lag.topic},
@@ -147,40 +148,50 @@ BrokerStatusPage::BrokerStatusPage(const broker::Broker& broker, const io::Clock
     : broker_(broker), clock_(clock), started_(clock.now()) {}
 
 console::StatusPage BrokerStatusPage::read() {
+  console::StatusPage page = read_part();
+  Families families;
+  families.merge(std::move(page.metrics));
+  families.add_process();
+  return {families.take(), lay_out(page.json)};
+}
+
+console::StatusPage BrokerStatusPage::read_part() {
   const BrokerStatus status = broker_.status();
   const MonotonicTime now = clock_.now();
   Families families;
   add_gauges(families, status);
   add_counters(families, status);
   add_requests(families, status.counters);
-  families.add_process();
 
   const broker::BrokerStatistics& counters = status.counters;
-  nlohmann::json json = lists_json(status);
-  json["cluster_id"] = status.cluster_id;
-  json["node_id"] = status.node_id;
-  json["uptime_seconds"] = to_seconds(status.uptime);
-  json["connections"] = status.server.open_connections;
-  json["topics"] = status.topic_count;
-  json["rates"] = {
-      {"produced_records_per_second", records_.add(now, counters.produced_records, started_)},
-      {"received_bytes_per_second",
-       received_bytes_.add(now, status.server.received_bytes, started_)},
-      {"sent_bytes_per_second", sent_bytes_.add(now, status.server.sent_bytes, started_)},
-      {"commits_per_second", commits_.add(now, counters.committed_transactions, started_)}};
-  json["totals"] = {{"produced_records", counters.produced_records},
-                    {"produced_bytes", counters.produced_bytes},
-                    {"fetched_bytes", counters.fetched_bytes},
-                    {"duplicate_batches", counters.duplicate_batches},
-                    {"committed_transactions", counters.committed_transactions},
-                    {"aborted_transactions", counters.aborted_transactions}};
-  json["produce_latency_seconds"] = latency_json(counters.produce_latency);
-  json["commit_latency_seconds"] = latency_json(counters.commit_latency);
-  json["journal"] = {{"bytes", status.log.journal_bytes},
-                     {"flushes", status.log.journal_flushes},
-                     {"recovery_seconds", to_seconds(status.log.recovery)}};
-  return {families.take(),
-          json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"};
+  const auto rate = [&](RateWindow& window, std::uint64_t total) {
+    return round_to(window.add(now, total, started_), 1);
+  };
+  Json json = {{"cluster_id", status.cluster_id},
+               {"node_id", status.node_id},
+               {"uptime_seconds", round_to_ms(status.uptime)},
+               {"connections", status.server.open_connections},
+               {"topics", status.topic_count},
+               {"per_second",
+                {{"produced_records", rate(records_, counters.produced_records)},
+                 {"received_bytes", rate(received_bytes_, status.server.received_bytes)},
+                 {"sent_bytes", rate(sent_bytes_, status.server.sent_bytes)},
+                 {"commits", rate(commits_, counters.committed_transactions)}}},
+               {"totals",
+                {{"produced_records", counters.produced_records},
+                 {"produced_bytes", counters.produced_bytes},
+                 {"fetched_bytes", counters.fetched_bytes},
+                 {"duplicate_batches", counters.duplicate_batches},
+                 {"committed_transactions", counters.committed_transactions},
+                 {"aborted_transactions", counters.aborted_transactions}}},
+               {"produce_latency_ms", latency_json(counters.produce_latency)},
+               {"commit_latency_ms", latency_json(counters.commit_latency)},
+               {"journal",
+                {{"bytes", status.log.journal_bytes},
+                 {"flushes", status.log.journal_flushes},
+                 {"recovery_seconds", round_to_ms(status.log.recovery)}}}};
+  json.update(lists_json(status));
+  return {families.take(), json.dump(-1, ' ', false, Json::error_handler_t::replace)};
 }
 
 }  // namespace onceflow::app

@@ -13,6 +13,9 @@ class BrokerStatusPage {
   /// Both must outlive the page.
   BrokerStatusPage(const broker::Broker& broker, const io::Clock& clock);
 
+  /// Of the broker alone: what the process uses is for its owner to add.
+  console::StatusPage read_part();
+  /// Of a process that is a broker and nothing else.
   console::StatusPage read();
 
  private:

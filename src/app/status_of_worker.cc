@@ -1,14 +1,18 @@
 #include "app/status_of_worker.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "app/status_of_audit.h"
 #include "app/status_parts.h"
 
 namespace onceflow::app {
 namespace {
 
 using engine::StageStatus;
+using Json = nlohmann::ordered_json;
 
 std::int64_t lag_of(const StageStatus::Position& position) {
   return position.committed == kNoOffset || position.end == kNoOffset
@@ -71,44 +75,84 @@ void add_guarantees(Families& families, const pipeline::GuaranteeReport& report)
   }
 }
 
-nlohmann::json positions_json(const StageStatus& stage, std::int64_t& lag_total) {
-  nlohmann::json positions = nlohmann::json::array();
+Json offset_json(Offset offset) { return offset == kNoOffset ? Json() : Json(offset.value); }
+
+// Null: not known (yet).
+Json lag_json(const StageStatus::Position& position) {
+  return position.committed == kNoOffset || position.end == kNoOffset ? Json()
+                                                                      : Json(lag_of(position));
+}
+
+Json positions_json(const StageStatus& stage) {
+  Json positions = Json::array();
   for (const auto& [source, position] : stage.positions) {
-    lag_total += lag_of(position);
     positions.push_back({{"topic", source.topic},
                          {"partition", source.partition.value},
-                         {"committed_offset", position.committed.value},
-                         {"end_offset", position.end.value},
-                         {"lag", lag_of(position)}});
+                         {"committed_offset", offset_json(position.committed)},
+                         {"end_offset", offset_json(position.end)},
+                         {"lag", lag_json(position)}});
   }
   return positions;
 }
 
-nlohmann::json stage_json(const StageStatus& stage, MonotonicTime now) {
+std::int64_t lag_of(const StageStatus& stage) {
   std::int64_t lag = 0;
-  nlohmann::json positions = positions_json(stage, lag);
-  nlohmann::json open_age = nullptr;
-  if (stage.transaction_open_since) {
-    open_age = open_age_seconds(stage, now);
+  for (const auto& [source, position] : stage.positions) {
+    lag += lag_of(position);
   }
+  return lag;
+}
+
+Json stage_json(const StageStatus& stage, const StageRates& rates, MonotonicTime now) {
   return {{"stage", stage.stage},
           {"state", engine::to_string(stage.state)},
-          {"records_in", stage.records_in},
-          {"records_out", stage.records_out},
-          {"commits", stage.commits},
-          {"aborts", stage.aborts},
-          {"recoveries", stage.recoveries},
-          {"in_doubt", stage.in_doubt},
-          {"fenced", stage.fenced},
+          {"last_error", stage.last_error.empty() ? Json() : Json(stage.last_error)},
+          {"lag", lag_of(stage)},
+          {"per_second",
+           {{"records_in", round_to(rates.in, 1)},
+            {"records_out", round_to(rates.out, 1)},
+            {"commits", round_to(rates.commits, 1)}}},
+          {"totals",
+           {{"records_in", stage.records_in},
+            {"records_out", stage.records_out},
+            {"commits", stage.commits},
+            {"aborts", stage.aborts},
+            {"recoveries", stage.recoveries},
+            {"in_doubt", stage.in_doubt},
+            {"fenced", stage.fenced}}},
+          {"commit_latency_ms",
+           {{"p50", round_to(to_seconds(stage.commit_latency.quantile(0.5)) * 1e3, 3)},
+            {"p99", round_to(to_seconds(stage.commit_latency.quantile(0.99)) * 1e3, 3)}}},
+          {"open_transaction_seconds",
+           stage.transaction_open_since ? Json(round_to(open_age_seconds(stage, now), 3)) : Json()},
           {"state_keys", stage.state_keys},
-          {"lag", lag},
-          {"transaction_open_seconds", std::move(open_age)},
-          {"commit_latency_seconds",
-           {{"count", stage.commit_latency.count()},
-            {"p50", to_seconds(stage.commit_latency.quantile(0.5))},
-            {"p99", to_seconds(stage.commit_latency.quantile(0.99))}}},
-          {"positions", std::move(positions)},
-          {"last_error", stage.last_error}};
+          {"positions", positions_json(stage)}};
+}
+
+// One line for whoever looks in passing.
+std::string summarize(const std::vector<const StageStatus*>& stages, const RunningAudit* audit,
+                      MonotonicTime now) {
+  std::size_t running_count = 0;
+  std::int64_t lag = 0;
+  std::string text;
+  for (const StageStatus* stage : stages) {
+    running_count += stage->state == StageStatus::State::kRunning ? 1 : 0;
+    lag += lag_of(*stage);
+  }
+  text =
+      fmt::format("{} of {} stages running, {} records behind", running_count, stages.size(), lag);
+  if (audit == nullptr) {
+    return text + "; no audit runs";
+  }
+  const audit::AuditWatch& watch = audit->watch();
+  if (watch.state() == audit::AuditState::kFailed) {
+    return text + "; the audit cannot judge: " + watch.reason();
+  }
+  if (!watch.verdict()) {
+    return text + "; the first audit is under way";
+  }
+  return text + fmt::format("; audit {:.0f} s ago: {}", to_seconds(now - watch.verdict()->ended),
+                            audit::verdict(watch.verdict()->report));
 }
 
 }  // namespace
@@ -117,31 +161,39 @@ WorkerStatusPage::WorkerStatusPage(const pipeline::PlannedPipeline& planned,
                                    const engine::Worker& worker, const io::Clock& clock)
     : planned_(planned), worker_(worker), clock_(clock), started_(clock.now()) {}
 
-console::StatusPage WorkerStatusPage::read() {
+StageRates WorkerStatusPage::rates_of(const StageStatus& stage, MonotonicTime now) {
+  RateWindows& windows = rates_[stage.stage];
+  return {.in = windows.in.add(now, stage.records_in, started_),
+          .out = windows.out.add(now, stage.records_out, started_),
+          .commits = windows.commits.add(now, stage.commits, started_)};
+}
+
+console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
+                                           std::optional<console::StatusPage> embedded_log) {
   const MonotonicTime now = clock_.now();
   Families families;
-  nlohmann::json json = {{"pipeline", planned_.plan.pipeline},
-                         {"guarantee", pipeline::to_string(planned_.report.guarantee)},
-                         {"uptime_seconds", to_seconds(now - started_)},
-                         // Audits run in processes of their own: see `onceflow audit`.
-                         {"audit", "never"}};
-  json["stages"] = nlohmann::json::array();
-  for (const StageStatus* stage : worker_.statuses()) {
-    json["worker"] = stage->worker;
+  const std::vector<const StageStatus*> stages = worker_.statuses();
+  Json json = {{"summary", summarize(stages, audit, now)},
+               {"pipeline", planned_.plan.pipeline},
+               {"worker", stages.empty() ? "" : stages.front()->worker},
+               {"guarantee", pipeline::to_string(planned_.report.guarantee)},
+               {"uptime_seconds", round_to_ms(now - started_)},
+               {"audit", Json::parse(audit_json(audit, now))},
+               {"stages", Json::array()}};
+  for (const StageStatus* stage : stages) {
     add_stage(families, planned_.plan.pipeline, *stage, now);
-    nlohmann::json entry = stage_json(*stage, now);
-    Rates& rates = rates_[stage->stage];
-    entry["records_in_per_second"] = rates.in.add(now, stage->records_in, started_);
-    entry["records_out_per_second"] = rates.out.add(now, stage->records_out, started_);
-    entry["commits_per_second"] = rates.commits.add(now, stage->commits, started_);
-    json["stages"].push_back(std::move(entry));
+    json["stages"].push_back(stage_json(*stage, rates_of(*stage, now), now));
   }
   add_guarantees(families, planned_.report);
+  add_audit(families, planned_.plan.pipeline, audit);
   families.gauge("onceflow_uptime_seconds", "Since this worker started")
       .add({}, to_seconds(now - started_));
+  if (embedded_log) {
+    json["broker"] = Json::parse(embedded_log->json);
+    families.merge(std::move(embedded_log->metrics));
+  }
   families.add_process();
-  return {families.take(),
-          json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"};
+  return {families.take(), lay_out(json.dump(-1, ' ', false, Json::error_handler_t::replace))};
 }
 
 }  // namespace onceflow::app

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "app/rate_window.h"
+#include "app/running_audit.h"
 #include "console/status_server.h"
 #include "engine/worker.h"
 #include "io/clock.h"
@@ -13,26 +15,36 @@
 
 namespace onceflow::app {
 
+/// Per second.
+struct StageRates {
+  double in = 0;
+  double out = 0;
+  double commits = 0;
+};
+
 class WorkerStatusPage {
  public:
   /// All three must outlive the page.
   WorkerStatusPage(const pipeline::PlannedPipeline& planned, const engine::Worker& worker,
                    const io::Clock& clock);
 
-  console::StatusPage read();
+  /// `audit` may be null; `embedded_log` is what the broker in this process tells, if there is one.
+  console::StatusPage read(const RunningAudit* audit,
+                           std::optional<console::StatusPage> embedded_log);
 
  private:
-  struct Rates {
+  struct RateWindows {
     RateWindow in;
     RateWindow out;
     RateWindow commits;
   };
+  StageRates rates_of(const engine::StageStatus& stage, MonotonicTime now);
 
   const pipeline::PlannedPipeline& planned_;
   const engine::Worker& worker_;
   const io::Clock& clock_;
   const MonotonicTime started_;
-  std::map<std::string, Rates> rates_;
+  std::map<std::string, RateWindows> rates_;
 };
 
 }  // namespace onceflow::app

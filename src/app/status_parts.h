@@ -14,6 +14,16 @@ inline double to_seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
+/// For people.
+double round_to(double number, int digits);
+/// To the millisecond.
+double round_to_ms(Duration duration);
+/// "2026-11-21T09:53:44Z".
+std::string to_iso8601(WallTime time);
+
+/// The same JSON, laid out for people: what has no depth and fits is on one line.
+std::string lay_out(const std::string& json);
+
 /// Families in the order in which they are first named.
 class Families {
  public:
@@ -28,6 +38,9 @@ class Families {
   }
   /// Memory, processor time and open files, under Prometheus' own names.
   void add_process();
+
+  /// Those of another part of this process. A name that both have stays one family.
+  void merge(std::vector<console::MetricFamily> others);
 
   std::vector<console::MetricFamily> take() { return std::move(families_); }
 

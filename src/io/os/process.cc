@@ -57,6 +57,12 @@ ProcessUsage process_usage() {
   return usage;
 }
 
+void lower_thread_priority() {
+  constexpr int kBackgroundNiceness = 10;
+  // On Linux niceness belongs to threads, and 0 is the calling one. If refused, nothing is lost.
+  setpriority(PRIO_PROCESS, 0, kBackgroundNiceness);
+}
+
 bool output_is_terminal() { return isatty(STDOUT_FILENO) == 1; }
 
 std::int64_t process_id() { return getpid(); }

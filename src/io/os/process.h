@@ -16,6 +16,8 @@ struct ProcessUsage {
 
 ProcessUsage process_usage();
 std::int64_t process_id();
+/// The calling thread lets others go first from now on.
+void lower_thread_priority();
 /// Somebody looks at standard output, so a progress bar makes sense.
 bool output_is_terminal();
 
