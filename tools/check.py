@@ -22,6 +22,7 @@ FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
 COLUMNS_MAX = 100
 CLANG_FORMAT = "clang-format-19"
+SHELLCHECK = "shellcheck"
 
 # Built from halves so that this file does not hold what it forbids.
 FORBIDDEN_WORDS = {
@@ -302,7 +303,7 @@ def check_scripts(tree):
                 compile(text, path, "exec")
             except SyntaxError as error:
                 yield Finding(path, error.lineno or 1, "scripts", f"python: {error.msg}")
-        elif first.startswith("#!") and "bash" in first:
+        elif is_bash(text):
             parsed = subprocess.run(["bash", "-n", "-c", text], capture_output=True, text=True)
             if parsed.returncode != 0:
                 place = re.search(r"line (\d+): (.*)", parsed.stderr)
@@ -310,6 +311,31 @@ def check_scripts(tree):
                 yield Finding(path, int(line), "scripts", f"bash: {reason}")
         if first.startswith("#!") and not os.access(tree.root / path, os.X_OK):
             yield Finding(path, 1, "scripts", "has #! but is not executable; chmod +x")
+
+
+def is_bash(text):
+    first = text.split("\n", 1)[0]
+    return first.startswith("#!") and "bash" in first
+
+
+def check_shell(tree):
+    """shellcheck has nothing to say about the shell scripts and what they source."""
+    if shutil.which(SHELLCHECK) is None:
+        print(f"check: {SHELLCHECK} is not here, so the shell scripts are only parsed; ./x setup",
+              file=sys.stderr)
+        return
+    paths = [path for path, text in tree.texts.items() if is_bash(text)]
+    if not paths:
+        return
+    said = subprocess.run([SHELLCHECK, "--external-sources", "--check-sourced", "--format=gcc",
+                           *paths], cwd=tree.root, capture_output=True, text=True)
+    found = re.findall(r"^(\S+?):(\d+):\d+: (?:error|warning|note): (.*)", said.stdout,
+                       re.MULTILINE)
+    # What does not parse is a finding of check_scripts already.
+    unparsed = {path for path, _, reason in found if reason.endswith("[SC1073]")}
+    for path, line, reason in found:
+        if path not in unparsed:
+            yield Finding(path, int(line), "shell", reason)
 
 
 def check_format(tree):
@@ -438,8 +464,8 @@ def check_invariants(tree):
 
 
 RULES = [check_layers, check_own_includes, check_fences, check_banned, check_size,
-         check_function_length, check_openings, check_words, check_scripts, check_links,
-         check_packages, check_invariants, check_format]
+         check_function_length, check_openings, check_words, check_scripts, check_shell,
+         check_links, check_packages, check_invariants, check_format]
 
 
 def main():

@@ -179,6 +179,10 @@ class CheckTest(unittest.TestCase):
         self.expect({"tools/some": "#!/usr/bin/env bash\nif true; then\n"},
                     "tools/some:3: scripts")
 
+    def test_unsound_shell_is_found(self):
+        self.expect({"tools/some": "#!/usr/bin/env bash\nset -eu\ncd $1\n"},
+                    "tools/some:3: shell")
+
     def test_format_is_found(self):
         self.expect({"src/log/index.cc": source("int   x;")}, "src/log/index.cc:2: format")
 

@@ -1,8 +1,9 @@
 # What start_postgres.sh and stop_postgres.sh share: where the programs are and who runs them.
+# shellcheck shell=bash
 
 find_programs() {
   local candidate
-  for candidate in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V -r); do
+  for candidate in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V -r); do
     if [[ -x $candidate/initdb && -x $candidate/pg_ctl ]]; then
       echo "$candidate"
       return

@@ -10,9 +10,11 @@
 #   start_postgres.sh DIR [-c setting=value ...]
 set -euo pipefail
 
-readonly dir=$(realpath -m "${1:?usage: start_postgres.sh DIR [-c setting=value ...]}")
+dir=$(realpath -m "${1:?usage: start_postgres.sh DIR [-c setting=value ...]}")
 shift
+readonly dir
 readonly settings=("$@")
+# shellcheck source-path=SCRIPTDIR source=postgres_common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/postgres_common.sh"
 
 main() {
@@ -22,8 +24,7 @@ main() {
     as_owner "$bin/initdb" -D "$dir/data" -U onceflow -A trust --no-instructions -E UTF8 \
       --locale=C >"$dir/initdb.log" 2>&1 || fail "initdb failed" "$dir/initdb.log"
   fi
-  local attempt
-  for attempt in 1 2 3 4 5; do
+  for _ in 1 2 3 4 5; do
     [[ -s $dir/port ]] || echo $((20000 + RANDOM % 40000)) >"$dir/port"
     if start "$(cat "$dir/port")"; then
       "$bin/psql" -q "$(admin_dsn)" -c 'CREATE DATABASE onceflow' >/dev/null 2>&1 || true
