@@ -12,13 +12,15 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g")
 
+cmake_path(RELATIVE_PATH CMAKE_SOURCE_DIR BASE_DIRECTORY ${CMAKE_BINARY_DIR} OUTPUT_VARIABLE root)
 add_compile_options(
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
   # A designated initialiser names what differs from the default; the rest is meant to be left out.
   -Wno-missing-field-initializers
   -fno-omit-frame-pointer
-  # Paths in CHECK and in debug information start at the root of the repository, wherever it lies.
-  -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+  # Paths in CHECK and in debug information start at the root of the repository, wherever it lies;
+  # the second form is what they look like when the cache has made them relative.
+  -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${root}/=)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   add_compile_options(-Wno-missing-designated-field-initializers -Wunreachable-code)
 endif()
@@ -36,10 +38,10 @@ if(ONCEFLOW_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
-# Compiled once for all build directories: the directory itself is kept out of the cache's key.
+# Compiled once for all clones: where the repository lies is kept out of the cache's key.
 find_program(ONCEFLOW_CCACHE ccache)
 if(ONCEFLOW_CCACHE)
-  set(launcher env CCACHE_BASEDIR=${CMAKE_BINARY_DIR} CCACHE_NOHASHDIR=true ${ONCEFLOW_CCACHE})
+  set(launcher env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=true ${ONCEFLOW_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
