@@ -38,6 +38,7 @@ class RandomWork {
     test_.options.journal_first_file_bytes = 16 << 10;
     test_.options.journal_file_bytes = 32 << 10;
     test_.options.open_files_max = 2;
+    test_.options.segment_flush_bytes = 200 + pick(2000);
   }
 
   void run(int lives) {

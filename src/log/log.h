@@ -44,6 +44,9 @@ struct LogOptions {
   std::uint64_t checkpoint_every_bytes = 128ull << 20;
   std::size_t journal_buffered_bytes_max = 64u << 20;
   std::size_t open_files_max = 512;
+  /// What is durable is written to a partition's segment when there is as much of it; sooner only
+  /// at a checkpoint, or when memory is short.
+  std::size_t segment_flush_bytes = 64u << 10;
   /// Appends are refused with KAFKA_STORAGE_ERROR when the disk has less than this left.
   std::uint64_t free_bytes_min = 64ull << 20;
   std::size_t partitions_max = 100'000;

@@ -9,7 +9,6 @@
 namespace onceflow::log {
 
 namespace {
-constexpr std::uint64_t kFlushBytes = 64u << 10;
 constexpr std::size_t kTailBytesMax = 64u << 20;
 constexpr std::uint64_t kRoomCheckBytes = 16u << 20;
 
@@ -25,7 +24,8 @@ std::string hexadecimal(const TopicId& id) {
 LogState::LogState(const io::Environment& an_environment, LogOptions the_options)
     : environment(an_environment),
       options(std::move(the_options)),
-      files(environment.disk, options.open_files_max),
+      // A batch that fills a flush is written as soon as it is durable, so it is not held for long.
+      files(environment.disk, options.open_files_max, options.segment_flush_bytes),
       checkpoint_done(environment.scheduler) {}
 
 LogState::~LogState() { *alive = false; }
@@ -95,7 +95,7 @@ void LogState::on_durable(JournalPosition position) {
     pending_advances_.pop_front();
   }
   for (Partition* partition : advanced_) {
-    if (const Status flushed = partition->segments_.flush(kFlushBytes); !flushed) {
+    if (const Status flushed = partition->segments_.flush(options.segment_flush_bytes); !flushed) {
       fail(flushed.error());
       return;
     }

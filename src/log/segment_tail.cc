@@ -11,9 +11,13 @@ namespace {
 constexpr std::size_t kKeptCapacityMax = 256u << 10;
 }  // namespace
 
-void SegmentTail::append(const OwnedBytes& bytes) {
+void SegmentTail::append(const OwnedBytes& bytes, std::size_t held_bytes_min) {
+  const bool was_empty = size_bytes_ == 0;
   size_bytes_ += bytes.bytes.size();
-  if (bytes.owner && bytes.bytes.size() >= kHeldBytesMin) {
+  if (bytes.owner && bytes.bytes.size() >= held_bytes_min) {
+    if (was_empty) {
+      pieces_.clear();  // of the memory that an empty tail keeps
+    }
     pieces_.push_back({{}, bytes});
     return;
   }

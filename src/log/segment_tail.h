@@ -21,12 +21,10 @@ struct OwnedBytes {
 
 class SegmentTail {
  public:
-  /// Of `owner`s, those are held whose bytes are at least this many: they alone fill a flush.
-  static constexpr std::size_t kHeldBytesMin = 64u << 10;
-
   std::size_t size_bytes() const { return size_bytes_; }
-  void append(const OwnedBytes& bytes);
-  /// The first bytes that lie in one run, at most `bytes_max`.
+  /// Held, not copied, are the bytes of an owner if they are at least `held_bytes_min`.
+  void append(const OwnedBytes& bytes, std::size_t held_bytes_min);
+  /// The first bytes that lie in one run, at most `bytes_max`; none only if there are none.
   ByteView front(std::size_t bytes_max) const;
   /// Forgets the first `bytes`, no more than front() gave.
   void drop_front(std::size_t bytes);

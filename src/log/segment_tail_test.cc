@@ -8,16 +8,16 @@
 namespace onceflow::log {
 namespace {
 
-constexpr std::size_t kLarge = SegmentTail::kHeldBytesMin;
+constexpr std::size_t kLarge = 1000;
 
 struct SegmentTailTest : testing::Test {
   void copied(const std::string& text) {
-    tail_.append({as_bytes(text), nullptr});
+    tail_.append({as_bytes(text), nullptr}, kLarge);
     expected_ += text;
   }
   std::shared_ptr<const std::string> held(char letter) {
     auto text = std::make_shared<const std::string>(kLarge, letter);
-    tail_.append({as_bytes(*text), text});
+    tail_.append({as_bytes(*text), text}, kLarge);
     expected_ += *text;
     return text;
   }
@@ -76,9 +76,47 @@ TEST_F(SegmentTailTest, large_batches_stay_where_they_are_until_they_are_dropped
   EXPECT_EQ(as_text(tail_.front(1 << 20)), "behind");
 }
 
+TEST_F(SegmentTailTest, a_large_batch_behind_what_was_written_is_in_front) {
+  copied("small");
+  drop(5);
+  const auto large = held('a');
+  EXPECT_EQ(tail_.front(1 << 20).data(), as_bytes(*large).data());
+  drop(kLarge);
+  check();
+  EXPECT_TRUE(tail_.front(1 << 20).empty());
+}
+
+TEST_F(SegmentTailTest, whatever_is_appended_and_dropped_what_is_left_is_right) {
+  std::uint32_t state = 1;
+  const auto draw = [&state](std::uint32_t below) {
+    state = state * 1664525 + 1013904223;
+    return (state >> 8) % below;
+  };
+  for (int step = 0; step < 5000; ++step) {
+    switch (draw(4)) {
+      case 0:
+        copied(std::string(1 + draw(2 * kLarge), static_cast<char>('a' + draw(26))));
+        break;
+      case 1:
+        held(static_cast<char>('A' + draw(26)));
+        break;
+      default:
+        const ByteView front = tail_.front(1 + draw(3 * kLarge));
+        ASSERT_EQ(front.empty(), expected_.empty());
+        EXPECT_TRUE(as_text(front) == expected_.substr(0, front.size()));
+        drop(front.size());
+    }
+    ASSERT_EQ(tail_.size_bytes(), expected_.size());
+    if (step % 50 == 0) {
+      check();
+      tail_.shrink();
+    }
+  }
+}
+
 TEST_F(SegmentTailTest, an_owner_of_little_is_let_go_at_once) {
   const auto text = std::make_shared<const std::string>("little");
-  tail_.append({as_bytes(*text), text});
+  tail_.append({as_bytes(*text), text}, kLarge);
   EXPECT_EQ(text.use_count(), 1);
 }
 

@@ -54,7 +54,7 @@ void Segment::append(const OwnedBytes& batch, const RecordBatchHeader& header) {
   if (index_loaded_) {
     note_for_index(header.base_offset, size_bytes_, max_timestamp_);
   }
-  tail_.append(batch);
+  tail_.append(batch, files_.held_bytes_min_);
   files_.tail_bytes_ += batch.bytes.size();
   size_bytes_ += batch.bytes.size();
   next_offset_ = header.next_offset();
@@ -92,6 +92,7 @@ Status Segment::flush() {
   unsynced_ = true;
   while (written_bytes_ < durable_bytes_) {
     const ByteView bytes = tail_.front(static_cast<std::size_t>(durable_bytes_ - written_bytes_));
+    CHECK(!bytes.empty());
     RETURN_IF_ERROR((*file)->write_at(written_bytes_, bytes));
     written_bytes_ += bytes.size();
     files_.tail_bytes_ -= bytes.size();

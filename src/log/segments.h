@@ -35,8 +35,9 @@ class Segment;
 /// memory.
 class SegmentFiles {
  public:
-  SegmentFiles(io::Disk& disk, std::size_t open_files_max)
-      : disk_(disk), open_files_max_(open_files_max) {}
+  /// Batches of at least `held_bytes_min` are held where they are until they are written.
+  SegmentFiles(io::Disk& disk, std::size_t open_files_max, std::size_t held_bytes_min)
+      : disk_(disk), open_files_max_(open_files_max), held_bytes_min_(held_bytes_min) {}
 
   io::Disk& disk() { return disk_; }
   /// Bytes of all tails in memory.
@@ -50,6 +51,7 @@ class SegmentFiles {
 
   io::Disk& disk_;
   std::size_t open_files_max_;
+  std::size_t held_bytes_min_;
   std::size_t tail_bytes_ = 0;
   std::list<Segment*> open_;  // the most recently used first
   Buffer scratch_;

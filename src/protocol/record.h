@@ -35,20 +35,12 @@ class Cursor {
       return false;
     }
     std::uint64_t raw = static_cast<std::uint8_t>(*place_++);
-    if (raw >= 0x80) [[unlikely]] {
-      raw &= 0x7f;
-      for (unsigned shift = 7;; shift += 7) {
-        if (place_ == end_ || shift > 63) {
-          return false;
-        }
-        const auto octet = static_cast<std::uint8_t>(*place_++);
-        if (shift == 63 && octet > 1) {
-          return false;
-        }
-        raw |= static_cast<std::uint64_t>(octet & 0x7f) << shift;
-        if (octet < 0x80) {
-          break;
-        }
+    if (raw >= 0x80) {
+      // Most lengths and offsets take two.
+      if (place_ != end_ && static_cast<std::uint8_t>(*place_) < 0x80) [[likely]] {
+        raw = (raw & 0x7f) | static_cast<std::uint64_t>(*place_++) << 7;
+      } else if (!read_rest(raw)) {
+        return false;
       }
     }
     number = wire::unzigzag(raw);
@@ -106,6 +98,24 @@ class Cursor {
   }
 
  private:
+  /// Of a varint that does not end with its second byte; `raw` is the first.
+  bool read_rest(std::uint64_t& raw) {
+    raw &= 0x7f;
+    for (unsigned shift = 7;; shift += 7) {
+      if (place_ == end_ || shift > 63) {
+        return false;
+      }
+      const auto octet = static_cast<std::uint8_t>(*place_++);
+      if (shift == 63 && octet > 1) {
+        return false;
+      }
+      raw |= static_cast<std::uint64_t>(octet & 0x7f) << shift;
+      if (octet < 0x80) {
+        return true;
+      }
+    }
+  }
+
   const std::byte* place_;
   const std::byte* end_;
 };

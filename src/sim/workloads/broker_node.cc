@@ -14,6 +14,7 @@ broker::BrokerOptions simulated_broker_options(std::int32_t partition_count) {
   options.log.journal_first_file_bytes = 64 * 1024;
   options.log.journal_file_bytes = 128 * 1024;
   options.log.checkpoint_every_bytes = 256 * 1024;
+  options.log.segment_flush_bytes = 512;
   options.coordinator.groups.initial_rebalance_delay = milliseconds(50);
   return options;
 }

@@ -125,6 +125,7 @@ class LogNode final : public log::RecoveryListener {
     options.journal_first_file_bytes = 32 * 1024;
     options.journal_file_bytes = 64 * 1024;
     options.checkpoint_every_bytes = 96 * 1024;
+    options.segment_flush_bytes = 512;
     options.on_fatal = [this](const Error& error) { stop(error); };
     options.on_damage = [this](const Error& error) {
       process_.world().note(process_.name(), "damage: " + error.text);

@@ -94,6 +94,7 @@ void PipelineWorkload::boot_broker(SimProcess& process) {
   options.log.journal_first_file_bytes = 64 * 1024;
   options.log.journal_file_bytes = 128 * 1024;
   options.log.checkpoint_every_bytes = 256 * 1024;
+  options.log.segment_flush_bytes = 512;
   options.coordinator.groups.initial_rebalance_delay = milliseconds(50);
   options.on_fatal = [&process](const Error& error) { process.exit(error.text); };
   auto& broker = process.make<broker::Broker>(process.environment(), std::move(options));
