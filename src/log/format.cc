@@ -29,13 +29,8 @@ void encode_frame_header(FrameHeader& header, std::byte* destination) {
   store_big_endian<std::uint32_t>(destination + 60, header.header_checksum);
 }
 
-std::optional<FrameHeader> decode_frame_header(ByteView bytes) {
-  if (bytes.size() < kFrameHeaderBytes ||
-      load_big_endian<std::uint32_t>(bytes.data()) != kFrameMagic ||
-      load_big_endian<std::uint16_t>(bytes.data() + 4) != kFormatVersion) {
-    return std::nullopt;
-  }
-  FrameHeader header{
+FrameHeader read_frame_header(ByteView bytes) {
+  return {
       .journal_id = load_big_endian<std::uint64_t>(bytes.data() + 8),
       .file_sequence = load_big_endian<std::uint64_t>(bytes.data() + 16),
       .position = JournalPosition(load_big_endian<std::uint64_t>(bytes.data() + 24)),
@@ -46,6 +41,15 @@ std::optional<FrameHeader> decode_frame_header(ByteView bytes) {
       .start_nonce = load_big_endian<std::uint32_t>(bytes.data() + 52),
       .header_checksum = load_big_endian<std::uint32_t>(bytes.data() + 60),
   };
+}
+
+std::optional<FrameHeader> decode_frame_header(ByteView bytes) {
+  if (bytes.size() < kFrameHeaderBytes ||
+      load_big_endian<std::uint32_t>(bytes.data()) != kFrameMagic ||
+      load_big_endian<std::uint16_t>(bytes.data() + 4) != kFormatVersion) {
+    return std::nullopt;
+  }
+  const FrameHeader header = read_frame_header(bytes);
   if (header.header_checksum != crc32c(bytes.first(60))) {
     return std::nullopt;
   }

@@ -57,6 +57,8 @@ struct FrameHeader {
 void encode_frame_header(FrameHeader& header, std::byte* destination);
 /// nullopt unless magic, version and header checksum are right.
 std::optional<FrameHeader> decode_frame_header(ByteView bytes);
+/// The fields as they stand in 64 bytes, right or not.
+FrameHeader read_frame_header(ByteView bytes);
 
 /// "0007.journal" for 7.
 std::string journal_file_name(std::uint32_t number);

@@ -217,15 +217,22 @@ class JournalReader {
   // The chain ends here. Was more of it durable?
   Status judge_end() {
     bool unsynced_lost = false;
+    std::string torn;
     for (SlotFile& slot : slots_) {
       const bool is_current = &slot == current_;
       if (!is_current && slot.visited) {
         continue;
       }
+      const std::uint64_t offset = is_current ? tail_.file_offset : 0;
+      const auto is_torn = is_damaged_next_frame(slot, offset);
+      RETURN_IF_ERROR(is_torn);
+      if (*is_torn) {
+        torn = fmt::format("{}: byte {}", slot.path, offset);
+      }
       if (!is_current && (slot.is_blank || (slot.first && slot.first->position < tail_.position))) {
         continue;  // a file of before
       }
-      const auto later = find_later_frame(slot, is_current ? tail_.file_offset : 0);
+      const auto later = find_later_frame(slot, offset);
       RETURN_IF_ERROR(later);
       if (*later && (*later)->durable_position > tail_.position) {
         return refuse(slot, **later);
@@ -237,8 +244,33 @@ class JournalReader {
           "the journal ends at position {}: what was written behind it had not been synced and did "
           "not survive whole (log.flush=os)",
           tail_.position.value);
+    } else if (!torn.empty()) {
+      cut_ = fmt::format(
+          "{}: the last frame of the journal is not whole and was cut off. If power was lost while "
+          "it was written, nothing in it had been acknowledged; otherwise it is damaged, and what "
+          "it held is lost",
+          torn);
     }
     return {};
+  }
+
+  // What lies there is the frame that the chain goes on with, and cannot be read: it was torn, or
+  // has rotted. One of these fields may be what is damaged; frames of older laps share but the
+  // first two.
+  Result<bool> is_damaged_next_frame(SlotFile& slot, std::uint64_t offset) {
+    FileWindow window(*slot.file);
+    const auto head = window.view(offset, kFrameHeaderBytes);
+    RETURN_IF_ERROR(head);
+    if (head->size() < kFrameHeaderBytes) {
+      return false;
+    }
+    const FrameHeader found = read_frame_header(*head);
+    const auto magic = wire::load_big_endian<std::uint32_t>(head->data());
+    const int right_count = (magic == kFrameMagic ? 1 : 0) +
+                            (found.journal_id == journal_id_ ? 1 : 0) +
+                            (found.position == tail_.position ? 1 : 0) +
+                            (found.previous_checksum == tail_.chain ? 1 : 0);
+    return right_count >= 3;
   }
 
   // The first frame from `offset` on that lies behind the end of the chain; the one that proves

@@ -156,12 +156,33 @@ TEST(JournalReader, torn_last_frame_is_cut) {
   const auto reading = harness.read();
   ASSERT_TRUE(reading);
   EXPECT_THAT(harness.entries, ElementsAre("a"));
+  EXPECT_THAT(reading->cut, HasSubstr("journal/0001.journal: byte 4096: the last frame"));
   // The next life writes over it.
   harness.start(reading->start);
   harness.write("c");
   harness.stop();
   ASSERT_TRUE(harness.read());
   EXPECT_THAT(harness.entries, ElementsAre("a", "c"));
+}
+
+TEST(JournalReader, a_last_frame_with_a_flipped_bit_is_never_cut_in_silence) {
+  Harness harness;
+  harness.start();
+  harness.write("a");
+  harness.write(std::string(100, 'b'));
+  harness.stop();
+  ASSERT_TRUE(harness.read());
+  for (std::size_t byte = 4096; byte < 4096 + kFrameHeaderBytes + 100; ++byte) {
+    harness.flip(byte);
+    const auto reading = harness.read();
+    ASSERT_TRUE(reading);
+    EXPECT_THAT(harness.entries, ElementsAre("a")) << byte;
+    EXPECT_THAT(reading->cut, HasSubstr("not whole")) << byte;
+    harness.flip(byte);
+  }
+  const auto reading = harness.read();
+  EXPECT_EQ(harness.entries.size(), 2U);
+  EXPECT_EQ(reading->cut, "");
 }
 
 TEST(JournalReader, damage_before_a_durable_frame_is_refused) {

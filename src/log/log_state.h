@@ -147,7 +147,7 @@ class Recovery {
 
   Result<std::optional<CheckpointFile>> read_checkpoint();
   Status make_names_durable();
-  Status sync_file(const std::string& path);
+  Status write_again(const CheckpointFile& checkpoint);
   Status begin_anew();
   Status check_nothing_is_there(const std::string& damaged);
   static Status check_checkpoint_version(const std::string& path, ByteView bytes);

@@ -125,12 +125,6 @@ Status Recovery::make_names_durable() {
   return {};
 }
 
-Status Recovery::sync_file(const std::string& path) {
-  const auto file = state_.environment.disk.open(path, io::OpenMode::kReadWrite);
-  RETURN_IF_ERROR(file);
-  return (*file)->sync();
-}
-
 // --- Checkpoints ---
 
 Result<std::optional<Recovery::CheckpointFile>> Recovery::read_checkpoint() {
@@ -143,7 +137,6 @@ Result<std::optional<Recovery::CheckpointFile>> Recovery::read_checkpoint() {
     if (!*exists) {
       continue;
     }
-    RETURN_IF_ERROR(sync_file(path));
     auto bytes = io::read_file(state_.environment.disk, path);
     RETURN_IF_ERROR(bytes);
     RETURN_IF_ERROR(check_checkpoint_version(path, *bytes));
@@ -165,7 +158,22 @@ Result<std::optional<Recovery::CheckpointFile>> Recovery::read_checkpoint() {
                        "the journal",
                        damaged));
   }
+  if (newest) {
+    RETURN_IF_ERROR(write_again(*newest));
+  }
   return newest;
+}
+
+// It may be in the page cache alone: its writer was killed before the sync, or the sync failed,
+// after which the system shows what the device does not have and has nothing left to sync. To go on
+// from it is to release the journal that the one before needs, so it is made durable first.
+Status Recovery::write_again(const CheckpointFile& checkpoint) {
+  const auto file = state_.environment.disk.open(
+      state_.options.directory + "/" + checkpoint_file_name(checkpoint.sequence),
+      io::OpenMode::kReadWrite);
+  RETURN_IF_ERROR(file);
+  RETURN_IF_ERROR((*file)->write_at(0, checkpoint.bytes));
+  return (*file)->sync();
 }
 
 // A first start that was interrupted leaves no frame in the journal and no topic.

@@ -62,6 +62,33 @@ TEST(Recovery, the_older_checkpoint_serves) {
   EXPECT_THAT(test.damage[0], HasSubstr("data/checkpoint.0"));
 }
 
+TEST(Recovery, a_checkpoint_that_the_device_may_not_have_is_made_durable_before_it_serves) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    TestLog test(seed);
+    prepare(test);
+    test.open();
+    const auto append_many = [&] {
+      for (int round = 0; round < 40; ++round) {
+        test.append({.value = std::string(20'000, 'x')});
+        test.settle();
+      }
+    };
+    append_many();
+    // The sync of the next checkpoint fails: it is in the page cache, and no sync will write it.
+    test.world.disk.inode("data/checkpoint.1").fail_next_sync = true;
+    test.world.scheduler.spawn(
+        [](Log& log) -> Task<void> { static_cast<void>(co_await log.checkpoint()); }(*test.log));
+    EXPECT_TRUE(test.world.scheduler.run_until([&] { return !test.fatal.empty(); }));
+    test.crash_process();
+    test.open();
+    // Its journal is used again, and then the machine goes down.
+    append_many();
+    test.crash_machine();
+    test.open();
+    EXPECT_EQ(test.values(test.partition()).size(), 82U);
+  }
+}
+
 TEST(Recovery, a_lost_checkpoint_is_refused) {
   TestLog test;
   prepare(test);

@@ -7,8 +7,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/check.h"
 #include "io/environment.h"
@@ -127,6 +129,8 @@ class MemoryDisk final : public io::Disk {
     std::deque<std::shared_ptr<Write>> in_flight;
     bool fail_next_durable_write = false;
     bool fail_next_sync = false;
+    /// Since a sync failed: what was written after it, the only thing that a later sync writes.
+    std::optional<std::vector<Write>> written_since_failure;
   };
 
   class MemoryFile final : public io::File {
@@ -147,6 +151,9 @@ class MemoryDisk final : public io::Disk {
     Status write_at(std::uint64_t offset, ByteView bytes) override {
       RETURN_IF_ERROR(disk_.make_room(*inode_, offset + bytes.size(), path_));
       place(inode_->bytes, offset, bytes);
+      if (inode_->written_since_failure) {
+        inode_->written_since_failure->push_back({offset, to_buffer(bytes)});
+      }
       return {};
     }
     Result<std::uint64_t> size() override { return inode_->bytes.size(); }
@@ -156,9 +163,17 @@ class MemoryDisk final : public io::Disk {
     }
     Status sync() override {
       if (std::exchange(inode_->fail_next_sync, false)) {
+        inode_->written_since_failure.emplace();
         return fail(ErrorCode::kIo, "cannot sync " + path_ + ": Input/output error");
       }
-      inode_->durable = inode_->bytes;
+      if (inode_->written_since_failure) {
+        for (const Inode::Write& write : *inode_->written_since_failure) {
+          place(inode_->durable, write.offset, write.bytes);
+        }
+        inode_->written_since_failure->clear();
+      } else {
+        inode_->durable = inode_->bytes;
+      }
       ++disk_.sync_count;
       return {};
     }
@@ -167,7 +182,7 @@ class MemoryDisk final : public io::Disk {
       disk_.later([file = MemoryFile(disk_, path_, inode_), snapshot = inode_->bytes,
                    then = std::move(callback)]() mutable {
         Status status = file.sync();
-        if (status) {
+        if (status && !file.inode_->written_since_failure) {
           file.inode_->durable = snapshot;
         }
         then(std::move(status));
