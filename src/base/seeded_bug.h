@@ -19,6 +19,9 @@ enum class SeededBug {
   kForgetGeneration,                 ///< coordinator: a restart counts from 1 again (GRP-1)
   kAcceptStaleGeneration,            ///< coordinator: a fenced member's commit is let in (GRP-2)
   kPositionRowWithoutEpoch,          ///< sink: the position update ignores the epoch (SNK-1)
+  kForgetLogStart,                   ///< log: recovery brings back deleted records (LOG-3)
+  kRetentionTakesOneMore,            ///< log: it takes a segment before its time (LOG-1)
+  kCutInSilence,                     ///< log: damage to the journal's end is not named (LOG-1)
 };
 
 }  // namespace onceflow

@@ -339,7 +339,13 @@ void Log::apply_retention() {
   for (const auto& [name, topic] : state.topics.by_name()) {
     for (const auto& partition : topic->partitions) {
       if (!state.journal->has_failed() && !state.is_closed) {
-        move_log_start(*partition, partition->retention_start(now_ms));
+        Offset start = partition->retention_start(now_ms);
+        if (state.environment.seeded_bug == SeededBug::kRetentionTakesOneMore &&
+            !partition->segments_.all().empty()) {
+          start = std::max(start, std::min(partition->segments_.all().front()->next_offset(),
+                                           partition->last_stable_offset_));
+        }
+        move_log_start(*partition, start);
       }
       partition->producers_.expire(oldest);
     }

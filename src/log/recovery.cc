@@ -84,7 +84,7 @@ Status Recovery::run() {
   auto reading = read_journal(disk, state_.journal_directory(), state_.journal_id, from,
                               [this](const JournalEntry& entry) { return replay(entry); });
   RETURN_IF_ERROR(reading);
-  if (!reading->cut.empty()) {
+  if (!reading->cut.empty() && state_.environment.seeded_bug != SeededBug::kCutInSilence) {
     report(ErrorCode::kCorrupt, reading->cut);
   }
   RETURN_IF_ERROR(adopt_rest());
@@ -376,6 +376,9 @@ Status Recovery::replay_log_start(const JournalEntry& entry) {
     return nonsense("the log start of a partition that is not there has moved");
   }
   RETURN_IF_ERROR(partition->segments_.adopt_files());
+  if (state_.environment.seeded_bug == SeededBug::kForgetLogStart) {
+    return {};
+  }
   for (std::unique_ptr<Segment>& segment : partition->apply_log_start(moved->offset)) {
     RETURN_IF_ERROR(partition->segments_.remove_files(std::move(segment)));
   }

@@ -2,6 +2,7 @@
 #include "sim/workloads/groups_workload.h"
 #include "sim/workloads/log_workload.h"
 #include "sim/workloads/pipeline_workload.h"
+#include "sim/workloads/storage_workload.h"
 #include "sim/workloads/transactions_workload.h"
 #include "sim/workloads/workload.h"
 
@@ -20,6 +21,7 @@ const std::vector<WorkloadKind>& workload_kinds() {
       {"pipeline", make<PipelineWorkload>},
       {"transactions", make<TransactionsWorkload>},
       {"groups", make<GroupsWorkload>},
+      {"storage", make<StorageWorkload>},
   };
   return kinds;
 }

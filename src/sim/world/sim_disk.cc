@@ -12,6 +12,7 @@ namespace {
 // What a device writes whole or not at all.
 constexpr std::size_t kSectorBytes = 512;
 constexpr std::uint64_t kFreeBytes = std::uint64_t{1} << 40;
+constexpr int kRotAttempts = 20;
 
 std::unexpected<Error> failure(ErrorCode code, const std::string& path, const std::string& what) {
   return fail(code, path + ": " + what);
@@ -477,6 +478,29 @@ void DiskImage::crash() {
       entry.inode->crash(random);
     }
   }
+}
+
+std::string DiskImage::flip_bit(SimRandom& random) {
+  std::vector<const std::pair<const std::string, Entry>*> files;
+  for (const auto& entry : entries_) {
+    if (entry.second.inode && entry.second.inode->content().size() > 0) {
+      files.push_back(&entry);
+    }
+  }
+  if (files.empty()) {
+    return "";
+  }
+  const auto& [path, entry] = *files[random.below(files.size())];
+  // Rather where something is written: most of a journal's file is zeroes that nobody reads.
+  std::uint64_t byte = 0;
+  std::byte octet{0};
+  for (int attempt = 0; attempt < kRotAttempts && octet == std::byte{0}; ++attempt) {
+    byte = random.below(entry.inode->content().size());
+    static_cast<void>(entry.inode->content().read(byte, {&octet, 1}));
+  }
+  const auto bit = static_cast<unsigned>(random.below(8));
+  entry.inode->flip_bit(byte, bit);
+  return path + ": byte " + std::to_string(byte) + ", bit " + std::to_string(bit);
 }
 
 // --------------------------------------------------------------------------------------------

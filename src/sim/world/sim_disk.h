@@ -104,6 +104,8 @@ class DiskImage {
 
   void process_ended(SimProcess& process);
   void crash();
+  /// Any bit of any file that has some. Returns its place, for the log; empty if there is none.
+  std::string flip_bit(SimRandom& random);
 
   bool is_full() const { return is_full_; }
   void set_full(bool is_full) { is_full_ = is_full; }

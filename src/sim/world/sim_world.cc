@@ -130,6 +130,7 @@ SimNode& SimWorld::node(std::string_view name) {
 void SimWorld::start(SimNode& node) {
   node.restart_event_ = 0;
   ++node.start_count_;
+  draw_bit_rot(node);
   note(node.name(), "start");
   processes_.push_back(std::make_unique<SimProcess>(*this, node, node.machine_,
                                                     random_.fork(node.name()), seeded_bug_));
@@ -153,6 +154,7 @@ void SimWorld::end_process(SimProcess& process, std::string_view reason) {
 
 void SimWorld::crash_machine(SimMachine& machine, std::string_view reason) {
   note(machine.name, reason);
+  ++machine.crash_count;
   std::vector<SimProcess*> ending;
   for (const std::unique_ptr<SimNode>& node : nodes_) {
     if (node->process_ != nullptr && &node->machine_ == &machine && node->process_->is_running()) {
@@ -319,6 +321,17 @@ void SimWorld::draw_faults_of(SimNode& node) {
     kill(node);
   } else if (random_.happens(faults_.crash)) {
     crash_machine(node.machine_);
+  }
+}
+
+// Between two lives: what rots is at rest, and who reads it next has not seen it before.
+void SimWorld::draw_bit_rot(SimNode& node) {
+  if (faults_are_on_ && node.options_.suffers_bit_rot && random_.happens(faults_.bit_rot)) {
+    const std::string place = node.machine_.disk.flip_bit(random_);
+    if (!place.empty()) {
+      ++node.machine_.rotten_bit_count;
+      note(node.machine_.name, "a bit rots: " + place);
+    }
   }
 }
 

@@ -32,6 +32,8 @@ struct SimMachine {
   std::string name;
   DiskImage disk;
   Duration wall_clock_offset{};
+  std::uint32_t crash_count = 0;
+  std::uint32_t rotten_bit_count = 0;
 };
 
 struct NodeOptions {
@@ -39,6 +41,7 @@ struct NodeOptions {
   std::string machine;                    ///< as the name if empty
   std::function<void(SimProcess&)> boot;  ///< runs as the first callback of each process
   bool suffers_faults = true;             ///< of those that come from outside and at its disk
+  bool suffers_bit_rot = false;           ///< may lose its data, if it says so
 };
 
 class SimNode {
@@ -144,6 +147,7 @@ class SimWorld {
   void go_on(SimNode& node);
   void draw_faults();
   void draw_faults_of(SimNode& node);
+  void draw_bit_rot(SimNode& node);
   SimMachine& machine(const std::string& name);
 
   Faults faults_;
