@@ -20,6 +20,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/postgres_common.sh"
 main() {
   mkdir -p "$dir"
   own "$dir"
+  if ! as_owner test -w "$dir"; then
+    echo "postgres: user postgres cannot reach $dir; choose a directory outside root's home" >&2
+    exit 1
+  fi
   if [[ ! -s $dir/data/PG_VERSION ]]; then
     as_owner "$bin/initdb" -D "$dir/data" -U onceflow -A trust --no-instructions -E UTF8 \
       --locale=C >"$dir/initdb.log" 2>&1 || fail "initdb failed" "$dir/initdb.log"
