@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -13,6 +14,11 @@
 #include "log/log.h"
 
 namespace onceflow::broker {
+
+/// Whether a listener on this host listens on every address of the machine.
+inline bool is_every_address(const std::string& host) {
+  return host.empty() || host == "0.0.0.0" || host == "::";
+}
 
 struct BrokerOptions {
   std::int32_t node_id = 1;

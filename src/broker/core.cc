@@ -26,8 +26,7 @@ io::Endpoint BrokerCore::advertised() const {
     endpoint.port = local.port;
   }
   if (endpoint.host.empty()) {
-    const bool is_wildcard = local.host.empty() || local.host == "0.0.0.0" || local.host == "::";
-    endpoint.host = is_wildcard ? "localhost" : local.host;
+    endpoint.host = is_every_address(local.host) ? "localhost" : local.host;
   }
   return endpoint;
 }

@@ -366,6 +366,12 @@ Result<ServerProperties::Applied> ServerProperties::apply() const {
       keys.set(key, entry->value);
     }
   }
+  if (is_every_address(applied.options.server.listen.host) &&
+      applied.options.advertised.host.empty()) {
+    applied.warnings.push_back(
+        "listens on every address, but clients are told 'localhost'; for those on other machines "
+        "set advertised.listeners=PLAINTEXT://host:port");
+  }
   if (!ignored.empty()) {
     applied.warnings.push_back("without meaning on a single node, and ignored: " + ignored);
   }

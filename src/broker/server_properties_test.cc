@@ -88,6 +88,13 @@ TEST(ServerProperties, an_override_beats_the_file_and_a_later_one_an_earlier) {
   EXPECT_THAT(properties.apply().error().text, HasSubstr("--override: num.partitions=x"));
 }
 
+TEST(ServerProperties, a_listener_on_every_address_without_a_name_is_warned_of) {
+  EXPECT_THAT(apply("listeners=PLAINTEXT://0.0.0.0:9092\n").warnings,
+              ElementsAre(HasSubstr("set advertised.listeners")));
+  EXPECT_THAT(apply("listeners=PLAINTEXT://:9092\nadvertised.listeners=PLAINTEXT://a:1\n").warnings,
+              ElementsAre());
+}
+
 TEST(ServerProperties, the_finest_unit_of_retention_wins) {
   EXPECT_EQ(
       apply("log.retention.ms=5\nlog.retention.hours=1\n").options.log.topic_defaults.retention_ms,
