@@ -94,15 +94,14 @@ TEST_F(ConsumerGroupTest, a_member_gets_an_id_joins_and_is_assigned) {
 TEST_F(ConsumerGroupTest, heartbeats_go_on_while_the_owner_is_busy_and_while_it_gives_up) {
   ConsumerGroup group = make();
   next(group);
-  loop_.run_for(milliseconds(100));
-  EXPECT_GE(broker_.seen_of(ApiKey::kHeartbeat).size(), 3);
+  const auto has_heartbeats = [&] { return broker_.seen_of(ApiKey::kHeartbeat).size() >= 3; };
+  EXPECT_TRUE(loop_.run_until(has_heartbeats, seconds(10)));
   heartbeat_error_ = ErrorCode::kRebalanceInProgress;
   const GroupEvent revoked = next(group);
   EXPECT_EQ(revoked.kind, Kind::kRevoked);
   EXPECT_EQ(revoked.metadata.generation, GenerationId(1));
   broker_.seen.clear();
-  loop_.run_for(milliseconds(100));
-  EXPECT_GE(broker_.seen_of(ApiKey::kHeartbeat).size(), 3);
+  EXPECT_TRUE(loop_.run_until(has_heartbeats, seconds(10)));
   EXPECT_EQ(broker_.seen_of(ApiKey::kJoinGroup).size(), 0);
   EXPECT_FALSE(group.has_event());
   heartbeat_error_ = ErrorCode::kNone;
