@@ -1,8 +1,10 @@
 // onceflow audit: accounts for every record of a pipeline, over all its stages, to the last row.
+// Without a pipeline it checks the log directory, byte by byte.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "app/audit_subject.h"
@@ -15,6 +17,7 @@
 #include "io/os/os_environment.h"
 #include "io/os/process.h"
 #include "io/os/signals.h"
+#include "log/walker.h"
 
 namespace onceflow::app {
 namespace {
@@ -180,6 +183,62 @@ class AuditProcess {
   int exit_code_ = kExitUsage;  // until a verdict has been reached
 };
 
+std::string to_text(const log::WalkReport& report, const std::string& directory) {
+  std::string text = fmt::format(
+      "log directory {}\n  {} topics, {} partitions; {} segments with {} batches and {} bytes, {} "
+      "index entries, {} producers; {} journal frames with {} entries behind the checkpoint\n",
+      directory, report.topic_count, report.partition_count, report.segment_count,
+      report.batch_count, report.segment_bytes, report.index_entry_count, report.producer_count,
+      report.frame_count, report.entry_count);
+  for (const std::string& note : report.notes) {
+    text += fmt::format("  note: {}\n", note);
+  }
+  for (const log::WalkFinding& finding : report.findings) {
+    text += fmt::format("{} byte {}: {}\n", finding.path, finding.position, finding.what);
+  }
+  if (report.finding_count > report.findings.size()) {
+    text += fmt::format("and {} more\n", report.finding_count - report.findings.size());
+  }
+  return text + (report.finding_count == 0
+                     ? "log: sound\n"
+                     : fmt::format("log: {} finding{}\n", report.finding_count,
+                                   report.finding_count == 1 ? "" : "s"));
+}
+
+std::string to_json(const log::WalkReport& report, const std::string& directory) {
+  nlohmann::ordered_json json = {{"directory", directory},
+                                 {"verdict", report.finding_count == 0 ? "sound" : "findings"},
+                                 {"topics", report.topic_count},
+                                 {"partitions", report.partition_count},
+                                 {"segments", report.segment_count},
+                                 {"batches", report.batch_count},
+                                 {"bytes", report.segment_bytes},
+                                 {"index_entries", report.index_entry_count},
+                                 {"producers", report.producer_count},
+                                 {"journal_frames", report.frame_count},
+                                 {"journal_entries", report.entry_count},
+                                 {"finding_count", report.finding_count},
+                                 {"notes", report.notes},
+                                 {"findings", nlohmann::ordered_json::array()}};
+  for (const log::WalkFinding& finding : report.findings) {
+    json["findings"].push_back(
+        {{"file", finding.path}, {"byte", finding.position}, {"text", finding.what}});
+  }
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+int check_log_directory(const AuditCommand& command) {
+  io::OsEnvironment os;
+  const std::string& directory = command.log.data_directory;
+  const auto report = log::walk_log_directory(os.disk(), directory);
+  if (!report) {
+    std::cerr << "onceflow audit: cannot judge: " << report.error().text << '\n';
+    return kExitUsage;
+  }
+  std::cout << (command.json ? to_json(*report, directory) : to_text(*report, directory));
+  return report->finding_count == 0 ? kExitOk : kExitFailed;
+}
+
 }  // namespace
 
 int run_audit(const Arguments& arguments) {
@@ -187,9 +246,10 @@ int run_audit(const Arguments& arguments) {
   CLI::App app(
       "account for every record of a pipeline, to the last row\n"
       "exit code 0: clean; 1: something is missing, doubled, altered, torn or foreign; 2: it "
-      "cannot be judged",
+      "cannot be judged\n"
+      "without FILE: check the files of the log under --data-dir, which nobody may have open",
       "onceflow audit");
-  app.add_option("FILE", command.file, "a pipeline file")->required();
+  app.add_option("FILE", command.file, "a pipeline file");
   app.add_option("--bootstrap.servers", command.bootstrap_servers,
                  "host:port[,host:port]; default: as the file says, else the embedded log");
   app.add_option("--data-dir", command.log.data_directory, "of the embedded log")
@@ -209,6 +269,9 @@ int run_audit(const Arguments& arguments) {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (command.file.empty()) {
+    return check_log_directory(command);
   }
   const auto planned = load_pipeline_file(command.file);
   if (!planned) {
