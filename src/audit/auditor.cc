@@ -11,6 +11,7 @@
 #include "audit/claims/tiling.h"
 #include "audit/claims/topic_outputs.h"
 #include "audit/names.h"
+#include "audit/record_search.h"
 
 namespace onceflow::audit {
 namespace {
@@ -53,6 +54,7 @@ Task<Result<AuditReport>> Auditor::run() {
   CO_RETURN_IF_ERROR(co_await read_topics());
   CO_RETURN_IF_ERROR(co_await read_later_receipts());
   judge();
+  co_await name_records();
   co_return std::move(report_);
 }
 
@@ -272,6 +274,17 @@ void Auditor::judge() {
   report_defects();
   for (const StageHistory& history : histories_) {
     report_stage(history);
+  }
+}
+
+// The verdict stands without it: what cannot be read any more stays without a name.
+Task<void> Auditor::name_records() {
+  for (Finding* finding : report_.findings.with_surplus()) {
+    progress("naming records of " + name_of(finding->surplus->partition));
+    const auto name = co_await name_surplus(reader_, *finding->surplus);
+    if (name && !name->empty()) {
+      finding->text += "; " + *name;
+    }
   }
 }
 

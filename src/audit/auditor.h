@@ -70,6 +70,8 @@ class Auditor {
   Task<Result<std::int64_t>> lag_of(const StageSubject& stage);
   void add_receipts(std::vector<ReceiptEntry> entries, bool is_settled);
   void judge();
+  /// Reads again what is too many somewhere, to name it.
+  Task<void> name_records();
   void report_stage(const StageHistory& history);
   void report_defects();
   std::set<Offset> boundaries_of(const TopicPartition& partition) const;

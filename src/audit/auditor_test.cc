@@ -10,7 +10,9 @@
 namespace onceflow::audit {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 constexpr ProducerIdentity kWorker{ProducerId(7), ProducerEpoch(0)};
@@ -195,6 +197,24 @@ TEST_F(AuditorTest, a_record_that_the_stage_did_not_see_is_missing) {
                                   "only-paid has read 4")));
 }
 
+TEST_F(AuditorTest, one_or_two_records_that_the_stage_did_not_see_are_named) {
+  write_honestly(1, 2);
+  for (int number = 3; number <= 4; ++number) {
+    TestCommit commit = make_commit(number);
+    for (int unread = 0; unread < number - 2; ++unread) {
+      const Offset offset((number - 1) * 5 + 1 + unread);
+      const auto record = log_.read(at("orders", 0), offset, offset + 1);
+      commit.inputs[0].record_count -= 1;
+      commit.inputs[0].record_hash_sum -= record.record_hash_sum;
+    }
+    fill_receipt(commit);
+    write(commit);
+  }
+  EXPECT_THAT(texts(audit()), ElementsAre(EndsWith("commit 3)); offset 11 (key 'k1')"),
+                                          EndsWith("commit 4)); offset 16 (key 'k1') and offset 17 "
+                                                   "(key 'k2')")));
+}
+
 TEST_F(AuditorTest, an_input_record_that_changed_since_is_altered) {
   write_honestly(1, 4);
   MemoryLog::Batch& batch = log_.batches(at("orders", 1))[2];
@@ -268,8 +288,18 @@ TEST_F(AuditorTest, a_doubled_output_record_is_doubled) {
   TestCommit commit = make_commit(4);
   commit.outputs[at("paid", 1)].push_back(commit.outputs[at("paid", 1)].back());
   write(commit);
-  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("doubled: stage only-paid wrote 3 records to "
-                                                    "paid-1")));
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(AllOf(HasSubstr("doubled: stage only-paid wrote 3 records to paid-1"),
+                                EndsWith("offsets 12..15 hold 4 records; offset 14 (key 'c'), a "
+                                         "copy of offset 15 (key 'c')"))));
+}
+
+TEST_F(AuditorTest, a_record_slipped_into_a_transaction_is_named) {
+  write_honestly(1, 3);
+  TestCommit commit = make_commit(4);
+  commit.outputs[at("paid", 1)].insert(commit.outputs[at("paid", 1)].begin() + 1, {"z", "other"});
+  write(commit);
+  EXPECT_THAT(texts(audit()), ElementsAre(EndsWith("hold 4 records; offset 13 (key 'z')")));
 }
 
 TEST_F(AuditorTest, an_altered_output_record_is_altered) {

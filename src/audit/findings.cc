@@ -21,14 +21,14 @@ std::string to_string(FindingKind kind) {
 }
 
 void Findings::add(FindingKind kind, const std::string& stage, std::int64_t record_count,
-                   std::string text) {
+                   std::string text, std::optional<Surplus> surplus) {
   Totals& totals = totals_[index(kind)];
   ++totals.findings;
   totals.records += record_count;
   ++of_stage_[stage];
   std::vector<Finding>& kept = kept_[index(kind)];
   if (kept.size() < kept_max_) {
-    kept.push_back({kind, stage, std::move(text), record_count});
+    kept.push_back({kind, stage, std::move(text), record_count, std::move(surplus)});
   }
 }
 
@@ -44,6 +44,18 @@ std::vector<Finding> Findings::kept() const {
     all.insert(all.end(), kept.begin(), kept.end());
   }
   return all;
+}
+
+std::vector<Finding*> Findings::with_surplus() {
+  std::vector<Finding*> found;
+  for (std::vector<Finding>& kept : kept_) {
+    for (Finding& finding : kept) {
+      if (finding.surplus) {
+        found.push_back(&finding);
+      }
+    }
+  }
+  return found;
 }
 
 std::int64_t Findings::count() const {

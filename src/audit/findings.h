@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "base/ids.h"
 
 namespace onceflow::audit {
 
@@ -26,23 +29,39 @@ inline constexpr std::size_t kFindingKindCount = std::size(kFindingKinds);
 /// "missing", "doubled", ...
 std::string to_string(FindingKind kind);
 
+/// Records that a place holds and no receipt accounts for, by the sum of their hashes.
+struct Surplus {
+  TopicPartition partition;
+  Offset from;
+  Offset next;
+  /// The sum is of input_record_hash; else of output_record_hash, of this producer's records.
+  bool is_input = false;
+  ProducerIdentity producer;
+  std::int64_t record_count = 0;
+  std::uint64_t hash_sum = 0;
+};
+
 struct Finding {
   FindingKind kind = FindingKind::kMissing;
   std::string stage;              ///< empty: of a topic, not of a stage
   std::string text;               ///< names place and records
   std::int64_t record_count = 0;  ///< how many records or rows it concerns
+  std::optional<Surplus> surplus;
 };
 
 class Findings {
  public:
   explicit Findings(std::size_t kept_max) : kept_max_(kept_max) {}
 
-  void add(FindingKind kind, const std::string& stage, std::int64_t record_count, std::string text);
+  void add(FindingKind kind, const std::string& stage, std::int64_t record_count, std::string text,
+           std::optional<Surplus> surplus = std::nullopt);
   /// For people: what could not be judged, or what is allowed but worth knowing. Not a finding.
   void note(std::string text);
 
   /// The first `kept_max` of each kind, in the order of their kinds.
   std::vector<Finding> kept() const;
+  /// Those of them whose records can be looked for; valid until the next add().
+  std::vector<Finding*> with_surplus();
   const std::vector<std::string>& notes() const { return notes_; }
   std::int64_t count(FindingKind kind) const { return totals_[index(kind)].findings; }
   std::int64_t record_count(FindingKind kind) const { return totals_[index(kind)].records; }

@@ -7,6 +7,11 @@ namespace {
 
 constexpr std::size_t kShownTextBytes = 40;
 
+std::string quote(std::string_view text) {
+  return fmt::format("'{}{}'", text.substr(0, kShownTextBytes),
+                     text.size() > kShownTextBytes ? "…" : "");
+}
+
 std::string name_value(const Value& value) {
   if (const auto* integer = std::get_if<std::int64_t>(&value)) {
     return fmt::format("{}", *integer);
@@ -15,8 +20,7 @@ std::string name_value(const Value& value) {
     return fmt::format("{}", *real);
   }
   if (const auto* text = std::get_if<std::string_view>(&value)) {
-    return fmt::format("'{}{}'", text->substr(0, kShownTextBytes),
-                       text->size() > kShownTextBytes ? "…" : "");
+    return quote(*text);
   }
   return "null";
 }
@@ -34,6 +38,10 @@ std::string name_offsets(Offset from, Offset next) {
 
 std::string count_of(std::int64_t count, std::string_view noun) {
   return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string name_key(const std::optional<ByteView>& key) {
+  return key ? "key " + quote(as_text(*key)) : "no key";
 }
 
 std::string name_columns(std::span<const ColumnSubject> columns, std::span<const Value> values) {

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "audit/subject.h"
+#include "base/bytes.h"
 #include "base/ids.h"
 #include "base/value.h"
 
@@ -17,6 +19,8 @@ std::string name_of(const TopicPartition& partition);
 std::string name_offsets(Offset from, Offset next);
 /// "1 record", "12 records".
 std::string count_of(std::int64_t count, std::string_view noun);
+/// "key 'c'", "no key"; long keys are cut.
+std::string name_key(const std::optional<ByteView>& key);
 /// "id=7, note='paid', amount=null"; long texts are cut.
 std::string name_columns(std::span<const ColumnSubject> columns, std::span<const Value> values);
 

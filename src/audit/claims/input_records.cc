@@ -53,7 +53,14 @@ class PartitionInputs {
     if (unread > 0) {
       add(FindingKind::kMissing, range, unread,
           fmt::format("hold {}, of which stage {} has read {}", count_of(found.count, "record"),
-                      stage_, range.totals.count));
+                      stage_, range.totals.count),
+          Surplus{.partition = scan_.partition(),
+                  .from = range.from,
+                  .next = range.next,
+                  .is_input = true,
+                  .producer = {},
+                  .record_count = unread,
+                  .hash_sum = found.hash_sum - range.totals.hash_sum});
     } else if (unread < 0) {
       add(FindingKind::kMissing, range, -unread,
           fmt::format("hold {}, but stage {} has read {}: some were lost since, or were never "
@@ -78,11 +85,12 @@ class PartitionInputs {
   }
 
   void add(FindingKind kind, const InputRange& range, std::int64_t record_count,
-           const std::string& text) {
+           const std::string& text, std::optional<Surplus> surplus = std::nullopt) {
     findings_.add(kind, stage_, record_count,
                   fmt::format("{} {} {} ({})", name_of(scan_.partition()),
                               name_offsets(range.from, range.next), text,
-                              name_of(history_.receipts[range.entry])));
+                              name_of(history_.receipts[range.entry])),
+                  std::move(surplus));
   }
 
   const StageHistory& history_;

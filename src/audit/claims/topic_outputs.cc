@@ -296,8 +296,20 @@ class TopicOutputs {
       const std::int64_t there = outcome.fate == Fate::kDiffers ? outcome.found->totals.count : 0;
       const std::int64_t difference = std::abs(outcome.expected.count - there);
       findings_.add(kind, history.subject->id, std::max<std::int64_t>(1, difference),
-                    std::move(text));
+                    std::move(text), surplus_of(outcome));
     }
+  }
+
+  static std::optional<Surplus> surplus_of(const Outcome& outcome) {
+    if (outcome.fate != Fate::kDiffers || outcome.found->totals.count <= outcome.expected.count) {
+      return std::nullopt;
+    }
+    return Surplus{.partition = outcome.partition,
+                   .from = outcome.found->first_offset,
+                   .next = outcome.found->last_offset + 1,
+                   .producer = outcome.found->producer,
+                   .record_count = outcome.found->totals.count - outcome.expected.count,
+                   .hash_sum = outcome.found->totals.hash_sum - outcome.expected.hash_sum};
   }
 
   static FindingKind kind_of(const Outcome& outcome) {
