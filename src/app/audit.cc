@@ -31,6 +31,7 @@ struct AuditCommand {
   EmbeddedLogOptions log;
   bool json = false;
   bool allow_foreign = false;
+  bool compare_states = false;
   std::int64_t until_caught_up_ms = -1;
 };
 
@@ -121,9 +122,12 @@ class AuditProcess {
   }
 
   Task<void> audit() {
-    audit::Auditor auditor(audit_subject(planned_), *reader_, audit::open_table,
-                           {.strangers = command_.allow_foreign ? audit::Strangers::kAllowed
-                                                                : audit::Strangers::kRefused});
+    audit::Auditor auditor(
+        audit_subject(planned_), *reader_, audit::open_table,
+        {.strangers =
+             command_.allow_foreign ? audit::Strangers::kAllowed : audit::Strangers::kRefused,
+         .aggregate_states = command_.compare_states ? audit::AggregateStates::kCompared
+                                                     : audit::AggregateStates::kNotCompared});
     auditor.on_progress([this](const audit::AuditProgress& state) { progress_.show(state); });
     bool is_caught_up = true;
     if (command_.until_caught_up_ms >= 0) {
@@ -259,6 +263,9 @@ int run_audit(const Arguments& arguments) {
   app.add_flag("--json", command.json, "the report as JSON");
   app.add_flag("--allow-foreign", command.allow_foreign,
                "others may write to the output topics and tables too");
+  app.add_flag("--states", command.compare_states,
+               "also compare each aggregate's state with what was last written of its key; keeps "
+               "the last value of every key in memory");
   app.add_option("--until-caught-up", command.until_caught_up_ms,
                  "first wait, at most so long (30s), until nothing is left to process; else 1")
       ->transform(CLI::AsNumberWithUnit(

@@ -31,6 +31,30 @@ audit::TableSubject table_subject(const pipeline::PipelineSpec& spec,
   return subject;
 }
 
+audit::AggregateSubject aggregate_subject(const engine::AggregateSpec& spec) {
+  using Function = audit::AggregateSubject::Function;
+  const auto function_of = [](engine::AggregateFunction function) {
+    switch (function) {
+      case engine::AggregateFunction::kCount:
+        return Function::kCount;
+      case engine::AggregateFunction::kSum:
+        return Function::kSum;
+      case engine::AggregateFunction::kMin:
+        return Function::kMin;
+      case engine::AggregateFunction::kMax:
+        return Function::kMax;
+      case engine::AggregateFunction::kAvg:
+        return Function::kAvg;
+    }
+    CHECK(false);
+  };
+  audit::AggregateSubject subject{.changelog_topic = spec.changelog_topic};
+  for (const engine::AggregateColumn& column : spec.columns) {
+    subject.columns.push_back({column.name, function_of(column.function)});
+  }
+  return subject;
+}
+
 audit::StageSubject stage_subject(const pipeline::PlannedPipeline& planned,
                                   const engine::Stage& stage) {
   audit::StageSubject subject{
@@ -43,6 +67,7 @@ audit::StageSubject stage_subject(const pipeline::PlannedPipeline& planned,
     }
     if (stage.aggregate) {
       subject.output_topics.push_back({stage.aggregate->changelog_topic, true});
+      subject.aggregate = aggregate_subject(*stage.aggregate);
     }
     subject.is_exactly_once = planned.plan.guarantee == engine::Guarantee::kExactlyOnce;
   }

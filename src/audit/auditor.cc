@@ -200,7 +200,8 @@ Task<Status> Auditor::read_topics() {
                      PartitionScan(partition, {.boundaries = boundaries_of(partition),
                                                .keeps_transactions = is_written(topic),
                                                .keeps_records = is_written_at_least_once(topic),
-                                               .is_compacted = (*description)->is_compacted}));
+                                               .is_compacted = (*description)->is_compacted,
+                                               .observer = observer_of(partition)}));
     }
   }
   steps_ = static_cast<std::int64_t>(scans_.size());
@@ -260,12 +261,54 @@ bool Auditor::is_written_at_least_once(const std::string& topic) const {
   });
 }
 
+RecordObserver* Auditor::observer_of(const TopicPartition& partition) {
+  const bool is_watched = std::ranges::any_of(subject_.stages, [&](const StageSubject& stage) {
+    return stage.aggregate &&
+           std::ranges::find(stage.output_topics, partition.topic, &OutputTopicSubject::name) !=
+               stage.output_topics.end();
+  });
+  if (!is_watched || options_.aggregate_states == AggregateStates::kNotCompared) {
+    return nullptr;
+  }
+  return (last_values_[partition] = std::make_unique<LastValues>(partition)).get();
+}
+
+void Auditor::judge_aggregate(const StageHistory& history) {
+  const StageSubject& stage = *history.subject;
+  const auto is_output = [&](const TopicPartition& partition) {
+    return std::ranges::find(stage.output_topics, partition.topic, &OutputTopicSubject::name) !=
+           stage.output_topics.end();
+  };
+  std::string why;
+  if (!stage.is_exactly_once) {
+    why = "at_least_once may leave them apart for a while";
+  } else if (options_.strangers == Strangers::kAllowed) {
+    why = "others may write to its output";
+  } else if (std::ranges::any_of(history.receipts,
+                                 [](const ReceiptEntry& entry) { return !entry.is_settled; })) {
+    why = "it committed while the audit was reading";
+  } else if (std::ranges::any_of(scans_, [&](const auto& each) {
+               return is_output(each.first) && each.second.start() > Offset(0);
+             })) {
+    why = "records were deleted";
+  }
+  if (why.empty()) {
+    check_aggregate_state(stage, last_values_, report_.findings);
+  } else {
+    report_.findings.note(
+        fmt::format("stage {}: its states are not compared with what it wrote: {}", stage.id, why));
+  }
+}
+
 void Auditor::judge() {
   progress("judging");
   for (const StageHistory& history : histories_) {
     check_tiling(history, scans_, report_.findings);
     check_input_records(history, scans_, report_.findings);
     check_positions(history, scans_, report_.findings);
+    if (history.subject->aggregate && options_.aggregate_states == AggregateStates::kCompared) {
+      judge_aggregate(history);
+    }
     if (!history.subject->is_exactly_once) {
       report_.allowed_repeats += check_repeatable_outputs(history, scans_, report_.findings);
     }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/claims/aggregate_state.h"
 #include "audit/claims/table_rows.h"
 #include "audit/log_reader.h"
 #include "audit/receipts.h"
@@ -25,8 +26,14 @@
 
 namespace onceflow::audit {
 
+enum class AggregateStates {
+  kNotCompared,
+  kCompared,  ///< with what was written of each key; keeps the last value of every key in memory
+};
+
 struct AuditOptions {
   Strangers strangers = Strangers::kRefused;
+  AggregateStates aggregate_states = AggregateStates::kNotCompared;
   std::size_t findings_kept_max = 20;  ///< of each kind
   /// How often the reader pauses for markers that may be on their way.
   int marker_pauses_max = 40;
@@ -69,7 +76,9 @@ class Auditor {
   Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics);
   Task<Result<std::int64_t>> lag_of(const StageSubject& stage);
   void add_receipts(std::vector<ReceiptEntry> entries, bool is_settled);
+  RecordObserver* observer_of(const TopicPartition& partition);
   void judge();
+  void judge_aggregate(const StageHistory& history);
   /// Reads again what is too many somewhere, to name it.
   Task<void> name_records();
   void report_stage(const StageHistory& history);
@@ -88,6 +97,8 @@ class Auditor {
   std::int64_t steps_ = 0;
   ReceiptLog receipts_;
   std::vector<StageHistory> histories_;
+  /// Of changelogs and what goes with them, if they are compared. Before the scans, which see them.
+  LastValuesOf last_values_;
   Scans scans_;
   std::map<std::string, std::int64_t> rows_verified_;
   AuditReport report_;

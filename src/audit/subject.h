@@ -34,6 +34,17 @@ struct OutputTopicSubject {
   bool is_internal = false;
 };
 
+/// A stage that keeps one state for each key, in a changelog, and writes it whenever it changes.
+struct AggregateSubject {
+  enum class Function { kCount, kSum, kMin, kMax, kAvg };
+  struct Column {
+    std::string name;  ///< of the member of the JSON object that is written
+    Function function = Function::kCount;
+  };
+  std::string changelog_topic;
+  std::vector<Column> columns;
+};
+
 struct StageSubject {
   std::string id;
   std::vector<std::string> source_topics;
@@ -41,6 +52,7 @@ struct StageSubject {
   /// With the changelog; empty where the output is a table.
   std::vector<OutputTopicSubject> output_topics;
   std::optional<TableSubject> table;
+  std::optional<AggregateSubject> aggregate;
   /// False where a first start began at the end: what lies before the first receipt is not its
   /// input.
   bool begins_at_earliest = true;
