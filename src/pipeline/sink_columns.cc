@@ -24,6 +24,7 @@ ResolvedColumn column_of(const std::string& name, ColumnType type, std::string_v
 std::vector<ResolvedColumn> columns_of(const AggregateShape& shape) {
   std::vector<ResolvedColumn> columns;
   const auto field = [](const std::string& name) { return fmt::format("$.\"{}\"", name); };
+  columns.reserve(shape.key.columns.size() + shape.aggregate.columns.size());
   for (const NamedExpression& column : shape.key.columns) {
     columns.push_back(column_of(column.name, ColumnType::kText, field(column.name)));
   }
@@ -63,6 +64,7 @@ std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
   }
   const auto names = [&] {
     std::vector<std::string> all;
+    all.reserve(columns.size());
     for (const ResolvedColumn& column : columns) {
       all.push_back(column.column.name);
     }
