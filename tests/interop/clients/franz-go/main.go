@@ -62,7 +62,7 @@ func send(producer *kgo.Client, topic string, first, count int) error {
 }
 
 func countsOf(topic string, isolation kgo.IsolationLevel) map[int]int {
-	context, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	context, cancel := context.WithTimeout(context.Background(), 120*time.Second)
 	defer cancel()
 	looking := admin()
 	defer looking.Close()
@@ -123,7 +123,7 @@ func consume() {
 	must(send(producer, topic, 0, 200), "produce")
 	producer.Close()
 	for half := int64(0); half < 2; half++ {
-		context, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		context, cancel := context.WithTimeout(context.Background(), 120*time.Second)
 		reader := client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic),
 			kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 		expected := half * 100
@@ -212,7 +212,7 @@ func transform() {
 			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 		must(err, "NewGroupTransactSession")
-		limited, cancel := context.WithTimeout(background, 30*time.Second)
+		limited, cancel := context.WithTimeout(background, 120*time.Second)
 		for done < limit {
 			fetches := session.PollRecords(limited, 50)
 			must(fetches.Err(), "PollRecords")
@@ -256,7 +256,7 @@ func rebalance() {
 		}
 		owned := [2]int{}
 		until := func(one, two int) {
-			deadline := time.After(30 * time.Second)
+			deadline := time.After(120 * time.Second)
 			for owned != [2]int{one, two} {
 				select {
 				case change := <-counts:

@@ -97,7 +97,7 @@ public final class Client {
       consumer.assign(partitions);
       consumer.seekToBeginning(partitions);
       Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-      long deadline = System.nanoTime() + 30_000_000_000L;
+      long deadline = System.nanoTime() + 120_000_000_000L;
       while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
         check(System.nanoTime() < deadline, "no end of " + topic + " with " + isolation);
         for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(100)))
@@ -138,7 +138,7 @@ public final class Client {
       try (var consumer = consumer(group)) {
         consumer.subscribe(List.of(topic));
         int expected = half * 100;
-        long deadline = System.nanoTime() + 20_000_000_000L;
+        long deadline = System.nanoTime() + 120_000_000_000L;
         while (expected < (half + 1) * 100) {
           check(System.nanoTime() < deadline, "only " + expected + " records");
           ConsumerRecords<String, String> records = consumer.poll(Duration.ofMillis(200));
@@ -244,7 +244,7 @@ public final class Client {
       send(producer, input, 0, 1500);
     }
     int done = 0;
-    long deadline = System.nanoTime() + 60_000_000_000L;
+    long deadline = System.nanoTime() + 120_000_000_000L;
     for (int life = 0; life < 3; ++life)
       try (var consumer = consumer(group);
           var producer = transactional(id)) {
@@ -294,7 +294,7 @@ public final class Client {
 
   private static void pollUntil(
       KafkaConsumer<String, String> one, int ofOne, KafkaConsumer<String, String> two, int ofTwo) {
-    long deadline = System.nanoTime() + 30_000_000_000L;
+    long deadline = System.nanoTime() + 120_000_000_000L;
     while (one.assignment().size() != ofOne || (two != null && two.assignment().size() != ofTwo)) {
       check(System.nanoTime() < deadline, "no assignment of " + ofOne + " and " + ofTwo);
       one.poll(Duration.ofMillis(50));
@@ -392,7 +392,7 @@ public final class Client {
     }
     System.out.println("started");
     int done = 0;
-    long deadline = System.nanoTime() + 90_000_000_000L;
+    long deadline = System.nanoTime() + 120_000_000_000L;
     var consumer = consumer(group);
     var producer = transactional(id);
     consumer.subscribe(List.of(input));

@@ -44,7 +44,7 @@ def send(out, topic, numbers):
     sent = [out.send(topic, key=b"k%d" % number, value=b"%d" % number) for number in numbers]
     out.flush()
     for future in sent:
-        future.get(timeout=20)
+        future.get(timeout=120)
 
 
 def counts_of(topic, isolation):
@@ -54,7 +54,7 @@ def counts_of(topic, isolation):
     reader.seek_to_beginning()
     ends = reader.end_offsets(partitions)
     counts = {}
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while any(reader.position(partition) < ends[partition] for partition in partitions):
         assert time.monotonic() < deadline, f"no end of {topic} with {isolation}"
         for records in reader.poll(timeout_ms=200).values():
@@ -89,7 +89,7 @@ def consume():
     out.close()
     for half in range(2):
         reader = consumer(topic, group_id=group)
-        expected, deadline = half * 100, time.monotonic() + 20
+        expected, deadline = half * 100, time.monotonic() + 120
         while expected < (half + 1) * 100:
             assert time.monotonic() < deadline, f"only {expected} records"
             for records in reader.poll(timeout_ms=200).values():
@@ -155,7 +155,7 @@ def transform():
     out = producer()
     send(out, source, range(600))
     out.close()
-    done, deadline = 0, time.monotonic() + 60
+    done, deadline = 0, time.monotonic() + 120
     for limit in [200, 400, 600]:
         reader = consumer(source, group_id=group)
         out = transactional(transactional_id)
@@ -191,7 +191,7 @@ def rebalance():
 
 
 def poll_until(one, of_one, two, of_two):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(one.assignment()) != of_one or (two and len(two.assignment()) != of_two):
         assert time.monotonic() < deadline, f"no assignment of {of_one} and {of_two}"
         one.poll(timeout_ms=50)

@@ -52,7 +52,7 @@ async function countsOf(topic, readUncommitted) {
     },
   });
   // A transaction's marker at the very end is passed over without a batch, so one less is enough.
-  const deadline = Date.now() + 30000;
+  const deadline = Date.now() + 120000;
   let quiet = 0;
   while (quiet < 5) {
     check(Date.now() < deadline, `no end of ${topic}`);
@@ -109,7 +109,7 @@ async function consume() {
         ++expected;
       },
     });
-    const deadline = Date.now() + 20000;
+    const deadline = Date.now() + 120000;
     while (expected < (half + 1) * 100) {
       check(Date.now() < deadline, `only ${expected} records`);
       await sleep(20);
@@ -201,7 +201,7 @@ async function transform() {
         }
       },
     });
-    const deadline = Date.now() + 30000;
+    const deadline = Date.now() + 120000;
     while (done < limit) {
       check(Date.now() < deadline, `only ${done} in time`);
       await sleep(20);
@@ -219,7 +219,7 @@ async function rebalance() {
   const assigned = [0, 0];
   const members = [consumer(group), consumer(group)];
   const until = async (one, two) => {
-    const deadline = Date.now() + 30000;
+    const deadline = Date.now() + 120000;
     while (assigned[0] !== one || assigned[1] !== two) {
       check(Date.now() < deadline, `no assignment of ${one} and ${two}, but ${assigned}`);
       await sleep(50);

@@ -131,7 +131,7 @@ static void count_numbers(const char *topic, int partitions, const char *isolati
                             "true", "enable.partition.eof", "true", NULL});
   assign_all(consumer, topic, partitions);
   int ended = 0;
-  double deadline = now() + 30;
+  double deadline = now() + 120;
   while (ended < partitions) {
     if (now() > deadline) die("no end of %s with %s", topic, isolation);
     rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, 200);
@@ -188,7 +188,7 @@ static void consume_case(void) {
   for (int half = 0; half < 2; ++half) {
     rd_kafka_t *consumer = make_consumer(group, "read_committed");
     subscribe(consumer, topic);
-    double deadline = now() + 20;
+    double deadline = now() + 120;
     for (int expected = half * 500; expected < (half + 1) * 500;) {
       if (now() > deadline) die("only %d records", expected);
       rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, 200);
@@ -308,7 +308,7 @@ static void transform_case(void) {
   rd_kafka_destroy(plain);
   const char *group = unique("group"), *id = unique("id");
   int done = 0;
-  double deadline = now() + 40;
+  double deadline = now() + 120;
   for (int life = 0; life < 3; ++life) {
     rd_kafka_t *consumer = make_consumer(group, "read_committed");
     rd_kafka_t *producer = make_transactional(id);
@@ -338,7 +338,7 @@ static int partitions_of(rd_kafka_t *consumer) {
 }
 
 static void poll_until(rd_kafka_t *one, int of_one, rd_kafka_t *two, int of_two) {
-  double deadline = now() + 30;
+  double deadline = now() + 120;
   while (partitions_of(one) != of_one || (two && partitions_of(two) != of_two)) {
     if (now() > deadline) die("no assignment of %d and %d", of_one, of_two);
     for (int turn = 0; turn < 2; ++turn) {
@@ -380,7 +380,7 @@ static void crash_loop(const char *input, const char *output, int count) {
   rd_kafka_t *producer = make_transactional(unique("id"));
   subscribe(consumer, input);
   int done = 0;
-  double deadline = now() + 90;
+  double deadline = now() + 120;
   while (done < count) {
     if (now() > deadline) die("only %d of %d in time", done, count);
     done += transform_some(consumer, producer, output);
