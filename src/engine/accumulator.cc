@@ -43,6 +43,10 @@ Status Accumulator::add(const AggregateColumn& column, const Value& value) {
   if (is_null(value)) {
     return {};
   }
+  if (const auto* real = std::get_if<double>(&value); real != nullptr && !std::isfinite(*real)) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the value is infinite, which JSON cannot hold; keep it out with `where`");
+  }
   ++count_;
   if (column.function == AggregateFunction::kMin || column.function == AggregateFunction::kMax) {
     keep_extreme(column.function, value);

@@ -56,6 +56,15 @@ TEST(AggregateTable, integers_stay_exact_and_overflow_is_an_error) {
   EXPECT_NE(overflow.error().text.find("column 'total'"), std::string::npos);
 }
 
+TEST(AggregateTable, an_infinite_value_is_an_error) {
+  const AggregateSpec spec = all_functions();
+  AggregateTable table(spec);
+  ASSERT_TRUE(add(table, "k", 2.5));
+  const Status infinite = add(table, "k", std::numeric_limits<double>::infinity());
+  ASSERT_FALSE(infinite);
+  EXPECT_NE(infinite.error().text.find("infinite"), std::string::npos);
+}
+
 // STG-2.
 TEST(AggregateTable, state_moves_only_when_it_is_applied_STG_2) {
   const AggregateSpec spec = all_functions();

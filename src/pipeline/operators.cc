@@ -75,6 +75,24 @@ class Where : public engine::Operator {
   Step step_;
 };
 
+// SQLite writes an infinite number as Inf, which is no JSON. Outside of strings no JSON has an I.
+bool holds_infinity(std::string_view json) {
+  if (json.find("Inf") == std::string_view::npos) [[likely]] {
+    return false;
+  }
+  bool in_string = false;
+  for (std::size_t index = 0; index < json.size(); ++index) {
+    if (in_string && json[index] == '\\') {
+      ++index;
+    } else if (json[index] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && json[index] == 'I') {
+      return true;
+    }
+  }
+  return false;
+}
+
 class Set : public engine::Operator {
  public:
   explicit Set(Step step) : step_(std::move(step)) {}
@@ -93,7 +111,13 @@ class Set : public engine::Operator {
       }
       const Result<Value> value = step_.column(chunk, record, 0);
       RETURN_IF_ERROR(value);
-      record.value = chunk.arena.copy(as_bytes(std::get<std::string_view>(*value)));
+      const std::string_view json = std::get<std::string_view>(*value);
+      if (holds_infinity(json)) [[unlikely]] {
+        return step_.refuse(chunk, record, "a field would be infinite", "JSON has no infinity",
+                            "keep such records out by a step before this one, or bound the value "
+                            "with min(…, 1e308)");
+      }
+      record.value = chunk.arena.copy(as_bytes(json));
     }
     return {};
   }

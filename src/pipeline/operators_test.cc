@@ -67,6 +67,17 @@ TEST(Set, leaves_a_null_value_and_refuses_what_is_no_object) {
   EXPECT_FALSE(chunk.records[0].value.has_value());
 }
 
+TEST(Set, refuses_an_infinite_field_and_keeps_the_word) {
+  auto set = *make_set("shape", {{"$.x", expression("$.a * 10.0")}})();
+  engine::Chunk good = chunk_of({R"({"a":1,"Inf":"a \"\\: Inf"})"});
+  ASSERT_TRUE(set->process(good).has_value());
+  EXPECT_EQ(as_text(*good.records[0].value), R"({"a":1,"Inf":"a \"\\: Inf","x":10.0})");
+  engine::Chunk bad = chunk_of({R"({"a":1e308})"});
+  const Status status = set->process(bad);
+  ASSERT_FALSE(status.has_value());
+  EXPECT_TRUE(status.error().text.contains("a field would be infinite")) << status.error().text;
+}
+
 TEST(Key, one_is_its_text_and_several_are_a_json_array) {
   engine::Chunk chunk = chunk_of({R"({"r":"eu","n":5})", R"({"r":"us","n":6})"});
   auto one = *make_key("k", {expression("$.n")}, NullKey::kAllowed)();
