@@ -373,7 +373,7 @@ Result<ServerProperties::Applied> ServerProperties::apply() const {
         "set advertised.listeners=PLAINTEXT://host:port");
   }
   if (!ignored.empty()) {
-    applied.warnings.push_back("without meaning on a single node, and ignored: " + ignored);
+    applied.warnings.push_back("without effect here, and ignored: " + ignored);
   }
   return applied;
 }
