@@ -210,7 +210,8 @@ Task<Result<Offset>> KafkaLogReader::list_offset(TopicPartition partition, std::
   request.topics.push_back(
       {.name = partition.topic,
        .partitions = {{.partition_index = partition.partition.value, .timestamp = timestamp}}});
-  const auto answer = co_await (*link)->call(std::move(request), request.kVersionMax);
+  const auto answer =
+      co_await (*link)->call(std::move(request), protocol::ListOffsetsRequest::kVersionMax);
   CO_RETURN_IF_ERROR(answer);
   const auto& topics = answer->response.topics;
   if (topics.size() != 1 || topics[0].partitions.size() != 1) {

@@ -15,6 +15,7 @@ std::string describe(std::string_view file, const Problem& problem) {
 std::string describe(std::string_view file, const std::vector<Problem>& problems) {
   // By line, and among those of one line in the order in which they were found.
   std::vector<std::pair<int, std::size_t>> order;
+  order.reserve(problems.size());
   for (std::size_t index = 0; index < problems.size(); ++index) {
     order.emplace_back(problems[index].line, index);
   }

@@ -34,6 +34,7 @@ PartitionIndex index_of(std::size_t partition) {
 
 std::vector<TopicPartition> all_partitions(const char* topic, std::size_t count) {
   std::vector<TopicPartition> partitions;
+  partitions.reserve(count);
   for (std::size_t partition = 0; partition < count; ++partition) {
     partitions.push_back({topic, index_of(partition)});
   }
