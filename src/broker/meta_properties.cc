@@ -37,7 +37,7 @@ Result<std::string> read_or_make_cluster_id(io::Disk& disk, io::Random& random,
   const auto exists = disk.exists(path);
   RETURN_IF_ERROR(exists);
   if (!*exists) {
-    const std::string cluster_id = to_base64(random.uuid());
+    std::string cluster_id = to_base64(random.uuid());
     RETURN_IF_ERROR(io::replace_file(
         disk, path,
         as_bytes(fmt::format("version=1\ncluster.id={}\nnode.id={}\n", cluster_id, node_id))));

@@ -191,6 +191,7 @@ Task<Result<ConnectionPointer>> Cluster::connection(Channel channel, NodeId node
 
 std::vector<io::Endpoint> Cluster::endpoints() const {
   std::vector<io::Endpoint> all;
+  all.reserve(nodes_.size() + options_.bootstrap_servers.size());
   for (const auto& [node, endpoint] : nodes_) {
     all.push_back(endpoint);
   }

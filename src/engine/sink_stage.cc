@@ -170,6 +170,7 @@ protocol::Receipt SinkStage::make_receipt() {
 std::vector<connectors::SinkPosition> SinkStage::positions() {
   const InputAccount& account = reader_.account();
   std::vector<connectors::SinkPosition> positions;
+  positions.reserve(sources_.size());
   for (const TopicPartition& source : sources_) {
     positions.push_back({.source = source,
                          .next_offset = account.next_offset(source),

@@ -29,6 +29,7 @@ client::GroupOptions group_options(std::optional<std::string> instance_id) {
 
 std::vector<TopicPartition> all_partitions() {
   std::vector<TopicPartition> partitions;
+  partitions.reserve(kPartitionCount);
   for (std::size_t partition = 0; partition < kPartitionCount; ++partition) {
     partitions.push_back({kTopic, PartitionIndex(static_cast<std::int32_t>(partition))});
   }
