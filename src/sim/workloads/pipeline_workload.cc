@@ -6,11 +6,11 @@
 #include <charconv>
 #include <set>
 
-#include "broker/broker.h"
 #include "client/cluster.h"
 #include "client/partitioner.h"
 #include "client/producer.h"
 #include "pipeline/planner.h"
+#include "sim/workloads/broker_node.h"
 
 namespace onceflow::sim {
 
@@ -21,7 +21,6 @@ constexpr std::int64_t kPickEvery = 3;
 constexpr std::int64_t kKeyCount = 7;
 constexpr std::int32_t kPartitionCount = 3;
 constexpr Duration kRestPatience = seconds(300);
-constexpr std::string_view kBroker = "broker:9092";
 
 constexpr std::string_view kPickFile = R"yaml(
 name: pick
@@ -48,14 +47,6 @@ sinks:
 
 std::string key_of(std::int64_t number) { return fmt::format("k{}", number % kKeyCount); }
 
-client::ClientOptions client_options(std::string client_id) {
-  client::ClientOptions options;
-  CHECK(client::set_option(options, "bootstrap.servers", kBroker).has_value());
-  options.client_id = std::move(client_id);
-  options.request_timeout = seconds(5);
-  return options;
-}
-
 pipeline::PlannedPipeline plan(std::string_view text) {
   auto planned =
       pipeline::plan_file("simulated.yaml", text, [](const std::string&) { return std::nullopt; });
@@ -77,7 +68,9 @@ void PipelineWorkload::start(SimWorld& world) {
   world_ = &world;
   database_ = std::make_unique<SimDatabase>(world);
   database_->on_stale_commit([this](const std::string& text) { findings_.report("SNK-1", text); });
-  world.add_node({.name = "broker", .boot = [this](SimProcess& process) { boot_broker(process); }});
+  world.add_node({.name = "broker", .boot = [this](SimProcess& process) {
+                    boot_broker(process, simulated_broker_options(kPartitionCount), findings_);
+                  }});
   world.add_node({.name = "feeder",
                   .boot = [this](SimProcess& process) { boot_feeder(process); },
                   .suffers_faults = false});
@@ -86,37 +79,13 @@ void PipelineWorkload::start(SimWorld& world) {
   }
 }
 
-void PipelineWorkload::boot_broker(SimProcess& process) {
-  broker::BrokerOptions options;
-  options.server.listen = {"broker", 9092};
-  options.num_partitions = kPartitionCount;
-  options.log.directory = "data";
-  options.log.journal_first_file_bytes = 64 * 1024;
-  options.log.journal_file_bytes = 128 * 1024;
-  options.log.checkpoint_every_bytes = 256 * 1024;
-  options.log.segment_flush_bytes = 512;
-  options.coordinator.groups.initial_rebalance_delay = milliseconds(50);
-  options.on_fatal = [&process](const Error& error) { process.exit(error.text); };
-  auto& broker = process.make<broker::Broker>(process.environment(), std::move(options));
-  process.scheduler().spawn(
-      [](SimProcess& life, broker::Broker& started, Findings& findings) -> Task<void> {
-        const Status ready = co_await started.start();
-        if (!ready) {
-          if (ready.error().code == ErrorCode::kCorrupt) {
-            findings.report("LOG-1", "the broker does not start: " + ready.error().text);
-          }
-          life.exit(ready.error().text);
-        }
-      }(process, broker, findings_));
-}
-
 void PipelineWorkload::boot_feeder(SimProcess& process) {
   process.scheduler().spawn(feed(process));
 }
 
 Task<void> PipelineWorkload::feed(SimProcess& process) {
   SimRandom random(world_->random().next());
-  auto cluster = client::Cluster::create(process.environment(), client_options("feeder"));
+  auto cluster = client::Cluster::create(process.environment(), simulated_client_options("feeder"));
   client::Producer producer(
       cluster, {.linger = milliseconds(2), .delivery_timeout = std::chrono::hours(10)});
   const MonotonicTime never = process.scheduler().now() + std::chrono::hours(10);
@@ -164,7 +133,7 @@ void PipelineWorkload::boot_worker(SimProcess& process) {
       }
     }
     engine::WorkerOptions options;
-    options.client = client_options(process.name());
+    options.client = simulated_client_options(process.name());
     options.stage.worker = process.name();
     options.stage.call_timeout = seconds(5);
     options.stage.transaction_timeout = seconds(5);

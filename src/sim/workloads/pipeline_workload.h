@@ -43,7 +43,6 @@ class PipelineWorkload final : public Workload {
   /// A pipeline's plan for one life of a worker: its sinks are of that process.
   struct WorkerLife;
 
-  void boot_broker(SimProcess& process);
   void boot_feeder(SimProcess& process);
   void boot_worker(SimProcess& process);
   Task<void> feed(SimProcess& process);
