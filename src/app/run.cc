@@ -78,6 +78,7 @@ class RunProcess {
     options.stage.group.session_timeout = seconds(10);
     options.stage.group.heartbeat_interval = seconds(1);
     options.stage.group.group_instance_id = planned_.plan.pipeline + "-" + options_.worker;
+    std::vector<io::Endpoint> audited = options.client.bootstrap_servers;
     worker_.emplace(os_.environment(), planned_.plan, std::move(options));
     std::cout << fmt::format("onceflow run: pipeline '{}', worker {}, {} stage{}, on {}\n",
                              planned_.plan.pipeline, options_.worker, planned_.plan.stages.size(),
@@ -85,21 +86,16 @@ class RunProcess {
               << std::flush;
     os_.loop().spawn(run_worker());
     if (options_.audit_interval_ms > 0) {
-      start_audit(servers);
+      start_audit(std::move(audited));
     }
     if (options_.status_port) {
       open_status();
     }
   }
 
-  void start_audit(const std::string& servers) {
-    auto endpoints = parse_servers(servers);
-    if (!endpoints) {
-      fail_with(endpoints.error(), kExitUsage);
-      return;
-    }
+  void start_audit(std::vector<io::Endpoint> servers) {
     audit_.emplace(audit_subject(planned_),
-                   RunningAuditOptions{.bootstrap_servers = std::move(*endpoints),
+                   RunningAuditOptions{.bootstrap_servers = std::move(servers),
                                        .interval = milliseconds(options_.audit_interval_ms),
                                        .strangers = options_.audit_allows_foreign
                                                         ? audit::Strangers::kAllowed
