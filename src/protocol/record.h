@@ -22,6 +22,10 @@ struct RecordHeaderView {
 
 namespace record_detail {
 
+// The functions on the way of every record are inlined by force, here and in RecordReader: only
+// then does a loop over records keep its cursor, and what it does not ask for, out of memory (7
+// instead of 11 ns a record, measured on records of 100 bytes).
+
 /// Reads varints and runs of bytes; every call says whether it could.
 class Cursor {
  public:
@@ -30,7 +34,7 @@ class Cursor {
   const std::byte* place() const { return place_; }
   std::size_t remaining() const { return static_cast<std::size_t>(end_ - place_); }
 
-  bool read_varlong(std::int64_t& number) {
+  [[gnu::always_inline]] bool read_varlong(std::int64_t& number) {
     if (place_ == end_) [[unlikely]] {
       return false;
     }
@@ -39,15 +43,20 @@ class Cursor {
       // Most lengths and offsets take two.
       if (place_ != end_ && static_cast<std::uint8_t>(*place_) < 0x80) [[likely]] {
         raw = (raw & 0x7f) | static_cast<std::uint64_t>(*place_++) << 7;
-      } else if (!read_rest(raw)) {
-        return false;
+      } else {
+        const LongVarint found = read_long(place_, end_, raw);
+        if (found.behind == nullptr) {
+          return false;
+        }
+        raw = found.raw;
+        place_ = found.behind;
       }
     }
     number = wire::unzigzag(raw);
     return true;
   }
 
-  bool read_varint(std::int32_t& number) {
+  [[gnu::always_inline]] bool read_varint(std::int32_t& number) {
     std::int64_t wide = 0;
     if (!read_varlong(wide) || wide != static_cast<std::int32_t>(wide)) [[unlikely]] {
       return false;
@@ -74,7 +83,7 @@ class Cursor {
   }
 
   /// A varint length and as many bytes; -1 is null.
-  bool read_nullable_bytes(std::optional<ByteView>& bytes) {
+  [[gnu::always_inline]] bool read_nullable_bytes(std::optional<ByteView>& bytes) {
     std::int32_t length = 0;
     if (!read_varint(length) || length < -1) [[unlikely]] {
       return false;
@@ -98,20 +107,26 @@ class Cursor {
   }
 
  private:
-  /// Of a varint that does not end with its second byte; `raw` is the first.
-  bool read_rest(std::uint64_t& raw) {
-    raw &= 0x7f;
+  struct LongVarint {
+    std::uint64_t raw;
+    const std::byte* behind;  ///< nullptr: it does not end, or not within 64 bits
+  };
+  /// A varint of more than two bytes; `first` is its first, `place` its second. By value, so that a
+  /// cursor lives in registers.
+  [[gnu::noinline]] static LongVarint read_long(const std::byte* place, const std::byte* end,
+                                                std::uint64_t first) {
+    std::uint64_t raw = first & 0x7f;
     for (unsigned shift = 7;; shift += 7) {
-      if (place_ == end_ || shift > 63) {
-        return false;
+      if (place == end || shift > 63) {
+        return {0, nullptr};
       }
-      const auto octet = static_cast<std::uint8_t>(*place_++);
+      const auto octet = static_cast<std::uint8_t>(*place++);
       if (shift == 63 && octet > 1) {
-        return false;
+        return {0, nullptr};
       }
       raw |= static_cast<std::uint64_t>(octet & 0x7f) << shift;
       if (octet < 0x80) {
-        return true;
+        return {raw, place};
       }
     }
   }
@@ -160,7 +175,7 @@ class RecordReader {
   RecordReader(ByteView bytes, std::int32_t count) : cursor_(bytes), left_(count) {}
 
   /// False after the last record and at the first malformed one.
-  bool next(RecordView& record) {
+  [[gnu::always_inline]] bool next(RecordView& record) {
     if (left_ <= 0 || failed_) {
       return false;
     }
@@ -201,7 +216,7 @@ class RecordReader {
   std::default_sentinel_t end() const { return {}; }
 
  private:
-  bool read(RecordView& record) {
+  [[gnu::always_inline]] bool read(RecordView& record) {
     const std::byte* start = cursor_.place();
     std::int32_t length = 0;
     ByteView content;
@@ -222,13 +237,19 @@ class RecordReader {
       return false;
     }
     record.header_bytes = {inner.place(), inner.remaining()};
+    return record.header_count == 0 ? record.header_bytes.empty()
+                                    : holds_headers(record.header_bytes, record.header_count);
+  }
+
+  static bool holds_headers(ByteView bytes, std::int32_t count) {
+    record_detail::Cursor cursor(bytes);
     RecordHeaderView header;
-    for (std::int32_t index = 0; index < record.header_count; ++index) {
-      if (!inner.read_header(header)) [[unlikely]] {
+    for (std::int32_t index = 0; index < count; ++index) {
+      if (!cursor.read_header(header)) [[unlikely]] {
         return false;
       }
     }
-    return inner.remaining() == 0;
+    return cursor.remaining() == 0;
   }
 
   record_detail::Cursor cursor_;

@@ -80,8 +80,8 @@ std::int16_t attributes_of(const BatchStamp& stamp) {
 
 }  // namespace
 
-RecordBatchBuilder::RecordStart RecordBatchBuilder::plan(std::int64_t timestamp_ms,
-                                                         std::size_t body_bytes) const {
+[[gnu::always_inline]] inline RecordBatchBuilder::RecordStart RecordBatchBuilder::plan(
+    std::int64_t timestamp_ms, std::size_t body_bytes) const {
   const std::int64_t timestamp_delta =
       records_count_ == 0 ? 0 : delta_of(timestamp_ms, base_timestamp_);
   const std::size_t content_bytes =
@@ -89,7 +89,8 @@ RecordBatchBuilder::RecordStart RecordBatchBuilder::plan(std::int64_t timestamp_
   return {timestamp_ms, timestamp_delta, content_bytes, sized_bytes(content_bytes)};
 }
 
-std::byte* RecordBatchBuilder::begin_record(const RecordStart& start) {
+[[gnu::always_inline]] inline std::byte* RecordBatchBuilder::begin_record(
+    const RecordStart& start) {
   CHECK(records_count_ < std::numeric_limits<std::int32_t>::max());
   CHECK(std::cmp_less_equal(start.content_bytes, std::numeric_limits<std::int32_t>::max()));
   if (records_count_ == 0) {
@@ -119,20 +120,8 @@ void RecordBatchBuilder::make_room(std::size_t bytes) {
   buffer_.resize(buffer_.capacity());
 }
 
-void RecordBatchBuilder::append(const NewRecord& record) {
-  append(record, plan(record.timestamp_ms, body_bytes(record)));
-}
-
-bool RecordBatchBuilder::append_if_it_fits(const NewRecord& record, std::size_t size_bytes_max) {
-  const RecordStart start = plan(record.timestamp_ms, body_bytes(record));
-  if (used_bytes_ + start.bytes > size_bytes_max) {
-    return false;
-  }
-  append(record, start);
-  return true;
-}
-
-void RecordBatchBuilder::append(const NewRecord& record, const RecordStart& start) {
+[[gnu::always_inline]] inline void RecordBatchBuilder::append(const NewRecord& record,
+                                                              const RecordStart& start) {
   std::byte* place = begin_record(start);
   place = put_nullable(place, record.key);
   place = put_nullable(place, record.value);
@@ -147,6 +136,19 @@ void RecordBatchBuilder::append(const NewRecord& record, const RecordStart& star
     }
   }
   CHECK(place == buffer_.data() + used_bytes_);
+}
+
+void RecordBatchBuilder::append(const NewRecord& record) {
+  append(record, plan(record.timestamp_ms, body_bytes(record)));
+}
+
+bool RecordBatchBuilder::append_if_it_fits(const NewRecord& record, std::size_t size_bytes_max) {
+  const RecordStart start = plan(record.timestamp_ms, body_bytes(record));
+  if (used_bytes_ + start.bytes > size_bytes_max) {
+    return false;
+  }
+  append(record, start);
+  return true;
 }
 
 void RecordBatchBuilder::append(const RecordView& record, std::int64_t timestamp_ms) {
