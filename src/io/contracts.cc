@@ -25,6 +25,11 @@ Task<Status> File::sync_later() {
       [this](auto callback) { async_sync(std::move(callback)); });
 }
 
+Task<Status> Disk::sync_directory_later(std::string path) {
+  co_return co_await await_callback<Status>(
+      [&](auto callback) { async_sync_directory(path, std::move(callback)); });
+}
+
 Result<Buffer> read_file(Disk& disk, const std::string& path) {
   auto file = disk.open(path, OpenMode::kRead);
   RETURN_IF_ERROR(file);

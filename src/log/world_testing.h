@@ -120,8 +120,9 @@ class MemoryDisk final : public io::Disk {
   MemoryDisk(TestScheduler& scheduler, std::uint64_t seed) : scheduler_(scheduler), random_(seed) {}
 
   struct Inode {
-    Buffer bytes;    // as the processes see it
-    Buffer durable;  // as it is after a crash of the machine
+    Buffer bytes;                      // as the processes see it
+    Buffer durable;                    // as it is after a crash of the machine
+    std::uint64_t reserved_bytes = 0;  // up to there; 0: nothing
     struct Write {
       std::uint64_t offset;
       Buffer bytes;
@@ -159,8 +160,10 @@ class MemoryDisk final : public io::Disk {
     Result<std::uint64_t> size() override { return inode_->bytes.size(); }
     Status truncate(std::uint64_t size_bytes) override {
       inode_->bytes.resize(size_bytes, std::byte{0});
+      inode_->reserved_bytes = 0;
       return {};
     }
+    void reserve(std::uint64_t end_bytes) override { inode_->reserved_bytes = end_bytes; }
     Status sync() override {
       if (std::exchange(inode_->fail_next_sync, false)) {
         inode_->written_since_failure.emplace();
@@ -322,6 +325,9 @@ class MemoryDisk final : public io::Disk {
       }
     }
     return {};
+  }
+  void async_sync_directory(const std::string& path, Callback<void(Status)> callback) override {
+    later([this, path, then = std::move(callback)]() mutable { then(sync_directory(path)); });
   }
   Result<std::unique_ptr<io::DirectoryLock>> lock_directory(const std::string& path) override {
     struct Lock final : io::DirectoryLock {

@@ -125,7 +125,8 @@ Status OsDisk::remove(const std::string& path) {
   return {};
 }
 
-Status OsDisk::sync_directory(const std::string& path) {
+namespace {
+Status sync_folder(const std::string& path) {
   const FileDescriptor descriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor.is_open()) {
     return errno_failure("open the folder", path);
@@ -134,6 +135,20 @@ Status OsDisk::sync_directory(const std::string& path) {
     return errno_failure("sync the folder", path);
   }
   return {};
+}
+}  // namespace
+
+Status OsDisk::sync_directory(const std::string& path) { return sync_folder(path); }
+
+void OsDisk::async_sync_directory(const std::string& path, Callback<void(Status)> callback) {
+  // Called and destroyed on the scheduler's thread.
+  auto then = std::make_shared<Callback<void(Status)>>(std::move(callback));
+  background_.add([&scheduler = scheduler_, path, then = std::move(then)]() mutable {
+    Status status = sync_folder(path);
+    scheduler.post_from_any_thread([then = std::move(then), status = std::move(status)]() mutable {
+      (*then)(std::move(status));
+    });
+  });
 }
 
 Result<std::unique_ptr<DirectoryLock>> OsDisk::lock_directory(const std::string& path) {

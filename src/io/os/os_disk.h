@@ -29,6 +29,7 @@ class OsDisk final : public Disk {
   Status rename(const std::string& from, const std::string& to) override;
   Status remove(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
+  void async_sync_directory(const std::string& path, Callback<void(Status)> callback) override;
   /// Locks the file `LOCK` inside, which says who holds it.
   Result<std::unique_ptr<DirectoryLock>> lock_directory(const std::string& path) override;
   Result<std::uint64_t> free_bytes(const std::string& path) override;

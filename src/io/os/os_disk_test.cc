@@ -1,6 +1,7 @@
 #include "io/os/os_disk.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -68,6 +69,45 @@ TEST_F(OsDiskTest, durable_writes_into_a_zeroed_file_complete_in_order) {
   EXPECT_EQ(buffer[0], std::byte{6});
   EXPECT_EQ(buffer[1], std::byte{0});
   EXPECT_TRUE(wait_for([&](auto callback) { file->async_sync(std::move(callback)); }).has_value());
+}
+
+TEST_F(OsDiskTest, room_that_is_set_aside_is_no_content_and_is_given_back) {
+  const std::string path = folder_ + "/segment";
+  const auto taken_bytes = [&] {
+    struct stat status{};
+    EXPECT_EQ(stat(path.c_str(), &status), 0);
+    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+  };
+  auto file = disk_.open(path, OpenMode::kCreate).value();
+  ASSERT_TRUE(file->write_at(0, as_bytes("hello")).has_value());
+  ASSERT_TRUE(file->sync().has_value());
+  file->reserve(8U << 20);
+  EXPECT_EQ(file->size().value(), 5U);
+  // A file system that cannot do it leaves things as they were.
+  const bool is_set_aside = taken_bytes() >= 8U << 20;
+  ASSERT_TRUE(file->truncate(5).has_value());
+  EXPECT_LT(taken_bytes(), 1U << 20) << (is_set_aside ? "was set aside" : "was not");
+  EXPECT_EQ(as_text(read_file(disk_, path).value()), "hello");
+}
+
+TEST_F(OsDiskTest, a_sync_in_the_background_takes_what_was_written_before_it) {
+  auto file = disk_.open(folder_ + "/segment", OpenMode::kCreate).value();
+  const Buffer bytes(std::size_t{5} << 20, std::byte{1});
+  ASSERT_TRUE(file->write_at(4000, bytes).has_value());
+  EXPECT_TRUE(wait_for([&](auto callback) { file->async_sync(std::move(callback)); }).has_value());
+  EXPECT_TRUE(wait_for([&](auto callback) { file->async_sync(std::move(callback)); }).has_value());
+  EXPECT_EQ(file->size().value(), 4000 + bytes.size());
+}
+
+TEST_F(OsDiskTest, a_folder_is_synced_without_blocking_and_says_if_it_is_not_there) {
+  EXPECT_TRUE(wait_for([&](auto callback) {
+                disk_.async_sync_directory(folder_, std::move(callback));
+              }).has_value());
+  const Status none = wait_for(
+      [&](auto callback) { disk_.async_sync_directory(folder_ + "/none", std::move(callback)); });
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error().code, ErrorCode::kNotFound);
+  EXPECT_NE(none.error().text.find(folder_ + "/none"), std::string::npos);
 }
 
 TEST_F(OsDiskTest, a_file_that_goes_takes_its_callbacks_along) {

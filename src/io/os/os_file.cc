@@ -12,6 +12,10 @@ namespace {
 // One piece of zeros; between two of them a file that goes can stop its filling.
 constexpr std::size_t kZeroPieceBytes = std::size_t{1} << 20;
 
+// How much a sync in the background hands to the device at a time. Durable writes wait behind what
+// it has been given: 17 ms behind 35 MB, measured.
+constexpr std::uint64_t kWriteBackPieceBytes = std::uint64_t{1} << 20;
+
 // Returns 0, or the number of the error.
 int write_all(int descriptor, std::uint64_t offset, ByteView bytes) {
   while (!bytes.empty()) {
@@ -41,6 +45,20 @@ Status sync_data(int descriptor, const std::string& path) {
     return errno_failure("sync", path);
   }
   return {};
+}
+
+// Writes the page cache's changes of a range to the device, a piece at a time. It saves no sync,
+// only that the sync has to do it at one stroke; so whatever fails is left to the sync.
+void write_back_in_pieces(int descriptor, std::uint64_t begin, std::uint64_t end) {
+  constexpr unsigned kWriteAndWait =
+      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  for (; begin < end; begin += kWriteBackPieceBytes) {
+    const std::uint64_t count = std::min(end - begin, kWriteBackPieceBytes);
+    if (sync_file_range(descriptor, static_cast<off_t>(begin), static_cast<off_t>(count),
+                        kWriteAndWait) != 0) {
+      return;
+    }
+  }
 }
 
 Result<std::uint64_t> size_of(int descriptor, const std::string& path) {
@@ -104,6 +122,8 @@ Result<std::size_t> OsFile::read_at(std::uint64_t offset, MutableByteView destin
 }
 
 Status OsFile::write_at(std::uint64_t offset, ByteView bytes) {
+  unsynced_begin_ = std::min(unsynced_begin_, offset);
+  unsynced_end_ = std::max(unsynced_end_, offset + bytes.size());
   return to_write_status(write_all(shared_->descriptor.number(), offset, bytes), shared_->path);
 }
 
@@ -118,15 +138,28 @@ Status OsFile::truncate(std::uint64_t size_bytes) {
   return {};
 }
 
+void OsFile::reserve(std::uint64_t end_bytes) {
+  const auto size_bytes = size_of(shared_->descriptor.number(), shared_->path);
+  if (size_bytes && *size_bytes < end_bytes) {
+    // Not every file system can; the disk may be nearly full: then writing says so, or finds room.
+    static_cast<void>(fallocate(shared_->descriptor.number(), FALLOC_FL_KEEP_SIZE,
+                                static_cast<off_t>(*size_bytes),
+                                static_cast<off_t>(end_bytes - *size_bytes)));
+  }
+}
+
 Status OsFile::sync() { return sync_data(shared_->descriptor.number(), shared_->path); }
 
 void OsFile::async_sync(Callback<void(Status)> callback) {
   auto job = std::make_shared<Job>(Job{shared_, std::move(callback)});
-  background_.add([&scheduler = scheduler_, job = std::move(job)]() mutable {
+  const std::uint64_t begin = std::exchange(unsynced_begin_, kNothingUnsynced);
+  const std::uint64_t end = std::exchange(unsynced_end_, 0);
+  background_.add([&scheduler = scheduler_, begin, end, job = std::move(job)]() mutable {
     Status status;
     {
       const std::lock_guard running(job->shared->in_background);
       if (!job->shared->closed) {
+        write_back_in_pieces(job->shared->descriptor.number(), begin, end);
         status = sync_data(job->shared->descriptor.number(), job->shared->path);
       }
     }

@@ -23,6 +23,7 @@ class OsFile final : public File {
   Status write_at(std::uint64_t offset, ByteView bytes) override;
   Result<std::uint64_t> size() override;
   Status truncate(std::uint64_t size_bytes) override;
+  void reserve(std::uint64_t end_bytes) override;
   Status sync() override;
   void async_sync(Callback<void(Status)> callback) override;
   void async_write_durable(std::uint64_t offset, ByteView bytes,
@@ -46,10 +47,15 @@ class OsFile final : public File {
   static Status fill_with_zeros(Shared& shared, std::uint64_t size_bytes);
   static void finish(Scheduler& scheduler, std::shared_ptr<Job> job, Status status);
 
+  static constexpr std::uint64_t kNothingUnsynced = ~std::uint64_t{0};
+
   Scheduler& scheduler_;
   WorkLane& durable_writes_;
   WorkLane& background_;
   std::shared_ptr<Shared> shared_;
+  // Covers what write_at has written since the last async_sync.
+  std::uint64_t unsynced_begin_ = kNothingUnsynced;
+  std::uint64_t unsynced_end_ = 0;
 };
 
 }  // namespace onceflow::io

@@ -72,6 +72,7 @@ class SimFile final : public io::File {
     }
     return {};
   }
+  void reserve(std::uint64_t end_bytes) override { static_cast<void>(end_bytes); }
   Status sync() override {
     const Effect effect(process_);
     if (effect.is_lost()) {
@@ -263,7 +264,7 @@ const DiskImage::Entry* DiskImage::find(const std::string& path) const {
 }
 
 void DiskImage::put(const std::string& path, Entry entry) {
-  name_changes_.push_back({"", path, std::move(entry)});
+  name_changes_.push_back({++last_name_change_, "", path, std::move(entry)});
   apply(name_changes_.back(), entries_);
 }
 
@@ -277,16 +278,17 @@ void DiskImage::move(const std::string& from, const std::string& to) {
       inside.push_back(place->first);
     }
     for (const std::string& path : inside) {
-      name_changes_.push_back({path, to + path.substr(from.size()), entries_.at(path)});
+      name_changes_.push_back(
+          {++last_name_change_, path, to + path.substr(from.size()), entries_.at(path)});
       apply(name_changes_.back(), entries_);
     }
   }
-  name_changes_.push_back({from, to, entry});
+  name_changes_.push_back({++last_name_change_, from, to, entry});
   apply(name_changes_.back(), entries_);
 }
 
 void DiskImage::erase(const std::string& path) {
-  name_changes_.push_back({path, "", {}});
+  name_changes_.push_back({++last_name_change_, path, "", {}});
   apply(name_changes_.back(), entries_);
 }
 
@@ -299,14 +301,15 @@ void DiskImage::apply(const NameChange& change, std::map<std::string, Entry>& to
   }
 }
 
-void DiskImage::sync_names(const std::string& directory) {
-  std::erase_if(name_changes_, [&](const NameChange& change) {
-    const bool is_inside = io::parent_directory(change.from) == directory ||
-                           io::parent_directory(change.to) == directory;
-    if (is_inside) {
-      apply(change, durable_entries_);
+void DiskImage::sync_names(const std::string& directory, std::uint64_t change) {
+  std::erase_if(name_changes_, [&](const NameChange& made) {
+    const bool is_inside =
+        io::parent_directory(made.from) == directory || io::parent_directory(made.to) == directory;
+    if (is_inside && made.number <= change) {
+      apply(made, durable_entries_);
+      return true;
     }
-    return is_inside;
+    return false;
   });
 }
 
@@ -346,35 +349,7 @@ void DiskImage::start_next(Lane& lane) {
 void DiskImage::finish(Lane& lane) {
   Operation operation = std::move(lane.operations.front());
   SimProcess& process = *operation.process;
-  const Faults& faults = world_.faults();
-  Status status;
-  Inode& inode = *operation.inode;
-  const bool grows = operation.kind == Operation::Kind::kFill
-                         ? operation.offset > inode.content().size()
-                         : operation.offset + operation.bytes.size() > inode.content().size();
-  if (is_full_ && grows && operation.kind != Operation::Kind::kSync) {
-    status = disk_full("file");
-  } else if (world_.random().happens(faults.sync_fails)) {
-    world_.note(process.name(), "fault: a durable write or sync fails");
-    status = failure(ErrorCode::kIo, "file", "Input/output error");
-    if (operation.kind == Operation::Kind::kWrite) {
-      inode.write_torn(operation.offset, operation.bytes, world_.random());
-    } else if (operation.kind == Operation::Kind::kSync) {
-      inode.fail_sync(world_.random());
-    }
-  } else {
-    switch (operation.kind) {
-      case Operation::Kind::kWrite:
-        inode.write_durable(operation.offset, operation.bytes);
-        break;
-      case Operation::Kind::kSync:
-        inode.sync_until(operation.offset);
-        break;
-      case Operation::Kind::kFill:
-        inode.grow_durable(operation.offset);
-        break;
-    }
-  }
+  Status status = carry_out(operation);
   lane.operations.pop_front();
   start_next(lane);
   world_.schedule(&process, world_.now(), EventKind::kDisk,
@@ -383,6 +358,40 @@ void DiskImage::finish(Lane& lane) {
                   });
   // The process may end between the moment when it is durable and the moment when it knows.
   world_.disk_operation(process);
+}
+
+Status DiskImage::carry_out(const Operation& operation) {
+  using Kind = Operation::Kind;
+  if (is_full_ && (operation.kind == Kind::kWrite || operation.kind == Kind::kFill)) {
+    const std::uint64_t end_bytes = operation.offset + operation.bytes.size();
+    if (end_bytes > operation.inode->content().size()) {
+      return disk_full("file");
+    }
+  }
+  if (world_.random().happens(world_.faults().sync_fails)) {
+    world_.note(operation.process->name(), "fault: a durable write or sync fails");
+    if (operation.kind == Kind::kWrite) {
+      operation.inode->write_torn(operation.offset, operation.bytes, world_.random());
+    } else if (operation.kind == Kind::kSync) {
+      operation.inode->fail_sync(world_.random());
+    }
+    return failure(ErrorCode::kIo, "file", "Input/output error");
+  }
+  switch (operation.kind) {
+    case Kind::kWrite:
+      operation.inode->write_durable(operation.offset, operation.bytes);
+      break;
+    case Kind::kSync:
+      operation.inode->sync_until(operation.offset);
+      break;
+    case Kind::kFill:
+      operation.inode->grow_durable(operation.offset);
+      break;
+    case Kind::kSyncNames:
+      sync_names(operation.directory, operation.offset);
+      break;
+  }
+  return {};
 }
 
 DiskImage::Operation DiskImage::abandon_running(Lane& lane, bool machine_went_down) {
@@ -625,8 +634,20 @@ Status SimDisk::sync_directory(const std::string& name) {
   if (!is_root(path) && image.find(path) == nullptr) {
     return not_found(path);
   }
-  image.sync_names(path);
+  image.sync_names(path, image.last_name_change());
   return {};
+}
+
+void SimDisk::async_sync_directory(const std::string& name, Callback<void(Status)> callback) {
+  const Effect effect(process_);
+  if (!effect.is_lost()) {
+    DiskImage& image = process_.machine().disk;
+    image.add(DiskImage::LaneKind::kBackground, {.process = &process_,
+                                                 .kind = DiskImage::Operation::Kind::kSyncNames,
+                                                 .offset = image.last_name_change(),
+                                                 .directory = normal(name),
+                                                 .callback = std::move(callback)});
+  }
 }
 
 Result<std::unique_ptr<io::DirectoryLock>> SimDisk::lock_directory(const std::string& name) {

@@ -77,9 +77,10 @@ class DiskImage {
     SimProcess* process = nullptr;
     const void* file = nullptr;
     std::shared_ptr<Inode> inode;
-    enum class Kind : std::uint8_t { kWrite, kSync, kFill } kind = Kind::kSync;
+    enum class Kind : std::uint8_t { kWrite, kSync, kFill, kSyncNames } kind = Kind::kSync;
     std::uint64_t offset = 0;  ///< of a write; the size, of a fill; the last change, of a sync
     ByteView bytes;
+    std::string directory;  ///< of kSyncNames, which has no file
     Callback<void(Status)> callback;
   };
   enum class LaneKind : std::uint8_t { kDurableWrites, kBackground };
@@ -90,7 +91,9 @@ class DiskImage {
   void put(const std::string& path, Entry entry);
   void move(const std::string& from, const std::string& to);
   void erase(const std::string& path);
-  void sync_names(const std::string& directory);
+  /// Names the changes of names so far, for sync_names.
+  std::uint64_t last_name_change() const { return last_name_change_; }
+  void sync_names(const std::string& directory, std::uint64_t change);
 
   // Locks, by the process that holds them.
   SimProcess* lock_holder(const std::string& path) const;
@@ -116,6 +119,7 @@ class DiskImage {
     std::uint64_t event = 0;
   };
   struct NameChange {
+    std::uint64_t number = 0;
     std::string from;  ///< loses its entry; empty if none does
     std::string to;    ///< gets the entry; empty if none does
     Entry entry;
@@ -126,6 +130,7 @@ class DiskImage {
   }
   void start_next(Lane& lane);
   void finish(Lane& lane);
+  Status carry_out(const Operation& operation);
   Operation abandon_running(Lane& lane, bool machine_went_down);
   template <typename Predicate>
   void abandon(Lane& lane, const Predicate& concerns);
@@ -136,6 +141,7 @@ class DiskImage {
   std::map<std::string, Entry> entries_;
   std::map<std::string, Entry> durable_entries_;
   std::vector<NameChange> name_changes_;  // not yet durable, oldest first
+  std::uint64_t last_name_change_ = 0;
   std::map<std::string, SimProcess*> locks_;
   Lane durable_writes_;
   Lane background_;
@@ -153,6 +159,7 @@ class SimDisk final : public io::Disk {
   Status rename(const std::string& from, const std::string& to) override;
   Status remove(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
+  void async_sync_directory(const std::string& path, Callback<void(Status)> callback) override;
   Result<std::unique_ptr<io::DirectoryLock>> lock_directory(const std::string& path) override;
   Result<std::uint64_t> free_bytes(const std::string& path) override;
 
