@@ -200,11 +200,18 @@ Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> ali
     }
   }
   // Last, for syncing a new file has often done the work of syncing its folder.
+  state.topics_directory_unsynced =
+      partition->segments_.take_directory_new() || state.topics_directory_unsynced;
   if (partition->segments_.take_directory_unsynced()) {
-    CO_RETURN_IF_ERROR(state.environment.disk.sync_directory(partition->segments_.directory()));
-  }
-  if (partition->segments_.take_directory_new()) {
-    state.topics_directory_unsynced = true;
+    Status synced = co_await state.environment.disk.sync_directory_later(
+        std::string(partition->segments_.directory()));
+    if (!*alive) {
+      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+    }
+    if (state.topics.find(id) == nullptr) {
+      co_return Status{};  // deleted meanwhile, and its folder renamed
+    }
+    CO_RETURN_IF_ERROR(synced);
   }
   co_return Status{};
 }
@@ -233,7 +240,12 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
     CO_RETURN_IF_ERROR(state.journal->sync());
   }
   if (std::exchange(state.topics_directory_unsynced, false)) {
-    CO_RETURN_IF_ERROR(state.environment.disk.sync_directory(state.topics_directory()));
+    Status names_synced =
+        co_await state.environment.disk.sync_directory_later(state.topics_directory());
+    if (!*alive) {
+      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+    }
+    CO_RETURN_IF_ERROR(names_synced);
   }
   const std::uint64_t sequence = state.checkpoint_sequence + 1;
   CheckpointCodec::set_tail(checkpoint, state, tail, sequence);
@@ -251,7 +263,12 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
   }
   CO_RETURN_IF_ERROR(synced);
   if (!*exists) {
-    CO_RETURN_IF_ERROR(state.environment.disk.sync_directory(state.options.directory));
+    Status name_synced =
+        co_await state.environment.disk.sync_directory_later(state.options.directory);
+    if (!*alive) {
+      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+    }
+    CO_RETURN_IF_ERROR(name_synced);
   }
   state.checkpoint_sequence = sequence;
   ++state.statistics.checkpoint_count;

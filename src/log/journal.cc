@@ -11,7 +11,8 @@ namespace onceflow::log {
 
 namespace {
 constexpr std::size_t kFirstFrameBytes = 256u << 10;
-constexpr std::size_t kSpareBuffers = 2;
+// One is written, one is gathered, one is held by segments that have not written it yet.
+constexpr std::size_t kSpareBuffers = 3;
 constexpr std::size_t kZeroChunkBytes = 256u << 10;
 
 std::size_t round_up_to_blocks(std::size_t bytes) {
@@ -27,8 +28,7 @@ struct Journal::Frame {
   std::size_t room() const { return buffer->size() - used; }
   std::size_t payload_bytes() const { return used - kFrameHeaderBytes; }
   // Who holds bytes of the smaller buffer keeps it.
-  void grow(std::size_t capacity) {
-    auto larger = std::make_shared<io::BlockBuffer>(capacity);
+  void move_to(std::shared_ptr<io::BlockBuffer> larger) {
     std::memcpy(larger->data(), buffer->data(), used);
     buffer = std::move(larger);
   }
@@ -48,7 +48,9 @@ Journal::Journal(const io::Environment& environment, JournalOptions options, Jou
       end_(start.tail.position),
       durable_(start.tail.position),
       released_(start.released),
+      told_(start.tail.position),
       synced_(start.tail.position),
+      buffers_(kFirstFrameBytes, options_.frame_bytes_max, kSpareBuffers),
       file_sequence_max_(std::max(start.file_sequence_max, start.tail.file_sequence)) {
   std::ranges::sort(start.slots, {}, &JournalSlot::sequence);
   for (const JournalSlot& slot : start.slots) {
@@ -121,22 +123,13 @@ Journal::Frame& Journal::frame_for(std::size_t entry_bytes) {
       return frame;
     }
     if (frame.used + entry_bytes <= options_.frame_bytes_max) {
-      frame.grow(round_up_to_blocks(
-          std::min(options_.frame_bytes_max, std::max(frame.used + entry_bytes, 2 * frame.used))));
+      frame.move_to(buffers_.take(round_up_to_blocks(
+          std::min(options_.frame_bytes_max, std::max(frame.used + entry_bytes, 2 * frame.used)))));
       return frame;
     }
     frame.closed = true;
   }
-  const std::size_t needed = kFrameHeaderBytes + entry_bytes;
-  std::shared_ptr<io::BlockBuffer> buffer;
-  if (!spare_buffers_.empty()) {
-    buffer = std::move(spare_buffers_.back());
-    spare_buffers_.pop_back();
-  }
-  if (!buffer || buffer->size() < needed) {
-    buffer = std::make_shared<io::BlockBuffer>(std::max(kFirstFrameBytes, needed));
-  }
-  frames_.push_back(std::make_unique<Frame>(std::move(buffer)));
+  frames_.push_back(std::make_unique<Frame>(buffers_.take(kFrameHeaderBytes + entry_bytes)));
   frames_.back()->position = end_;
   return *frames_.back();
 }
@@ -216,10 +209,21 @@ void Journal::schedule_flush() {
     flush_scheduled_ = true;
     environment_.scheduler.post(guarded([this] {
       flush_scheduled_ = false;
-      flush();
-      run_waiters();
+      flush_and_tell();
     }));
   }
+}
+
+// The device first: it would have nothing to do while others are told of what it has done.
+void Journal::flush_and_tell() {
+  flush();
+  if (told_ != durable_ && !failed_) {
+    told_ = durable_;
+    if (listener_) {
+      listener_(durable_);
+    }
+  }
+  run_waiters();
 }
 
 // Durable: begins one write, whose callback comes back here. Os: writes all there is.
@@ -253,7 +257,7 @@ void Journal::write(std::unique_ptr<Frame> frame) {
   const ByteView bytes(frame->data(), frame_bytes);
   if (options_.flush == FlushMode::kOs) {
     Status status = current_.file->write_at(tail_.file_offset, bytes);
-    frame_written(std::move(frame), header, std::move(status));
+    frame_written(header, std::move(status));
     return;
   }
   // The callback owns the bytes and the file, so both outlive the write whatever becomes of us.
@@ -261,15 +265,14 @@ void Journal::write(std::unique_ptr<Frame> frame) {
                                      [this, alive = alive_, file = current_.file,
                                       frame = std::move(frame), header](Status status) mutable {
                                        if (*alive) {
-                                         frame_written(std::move(frame), header, std::move(status));
-                                         flush();
-                                         run_waiters();
+                                         frame.reset();
+                                         frame_written(header, std::move(status));
+                                         flush_and_tell();
                                        }
                                      });
 }
 
-void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& header,
-                            Status status) {
+void Journal::frame_written(const FrameHeader& header, Status status) {
   writing_ = false;
   if (!status) {
     Error error = std::move(status).error();
@@ -301,22 +304,9 @@ void Journal::frame_written(std::unique_ptr<Frame> frame, const FrameHeader& hea
           guarded([tail = tail_, then = std::move(mark_->callback)]() mutable { then(tail); }));
       mark_.reset();
     }
-    if (listener_) {
-      listener_(durable_);
-    }
     arm_seal();
   }
-  recycle(std::move(frame->buffer));
   prepare_next_file();
-}
-
-// By now the segments have written what they held of it, as a rule.
-void Journal::recycle(std::shared_ptr<io::BlockBuffer> buffer) {
-  const bool is_useful =
-      buffer->size() >= kFirstFrameBytes && buffer->size() <= options_.frame_bytes_max;
-  if (is_useful && buffer.use_count() == 1 && spare_buffers_.size() < kSpareBuffers) {
-    spare_buffers_.push_back(std::move(buffer));
-  }
 }
 
 void Journal::run_waiters() {
@@ -406,16 +396,25 @@ void Journal::prepare_next_file() {
   file.size_bytes = options_.file_bytes;
   if (options_.flush == FlushMode::kOs) {
     // No write waits for the device here, so zeroes would be written for nothing.
-    next_file_ready(std::move(file), environment_.disk.sync_directory(options_.directory));
+    name_next_file(std::move(file));
     return;
   }
   const std::shared_ptr<io::File> handle = file.file;
   handle->async_fill_with_zeros(
       options_.file_bytes, [this, alive = alive_, file = std::move(file)](Status status) mutable {
+        if (*alive && status) {
+          name_next_file(std::move(file));
+        } else if (*alive) {
+          next_file_ready(std::move(file), std::move(status));
+        }
+      });
+}
+
+// A file whose name is not durable is not there after a crash, whatever was synced in it.
+void Journal::name_next_file(OpenFile file) {
+  environment_.disk.async_sync_directory(
+      options_.directory, [this, alive = alive_, file = std::move(file)](Status status) mutable {
         if (*alive) {
-          if (status) {
-            status = environment_.disk.sync_directory(options_.directory);
-          }
           next_file_ready(std::move(file), std::move(status));
         }
       });

@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "io/environment.h"
 #include "log/format.h"
+#include "log/frame_buffers.h"
 
 namespace onceflow::log {
 
@@ -150,13 +151,14 @@ class Journal {
 
   Frame& frame_for(std::size_t entry_bytes);
   void schedule_flush();
+  void flush_and_tell();
   void flush();
   void write(std::unique_ptr<Frame> frame);
-  void frame_written(std::unique_ptr<Frame> frame, const FrameHeader& header, Status status);
-  void recycle(std::shared_ptr<io::BlockBuffer> buffer);
+  void frame_written(const FrameHeader& header, Status status);
   void run_waiters();
   void switch_file_if_full(std::size_t frame_bytes);
   void prepare_next_file();
+  void name_next_file(OpenFile file);
   void next_file_ready(OpenFile file, Status status);
   void arm_seal();
   void seal_if_idle();
@@ -170,15 +172,16 @@ class Journal {
   std::uint32_t start_nonce_;
   std::function<void(JournalPosition)> listener_;
 
-  // The stream. released_ <= synced_ <= durable_ <= end_.
+  // The stream. released_ <= synced_ <= durable_ <= end_; told_ <= durable_.
   JournalTail tail_;  // behind the last frame written
   JournalPosition end_;
   JournalPosition durable_;
   JournalPosition released_;
+  JournalPosition told_;    // durable_ as the listener knows it
   JournalPosition synced_;  // durable on the device, whatever the mode
   std::size_t buffered_bytes_ = 0;
   std::deque<std::unique_ptr<Frame>> frames_;  // to be written; the last may still grow
-  std::vector<std::shared_ptr<io::BlockBuffer>> spare_buffers_;
+  FrameBuffers buffers_;
   bool flush_scheduled_ = false;
   bool writing_ = false;
   bool failed_ = false;

@@ -94,11 +94,12 @@ void LogState::on_durable(JournalPosition position) {
     }
     pending_advances_.pop_front();
   }
-  for (Partition* partition : advanced_) {
-    if (const Status flushed = partition->segments_.flush(options.segment_flush_bytes); !flushed) {
-      fail(flushed.error());
-      return;
+  for (Partition* partition : std::exchange(advanced_, {})) {
+    partition->in_advanced_ = false;
+    if (partition->advance_high_watermark(partition->durable_end_) && partition_advanced) {
+      partition_advanced(*partition);
     }
+    flush_later(*partition);
   }
   if (files.tail_bytes() > kTailBytesMax) {
     if (const Status flushed = flush_all(1); !flushed) {
@@ -106,14 +107,26 @@ void LogState::on_durable(JournalPosition position) {
       return;
     }
   }
-  for (Partition* partition : std::exchange(advanced_, {})) {
-    partition->in_advanced_ = false;
-    if (partition->advance_high_watermark(partition->durable_end_) && partition_advanced) {
-      partition_advanced(*partition);
-    }
-  }
   if (position - journal->released() >= options.checkpoint_every_bytes && !is_checkpointing) {
     environment.scheduler.post(guarded([this] { start_checkpoint(); }));
+  }
+}
+
+// In a turn of its own, behind those who wait for what is durable: they need no segment.
+void LogState::flush_later(Partition& partition) {
+  if (to_flush_.empty()) {
+    environment.scheduler.post(guarded([this] {
+      for (Partition* waiting : std::exchange(to_flush_, {})) {
+        waiting->in_to_flush_ = false;
+        const Status flushed = waiting->segments_.flush(options.segment_flush_bytes);
+        if (!flushed && !journal->has_failed()) {
+          fail(flushed.error());
+        }
+      }
+    }));
+  }
+  if (!std::exchange(partition.in_to_flush_, true)) {
+    to_flush_.push_back(&partition);
   }
 }
 
@@ -138,6 +151,8 @@ void LogState::forget_topic(std::unique_ptr<Topic> topic, JournalPosition positi
   std::erase_if(pending_advances_, [&](const PendingAdvance& advance) {
     return &advance.partition->topic_ == topic.get();
   });
+  std::erase_if(to_flush_,
+                [&](const Partition* partition) { return &partition->topic_ == topic.get(); });
   std::vector<std::string> directories;
   for (const auto& partition : topic->partitions) {
     directories.push_back(partition->segments_.directory());

@@ -91,6 +91,8 @@ class LogState {
   }
 
  private:
+  void flush_later(Partition& partition);
+
   struct PendingAdvance {
     JournalPosition position;
     Partition* partition;
@@ -106,6 +108,7 @@ class LogState {
   std::deque<PendingAdvance> pending_advances_;  // by position
   std::deque<PendingAction> pending_actions_;    // by position
   std::vector<Partition*> advanced_;             // empty between calls of on_durable
+  std::vector<Partition*> to_flush_;             // not empty: their turn is posted
   std::deque<std::string> doomed_;               // folders to be emptied and removed
   bool removing_ = false;
 

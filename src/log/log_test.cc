@@ -422,6 +422,47 @@ TEST(Log, segments_roll_and_read_across) {
   EXPECT_EQ(test.values(test.partition()), expected);
 }
 
+TEST(Log, what_is_durable_is_acknowledged_before_its_segment_has_it) {
+  TestLog test;
+  test.open();
+  test.create();
+  test.settle();
+  const std::string path = "data/topics/t-0/" + segment_file_name(Offset(0));
+  const auto appended = test.append({.value = std::string(100'000, 'x')});
+  ASSERT_TRUE(appended.has_value());
+  std::optional<bool> was_written;
+  test.log->when_durable(appended->position,
+                         [&] { was_written = test.world.disk.exists(path).value(); });
+  test.settle();
+  EXPECT_EQ(was_written, false);
+  EXPECT_GT(test.world.disk.bytes(path).size(), 100'000U);
+}
+
+TEST(Log, a_segment_that_grows_has_room_set_aside_until_it_rolls) {
+  TestLog test;
+  test.options.checkpoint_every_bytes = 64u << 20;
+  test.open();
+  test.create("t", 1, {{"segment.bytes", "3145728"}, {"max.message.bytes", "1048576"}});
+  const std::string first = "data/topics/t-0/" + segment_file_name(Offset(0));
+  const BatchSpec spec{.value = std::string(500'000, 'x')};
+  ASSERT_TRUE(test.append(spec).has_value());
+  test.settle();
+  EXPECT_EQ(test.world.disk.inode(first).reserved_bytes, 0U) << "a small one takes what it is";
+  for (int index = 0; index < 4; ++index) {
+    ASSERT_TRUE(test.append(spec).has_value());
+    test.settle();
+  }
+  const std::uint64_t size_bytes = test.world.disk.bytes(first).size();
+  EXPECT_GT(test.world.disk.inode(first).reserved_bytes, size_bytes);
+  EXPECT_LE(test.world.disk.inode(first).reserved_bytes, 2 * size_bytes);
+  for (int index = 0; index < 4; ++index) {
+    ASSERT_TRUE(test.append(spec).has_value());
+    test.settle();
+  }
+  EXPECT_EQ(test.partition().size_bytes() / 500'000, 9U);
+  EXPECT_EQ(test.world.disk.inode(first).reserved_bytes, 0U) << "it has rolled";
+}
+
 TEST(Log, sizes_are_bounded_by_the_topics_config) {
   TestLog test;
   test.open();

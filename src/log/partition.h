@@ -141,8 +141,9 @@ class Partition {
   std::function<void(const Error&)> on_damage_;
   bool damage_reported_ = false;
   bool skips_unsynced_markers_ = false;  // the seeded bug kLastStablePastUnsyncedMarker
-  bool in_advanced_ = false;             // of LogState: once in its list
-  Offset durable_end_{0};                // of LogState: the next high watermark
+  bool in_advanced_ = false;             // of LogState: once in each of its lists
+  bool in_to_flush_ = false;
+  Offset durable_end_{0};  // of LogState: the next high watermark
 
   Offset log_start_offset_{0};
   Offset log_end_offset_{0};

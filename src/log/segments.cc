@@ -14,6 +14,10 @@ namespace {
 constexpr std::uint64_t kIndexStepBytes = 64u << 10;
 constexpr std::size_t kWalkBytes = 64u << 10;
 constexpr std::size_t kIndexEntriesKept = 256;
+// A segment that has grown to this much has room set aside for as much again, up to the maximum: so
+// small ones take no more than they are, and files that grow fast lie in few pieces.
+constexpr std::uint64_t kReservingBytesMin = 1u << 20;
+constexpr std::uint64_t kReservedBytesMax = 16u << 20;
 }  // namespace
 
 // --- SegmentFiles ---
@@ -90,6 +94,7 @@ Status Segment::flush() {
     static_cast<void>(load_index());
   }
   unsynced_ = true;
+  reserve_ahead(**file);
   while (written_bytes_ < durable_bytes_) {
     const ByteView bytes = tail_.front(static_cast<std::size_t>(durable_bytes_ - written_bytes_));
     CHECK(!bytes.empty());
@@ -99,6 +104,21 @@ Status Segment::flush() {
     tail_.drop_front(bytes.size());
   }
   return {};
+}
+
+void Segment::reserve_ahead(io::File& file) {
+  if (written_bytes_ >= kReservingBytesMin && durable_bytes_ > reserved_bytes_) {
+    reserved_bytes_ = durable_bytes_ + std::min(written_bytes_, kReservedBytesMax);
+    file.reserve(reserved_bytes_);
+  }
+}
+
+// Saves room alone, so what fails here is nobody's loss.
+void Segment::give_back_reserve() {
+  reserved_bytes_ = 0;
+  if (file_ || open_file()) {
+    static_cast<void>(file_->truncate(written_bytes_));
+  }
 }
 
 Result<std::shared_ptr<io::File>> Segment::begin_sync() {
@@ -115,6 +135,9 @@ void Segment::unload() {
   }
   // The index is not the truth: what cannot be written now is found again by reading.
   static_cast<void>(write_index());
+  if (has_reserve()) {
+    give_back_reserve();
+  }
   files_.forget(*this);
   file_.reset();
   // A small one is kept: it costs less than finding it again.
@@ -538,9 +561,10 @@ Status Segments::flush(std::uint64_t unwritten_bytes_min) {
   if (damage_) {
     return {};
   }
-  // Only the last segments can have bytes that are in memory alone.
+  // Only the last segments can have bytes that are in memory alone, or room for more.
   auto begin = segments_.end();
-  while (begin != segments_.begin() && (*std::prev(begin))->has_tail()) {
+  while (begin != segments_.begin() &&
+         ((*std::prev(begin))->has_tail() || (*std::prev(begin))->has_reserve())) {
     --begin;
   }
   for (auto place = begin; place != segments_.end(); ++place) {
@@ -552,6 +576,9 @@ Status Segments::flush(std::uint64_t unwritten_bytes_min) {
       directory_unsynced_ =
           directory_unsynced_ || segment.durable_bytes() == segment.unwritten_durable_bytes();
       RETURN_IF_ERROR(segment.flush());
+    }
+    if (&segment != &active() && segment.has_reserve() && !segment.has_tail()) {
+      segment.give_back_reserve();
     }
   }
   return {};

@@ -90,6 +90,9 @@ class Segment {
   bool has_tail() const { return size_bytes_ > written_bytes_; }
   /// Writes what is durable to the page cache.
   Status flush();
+  /// Room is set aside in the file for more batches.
+  bool has_reserve() const { return reserved_bytes_ > 0; }
+  void give_back_reserve();
   /// Written since the last begin_sync.
   bool is_unsynced() const { return unsynced_; }
   /// The open file, for the checkpoint to sync; also writes the index entries that are not on disk.
@@ -121,6 +124,7 @@ class Segment {
  private:
   friend class SegmentFiles;
   Result<io::File*> open_file();
+  void reserve_ahead(io::File& file);
   Result<std::size_t> load(std::uint64_t position, std::size_t count, Buffer& destination);
   Status load_index();
   Status scan_index(Place from, std::int64_t max_timestamp_before);
@@ -144,6 +148,7 @@ class Segment {
   std::uint64_t written_bytes_;
   std::uint64_t durable_bytes_;
   SegmentTail tail_;
+  std::uint64_t reserved_bytes_ = 0;  // room set aside in the file, up to there; 0: none
   bool unsynced_ = false;
 
   std::shared_ptr<io::File> file_;  // shared with a sync that is under way
