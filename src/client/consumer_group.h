@@ -5,12 +5,11 @@
 //
 // What happens to the member comes as events, in order, and the owner awaits them:
 //   kAssigned   these partitions are the member's now, in this generation; empty: it has none.
-//   kRevoked    a rebalance has begun: finish or abort the transaction, then call give_up(). Until
-//   then
-//               the member still is of the old generation and its commits count.
-//   kLost       the member was thrown out (or fenced): its partitions may already be another's.
-//   Abort;
-//               commits would be refused. The member joins again by itself; no answer is expected.
+//   kRevoked    a rebalance has begun: finish or abort the transaction, then call give_up().
+//               Until then the member still is of the old generation and its commits count.
+//   kLost       the member was thrown out (or fenced): its partitions may be another's by now.
+//               Abort; commits would be refused. The member joins again by itself; no answer is
+//               expected.
 //   kFenced     another member has this group.instance.id: the object is finished.
 #pragma once
 

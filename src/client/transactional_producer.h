@@ -14,11 +14,10 @@
 //
 // What to do on an error (it says so itself, in Error::recovery):
 //   kUnknownOutcome    commit() and abort() only: it may or may not have happened.
-//   init_transactions(),
-//                      then read the committed offsets with require_stable, and go on from there.
+//                      init_transactions(), then read the committed offsets with require_stable,
+//                      and go on from there.
 //   Recovery::kAbort   the transaction did not and will not commit: abort(), go back to the
-//   committed
-//                      offsets. With kFenced: the group's generation has passed.
+//                      committed offsets. With kFenced: the group's generation has passed.
 //   kFenced, kFatal    another producer with this id has taken over, or the coordinator timed the
 //                      transaction out. Not this object's decision: back to the owner.
 //   Recovery::kRetriable   of init_transactions(): the deadline came; try again.

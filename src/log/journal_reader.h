@@ -4,18 +4,18 @@
 // The cases, each with a test of its name in journal_reader_test.cc. "Expected" is where the chain
 // says that the next frame must be: behind the last one in its file, or first in another file.
 //
-//   name                                        what is found                               what is
-//   done no_files_is_an_empty_stream                 nothing begin frames_are_replayed_in_order a
-//   frame that continues the chain            replay it, go on stream_goes_on_in_the_next_file it
-//   lies first in another file               replay it, go on frame_of_an_older_lap_is_the_end a
-//   valid frame, but not of the chain         end of stream frame_of_another_journal_is_the_end a
-//   valid frame with another journal id       end of stream torn_last_frame_is_cut no frame; none
-//   later says it was durable    cut there damage_before_a_durable_frame_is_refused    no frame; a
-//   later one says it was durable   refuse damage_to_a_sealed_frame_is_refused         the same,
-//   where the later one is a seal     refuse damaged_first_frame_of_a_file_is_refused    the same,
-//   at the beginning of a file        refuse lost_unsynced_frames_are_cut                the same
-//   in log.flush=os, never synced      cut there, and say so nonsense_in_a_valid_frame_is_refused
-//   an entry that does not decode               refuse
+//   name                                      what is found: what is done
+//   no_files_is_an_empty_stream               nothing: begin
+//   frames_are_replayed_in_order              a frame that continues the chain: go on
+//   stream_goes_on_in_the_next_file           it lies first in another file: go on
+//   frame_of_an_older_lap_is_the_end          a frame, but not of the chain: end of stream
+//   frame_of_another_journal_is_the_end       a frame of another journal: end of stream
+//   torn_last_frame_is_cut                    no frame; no later one says it was durable: cut
+//   damage_before_a_durable_frame_is_refused  no frame; a later one says it was: refuse
+//   damage_to_a_sealed_frame_is_refused       the same, where the later one is a seal: refuse
+//   damaged_first_frame_of_a_file_is_refused  the same, at the beginning of a file: refuse
+//   lost_unsynced_frames_are_cut              the same in log.flush=os, never synced: cut
+//   nonsense_in_a_valid_frame_is_refused      an entry that does not decode: refuse
 #pragma once
 
 #include <functional>

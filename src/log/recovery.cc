@@ -4,19 +4,19 @@
 // The cases, each with a test of its name in recovery_test.cc; those of the journal's stream are in
 // journal_reader.h.
 //
-//   name                                          what is found                                what
-//   is done an_empty_folder_is_begun                      nothing, or a first start that did not
-//   end   begin anew a_clean_log_is_opened                         a checkpoint, nothing behind it
-//   open the_journal_is_replayed_on_the_checkpoint     a checkpoint and a journal behind it cut
-//   segments to the checkpoint, replay the_older_checkpoint_serves                   the newest
-//   checkpoint was torn               the one before, and the journal from there
-//   a_lost_checkpoint_is_refused                  both damaged, or gone, with data present refuse
-//   a_damaged_checkpoint_whose_journal_is_gone_is_refused   as read_journal says refuse
-//   a_newer_format_is_refused                     a higher version refuse
-//   a_short_segment_is_refused                    a segment shorter than the checkpoint says refuse
-//   an_overlong_segment_is_cut                    a segment longer than the checkpoint says    cut,
-//   replay a_missing_index_is_built_again                no index file, or one that does not fit by
-//   the first reader another_process_has_the_folder                the lock is held kLocked
+//   name                                        what is found: what is done
+//   an_empty_folder_is_begun                    nothing, or a first start cut short: begin anew
+//   a_clean_log_is_opened                       a checkpoint, nothing behind it: open
+//   the_journal_is_replayed_on_the_checkpoint   a checkpoint and a journal behind it: replay
+//   the_older_checkpoint_serves                 the newest was torn: go on from the one before
+//   a_lost_checkpoint_is_refused                both damaged or gone, with data there: refuse
+//   a_damaged_checkpoint_whose_journal_is_gone_is_refused
+//                                               as read_journal says: refuse
+//   a_newer_format_is_refused                   a higher version: refuse
+//   a_short_segment_is_refused                  shorter than the checkpoint says: refuse
+//   an_overlong_segment_is_cut                  longer than the checkpoint says: cut, replay
+//   a_missing_index_is_built_again              none, or it does not fit: by its first reader
+//   another_process_has_the_folder              the lock is held: kLocked
 #include <algorithm>
 
 #include <fmt/format.h>
