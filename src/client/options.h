@@ -34,7 +34,7 @@ struct ProducerOptions {
   Duration linger = milliseconds(5);                                           ///< linger.ms
   std::size_t batch_bytes_max = std::size_t{256} << 10;                        ///< batch.size
   std::size_t request_bytes_max = std::size_t{4} << 20;                        ///< max.request.size
-  std::size_t buffer_bytes_max = std::size_t{64} << 20;                        ///< buffer.memory
+  std::size_t buffer_bytes_max = std::size_t{32} << 20;                        ///< buffer.memory
   protocol::CompressionCodec compression = protocol::CompressionCodec::kNone;  ///< compression.type
   Duration delivery_timeout = seconds(120);  ///< delivery.timeout.ms
   /// max.in.flight.requests.per.connection; never above 5, what a broker remembers of a producer.
