@@ -21,6 +21,7 @@ enum class SeededBug {
   kPositionRowWithoutEpoch,          ///< sink: the position update ignores the epoch (SNK-1)
   kForgetLogStart,                   ///< log: recovery brings back deleted records (LOG-3)
   kRetentionTakesOneMore,            ///< log: it takes a segment before its time (LOG-1)
+  kCheckpointBeforeNames,            ///< log: a checkpoint does not wait for its folders (LOG-1)
   kCutInSilence,                     ///< log: damage to the journal's end is not named (LOG-1)
 };
 

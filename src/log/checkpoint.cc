@@ -202,7 +202,8 @@ Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> ali
   // Last, for syncing a new file has often done the work of syncing its folder.
   state.topics_directory_unsynced =
       partition->segments_.take_directory_new() || state.topics_directory_unsynced;
-  if (partition->segments_.take_directory_unsynced()) {
+  const bool skips_names = state.environment.seeded_bug == SeededBug::kCheckpointBeforeNames;
+  if (partition->segments_.take_directory_unsynced() && !skips_names) {
     Status synced = co_await state.environment.disk.sync_directory_later(
         std::string(partition->segments_.directory()));
     if (!*alive) {

@@ -11,6 +11,7 @@ const std::vector<BugKind>& bug_kinds() {
        "LOG-3"},
       {SeededBug::kForgetLogStart, "forget-log-start", "storage", "LOG-3"},
       {SeededBug::kRetentionTakesOneMore, "retention-takes-one-more", "storage", "LOG-1"},
+      {SeededBug::kCheckpointBeforeNames, "checkpoint-before-names", "log", "LOG-1"},
       {SeededBug::kCutInSilence, "cut-in-silence", "storage", "LOG-1"},
       {SeededBug::kCommitOffsetsOutsideTransaction, "commit-offsets-outside-transaction",
        "pipeline", "TXN-2"},
