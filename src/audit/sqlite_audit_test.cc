@@ -28,11 +28,9 @@ struct TestRow {
 class TableAuditTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    file_ =
-        std::filesystem::temp_directory_path() /
-        fmt::format("onceflow_audit_{}_{}.db", ::testing::UnitTest::GetInstance()->random_seed(),
-                    static_cast<const void*>(this));
-    std::filesystem::remove(file_);
+    folder_ = (std::filesystem::temp_directory_path() / "onceflow-audit-XXXXXX").string();
+    ASSERT_NE(mkdtemp(folder_.data()), nullptr);
+    file_ = folder_ + "/orders.db";
     sqlite3* raw = nullptr;
     ASSERT_EQ(sqlite3_open(file_.c_str(), &raw), SQLITE_OK);
     database_.reset(raw);
@@ -51,9 +49,7 @@ class TableAuditTest : public ::testing::Test {
   }
   void TearDown() override {
     database_.reset();
-    for (const char* end : {"", "-wal", "-shm"}) {
-      std::filesystem::remove(file_ + end);
-    }
+    std::filesystem::remove_all(folder_);
   }
 
   void execute(const std::string& sql) {
@@ -155,6 +151,7 @@ class TableAuditTest : public ::testing::Test {
   struct Close {
     void operator()(sqlite3* database) const { sqlite3_close(database); }
   };
+  std::string folder_;
   std::string file_;
   std::unique_ptr<sqlite3, Close> database_;
   MemoryLog log_;

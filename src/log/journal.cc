@@ -373,6 +373,10 @@ void Journal::prepare_next_file() {
       environment_.scheduler.now() < prepare_not_before_) {
     return;
   }
+  if (free_.empty() && !has_room_for_file()) {
+    prepare_not_before_ = environment_.scheduler.now() + seconds(1);
+    return;
+  }
   OpenFile file;
   if (!free_.empty()) {
     file.number = free_.back();
@@ -408,6 +412,13 @@ void Journal::prepare_next_file() {
           next_file_ready(std::move(file), std::move(status));
         }
       });
+}
+
+// Otherwise the current one grows, by no more than what is written: what is left of the disk
+// belongs to what has been taken in already.
+bool Journal::has_room_for_file() const {
+  const auto free_bytes = environment_.disk.free_bytes(options_.directory);
+  return !free_bytes || *free_bytes >= options_.file_bytes + options_.free_bytes_min;
 }
 
 // A file whose name is not durable is not there after a crash, whatever was synced in it.

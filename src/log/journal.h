@@ -40,6 +40,7 @@ struct JournalOptions {
   std::uint64_t file_bytes = 64ull << 20;
   std::size_t buffered_bytes_max = 64u << 20;     ///< beyond this is_full() says so
   std::uint64_t retained_bytes_max = 1ull << 30;  ///< of the journal without a checkpoint
+  std::uint64_t free_bytes_min = 0;               ///< a new file must leave as much on the disk
   std::size_t frame_bytes_max = 4u << 20;  ///< one write; a larger entry gets a frame of its own
   Duration seal_after = milliseconds(20);  ///< idle time before the last frame is sealed
   /// Called once, when a write or sync has failed. The process must stop.
@@ -158,6 +159,7 @@ class Journal {
   void run_waiters();
   void switch_file_if_full(std::size_t frame_bytes);
   void prepare_next_file();
+  bool has_room_for_file() const;
   void name_next_file(OpenFile file);
   void next_file_ready(OpenFile file, Status status);
   void arm_seal();

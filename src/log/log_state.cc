@@ -11,6 +11,8 @@ namespace onceflow::log {
 namespace {
 constexpr std::size_t kTailBytesMax = 64u << 20;
 constexpr std::uint64_t kRoomCheckBytes = 16u << 20;
+// Segments set nothing aside where there is less than this many times what must be left.
+constexpr std::uint64_t kReservingFreeFactor = 4;
 
 std::string hexadecimal(const TopicId& id) {
   std::string text;
@@ -215,13 +217,21 @@ bool LogState::has_room() {
     room_checked_ = journal->end();
     room_checked_at_ = environment.scheduler.now();
     const auto free_bytes = environment.disk.free_bytes(options.directory);
+    if (!free_bytes) {
+      return !disk_is_full_;
+    }
+    // What has been taken in already needs its room in the journal and in the segments.
+    const std::uint64_t left_bytes =
+        *free_bytes -
+        std::min<std::uint64_t>(*free_bytes, journal->buffered_bytes() + files.tail_bytes());
     const bool was_full = disk_is_full_;
-    disk_is_full_ = free_bytes && *free_bytes < options.free_bytes_min;
+    disk_is_full_ = left_bytes < options.free_bytes_min;
+    files.set_reserving(left_bytes >= kReservingFreeFactor * options.free_bytes_min);
     if (disk_is_full_ != was_full && options.on_damage) {
       options.on_damage(
           {ErrorCode::kDiskFull,
            fmt::format("{}: {} bytes are left on this disk; {} (needed: {})", options.directory,
-                       *free_bytes,
+                       left_bytes,
                        disk_is_full_ ? "nothing more is taken in until there is more room"
                                      : "there is room again",
                        options.free_bytes_min),

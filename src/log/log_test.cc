@@ -597,6 +597,37 @@ TEST(Log, a_disk_that_is_nearly_full_takes_nothing_in_and_goes_on_when_there_is_
   EXPECT_TRUE(test.append());
 }
 
+TEST(Log, what_waits_to_be_written_has_its_room_already) {
+  TestLog test;
+  test.options.free_bytes_min = 1 << 20;
+  test.open();
+  test.create();
+  test.settle();
+  test.world.disk.capacity_bytes = test.world.disk.used_bytes() + (1 << 20) + 500;
+  test.log->append_record(Buffer(1000, std::byte{1}));
+  EXPECT_EQ(test.append().error(), ErrorCode::kKafkaStorageError);
+}
+
+TEST(Log, no_journal_file_is_begun_where_it_would_fill_the_disk) {
+  TestLog test;
+  test.open();
+  test.create();
+  test.settle();
+  const auto has_second_file = [&] {
+    return test.world.disk.exists("data/journal/0002.journal").value();
+  };
+  const BatchSpec spec{.value = std::string(30'000, 'x')};
+  test.world.disk.capacity_bytes = test.world.disk.used_bytes() + (100 << 10);
+  ASSERT_TRUE(test.append(spec));
+  test.settle();
+  EXPECT_FALSE(has_second_file());
+  test.world.disk.capacity_bytes = 1 << 30;
+  test.world.scheduler.run_for(seconds(2));
+  ASSERT_TRUE(test.append(spec));
+  test.settle();
+  EXPECT_TRUE(has_second_file());
+}
+
 TEST(Log, a_second_process_is_told_who_has_the_folder) {
   TestLog test;
   test.open();

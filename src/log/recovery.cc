@@ -98,6 +98,7 @@ Status Recovery::run() {
                                     .file_bytes = state_.options.journal_file_bytes,
                                     .buffered_bytes_max = state_.options.journal_buffered_bytes_max,
                                     .retained_bytes_max = 4 * state_.options.checkpoint_every_bytes,
+                                    .free_bytes_min = state_.options.free_bytes_min,
                                     .on_fatal = state_.options.on_fatal,
                                 },
                                 std::move(reading->start));

@@ -107,7 +107,8 @@ Status Segment::flush() {
 }
 
 void Segment::reserve_ahead(io::File& file) {
-  if (written_bytes_ >= kReservingBytesMin && durable_bytes_ > reserved_bytes_) {
+  if (files_.is_reserving_ && written_bytes_ >= kReservingBytesMin &&
+      durable_bytes_ > reserved_bytes_) {
     reserved_bytes_ = durable_bytes_ + std::min(written_bytes_, kReservedBytesMax);
     file.reserve(reserved_bytes_);
   }

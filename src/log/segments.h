@@ -43,6 +43,8 @@ class SegmentFiles {
   /// Bytes of all tails in memory.
   std::size_t tail_bytes() const { return tail_bytes_; }
   std::size_t open_file_count() const { return open_.size(); }
+  /// Whether segments that grow may set room aside: not where it is short.
+  void set_reserving(bool is_reserving) { is_reserving_ = is_reserving; }
 
  private:
   friend class Segment;
@@ -53,6 +55,7 @@ class SegmentFiles {
   std::size_t open_files_max_;
   std::size_t held_bytes_min_;
   std::size_t tail_bytes_ = 0;
+  bool is_reserving_ = true;
   std::list<Segment*> open_;  // the most recently used first
   Buffer scratch_;
 };
