@@ -47,8 +47,9 @@ Status sync_data(int descriptor, const std::string& path) {
   return {};
 }
 
-// Writes the page cache's changes of a range to the device, a piece at a time. It saves no sync,
-// only that the sync has to do it at one stroke; so whatever fails is left to the sync.
+// Writes the page cache's changes of a range to the device, a piece at a time, so that durable
+// writes find their way between. It saves no sync, only that the sync has to do it at one stroke;
+// so whatever fails is left to the sync.
 void write_back_in_pieces(int descriptor, std::uint64_t begin, std::uint64_t end) {
   constexpr unsigned kWriteAndWait =
       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
@@ -154,12 +155,15 @@ void OsFile::async_sync(Callback<void(Status)> callback) {
   auto job = std::make_shared<Job>(Job{shared_, std::move(callback)});
   const std::uint64_t begin = std::exchange(unsynced_begin_, kNothingUnsynced);
   const std::uint64_t end = std::exchange(unsynced_end_, 0);
-  background_.add([&scheduler = scheduler_, begin, end, job = std::move(job)]() mutable {
+  const bool in_pieces = durable_writes_.is_used();
+  background_.add([&scheduler = scheduler_, begin, end, in_pieces, job = std::move(job)]() mutable {
     Status status;
     {
       const std::lock_guard running(job->shared->in_background);
       if (!job->shared->closed) {
-        write_back_in_pieces(job->shared->descriptor.number(), begin, end);
+        if (in_pieces) {
+          write_back_in_pieces(job->shared->descriptor.number(), begin, end);
+        }
         status = sync_data(job->shared->descriptor.number(), job->shared->path);
       }
     }

@@ -20,6 +20,8 @@ class WorkLane {
 
   /// The thread starts with the first job. Nothing happens after shut_down.
   void add(Callback<void()> job);
+  /// There has been a job. On the owner's thread.
+  bool is_used() const { return thread_.joinable(); }
   /// Waits for the job that is running; the others are dropped.
   void shut_down();
 
