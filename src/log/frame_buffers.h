@@ -22,15 +22,14 @@ class FrameBuffers {
         size_bytes_max_(size_bytes_max),
         spare_(std::make_shared<Spare>(Spare{{}, count_max})) {}
 
-  /// At least `needed_bytes`; what is in it is left over from before.
+  /// At least `needed_bytes`, and the largest there is, so that a frame need not move while it
+  /// grows; what is in it is left over from before.
   std::shared_ptr<io::BlockBuffer> take(std::size_t needed_bytes) {
     auto& spare = spare_->buffers;
-    const auto fitting = std::ranges::find_if(
-        spare, [&](const auto& buffer) { return buffer->size() >= needed_bytes; });
     std::unique_ptr<io::BlockBuffer> buffer;
-    if (fitting != spare.end()) {
-      buffer = std::move(*fitting);
-      spare.erase(fitting);
+    if (!spare.empty() && spare.back()->size() >= needed_bytes) {
+      buffer = std::move(spare.back());
+      spare.pop_back();
     } else {
       buffer = std::make_unique<io::BlockBuffer>(std::max(size_bytes_min_, needed_bytes));
     }
@@ -38,17 +37,23 @@ class FrameBuffers {
       return buffer;
     }
     return {buffer.release(), [keeper = spare_](io::BlockBuffer* returned) {
-              std::unique_ptr<io::BlockBuffer> owned(returned);
-              if (keeper->buffers.size() < keeper->count_max) {
-                keeper->buffers.push_back(std::move(owned));
-              }
+              keeper->give_back(std::unique_ptr<io::BlockBuffer>(returned));
             }};
   }
 
  private:
   struct Spare {
-    std::vector<std::unique_ptr<io::BlockBuffer>> buffers;
+    std::vector<std::unique_ptr<io::BlockBuffer>> buffers;  // by size
     std::size_t count_max;
+
+    void give_back(std::unique_ptr<io::BlockBuffer> buffer) {
+      buffers.insert(std::ranges::upper_bound(buffers, buffer->size(), {},
+                                              [](const auto& other) { return other->size(); }),
+                     std::move(buffer));
+      if (buffers.size() > count_max) {
+        buffers.erase(buffers.begin());
+      }
+    }
   };
 
   std::size_t size_bytes_min_;
