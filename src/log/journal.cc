@@ -373,7 +373,7 @@ void Journal::prepare_next_file() {
       environment_.scheduler.now() < prepare_not_before_) {
     return;
   }
-  if (free_.empty() && !has_room_for_file()) {
+  if (free_.empty() && !has_room_for(options_.file_bytes)) {
     prepare_not_before_ = environment_.scheduler.now() + seconds(1);
     return;
   }
@@ -397,6 +397,11 @@ void Journal::prepare_next_file() {
     next_file_ready(std::move(file), {});
     return;
   }
+  // The first file is smaller, and one whose filling has failed.
+  if (size_bytes && !has_room_for(options_.file_bytes - *size_bytes)) {
+    next_file_ready(std::move(file), onceflow::fail(ErrorCode::kDiskFull, "no room for zeroes"));
+    return;
+  }
   file.size_bytes = options_.file_bytes;
   if (options_.flush == FlushMode::kOs) {
     // No write waits for the device here, so zeroes would be written for nothing.
@@ -416,9 +421,9 @@ void Journal::prepare_next_file() {
 
 // Otherwise the current one grows, by no more than what is written: what is left of the disk
 // belongs to what has been taken in already.
-bool Journal::has_room_for_file() const {
+bool Journal::has_room_for(std::uint64_t bytes) const {
   const auto free_bytes = environment_.disk.free_bytes(options_.directory);
-  return !free_bytes || *free_bytes >= options_.file_bytes + options_.free_bytes_min;
+  return !free_bytes || *free_bytes >= bytes + options_.free_bytes_min;
 }
 
 // A file whose name is not durable is not there after a crash, whatever was synced in it.
@@ -434,8 +439,9 @@ void Journal::name_next_file(OpenFile file) {
 void Journal::next_file_ready(OpenFile file, Status status) {
   preparing_ = false;
   if (!status) {
-    // The current file grows meanwhile; if the disk is full, that is what will say so.
-    free_.push_back(file.number);
+    // The current file grows meanwhile; if the disk is full, that is what will say so. The others
+    // have their turn before this one is tried again.
+    free_.insert(free_.begin(), file.number);
     prepare_not_before_ = environment_.scheduler.now() + seconds(1);
     return;
   }

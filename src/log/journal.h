@@ -159,7 +159,7 @@ class Journal {
   void run_waiters();
   void switch_file_if_full(std::size_t frame_bytes);
   void prepare_next_file();
-  bool has_room_for_file() const;
+  bool has_room_for(std::uint64_t bytes) const;
   void name_next_file(OpenFile file);
   void next_file_ready(OpenFile file, Status status);
   void arm_seal();

@@ -628,6 +628,29 @@ TEST(Log, no_journal_file_is_begun_where_it_would_fill_the_disk) {
   EXPECT_TRUE(has_second_file());
 }
 
+TEST(Log, no_journal_file_is_filled_up_where_it_would_fill_the_disk) {
+  TestLog test;
+  test.options.free_bytes_min = 1 << 20;
+  test.open();
+  test.create();
+  const std::string first = "data/journal/0001.journal";
+  const BatchSpec spec{.value = std::string(30'000, 'x')};
+  const auto append_some = [&] {
+    for (int index = 0; index < 8; ++index) {
+      ASSERT_TRUE(test.append(spec));
+      test.settle();
+    }
+  };
+  append_some();
+  test.checkpoint();  // and the first, which is smaller than the others, is free again
+  const std::size_t size_bytes = test.world.disk.bytes(first).size();
+  ASSERT_LT(size_bytes, test.options.journal_file_bytes);
+  test.world.disk.capacity_bytes = test.world.disk.used_bytes() + (1 << 20);
+  append_some();
+  append_some();
+  EXPECT_EQ(test.world.disk.bytes(first).size(), size_bytes);
+}
+
 TEST(Log, a_second_process_is_told_who_has_the_folder) {
   TestLog test;
   test.open();
