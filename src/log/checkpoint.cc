@@ -165,6 +165,15 @@ std::vector<TopicIdPartition> all_partitions(const LogState& state) {
   return partitions;
 }
 
+// kCancelled if the log has gone meanwhile: then `state` must not be touched again.
+Task<Status> sync_folder(LogState& state, std::shared_ptr<bool> alive, std::string path) {
+  Status synced = co_await state.environment.disk.sync_directory_later(std::move(path));
+  if (!*alive) {
+    co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+  }
+  co_return synced;
+}
+
 }  // namespace
 
 // Makes durable what the partition's segments held when this began.
@@ -204,12 +213,8 @@ Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> ali
       partition->segments_.take_directory_new() || state.topics_directory_unsynced;
   const bool skips_names = state.environment.seeded_bug == SeededBug::kCheckpointBeforeNames;
   if (partition->segments_.take_directory_unsynced() && !skips_names) {
-    Status synced = co_await state.environment.disk.sync_directory_later(
-        std::string(partition->segments_.directory()));
-    if (!*alive) {
-      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
-    }
-    if (state.topics.find(id) == nullptr) {
+    Status synced = co_await sync_folder(state, alive, partition->segments_.directory());
+    if (*alive && state.topics.find(id) == nullptr) {
       co_return Status{};  // deleted meanwhile, and its folder renamed
     }
     CO_RETURN_IF_ERROR(synced);
@@ -241,12 +246,7 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
     CO_RETURN_IF_ERROR(state.journal->sync());
   }
   if (std::exchange(state.topics_directory_unsynced, false)) {
-    Status names_synced =
-        co_await state.environment.disk.sync_directory_later(state.topics_directory());
-    if (!*alive) {
-      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
-    }
-    CO_RETURN_IF_ERROR(names_synced);
+    CO_RETURN_IF_ERROR(co_await sync_folder(state, alive, state.topics_directory()));
   }
   const std::uint64_t sequence = state.checkpoint_sequence + 1;
   CheckpointCodec::set_tail(checkpoint, state, tail, sequence);
@@ -264,12 +264,7 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
   }
   CO_RETURN_IF_ERROR(synced);
   if (!*exists) {
-    Status name_synced =
-        co_await state.environment.disk.sync_directory_later(state.options.directory);
-    if (!*alive) {
-      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
-    }
-    CO_RETURN_IF_ERROR(name_synced);
+    CO_RETURN_IF_ERROR(co_await sync_folder(state, alive, state.options.directory));
   }
   state.checkpoint_sequence = sequence;
   ++state.statistics.checkpoint_count;

@@ -45,6 +45,17 @@ bool is_directory(const std::string& path) {
   return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+Status sync_folder(const std::string& path) {
+  const FileDescriptor descriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptor.is_open()) {
+    return errno_failure("open the folder", path);
+  }
+  if (fsync(descriptor.number()) != 0) {
+    return errno_failure("sync the folder", path);
+  }
+  return {};
+}
+
 }  // namespace
 
 void OsDisk::shut_down() {
@@ -124,19 +135,6 @@ Status OsDisk::remove(const std::string& path) {
   }
   return {};
 }
-
-namespace {
-Status sync_folder(const std::string& path) {
-  const FileDescriptor descriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!descriptor.is_open()) {
-    return errno_failure("open the folder", path);
-  }
-  if (fsync(descriptor.number()) != 0) {
-    return errno_failure("sync the folder", path);
-  }
-  return {};
-}
-}  // namespace
 
 Status OsDisk::sync_directory(const std::string& path) { return sync_folder(path); }
 
