@@ -72,7 +72,7 @@ class SimFile final : public io::File {
     }
     return {};
   }
-  void reserve(std::uint64_t end_bytes) override { static_cast<void>(end_bytes); }
+  void reserve(std::uint64_t) override {}
   Status sync() override {
     const Effect effect(process_);
     if (effect.is_lost()) {
@@ -301,7 +301,10 @@ void DiskImage::apply(const NameChange& change, std::map<std::string, Entry>& to
   }
 }
 
-void DiskImage::sync_names(const std::string& directory, std::uint64_t change) {
+Status DiskImage::sync_names(const std::string& directory, std::uint64_t change) {
+  if (!is_root(directory) && find(directory) == nullptr) {
+    return not_found(directory);
+  }
   std::erase_if(name_changes_, [&](const NameChange& made) {
     const bool is_inside =
         io::parent_directory(made.from) == directory || io::parent_directory(made.to) == directory;
@@ -311,6 +314,7 @@ void DiskImage::sync_names(const std::string& directory, std::uint64_t change) {
     }
     return false;
   });
+  return {};
 }
 
 SimProcess* DiskImage::lock_holder(const std::string& path) const {
@@ -388,8 +392,7 @@ Status DiskImage::carry_out(const Operation& operation) {
       operation.inode->grow_durable(operation.offset);
       break;
     case Kind::kSyncNames:
-      sync_names(operation.directory, operation.offset);
-      break;
+      return sync_names(operation.directory, operation.offset);
   }
   return {};
 }
@@ -631,11 +634,7 @@ Status SimDisk::sync_directory(const std::string& name) {
     return {};
   }
   DiskImage& image = process_.machine().disk;
-  if (!is_root(path) && image.find(path) == nullptr) {
-    return not_found(path);
-  }
-  image.sync_names(path, image.last_name_change());
-  return {};
+  return image.sync_names(path, image.last_name_change());
 }
 
 void SimDisk::async_sync_directory(const std::string& name, Callback<void(Status)> callback) {

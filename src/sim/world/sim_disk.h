@@ -93,7 +93,7 @@ class DiskImage {
   void erase(const std::string& path);
   /// Names the changes of names so far, for sync_names.
   std::uint64_t last_name_change() const { return last_name_change_; }
-  void sync_names(const std::string& directory, std::uint64_t change);
+  Status sync_names(const std::string& directory, std::uint64_t change);
 
   // Locks, by the process that holds them.
   SimProcess* lock_holder(const std::string& path) const;
