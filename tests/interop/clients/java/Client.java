@@ -1,3 +1,4 @@
+import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -7,6 +8,7 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.FeatureMetadata;
@@ -22,6 +24,7 @@ import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.InvalidProducerEpochException;
@@ -381,27 +384,50 @@ public final class Client {
     }
   }
 
-  /** Goes on through kills of the broker, which are the runner's. */
-  private static void crashLoop(int total) throws Exception {
+  /** Becomes true once standard input has ended. */
+  private static AtomicBoolean endOfStandardInput() {
+    AtomicBoolean ended = new AtomicBoolean();
+    Thread reader =
+        new Thread(
+            () -> {
+              try {
+                while (System.in.read() >= 0) {}
+              } catch (IOException gone) {
+                // Ended, too.
+              }
+              ended.set(true);
+            });
+    reader.setDaemon(true);
+    reader.start();
+    return ended;
+  }
+
+  /**
+   * Goes on through kills of the broker, which are the runner's, until standard input ends. The
+   * loop's input comes from an idempotent producer meanwhile, so that a kill meets its batches too.
+   */
+  private static void crashLoop() throws Exception {
     String input = unique("input"), output = unique("output");
     String group = unique("group"), id = unique("id");
     create(input, 2);
     create(output, 2);
-    try (var producer = producer()) {
-      send(producer, input, 0, total);
-    }
-    System.out.println("started");
+    AtomicBoolean ended = endOfStandardInput();
+    List<Future<RecordMetadata>> fed = new ArrayList<>();
     int done = 0;
     long deadline = System.nanoTime() + 120_000_000_000L;
+    var feeder = producer();
     var consumer = consumer(group);
     var producer = transactional(id);
     consumer.subscribe(List.of(input));
-    while (done < total) {
-      check(System.nanoTime() < deadline, "only " + done + " of " + total + " in time");
+    while (!ended.get() || done < fed.size()) {
+      check(System.nanoTime() < deadline, "only " + done + " of " + fed.size() + " in time");
+      for (int i = 0; i < 50 && !ended.get() && fed.size() < done + 1000; ++i)
+        fed.add(feeder.send(new ProducerRecord<>(input, "k" + fed.size(), "" + fed.size())));
       try {
-        done += transformSome(consumer, producer, output);
-        Thread.sleep(2);
-      } catch (org.apache.kafka.common.KafkaException doubt) {
+        int count = transformSome(consumer, producer, output);
+        done += count;
+        if (count > 0) System.out.println("committed " + done);
+      } catch (KafkaException doubt) {
         // A new life: the fate of the last transaction is read from the group's positions.
         System.err.println("new life after " + doubt);
         producer.close(Duration.ZERO);
@@ -412,9 +438,11 @@ public final class Client {
         done = committed(group, input);
       }
     }
+    for (Future<RecordMetadata> future : fed) future.get();
+    feeder.close();
     producer.close();
     consumer.close();
-    expectOnce(output, "read_committed", total);
+    expectOnce(output, "read_committed", fed.size());
   }
 
   private static int committed(String group, String input) throws Exception {
@@ -435,7 +463,7 @@ public final class Client {
     cases.put("transform", Client::transform);
     cases.put("rebalance", Client::rebalance);
     cases.put("admin", Client::admin);
-    cases.put("crash-loop", () -> crashLoop(1500));
+    cases.put("crash-loop", Client::crashLoop);
     boolean good = true;
     for (int i = 1; i < arguments.length; ++i) {
       try {

@@ -1,7 +1,9 @@
 // A client on librdkafka, for tests/interop: `client BOOTSTRAP CASE` runs one case with topics of its own
 // and ends with 0, or prints what is wrong and ends with 1.
 #include <librdkafka/rdkafka.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +41,8 @@ static rd_kafka_t *make(rd_kafka_type_t type, const char **settings) {
   char error[512];
   rd_kafka_conf_t *conf = rd_kafka_conf_new();
   rd_kafka_conf_set(conf, "bootstrap.servers", bootstrap, NULL, 0);
+  // It grows to 10 s by itself if kills follow each other, which is longer than the session.
+  rd_kafka_conf_set(conf, "reconnect.backoff.max.ms", "500", NULL, 0);
   for (; *settings; settings += 2)
     if (rd_kafka_conf_set(conf, settings[0], settings[1], error, sizeof error))
       die("%s: %s", settings[0], error);
@@ -365,34 +369,44 @@ static void rebalance_case(void) {
   rd_kafka_destroy(two);
 }
 
-// Goes on through kills of the broker: `crash-loop INPUT OUTPUT COUNT`. Its broker's fate is the
-// runner's; a fatal error of the producer is met with a new one, as librdkafka's users must.
-static void crash_loop(const char *input, const char *output, int count) {
+static bool standard_input_has_ended(void) {
+  struct pollfd descriptor = {.fd = STDIN_FILENO, .events = POLLIN};
+  char byte;
+  return poll(&descriptor, 1, 0) > 0 && read(STDIN_FILENO, &byte, 1) <= 0;
+}
+
+// Goes on through kills of the broker, which are the runner's, until standard input ends. The
+// loop's input comes from an idempotent producer meanwhile, so that a kill meets its batches too.
+static void crash_loop(void) {
+  const char *input = unique("input"), *output = unique("output");
   create_topic(input, 2);
   create_topic(output, 2);
-  rd_kafka_t *plain =
-      make(RD_KAFKA_PRODUCER, (const char *[]){"enable.idempotence", "true", NULL});
-  send_numbers(plain, input, RD_KAFKA_PARTITION_UA, 0, count);
-  flush(plain);
-  printf("started\n");
-  fflush(stdout);
+  rd_kafka_t *feeder =
+      make(RD_KAFKA_PRODUCER,
+           (const char *[]){"enable.idempotence", "true", "linger.ms", "1", NULL});
   rd_kafka_t *consumer = make_consumer(unique("group"), "read_committed");
   rd_kafka_t *producer = make_transactional(unique("id"));
   subscribe(consumer, input);
-  int done = 0;
+  int fed = 0, done = 0;
   double deadline = now() + 120;
-  while (done < count) {
-    if (now() > deadline) die("only %d of %d in time", done, count);
-    done += transform_some(consumer, producer, output);
-    // An idempotent stream beside it, so that a kill meets batches in flight.
-    send_numbers(plain, output, RD_KAFKA_PARTITION_UA, count + done, 0);
-    usleep(2000);
+  for (bool ended = false; !ended || done < fed;) {
+    if (now() > deadline) die("only %d of %d in time", done, fed);
+    ended = ended || standard_input_has_ended();
+    if (!ended && fed < done + 1000) {
+      send_numbers(feeder, input, RD_KAFKA_PARTITION_UA, fed, 50);
+      fed += 50;
+    }
+    rd_kafka_poll(feeder, 0);
+    int count = transform_some(consumer, producer, output);
+    done += count;
+    if (count) printf("committed %d\n", done);
+    fflush(stdout);
   }
   rd_kafka_consumer_close(consumer);
   rd_kafka_destroy(consumer);
   rd_kafka_destroy(producer);
-  rd_kafka_destroy(plain);
-  expect_once(output, 2, "read_committed", count);
+  rd_kafka_destroy(feeder);
+  expect_once(output, 2, "read_committed", fed);
 }
 
 // Before and after a kill: `crash-before TOPIC`, then `crash-after TOPIC`.
@@ -454,8 +468,8 @@ int main(int argc, char **argv) {
     crash_before(argv[3]);
   } else if (!strcmp(name, "crash-after") && argc == 4) {
     crash_after(argv[3]);
-  } else if (!strcmp(name, "crash-loop") && argc == 6) {
-    crash_loop(argv[3], argv[4], atoi(argv[5]));
+  } else if (!strcmp(name, "crash-loop")) {
+    crash_loop();
   } else {
     die("no such case: %s", name);
   }
