@@ -86,7 +86,8 @@ class ClusterTest : public testing::Test {
     return name(what);
   }
 
-  NewRecord record(const std::string& key, const std::string& value) const {
+  /// Good as long as the texts are.
+  NewRecord record(std::string_view key, std::string_view value) const {
     return {.timestamp_ms = loop_.wall_now().ms, .key = as_bytes(key), .value = as_bytes(value)};
   }
 

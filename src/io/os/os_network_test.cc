@@ -8,6 +8,8 @@
 namespace onceflow::io {
 namespace {
 
+constexpr bool kSanitizerNeedsDescriptors = __has_feature(undefined_behavior_sanitizer);
+
 class OsNetworkTest : public testing::Test {
  public:
   Task<void> echo_all() {
@@ -142,6 +144,9 @@ TEST_F(OsNetworkTest, a_deadline_in_the_past_is_timed_out) {
 }
 
 TEST_F(OsNetworkTest, without_descriptors_a_listener_waits_instead_of_spinning) {
+  if (kSanitizerNeedsDescriptors) {
+    GTEST_SKIP() << "the sanitizer opens a pipe to look at an object's type, and could not here";
+  }
   listen();
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);
