@@ -561,6 +561,7 @@ Task<Status> TransactionalProducer::Core::commit_pipelined(NodeId node,
     CO_RETURN_IF_ERROR(co_await send_stray_end(deadline));
   }
   std::vector<BrokerConnection::PendingReply> offset_replies;
+  offset_replies.reserve(offsets_.size());
   for (const Offsets& offsets : offsets_) {
     offset_replies.push_back(connection->submit(offsets_request(offsets), until));
   }

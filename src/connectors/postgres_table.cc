@@ -104,6 +104,7 @@ std::vector<PostgresType> written_types(const SinkTable& table, const ExistingTa
 // Names in the order of the statements' parameters.
 std::vector<std::string> all_columns(const SinkTable& table) {
   std::vector<std::string> names;
+  names.reserve(table.columns.size() + 1);
   for (const SinkColumn& column : table.columns) {
     names.push_back(quote(column.name));
   }
@@ -205,6 +206,7 @@ std::string postgres_delete_sql(const SinkTable& table) {
       array_places(table, [](const SinkColumn& column) { return column.is_key; });
   const std::vector<std::string> names = key_columns(table, kDialect);
   std::vector<std::string> conditions;
+  conditions.reserve(names.size());
   for (const std::string& name : names) {
     conditions.push_back(fmt::format("written.{0} = gone.{0}", name));
   }

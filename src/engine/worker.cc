@@ -113,6 +113,7 @@ Task<Status> Worker::create_topics() {
 
 std::vector<const StageStatus*> Worker::statuses() const {
   std::vector<const StageStatus*> statuses;
+  statuses.reserve(stages_.size());
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     statuses.push_back(&stage->status());
   }

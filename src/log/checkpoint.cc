@@ -197,8 +197,7 @@ Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> ali
     }
     const auto opened = segment->begin_sync();
     CO_RETURN_IF_ERROR(opened);
-    const std::shared_ptr<io::File> file = *opened;
-    Status synced = co_await file->sync_later();
+    Status synced = co_await (*opened)->sync_later();
     if (!*alive) {
       co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
     }

@@ -274,7 +274,7 @@ bool is_sign(const std::vector<Token>& tokens, std::size_t index, std::string_vi
 std::expected<std::string, ExpressionError> translate_word(const std::vector<Token>& tokens,
                                                            std::size_t index) {
   const Token& token = tokens[index];
-  const std::string word = lower(token.text);
+  std::string word = lower(token.text);
   const bool is_called = is_sign(tokens, index + 1, "(");
   if (is_called && is_allowed_function(word)) {
     return word;

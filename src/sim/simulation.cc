@@ -35,6 +35,7 @@ std::string replay_command(const RunOptions& options) {
 
 std::vector<std::string> describe(const std::vector<Finding>& findings) {
   std::vector<std::string> lines;
+  lines.reserve(findings.size());
   for (const Finding& finding : findings) {
     lines.push_back(fmt::format("{}: {}", finding.invariant, finding.text));
   }

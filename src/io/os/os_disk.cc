@@ -94,7 +94,7 @@ Result<std::vector<DirectoryEntry>> OsDisk::list(const std::string& directory) {
     const std::string name = entry->d_name;
     if (name != "." && name != "..") {
       const bool is_folder = entry->d_type == DT_UNKNOWN || entry->d_type == DT_LNK
-                                 ? is_directory(directory + "/" + name)
+                                 ? is_directory(fmt::format("{}/{}", directory, name))
                                  : entry->d_type == DT_DIR;
       entries.push_back({name, is_folder});
     }
