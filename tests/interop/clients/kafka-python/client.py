@@ -1,6 +1,7 @@
 """The kafka-python client of tests/interop: client.py BOOTSTRAP CASE... runs cases, a line each."""
 
 import sys
+import threading
 import time
 import traceback
 import uuid
@@ -178,25 +179,61 @@ def transform():
     expect_once(target, "read_committed", 600)
 
 
+class Member:
+    """A consumer that polls in a thread of its own, as members of a group do.
+
+    Two that are polled in turns by one thread can keep each other rebalancing: the client leaves a
+    join unfinished when the poll ends before it, and the leader's next poll begins another.
+    """
+
+    def __init__(self, topic, group):
+        self.consumer = consumer(topic, group_id=group)
+        self.count = 0
+        self.problem = None
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.poll)
+        self.thread.start()
+
+    def poll(self):
+        try:
+            while not self.stopping.is_set():
+                self.consumer.poll(timeout_ms=50)
+                self.count = len(self.consumer.assignment())
+            self.consumer.close()
+        except Exception as problem:
+            self.problem = problem
+
+    def leave(self):
+        self.stopping.set()
+        self.thread.join()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.leave()
+
+
+def wait_for(counts):
+    """Until each member has so many partitions."""
+    deadline = time.monotonic() + 120
+    while any(member.count != count for member, count in counts.items()):
+        for member in counts:
+            if member.problem:
+                raise member.problem
+        assert time.monotonic() < deadline, f"no assignment of {list(counts.values())}"
+        time.sleep(0.01)
+
+
 def rebalance():
     topic, group = unique("rebalance"), unique("group")
     create(topic, 4)
-    one = consumer(topic, group_id=group)
-    poll_until(one, 4, None, 0)
-    two = consumer(topic, group_id=group)
-    poll_until(one, 2, two, 2)
-    one.close()
-    poll_until(two, 4, None, 0)
-    two.close()
-
-
-def poll_until(one, of_one, two, of_two):
-    deadline = time.monotonic() + 120
-    while len(one.assignment()) != of_one or (two and len(two.assignment()) != of_two):
-        assert time.monotonic() < deadline, f"no assignment of {of_one} and {of_two}"
-        one.poll(timeout_ms=50)
-        if two:
-            two.poll(timeout_ms=50)
+    with Member(topic, group) as one:
+        wait_for({one: 4})
+        with Member(topic, group) as two:
+            wait_for({one: 2, two: 2})
+            one.leave()
+            wait_for({two: 4})
 
 
 CASES = [produce, consume, idempotent, transactions, transform, rebalance]
