@@ -165,13 +165,13 @@ std::vector<TopicIdPartition> all_partitions(const LogState& state) {
   return partitions;
 }
 
-// kCancelled if the log has gone meanwhile: then `state` must not be touched again.
-Task<Status> sync_folder(LogState& state, std::shared_ptr<bool> alive, std::string path) {
-  Status synced = co_await state.environment.disk.sync_directory_later(std::move(path));
+// What a wait has come to. kCancelled if the log has gone meanwhile: then its state must not be
+// touched again.
+Status unless_closed(const std::shared_ptr<bool>& alive, Status waited = {}) {
   if (!*alive) {
-    co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+    return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
   }
-  co_return synced;
+  return waited;
 }
 
 }  // namespace
@@ -197,11 +197,7 @@ Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> ali
     }
     const auto opened = segment->begin_sync();
     CO_RETURN_IF_ERROR(opened);
-    Status synced = co_await (*opened)->sync_later();
-    if (!*alive) {
-      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
-    }
-    CO_RETURN_IF_ERROR(synced);
+    CO_RETURN_IF_ERROR(unless_closed(alive, co_await (*opened)->sync_later()));
     partition = state.topics.find(id);
     if (partition == nullptr) {
       co_return Status{};
@@ -212,7 +208,8 @@ Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> ali
       partition->segments_.take_directory_new() || state.topics_directory_unsynced;
   const bool skips_names = state.environment.seeded_bug == SeededBug::kCheckpointBeforeNames;
   if (partition->segments_.take_directory_unsynced() && !skips_names) {
-    Status synced = co_await sync_folder(state, alive, partition->segments_.directory());
+    Status synced = unless_closed(alive, co_await state.environment.disk.sync_directory_later(
+                                             partition->segments_.directory()));
     if (*alive && state.topics.find(id) == nullptr) {
       co_return Status{};  // deleted meanwhile, and its folder renamed
     }
@@ -225,12 +222,9 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
   Buffer checkpoint = CheckpointCodec::encode(state, state.environment.scheduler.now());
   const JournalTail tail = co_await io::await_callback<JournalTail>(
       [&state](auto callback) { state.journal->mark(std::move(callback)); });
-  if (!*alive) {
-    co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
-  }
+  CO_RETURN_IF_ERROR(unless_closed(alive));
   for (const TopicIdPartition& id : all_partitions(state)) {
-    Status synced = co_await sync_partition(state, alive, id);
-    CO_RETURN_IF_ERROR(synced);
+    CO_RETURN_IF_ERROR(co_await sync_partition(state, alive, id));
   }
   if (state.last_removal > tail.position) {
     // What was removed since the snapshot was not synced above, so the entry that removes it must
@@ -239,13 +233,12 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
       state.journal->when_durable(state.last_removal,
                                   [then = std::move(callback)]() mutable { then(true); });
     });
-    if (!*alive) {
-      co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
-    }
+    CO_RETURN_IF_ERROR(unless_closed(alive));
     CO_RETURN_IF_ERROR(state.journal->sync());
   }
   if (std::exchange(state.topics_directory_unsynced, false)) {
-    CO_RETURN_IF_ERROR(co_await sync_folder(state, alive, state.topics_directory()));
+    CO_RETURN_IF_ERROR(unless_closed(
+        alive, co_await state.environment.disk.sync_directory_later(state.topics_directory())));
   }
   const std::uint64_t sequence = state.checkpoint_sequence + 1;
   CheckpointCodec::set_tail(checkpoint, state, tail, sequence);
@@ -257,13 +250,10 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
   const std::shared_ptr<io::File> file = *std::move(opened);
   CO_RETURN_IF_ERROR(file->truncate(checkpoint.size()));
   CO_RETURN_IF_ERROR(file->write_at(0, checkpoint));
-  Status synced = co_await file->sync_later();
-  if (!*alive) {
-    co_return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
-  }
-  CO_RETURN_IF_ERROR(synced);
+  CO_RETURN_IF_ERROR(unless_closed(alive, co_await file->sync_later()));
   if (!*exists) {
-    CO_RETURN_IF_ERROR(co_await sync_folder(state, alive, state.options.directory));
+    CO_RETURN_IF_ERROR(unless_closed(
+        alive, co_await state.environment.disk.sync_directory_later(state.options.directory)));
   }
   state.checkpoint_sequence = sequence;
   ++state.statistics.checkpoint_count;
