@@ -458,7 +458,8 @@ int main(int argc, char **argv) {
     void (*run)(void);
   } cases[] = {{"produce", produce_case},           {"consume", consume_case},
                {"idempotent", idempotent_case},     {"transactions", transactions_case},
-               {"transform", transform_case},       {"rebalance", rebalance_case}};
+               {"transform", transform_case},       {"rebalance", rebalance_case},
+               {"crash-loop", crash_loop}};
   for (size_t index = 0; index < sizeof cases / sizeof *cases; ++index)
     if (!strcmp(name, cases[index].name)) {
       cases[index].run();
@@ -468,8 +469,6 @@ int main(int argc, char **argv) {
     crash_before(argv[3]);
   } else if (!strcmp(name, "crash-after") && argc == 4) {
     crash_after(argv[3]);
-  } else if (!strcmp(name, "crash-loop")) {
-    crash_loop();
   } else {
     die("no such case: %s", name);
   }
