@@ -1,0 +1,179 @@
+"""Our processes as a user starts them: `onceflow broker`, `onceflow run`, and the short ones."""
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import urllib.request
+
+from harness.claims import SECONDS_MAX, check, wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+ONCEFLOW = str(pathlib.Path(
+    os.environ.get("ONCEFLOW") or ROOT / "build" / "release" / "onceflow").resolve())
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def onceflow(*arguments, at=None, code=0, given=None, seconds=120, environment=None):
+    """Runs `onceflow ...` to its end in the directory `at`; returns what it printed on both
+    streams. Fails unless its exit code is `code` (None: any)."""
+    done = subprocess.run([ONCEFLOW, *map(str, arguments)], cwd=at, timeout=seconds, input=given,
+                          stdin=subprocess.DEVNULL if given is None else None, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
+                          env={**os.environ, **(environment or {})})
+    check(code is None or done.returncode == code, f"exit code {done.returncode}: {done.stdout}")
+    return done.stdout
+
+
+def audit(at, *arguments, code=0):
+    """`onceflow audit p.yaml --data-dir data ...` in `at`."""
+    return onceflow("audit", "p.yaml", "--data-dir", "data", *arguments, at=at, code=code)
+
+
+class Process:
+    """A process of ours that lasts: its streams go to files, and it dies with its `with` block."""
+
+    def __init__(self, arguments, at, name, environment=None):
+        self.at = pathlib.Path(at)
+        self.errors = open(self.at / f"{name}.stderr", "a+", encoding="utf-8", errors="replace")
+        self.process = subprocess.Popen(
+            [ONCEFLOW, *map(str, arguments)], cwd=at, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            env={**os.environ, **(environment or {})})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+        self.process.stdout.close()
+        self.errors.close()
+
+    def kill(self):
+        """kill -9, also of a stopped process."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=SECONDS_MAX):
+        """SIGTERM; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def wait(self, seconds=SECONDS_MAX):
+        """Its exit code, once it has ended by itself."""
+        try:
+            return self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"no end after {seconds} s: {self.said()}") from None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def is_alive(self):
+        return self.process.poll() is None
+
+    def said(self):
+        """All that this process, and its predecessors in the same place, wrote to stderr."""
+        self.errors.flush()
+        self.errors.seek(0)
+        return self.errors.read()
+
+    def memory_bytes(self, field="VmRSS"):
+        """VmRSS now, or VmHWM: the most there ever was."""
+        for line in open(f"/proc/{self.process.pid}/status", encoding="ascii"):
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+        return 0
+
+
+class Broker(Process):
+    """`onceflow broker` on `at`/NAME; ready when the constructor returns."""
+
+    def __init__(self, at, *arguments, port=0, name="log", environment=None):
+        super().__init__(["broker", "--data-dir", str(pathlib.Path(at) / name), "--port", port,
+                          *arguments], at, name, environment)
+        self.ready = self.process.stdout.readline()
+        self.port = (int(self.ready.split(" ready on ")[1].split()[0].rsplit(":", 1)[1])
+                     if " ready on " in self.ready else 0)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+
+class Worker(Process):
+    """`onceflow run` of a pipeline's text: on the embedded log in `at`/data, or on `servers`.
+    Ready when its status page answers; with wait=False the constructor returns at once."""
+
+    def __init__(self, at, pipeline, *arguments, port=None, servers=None, worker="1", wait=True,
+                 file="p.yaml", environment=None):
+        at = pathlib.Path(at)
+        if pipeline is not None:
+            (at / file).write_text(pipeline, encoding="utf-8")
+        self.port = port if port is not None else free_port()
+        self.address = servers or f"127.0.0.1:{self.port}"
+        self.status_port = free_port()
+        log = (["--bootstrap.servers", servers] if servers
+               else ["--data-dir", "data", "--port", self.port])
+        super().__init__(["run", file, "--worker", worker, *log, "--status-port", self.status_port,
+                          *arguments], at, f"run-{worker}", environment)
+        if wait:
+            wait_for(lambda: self.get("/status") or not self.is_alive(), "a status")
+
+    def get(self, path, seconds=5):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}{path}",
+                                        timeout=seconds) as answer:
+                return answer.read().decode()
+        except OSError:
+            return None
+
+    def status(self):
+        return json.loads(self.get("/status"))
+
+    def stage(self, name=None):
+        """One stage of /status; the only one, or the one called `name`."""
+        stages = self.status()["stages"]
+        return next(each for each in stages if name is None or each["stage"] == name)
+
+    def is_running(self):
+        """Whether all stages have read their positions and work."""
+        stages = self.status()["stages"]
+        return stages and all(each["state"] == "running" for each in stages)
+
+    def metric(self, name):
+        """The value of the first sample whose line begins so."""
+        for line in self.get("/metrics").splitlines():
+            if line.startswith(name):
+                return float(line.split()[-1])
+        return None
+
+
+def kcat(address, *arguments, given=None, good=True, seconds=60):
+    done = subprocess.run(["kcat", "-b", address, *map(str, arguments)], input=given,
+                          timeout=seconds, capture_output=True)
+    check(not good or done.returncode == 0, f"kcat: {done.stderr[-300:]}")
+    return done.stdout.decode(errors="surrogateescape")
+
+
+def produce(address, topic, records, *arguments):
+    """Produces records through kcat, in their order: text, bytes, or what json.dumps can write."""
+    def encoded(record):
+        if isinstance(record, bytes):
+            return record
+        return (record if isinstance(record, str) else json.dumps(record)).encode()
+    kcat(address, "-P", "-t", topic, *arguments,
+         given=b"".join(encoded(record) + b"\n" for record in records))
+
+
+def consume(address, topic, *arguments):
+    """The committed values of a topic, as text, partition by partition."""
+    out = kcat(address, "-C", "-t", topic, "-e", "-q", "-X", "isolation.level=read_committed",
+               *arguments)
+    return out.split("\n")[:-1]
