@@ -1,7 +1,6 @@
 """C29: every command of README.md and docs/ runs as it is printed."""
 
 import os
-import pathlib
 import re
 import shutil
 import subprocess
@@ -48,7 +47,9 @@ def run_alone(script, folder):
     """In a network of its own, so that the ports are those of the page; what it leaves behind in
     the background ends with it."""
     text = ("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" + script)
-    environment = {**os.environ, "PATH": f"{pathlib.Path(ONCEFLOW).parent}:{os.environ['PATH']}"}
+    (folder / "bin").mkdir()
+    (folder / "bin" / "onceflow").symlink_to(ONCEFLOW)
+    environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     command = ["bash", "-c", text]
     if os.geteuid() == 0:
         command = ["unshare", "--net", "bash", "-c", "ip link set lo up 2>/dev/null || "

@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import sys
 import tempfile
 import time
 
@@ -67,3 +68,19 @@ def run_claims(claims, prefix="onceflow-"):
             shutil.rmtree(at, ignore_errors=True)
         print(f"  {claim.__name__}: {verdict}, {time.monotonic() - started:.1f} s", flush=True)
     return passed, failed, skipped
+
+
+def main_of_claims(claims, needs=()):
+    """The main function of a suite of claims: runs those named on the command line, or all, and
+    prints the sums. Without one of the commands `needs` nothing is tried, and it says so."""
+    names = [claim.__name__ for claim in claims]
+    if unknown := [name for name in sys.argv[1:] if name not in names]:
+        sys.exit(f"no such claim: {', '.join(unknown)}")
+    if missing := [command for command in needs if shutil.which(command) is None]:
+        print(f"not run: there is no {' and no '.join(missing)}")
+        print("0 passed, 0 failed, 1 skipped")
+        return
+    chosen = [claim for claim in claims if not sys.argv[1:] or claim.__name__ in sys.argv[1:]]
+    passed, failed, skipped = run_claims(chosen)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    sys.exit(1 if failed else 0)

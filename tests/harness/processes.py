@@ -42,6 +42,7 @@ class Process:
     def __init__(self, arguments, at, name, environment=None):
         self.at = pathlib.Path(at)
         self.errors = open(self.at / f"{name}.stderr", "a+", encoding="utf-8", errors="replace")
+        self.began_at = self.errors.tell()
         self.process = subprocess.Popen(
             [ONCEFLOW, *map(str, arguments)], cwd=at, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.errors, text=True,
@@ -79,9 +80,8 @@ class Process:
         return self.process.poll() is None
 
     def said(self):
-        """All that this process, and its predecessors in the same place, wrote to stderr."""
-        self.errors.flush()
-        self.errors.seek(0)
+        """What this process has written to stderr so far."""
+        self.errors.seek(self.began_at)
         return self.errors.read()
 
     def memory_bytes(self, field="VmRSS"):
@@ -93,9 +93,10 @@ class Process:
 
 
 class Broker(Process):
-    """`onceflow broker` on `at`/NAME; ready when the constructor returns."""
+    """`onceflow broker` on `at`/NAME; ready when the constructor returns, or ended (`ready` is
+    empty then)."""
 
-    def __init__(self, at, *arguments, port=0, name="log", environment=None):
+    def __init__(self, at, *arguments, port=0, name="data", environment=None):
         super().__init__(["broker", "--data-dir", str(pathlib.Path(at) / name), "--port", port,
                           *arguments], at, name, environment)
         self.ready = self.process.stdout.readline()
