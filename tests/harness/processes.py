@@ -157,6 +157,9 @@ class Worker(Process):
 
 
 def kcat(address, *arguments, given=None, good=True, seconds=60):
+    """What kcat printed; `given` is text or bytes for its standard input."""
+    if isinstance(given, str):
+        given = given.encode()
     done = subprocess.run(["kcat", "-b", address, *map(str, arguments)], input=given,
                           timeout=seconds, capture_output=True)
     check(not good or done.returncode == 0, f"kcat: {done.stderr[-300:]}")
