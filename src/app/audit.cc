@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "app/audit_subject.h"
 #include "app/bootstrap_servers.h"
 #include "app/commands.h"
 #include "app/embedded_log.h"
@@ -18,6 +17,7 @@
 #include "io/os/process.h"
 #include "io/os/signals.h"
 #include "log/walker.h"
+#include "proof/audit_subject.h"
 
 namespace onceflow::app {
 namespace {
@@ -123,7 +123,7 @@ class AuditProcess {
 
   Task<void> audit() {
     audit::Auditor auditor(
-        audit_subject(planned_), *reader_, audit::open_table,
+        proof::audit_subject(planned_), *reader_, audit::open_table,
         {.strangers =
              command_.allow_foreign ? audit::Strangers::kAllowed : audit::Strangers::kRefused,
          .aggregate_states = command_.compare_states ? audit::AggregateStates::kCompared

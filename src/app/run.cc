@@ -5,7 +5,6 @@
 #include <iostream>
 #include <optional>
 
-#include "app/audit_subject.h"
 #include "app/bootstrap_servers.h"
 #include "app/commands.h"
 #include "app/embedded_log.h"
@@ -16,6 +15,7 @@
 #include "engine/worker.h"
 #include "io/os/os_environment.h"
 #include "io/os/signals.h"
+#include "proof/audit_subject.h"
 
 namespace onceflow::app {
 namespace {
@@ -94,7 +94,7 @@ class RunProcess {
   }
 
   void start_audit(std::vector<io::Endpoint> servers) {
-    audit_.emplace(audit_subject(planned_),
+    audit_.emplace(proof::audit_subject(planned_),
                    RunningAuditOptions{.bootstrap_servers = std::move(servers),
                                        .interval = milliseconds(options_.audit_interval_ms),
                                        .strangers = options_.audit_allows_foreign

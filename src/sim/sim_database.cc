@@ -9,25 +9,25 @@
 namespace onceflow::sim {
 namespace {
 
-std::string column_text(const Value& value) {
-  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-    return fmt::format("i{}", *integer);
-  }
-  if (const auto* real = std::get_if<double>(&value)) {
-    return fmt::format("r{}", *real);
-  }
-  if (const auto* text = std::get_if<std::string_view>(&value)) {
-    return fmt::format("t{}", *text);
-  }
-  return "n";
+StoredValue to_stored(const Value& value) {
+  return std::visit(
+      [](const auto& held) -> StoredValue {
+        using Held = std::decay_t<decltype(held)>;
+        if constexpr (std::is_same_v<Held, std::string_view>) {
+          return std::string(held);
+        } else {
+          return held;
+        }
+      },
+      value);
 }
 
-std::string key_of(const connectors::SinkTable& definition, const SentCommit::Row& row) {
-  std::string key;
+std::vector<StoredValue> key_of(const connectors::SinkTable& definition,
+                                const SentCommit::Row& row) {
+  std::vector<StoredValue> key;
   for (std::size_t column = 0; column < definition.columns.size(); ++column) {
     if (definition.columns[column].is_key) {
-      key += row.columns[column];
-      key += '\0';
+      key.push_back(row.values[column]);
     }
   }
   return key;
@@ -43,7 +43,7 @@ SentCommit to_sent(const connectors::SinkTable& definition, const connectors::Si
     copied.source_offset = row.source_offset;
     copied.is_delete = row.is_delete;
     for (std::size_t column = 0; column < width; ++column) {
-      copied.columns.push_back(column_text(commit.values[index * width + column]));
+      copied.values.push_back(to_stored(commit.values[index * width + column]));
     }
   }
   return sent;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "connectors/sink.h"
@@ -18,14 +19,16 @@
 
 namespace onceflow::sim {
 
+/// A Value that owns its text.
+using StoredValue = std::variant<std::monostate, std::int64_t, double, std::string>;
+
 /// A commit as it travels: nothing in it belongs to its sender.
 struct SentCommit {
   struct Row {
     TopicPartition source;
     Offset source_offset;
     bool is_delete = false;
-    std::vector<std::string>
-        columns;  ///< as text, with the kind in front: "i42", "r0.5", "tabc", "n"
+    std::vector<StoredValue> values;  ///< in the order of the table's columns
   };
   std::vector<Row> rows;
   std::vector<connectors::SinkPosition> positions;
@@ -41,11 +44,14 @@ class SimDatabase {
     std::int64_t epoch = 0;
   };
   struct Table {
-    std::vector<SentCommit::Row> appended;          ///< append mode, as they came
-    std::map<std::string, SentCommit::Row> by_key;  ///< upsert mode, by the key columns
+    std::vector<SentCommit::Row> appended;                       ///< append mode, as they came
+    std::map<std::vector<StoredValue>, SentCommit::Row> by_key;  ///< upsert mode
     std::map<TopicPartition, Position> positions;
     std::vector<std::string> receipts;
   };
+
+  /// All that is stored, by table: what a reader sees at one moment, and what a backup keeps.
+  using Image = std::map<std::string, Table>;
 
   /// SNK-1, watched where it happens: called if a commit took effect under a claim that is not the
   /// newest.
@@ -55,6 +61,7 @@ class SimDatabase {
 
   /// What a reader sees; empty before the first claim.
   const Table& table(const std::string& name) { return tables_[name]; }
+  const Image& image() const { return tables_; }
 
   std::vector<connectors::ClaimedPartition> claim(const connectors::SinkTable& definition,
                                                   const std::vector<TopicPartition>& partitions);
@@ -66,7 +73,7 @@ class SimDatabase {
   bool owns(const Table& table, const connectors::SinkPosition& position) const;
 
   SimWorld& world_;
-  std::map<std::string, Table> tables_;
+  Image tables_;
   std::function<void(const std::string&)> on_stale_commit_;
 };
 

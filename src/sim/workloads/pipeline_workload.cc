@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <iterator>
 #include <set>
 
 #include "client/cluster.h"
 #include "client/partitioner.h"
 #include "client/producer.h"
 #include "pipeline/planner.h"
+#include "sim/audit_node.h"
+#include "sim/tampering.h"
 #include "sim/workloads/broker_node.h"
 
 namespace onceflow::sim {
@@ -54,10 +56,9 @@ pipeline::PlannedPipeline plan(std::string_view text) {
   return std::move(*planned);
 }
 
-std::int64_t integer_of(const std::string& column) {
-  std::int64_t number = -1;
-  std::from_chars(column.data() + 1, column.data() + column.size(), number);
-  return number;
+std::int64_t integer_of(const StoredValue& value) {
+  const auto* integer = std::get_if<std::int64_t>(&value);
+  return integer != nullptr ? *integer : -1;
 }
 
 }  // namespace
@@ -161,10 +162,16 @@ std::size_t PipelineWorkload::expected_row_count() const {
   return static_cast<std::size_t>((fed_count_ + kPickEvery - 1) / kPickEvery);
 }
 
-std::map<std::string, PipelineWorkload::Totals> PipelineWorkload::stored_totals() const {
+std::map<std::string, PipelineWorkload::Totals> PipelineWorkload::totals_of(
+    const SimDatabase::Image& image) {
   std::map<std::string, Totals> totals;
-  for (const auto& [key, row] : database_->table("totals").by_key) {
-    totals[row.columns[0].substr(1)] = {integer_of(row.columns[1]), integer_of(row.columns[2])};
+  const auto table = image.find("totals");
+  if (table == image.end()) {
+    return totals;
+  }
+  for (const auto& [key, row] : table->second.by_key) {
+    totals[std::get<std::string>(row.values[0])] = {integer_of(row.values[1]),
+                                                    integer_of(row.values[2])};
   }
   return totals;
 }
@@ -184,7 +191,7 @@ bool PipelineWorkload::is_at_rest() const {
     return false;
   }
   std::int64_t total_count = 0;
-  for (const auto& [key, totals] : stored_totals()) {
+  for (const auto& [key, totals] : totals_of(database_->image())) {
     total_count += totals.count;
   }
   return total_count >= fed_count_;
@@ -193,38 +200,92 @@ bool PipelineWorkload::is_at_rest() const {
 void PipelineWorkload::check_end() {
   // Late duplicates, if there are any, get time to show.
   world_->run_for(seconds(30));
-  check_rows();
-  check_totals();
+  SimDatabase::Image image = database_->image();
+  agree(image, judge(image));
+  if (findings_.empty()) {
+    check_judges(std::move(image));
+  }
 }
 
-void PipelineWorkload::check_rows() const {
-  std::map<std::int64_t, int> seen;
-  for (const SentCommit::Row& row : database_->table("picked").appended) {
-    ++seen[integer_of(row.columns.front())];
+// What the model finds broken in the tables.
+std::vector<Finding> PipelineWorkload::judge(const SimDatabase::Image& image) const {
+  std::vector<Finding> found = judge_rows(image);
+  std::ranges::copy(judge_totals(image), std::back_inserter(found));
+  return found;
+}
+
+std::vector<Finding> PipelineWorkload::judge_rows(const SimDatabase::Image& image) const {
+  std::vector<Finding> found;
+  std::map<StoredValue, int> seen;
+  for (const SentCommit::Row& row : image.at("picked").appended) {
+    ++seen[row.values.front()];
   }
   for (std::int64_t number = 0; number < fed_count_; number += kPickEvery) {
     if (const int count = seen[number]; count != 1) {
-      findings_.report("STG-1", fmt::format("record {} is {} times in the table", number, count));
+      found.push_back({"STG-1", fmt::format("record {} is {} times in the table", number, count)});
     }
     seen.erase(number);
   }
   if (!seen.empty()) {
-    findings_.report("STG-1",
-                     fmt::format("record {} does not belong into the table", seen.begin()->first));
+    found.push_back({"STG-1", fmt::format("record {} does not belong into the table",
+                                          integer_of(seen.begin()->first))});
+  }
+  return found;
+}
+
+std::vector<Finding> PipelineWorkload::judge_totals(const SimDatabase::Image& image) const {
+  std::vector<Finding> found;
+  std::map<std::string, Totals> stored = totals_of(image);
+  for (const auto& [key, expected] : expected_totals_) {
+    if (stored[key] != expected) {
+      found.push_back({"STG-2", fmt::format("key {}: count {} and sum {} are stored, the inputs "
+                                            "fold to {} and {}",
+                                            key, stored[key].count, stored[key].sum, expected.count,
+                                            expected.sum)});
+    }
+  }
+  return found;
+}
+
+// The product's own auditor over the same tables. It and the model must come to the same verdict.
+void PipelineWorkload::agree(const SimDatabase::Image& image, const std::vector<Finding>& model) {
+  for (const Finding& finding : model) {
+    findings_.report(finding.invariant, finding.text);
+  }
+  const std::string audited = audit(image);
+  if (model.empty() && !audited.empty()) {
+    findings_.report("AUD-1", "the audit finds what the model does not: " + audited);
+  } else if (!model.empty() && audited.empty()) {
+    findings_.report("AUD-1", "the audit says that all is clean");
   }
 }
 
-void PipelineWorkload::check_totals() {
-  const std::map<std::string, Totals> stored = stored_totals();
-  for (const auto& [key, expected] : expected_totals_) {
-    const auto place = stored.find(key);
-    const Totals found = place != stored.end() ? place->second : Totals{};
-    if (found != expected) {
-      findings_.report("STG-2",
-                       fmt::format("key {}: count {} and sum {} are stored, the inputs "
-                                   "fold to {} and {}",
-                                   key, found.count, found.sum, expected.count, expected.sum));
+// The first finding of each pipeline; empty: clean.
+std::string PipelineWorkload::audit(const SimDatabase::Image& image) {
+  std::string found;
+  for (const std::string_view file : {kPickFile, kTotalFile}) {
+    const Result<audit::AuditReport> report = audit_in_world(*world_, plan(file), image);
+    if (!report) {
+      found += "it cannot judge: " + report.error().text + "; ";
+    } else if (!report->is_clean()) {
+      found += report->findings.kept().front().text + "; ";
     }
+  }
+  return found;
+}
+
+// Clean is only worth something from judges who would have seen it: one row is lost, doubled or
+// altered, and both must say so.
+void PipelineWorkload::check_judges(SimDatabase::Image image) {
+  const std::string done = tamper(image, world_->random());
+  if (done.empty()) {
+    return;
+  }
+  if (judge(image).empty()) {
+    findings_.report("AUD-1", "the model does not see that " + done);
+  }
+  if (audit(image).empty()) {
+    findings_.report("AUD-1", "the audit does not see that " + done);
   }
 }
 

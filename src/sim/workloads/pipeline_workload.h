@@ -46,10 +46,14 @@ class PipelineWorkload final : public Workload {
   void boot_feeder(SimProcess& process);
   void boot_worker(SimProcess& process);
   Task<void> feed(SimProcess& process);
-  void check_rows() const;
-  void check_totals();
+  std::vector<Finding> judge(const SimDatabase::Image& image) const;
+  std::vector<Finding> judge_rows(const SimDatabase::Image& image) const;
+  std::vector<Finding> judge_totals(const SimDatabase::Image& image) const;
+  void agree(const SimDatabase::Image& image, const std::vector<Finding>& model);
+  std::string audit(const SimDatabase::Image& image);
+  void check_judges(SimDatabase::Image image);
   std::size_t expected_row_count() const;
-  std::map<std::string, Totals> stored_totals() const;
+  static std::map<std::string, Totals> totals_of(const SimDatabase::Image& image);
 
   Findings& findings_;
   SimWorld* world_ = nullptr;

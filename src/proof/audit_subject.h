@@ -5,8 +5,8 @@
 #include "audit/subject.h"
 #include "pipeline/planner.h"
 
-namespace onceflow::app {
+namespace onceflow::proof {
 
 audit::AuditSubject audit_subject(const pipeline::PlannedPipeline& planned);
 
-}  // namespace onceflow::app
+}  // namespace onceflow::proof

@@ -1,11 +1,11 @@
-#include "app/audit_subject.h"
+#include "proof/audit_subject.h"
 
 #include <algorithm>
 #include <variant>
 
 #include "base/check.h"
 
-namespace onceflow::app {
+namespace onceflow::proof {
 namespace {
 
 bool is_users_topic(const pipeline::PipelineSpec& spec, const std::string& topic) {
@@ -87,4 +87,4 @@ audit::AuditSubject audit_subject(const pipeline::PlannedPipeline& planned) {
   return subject;
 }
 
-}  // namespace onceflow::app
+}  // namespace onceflow::proof

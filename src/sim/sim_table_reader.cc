@@ -1,0 +1,60 @@
+#include "sim/sim_table_reader.h"
+
+#include <fmt/format.h>
+
+namespace onceflow::sim {
+
+namespace {
+
+Value view_of(const StoredValue& value) {
+  return std::visit([](const auto& held) -> Value { return held; }, value);
+}
+
+Status show(const SentCommit::Row& row, const audit::TableReader::VisitRow& visit) {
+  const std::string source = fmt::format("{}/{}/{}", row.source.topic, row.source.partition.value,
+                                         row.source_offset.value);
+  std::vector<Value> values;
+  values.reserve(row.values.size());
+  for (const StoredValue& value : row.values) {
+    values.push_back(view_of(value));
+  }
+  return visit({.source = source, .values = values});
+}
+
+}  // namespace
+
+Result<bool> SimTableReader::begin_snapshot() {
+  const auto place = image_.find(subject_.table);
+  table_ = place == image_.end() ? nullptr : &place->second;
+  return table_ != nullptr;
+}
+
+Result<std::vector<audit::StoredPosition>> SimTableReader::positions(const std::string&,
+                                                                     const std::string&) {
+  std::vector<audit::StoredPosition> positions;
+  for (const auto& [source, position] : table_->positions) {
+    positions.push_back({source, position.next_offset});
+  }
+  return positions;
+}
+
+Status SimTableReader::for_each_receipt(const std::string&, const std::string&,
+                                        const VisitReceipt& visit) {
+  std::int64_t receipt_id = 0;
+  for (const std::string& receipt : table_->receipts) {
+    RETURN_IF_ERROR(visit(++receipt_id, as_bytes(receipt)));
+  }
+  return {};
+}
+
+Status SimTableReader::for_each_row(const VisitRow& visit) {
+  for (const SentCommit::Row& row : table_->appended) {
+    RETURN_IF_ERROR(show(row, visit));
+  }
+  for (const auto& [key, row] : table_->by_key) {
+    RETURN_IF_ERROR(show(row, visit));
+  }
+  return {};
+}
+
+}  // namespace onceflow::sim
