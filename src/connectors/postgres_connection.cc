@@ -28,26 +28,16 @@ std::string trim(const char* text) {
 
 PostgresFailure failure_of(const pg_result* result) {
   const auto field = [&](int code) { return trim(PQresultErrorField(result, code)); };
-  PostgresFailure failure{false, field(PG_DIAG_SQLSTATE), field(PG_DIAG_MESSAGE_PRIMARY)};
+  PostgresFailure failure{field(PG_DIAG_SQLSTATE), field(PG_DIAG_MESSAGE_PRIMARY)};
   for (const int code : {PG_DIAG_MESSAGE_DETAIL, PG_DIAG_CONTEXT}) {
     if (const std::string more = field(code); !more.empty()) {
       failure.text += fmt::format(" ({})", more);
     }
   }
-  // Made by libpq itself: the connection went before an answer came.
-  failure.is_lost = failure.sqlstate.empty();
   if (failure.text.empty()) {
     failure.text = trim(PQresultErrorMessage(result));
   }
   return failure;
-}
-
-// Answers to a connection attempt that repeating will not change. libpq 15 gives no SQLSTATE here,
-// so the words decide; in a server that speaks another language the attempt is repeated instead.
-bool is_final(std::string_view text) {
-  return text.contains("authentication failed") || text.contains("does not exist") ||
-         text.contains("no pg_hba.conf entry") || text.contains("no password supplied") ||
-         text.contains("permission denied");
 }
 
 bool is_ok(const pg_result* result) {
@@ -89,9 +79,8 @@ struct ParameterArrays {
 
 }  // namespace
 
-bool PostgresFailure::is_of_row() const {
-  return !is_lost && (sqlstate.starts_with("22") || sqlstate.starts_with("23") ||
-                      sqlstate.starts_with("54") || sqlstate == "P0001" || sqlstate == "44000");
+std::string PostgresFailure::explained() const {
+  return sqlstate.empty() ? text : fmt::format("{} {}", text, explain_sqlstate(sqlstate));
 }
 
 void PostgresResult::Clear::operator()(pg_result* result) const { PQclear(result); }
@@ -139,6 +128,23 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(
                 "the dsn is not one that libpq understands; write postgresql://user@host/database "
                 "or `host=… dbname=…`");
   }
+  auto connection = std::make_unique<PostgresConnection>();
+  RETURN_IF_ERROR(connection->connect(options));
+  PQsetnonblocking(connection->connection_.get(), 1);
+  PQsetNoticeProcessor(connection->connection_.get(), ignore_notice, nullptr);
+  connection->wait_timeout_ = options.statement_timeout + kAnswerGrace;
+  const Outcome settings = connection->execute(
+      fmt::format("SET statement_timeout = {}; SET lock_timeout = {}; "
+                  "SET idle_in_transaction_session_timeout = {}",
+                  options.statement_timeout.count(), options.lock_timeout.count(),
+                  options.idle_in_transaction_timeout.count()));
+  if (!settings) {
+    return fail(ErrorCode::kConnectionLost, settings.error().text, Recovery::kRetriable);
+  }
+  return connection;
+}
+
+Status PostgresConnection::connect(const PostgresSinkOptions& options) {
   const std::string connect_timeout =
       fmt::format("{}", std::max<std::int64_t>(2, options.connect_timeout.count() / 1000));
   const std::string tcp_timeout =
@@ -157,33 +163,47 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(
                                              "10",
                                              "UTF8",
                                              nullptr};
-  auto connection = std::make_unique<PostgresConnection>();
-  connection->connection_.reset(PQconnectdbParams(names.data(), values.data(), 1));
-  pg_conn* raw = connection->connection_.get();
-  if (raw == nullptr || PQstatus(raw) != CONNECTION_OK) {
-    const std::string text = raw == nullptr ? "out of memory" : trim(PQerrorMessage(raw));
-    if (is_final(text)) {
-      return fail(ErrorCode::kRefused, text);
-    }
-    return fail(ErrorCode::kConnectionLost, text, Recovery::kRetriable);
+  // Only libpq itself goes on to the next host when one does not answer.
+  if (options.dsn.contains(',')) {
+    connection_.reset(PQconnectdbParams(names.data(), values.data(), 1));
+  } else {
+    connection_.reset(PQconnectStartParams(names.data(), values.data(), 1));
+    RETURN_IF_ERROR(finish_connecting(options.connect_timeout));
   }
-  PQsetnonblocking(raw, 1);
-  PQsetNoticeProcessor(raw, ignore_notice, nullptr);
-  connection->wait_timeout_ = options.statement_timeout + kAnswerGrace;
-  const Outcome settings = connection->execute(
-      fmt::format("SET statement_timeout = {}; SET lock_timeout = {}; "
-                  "SET idle_in_transaction_session_timeout = {}",
-                  options.statement_timeout.count(), options.lock_timeout.count(),
-                  options.idle_in_transaction_timeout.count()));
-  if (!settings) {
-    return fail(ErrorCode::kConnectionLost, settings.error().text, Recovery::kRetriable);
+  pg_conn* raw = connection_.get();
+  if (raw != nullptr && PQstatus(raw) == CONNECTION_OK) {
+    return {};
   }
-  return connection;
+  const ConnectFailure failure = judge_connect_failure(raw == nullptr ? "" : PQerrorMessage(raw));
+  if (failure.error_class == ErrorClass::kPasses) {
+    return fail(ErrorCode::kConnectionLost, failure.text, Recovery::kRetriable);
+  }
+  return failure.error_class == ErrorClass::kOnce ? std::unexpected(unclear_error(failure.text))
+                                                  : fail(ErrorCode::kRefused, failure.text);
 }
 
-PostgresFailure PostgresConnection::lost(std::string text) const {
-  return {true, {}, std::move(text)};
+// In steps of our own, because only between them can libpq be told to say SQLSTATEs.
+Status PostgresConnection::finish_connecting(milliseconds timeout) {
+  pg_conn* raw = connection_.get();
+  if (raw == nullptr) {
+    return fail(ErrorCode::kConnectionLost, "out of memory", Recovery::kRetriable);
+  }
+  PQsetErrorVerbosity(raw, PQERRORS_VERBOSE);
+  PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
+  while (PQstatus(raw) != CONNECTION_BAD && wanted != PGRES_POLLING_OK &&
+         wanted != PGRES_POLLING_FAILED) {
+    const auto need =
+        wanted == PGRES_POLLING_READING ? io::SocketNeed::kRead : io::SocketNeed::kReadOrWrite;
+    if (const Status ready = io::wait_socket(PQsocket(raw), need, timeout); !ready) {
+      return fail(ErrorCode::kConnectionLost, "no connection: " + ready.error().text,
+                  Recovery::kRetriable);
+    }
+    wanted = PQconnectPoll(raw);
+  }
+  return {};
 }
+
+PostgresFailure PostgresConnection::lost(std::string text) { return {{}, std::move(text)}; }
 
 std::expected<void, PostgresFailure> PostgresConnection::flush() {
   pg_conn* raw = connection_.get();

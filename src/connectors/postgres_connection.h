@@ -1,7 +1,7 @@
 // PostgresConnection: libpq with a deadline on every wait and results instead of codes. Used by one
 // thread at a time; its calls block.
 //
-// After a failure with `is_lost` the connection is of no use and what it was doing may have
+// After a failure of class kLost the connection is of no use and what it was doing may have
 // happened or not. After any other failure the server has said no, and the transaction is to be
 // rolled back.
 #pragma once
@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "connectors/postgres_binary.h"
+#include "connectors/postgres_errors.h"
 #include "connectors/postgres_sink.h"
 
 struct pg_conn;
@@ -23,12 +24,14 @@ struct pg_result;
 namespace onceflow::connectors {
 
 struct PostgresFailure {
-  bool is_lost = false;
-  std::string sqlstate;  ///< empty if lost
+  std::string sqlstate;  ///< empty: the connection went before an answer came
   std::string text;
 
-  /// The row's own fault: data exceptions, constraints, limits of a row, what a trigger raises.
-  bool is_of_row() const;
+  ErrorClass error_class() const {
+    return sqlstate.empty() ? ErrorClass::kLost : class_of_sqlstate(sqlstate);
+  }
+  /// The text with the SQLSTATE and, where a person has to mend something, the fix.
+  std::string explained() const;
 };
 
 class PostgresResult {
@@ -54,7 +57,8 @@ class PostgresResult {
 
 class PostgresConnection {
  public:
-  /// kConnectionLost is retriable; kRefused if the server knows us not, or the dsn is no dsn.
+  /// kConnectionLost is retriable: the server is away, starting, full. kRefused says what to mend:
+  /// the server does not let us in, or the dsn is none.
   static Result<std::unique_ptr<PostgresConnection>> open(const PostgresSinkOptions& options);
 
   using Outcome = std::expected<PostgresResult, PostgresFailure>;
@@ -76,7 +80,10 @@ class PostgresConnection {
     void operator()(pg_conn* connection) const;
   };
 
-  PostgresFailure lost(std::string text) const;
+  /// No step of it may take longer than the connect timeout.
+  Status connect(const PostgresSinkOptions& options);
+  Status finish_connecting(milliseconds timeout);
+  static PostgresFailure lost(std::string text);
   std::expected<void, PostgresFailure> flush();
   /// Sends what is queued and collects all results of what was sent.
   Outcome collect(bool was_sent);

@@ -96,7 +96,7 @@ TEST_F(PostgresSink, after_a_crash_of_the_server_what_was_committed_is_there_and
   ASSERT_EQ(commit(*sink, one_row(claimed, 0)).kind, Kind::kCommitted);
   stop("immediate");
   const CommitOutcome lost = commit(*sink, one_row(claimed, 1));
-  EXPECT_EQ(lost.kind, Kind::kUnknown) << lost.text;
+  EXPECT_EQ(lost.kind, Kind::kNotNow) << lost.text;
   start();
   claimed = claim(*sink);
   EXPECT_EQ(claimed.next_offset, Offset(1));
@@ -105,13 +105,13 @@ TEST_F(PostgresSink, after_a_crash_of_the_server_what_was_committed_is_there_and
   EXPECT_EQ(query("SELECT string_agg(id::text, ',' ORDER BY id) FROM rows"), "0,1");
 }
 
-TEST_F(PostgresSink, a_killed_backend_leaves_the_outcome_unknown_and_the_next_claim_knows) {
+TEST_F(PostgresSink, a_backend_that_is_killed_before_the_commit_has_written_nothing) {
   auto sink = make();
   ClaimedPartition claimed = claim(*sink);
   query(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'onceflow' "
       "AND pid <> pg_backend_pid()");
-  EXPECT_EQ(commit(*sink, one_row(claimed, 0)).kind, Kind::kUnknown);
+  EXPECT_EQ(commit(*sink, one_row(claimed, 0)).kind, Kind::kNotNow);
   claimed = claim(*sink);
   EXPECT_EQ(claimed.next_offset, kNoOffset);
   EXPECT_EQ(commit(*sink, one_row(claimed, 0)).kind, Kind::kCommitted);
@@ -120,6 +120,23 @@ TEST_F(PostgresSink, a_killed_backend_leaves_the_outcome_unknown_and_the_next_cl
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'onceflow' "
       "AND pid <> pg_backend_pid()");
   EXPECT_EQ(claim(*sink).next_offset, Offset(1));
+}
+
+TEST_F(PostgresSink, a_backend_that_is_killed_in_the_commit_leaves_the_outcome_unknown) {
+  auto sink = make();
+  ClaimedPartition claimed = claim(*sink);
+  query(
+      "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
+      "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END'");
+  query(
+      "CREATE CONSTRAINT TRIGGER die AFTER INSERT ON rows DEFERRABLE INITIALLY DEFERRED "
+      "FOR EACH ROW EXECUTE FUNCTION die()");
+  const CommitOutcome outcome = commit(*sink, one_row(claimed, 0));
+  EXPECT_EQ(outcome.kind, Kind::kUnknown) << outcome.text;
+  query("DROP TRIGGER die ON rows");
+  claimed = claim(*sink);
+  EXPECT_EQ(claimed.next_offset, kNoOffset);
+  EXPECT_EQ(commit(*sink, one_row(claimed, 0)).kind, Kind::kCommitted);
 }
 
 TEST_F(PostgresSink, too_many_connections_is_a_retriable_error) {
@@ -150,7 +167,7 @@ TEST_F(PostgresSink, a_lock_that_another_holds_ends_in_a_timeout_and_not_in_a_ha
   auto other = connect();
   ASSERT_TRUE(other->execute("BEGIN; LOCK TABLE rows IN ACCESS EXCLUSIVE MODE").has_value());
   const CommitOutcome outcome = commit(*sink, one_row(claimed, 0));
-  EXPECT_EQ(outcome.kind, Kind::kUnknown);
+  EXPECT_EQ(outcome.kind, Kind::kNotNow);
   EXPECT_TRUE(outcome.text.contains("lock timeout")) << outcome.text;
   ASSERT_TRUE(other->execute("ROLLBACK").has_value());
   claimed = claim(*sink);
@@ -167,7 +184,7 @@ TEST_F(PostgresSink, a_statement_that_takes_too_long_is_cancelled) {
       "'BEGIN PERFORM pg_sleep(2); RETURN NEW; END'");
   query("CREATE TRIGGER slow BEFORE INSERT ON rows FOR EACH ROW EXECUTE FUNCTION slow()");
   const CommitOutcome outcome = commit(*sink, one_row(claimed, 0));
-  EXPECT_EQ(outcome.kind, Kind::kUnknown);
+  EXPECT_EQ(outcome.kind, Kind::kNotNow);
   EXPECT_TRUE(outcome.text.contains("statement timeout")) << outcome.text;
 }
 
@@ -182,7 +199,7 @@ TEST_F(PostgresSink, a_server_that_is_frozen_does_not_hang_us) {
   ASSERT_EQ(::kill(backend, SIGSTOP), 0);
   const CommitOutcome outcome = commit(*sink, one_row(claimed, 0));
   ::kill(backend, SIGCONT);
-  EXPECT_EQ(outcome.kind, Kind::kUnknown);
+  EXPECT_EQ(outcome.kind, Kind::kNotNow);
   EXPECT_TRUE(outcome.text.contains("no answer within")) << outcome.text;
   EXPECT_EQ(commit(*sink, one_row(claim(*sink), 0)).kind, Kind::kCommitted);
 }

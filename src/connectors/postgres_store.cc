@@ -6,6 +6,7 @@
 #include <numeric>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "base/wire.h"
@@ -54,8 +55,17 @@ constexpr const char* kReadPosition =
     "SELECT epoch, next_offset FROM onceflow_positions"
     " WHERE pipeline = $1 AND stage = $2 AND topic = $3 AND partition = $4";
 
-constexpr const char* kWriteReceipt =
-    "INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES ($1, $2, $3)";
+// The rows' lock keeps the table's columns as they are from here to the end of the transaction.
+// Parameters after the receipt's own: the table, its shape as claimed.
+const std::string& write_receipt_sql() {
+  static const std::string sql =
+      "WITH receipt AS (INSERT INTO onceflow_receipts (pipeline, stage, receipt)"
+      " VALUES ($1, $2, $3)) SELECT (" +
+      postgres_shape_sql("$4") + " IS NOT DISTINCT FROM $5)::int";
+  return sql;
+}
+
+constexpr std::string_view kTwoRowsOfOneKey = "21000";
 
 constexpr const char* kUpsertStatement = "onceflow_upsert";
 constexpr const char* kDeleteStatement = "onceflow_delete";
@@ -69,7 +79,7 @@ std::vector<PostgresParameter> partition_parameters(const SinkTable& table,
 }
 
 CommitOutcome refused(std::size_t row, std::string text) {
-  return {CommitOutcome::Kind::kRefused, row, std::move(text)};
+  return {.kind = CommitOutcome::Kind::kRefused, .refused_row = row, .text = std::move(text)};
 }
 
 // A table's integer column may be narrower than ours.
@@ -131,6 +141,7 @@ Status PostgresStore::prepare_tables() {
   Result<PostgresTable> table = ensure_postgres_table(*connection_, table_);
   RETURN_IF_ERROR(table);
   written_table_ = std::move(*table);
+  writes_in_order_ = writes_in_order_ || !written_table_.keys_differ_by_bytes;
   return table_.mode == SinkMode::kUpsert ? prepare_statements() : Status();
 }
 
@@ -138,7 +149,8 @@ Status PostgresStore::prepare_statements() {
   if (const auto dropped = connection_->execute("DEALLOCATE ALL"); !dropped) {
     return std::unexpected(to_error(dropped.error()));
   }
-  if (const auto prepared = connection_->prepare(kUpsertStatement, postgres_upsert_sql(table_));
+  if (const auto prepared = connection_->prepare(
+          kUpsertStatement, postgres_upsert_sql(table_, !written_table_.keys_differ_by_bytes));
       !prepared) {
     return std::unexpected(to_error(prepared.error()));
   }
@@ -248,43 +260,52 @@ Result<std::vector<ClaimedPartition>> PostgresStore::read_positions(
 
 CommitOutcome PostgresStore::commit(const SinkCommit& commit) {
   if (!connection_) {
-    return in_doubt("not connected");
+    return not_now("not connected");
   }
   const auto values = convert(commit);
   if (!values) {
-    return values.error();
+    // The table may have been changed to take what it could not.
+    const auto is_same = has_claimed_shape();
+    return !is_same ? not_written(is_same.error()) : *is_same ? values.error() : shape_changed();
   }
-  const std::vector<std::size_t> rows = rows_to_write(commit, *values);
+  const Rows rows = rows_to_write(commit, *values);
   if (const auto begun = connection_->execute("BEGIN"); !begun) {
-    return in_doubt(begun.error().text);
+    return not_written(begun.error());
   }
   const auto moved = move_positions(commit.positions);
   if (!moved) {
-    return in_doubt(moved.error().text);
+    return not_written(moved.error());
   }
   if (*moved != static_cast<std::int64_t>(commit.positions.size())) {
     if (!connection_->execute("ROLLBACK")) {
       connection_.reset();
     }
-    return {CommitOutcome::Kind::kFenced, 0,
-            fmt::format("{} of {} partitions were claimed by another",
-                        static_cast<std::int64_t>(commit.positions.size()) - *moved,
-                        commit.positions.size())};
+    return {.kind = CommitOutcome::Kind::kFenced,
+            .text = fmt::format("{} of {} partitions were claimed by another",
+                                static_cast<std::int64_t>(commit.positions.size()) - *moved,
+                                commit.positions.size())};
   }
-  if (Written written = write_rows(commit, *values, rows); !written) {
-    return find_refused_row(commit, *values, rows, std::move(written).error());
+  if (const Written written = write_rows(commit, *values, rows); !written) {
+    return rows_failed(commit, *values, rows, written.error());
   }
-  if (Written written = write_receipt(commit.receipt); !written) {
-    return in_doubt(written.error().text);
+  const auto is_same = write_receipt(commit.receipt);
+  if (!is_same) {
+    return not_written(is_same.error());
+  }
+  if (!*is_same) {
+    return shape_changed();
   }
   const auto committed = connection_->execute("COMMIT");
   if (!committed) {
-    return find_refused_row(commit, *values, rows, committed.error());
+    return not_committed(commit, *values, rows, committed.error());
   }
   if (committed->command_tag() != "COMMIT") {
-    return in_doubt("the server answered COMMIT with " + committed->command_tag());
+    CommitOutcome outcome = not_now("the server answered COMMIT with " + committed->command_tag());
+    outcome.kind = CommitOutcome::Kind::kRefused;
+    outcome.is_final = false;
+    return outcome;
   }
-  return {CommitOutcome::Kind::kCommitted, 0, {}};
+  return {.kind = CommitOutcome::Kind::kCommitted};
 }
 
 std::expected<std::vector<Value>, CommitOutcome> PostgresStore::convert(
@@ -316,11 +337,11 @@ std::expected<std::vector<Value>, CommitOutcome> PostgresStore::convert(
   return values;
 }
 
-std::vector<std::size_t> PostgresStore::rows_to_write(const SinkCommit& commit,
-                                                      const std::vector<Value>& values) const {
-  std::vector<std::size_t> rows(commit.rows.size());
+PostgresStore::Rows PostgresStore::rows_to_write(const SinkCommit& commit,
+                                                 const std::vector<Value>& values) const {
+  Rows rows(commit.rows.size());
   std::iota(rows.begin(), rows.end(), std::size_t{0});
-  if (table_.mode == SinkMode::kAppend) {
+  if (table_.mode == SinkMode::kAppend || writes_in_order_) {
     return rows;
   }
   // One statement may touch a row once, so only the last word on each key is said.
@@ -368,9 +389,12 @@ PostgresStore::Written PostgresStore::write_rows(const SinkCommit& commit,
   if (table_.mode == SinkMode::kAppend) {
     return copy_rows(commit, values, rows);
   }
+  if (writes_in_order_) {
+    return write_in_order(commit, values, rows);
+  }
   // Keys differ from row to row, so deleting first changes nothing.
-  std::vector<std::size_t> upserts;
-  std::vector<std::size_t> deletes;
+  Rows upserts;
+  Rows deletes;
   for (const std::size_t row : rows) {
     (commit.rows[row].is_delete ? deletes : upserts).push_back(row);
   }
@@ -389,6 +413,64 @@ PostgresStore::Written PostgresStore::write_rows(const SinkCommit& commit,
     return written;
   }
   return in_parts(upserts, [&](auto part) { return upsert_rows(commit, values, part); });
+}
+
+PostgresStore::Written PostgresStore::write_in_order(const SinkCommit& commit,
+                                                     const std::vector<Value>& values,
+                                                     std::span<const std::size_t> rows) {
+  while (!rows.empty()) {
+    // A run: rows of one kind, no key in it twice as far as its bytes tell.
+    const bool is_delete = commit.rows[rows.front()].is_delete;
+    std::unordered_set<std::string> keys;
+    std::size_t count = 0;
+    while (count < std::min(rows.size(), kRowsPerStatement) &&
+           commit.rows[rows[count]].is_delete == is_delete &&
+           keys.insert(key_bytes(table_, &values[rows[count] * table_.columns.size()])).second) {
+      ++count;
+    }
+    const std::span<const std::size_t> run = rows.first(count);
+    const Written written = is_delete ? delete_rows(values, run) : upsert_run(commit, values, run);
+    if (!written) {
+      return written;
+    }
+    rows = rows.subspan(count);
+  }
+  return {};
+}
+
+// A statement may touch a row only once. Where it would touch one twice it is undone and given in
+// halves, so that equal keys come one after the other, as their records did.
+PostgresStore::Written PostgresStore::upsert_run(const SinkCommit& commit,
+                                                 const std::vector<Value>& values,
+                                                 std::span<const std::size_t> run) {
+  std::vector<std::span<const std::size_t>> parts = {run};  // the next one is the last
+  while (!parts.empty()) {
+    const std::span<const std::size_t> part = parts.back();
+    parts.pop_back();
+    if (part.size() == 1) {
+      if (Written written = upsert_rows(commit, values, part); !written) {
+        return written;
+      }
+      continue;
+    }
+    if (const auto saved = connection_->execute("SAVEPOINT onceflow_run"); !saved) {
+      return std::unexpected(saved.error());
+    }
+    const Written written = upsert_rows(commit, values, part);
+    if (!written && written.error().sqlstate != kTwoRowsOfOneKey) {
+      return written;
+    }
+    if (const auto ended =
+            connection_->execute(written ? "RELEASE onceflow_run" : "ROLLBACK TO onceflow_run");
+        !ended) {
+      return std::unexpected(ended.error());
+    }
+    if (!written) {
+      parts.push_back(part.subspan(part.size() / 2));
+      parts.push_back(part.first(part.size() / 2));
+    }
+  }
+  return {};
 }
 
 PostgresStore::Written PostgresStore::copy_rows(const SinkCommit& commit,
@@ -469,28 +551,68 @@ PostgresStore::Written PostgresStore::delete_rows(const std::vector<Value>& valu
   return {};
 }
 
-PostgresStore::Written PostgresStore::write_receipt(const std::string& receipt) {
+std::expected<bool, PostgresFailure> PostgresStore::write_receipt(const std::string& receipt) {
   const auto written = connection_->execute(
-      kWriteReceipt, {text_parameter(table_.pipeline), text_parameter(table_.stage),
-                      bytea_parameter(as_bytes(receipt))});
-  return written ? Written() : std::unexpected(written.error());
+      write_receipt_sql(),
+      {text_parameter(table_.pipeline), text_parameter(table_.stage),
+       bytea_parameter(as_bytes(receipt)), text_parameter(postgres_table_name(table_)),
+       text_parameter(written_table_.shape)});
+  if (!written) {
+    return std::unexpected(written.error());
+  }
+  return written->integer(0, 0) != 0;
+}
+
+std::expected<bool, PostgresFailure> PostgresStore::has_claimed_shape() {
+  const auto shape = connection_->execute("SELECT " + postgres_shape_sql("$1"),
+                                          {text_parameter(postgres_table_name(table_))});
+  if (!shape) {
+    return std::unexpected(shape.error());
+  }
+  return !shape->is_null(0, 0) && shape->text(0, 0) == written_table_.shape;
 }
 
 // -------------------------------------------------------------------------------------------
 // refusals
 
+CommitOutcome PostgresStore::rows_failed(const SinkCommit& commit, const std::vector<Value>& values,
+                                         std::span<const std::size_t> rows,
+                                         const PostgresFailure& failure) {
+  const ErrorClass error_class = failure.error_class();
+  if (error_class == ErrorClass::kLost || error_class == ErrorClass::kPasses ||
+      !connection_->execute("ROLLBACK")) {
+    return not_written(failure);
+  }
+  const auto is_same = has_claimed_shape();
+  if (!is_same) {
+    return not_written(is_same.error());
+  }
+  if (!*is_same) {
+    return shape_changed();
+  }
+  if (failure.sqlstate == kTwoRowsOfOneKey && table_.mode == SinkMode::kUpsert &&
+      !writes_in_order_) {
+    // Not to be known from the columns: a trigger makes different keys the same one.
+    writes_in_order_ = true;
+    return this->commit(commit);
+  }
+  return error_class == ErrorClass::kSetUp ? not_written(failure)
+                                           : find_refused_row(commit, values, rows, failure);
+}
+
 CommitOutcome PostgresStore::find_refused_row(const SinkCommit& commit,
                                               const std::vector<Value>& values,
                                               std::span<const std::size_t> rows,
                                               PostgresFailure failure) {
-  if (!failure.is_of_row() || rows.empty() || !connection_->execute("ROLLBACK")) {
-    return in_doubt(failure.text);
-  }
+  const auto is_refusal = [](const Written& written) {
+    return !written && (written.error().error_class() == ErrorClass::kRecord ||
+                        written.error().error_class() == ErrorClass::kOnce);
+  };
   // Invariant: the first `accepted` rows are taken, the first `refused_count` are not.
   std::size_t accepted = 0;
   std::size_t refused_count = rows.size();
   Written all = try_rows(commit, values, rows);
-  while (!all && all.error().is_of_row() && refused_count - accepted > 1) {
+  while (is_refusal(all) && refused_count - accepted > 1) {
     const std::size_t middle = accepted + (refused_count - accepted) / 2;
     Written part = try_rows(commit, values, rows.first(middle));
     if (part) {
@@ -500,13 +622,17 @@ CommitOutcome PostgresStore::find_refused_row(const SinkCommit& commit,
       all = std::move(part);
     }
   }
-  if (all) {
-    return in_doubt("a row was refused, and is not any more: " + failure.text);
+  if (!all && !is_refusal(all)) {
+    return not_written(all.error());
   }
-  if (!all.error().is_of_row()) {
-    return in_doubt(all.error().text);
+  CommitOutcome outcome =
+      refused(all || rows.empty() ? CommitOutcome::kNoRow : rows[refused_count - 1],
+              "postgres: " + (all ? failure : all.error()).explained());
+  // What is refused now and then, or for a reason that is not known, may be tried once more.
+  if (all || all.error().error_class() == ErrorClass::kOnce) {
+    outcome.is_final = false;
   }
-  return refused(rows[refused_count - 1], fmt::format("postgres: {}", all.error().text));
+  return outcome;
 }
 
 PostgresStore::Written PostgresStore::try_rows(const SinkCommit& commit,
@@ -528,10 +654,41 @@ PostgresStore::Written PostgresStore::try_rows(const SinkCommit& commit,
   return written;
 }
 
-// Whatever this was, the positions in the database are the truth; the next claim reads them.
-CommitOutcome PostgresStore::in_doubt(std::string text) {
+CommitOutcome PostgresStore::not_now(std::string text) {
   connection_.reset();
-  return {CommitOutcome::Kind::kUnknown, 0, "postgres: " + text};
+  return {.kind = CommitOutcome::Kind::kNotNow,
+          .refused_row = CommitOutcome::kNoRow,
+          .text = "postgres: " + std::move(text)};
+}
+
+CommitOutcome PostgresStore::not_written(const PostgresFailure& failure) {
+  CommitOutcome outcome = not_now(failure.explained());
+  const ErrorClass error_class = failure.error_class();
+  if (error_class != ErrorClass::kLost && error_class != ErrorClass::kPasses) {
+    outcome.kind = CommitOutcome::Kind::kRefused;
+    // The next claim looks at the database anew, and says better than a statement what is wrong.
+    outcome.is_final = false;
+  }
+  return outcome;
+}
+
+// Some constraints are looked at by COMMIT alone. An answer that ends the connection leaves open
+// what became of the commit; the positions in the database are the truth, and a claim reads them.
+CommitOutcome PostgresStore::not_committed(const SinkCommit& commit,
+                                           const std::vector<Value>& values,
+                                           std::span<const std::size_t> rows,
+                                           const PostgresFailure& failure) {
+  if (failure.error_class() == ErrorClass::kLost) {
+    CommitOutcome outcome = not_written(failure);
+    outcome.kind = CommitOutcome::Kind::kUnknown;
+    return outcome;
+  }
+  return rows_failed(commit, values, rows, failure);
+}
+
+CommitOutcome PostgresStore::shape_changed() {
+  return not_now(
+      fmt::format("the columns of table {} were changed; they are read again", table_.table));
 }
 
 }  // namespace onceflow::connectors

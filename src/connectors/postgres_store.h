@@ -28,6 +28,7 @@ class PostgresStore {
 
  private:
   using Written = std::expected<void, PostgresFailure>;
+  using Rows = std::vector<std::size_t>;  ///< indices into SinkCommit::rows
 
   Status open();
   Status prepare_tables();
@@ -51,19 +52,37 @@ class PostgresStore {
   Written upsert_rows(const SinkCommit& commit, const std::vector<Value>& values,
                       std::span<const std::size_t> rows);
   Written delete_rows(const std::vector<Value>& values, std::span<const std::size_t> rows);
-  Written write_receipt(const std::string& receipt);
+  /// For keys that are the same row by a rule of the table's: all rows, one after the other as far
+  /// as that is needed.
+  Written write_in_order(const SinkCommit& commit, const std::vector<Value>& values,
+                         std::span<const std::size_t> rows);
+  Written upsert_run(const SinkCommit& commit, const std::vector<Value>& values,
+                     std::span<const std::size_t> run);
+  /// False: the table's columns are not those of the claim, so nothing may be committed.
+  std::expected<bool, PostgresFailure> write_receipt(const std::string& receipt);
+  std::expected<bool, PostgresFailure> has_claimed_shape();
 
+  /// What a failure before COMMIT was sent means: nothing was written.
+  CommitOutcome rows_failed(const SinkCommit& commit, const std::vector<Value>& values,
+                            std::span<const std::size_t> rows, const PostgresFailure& failure);
   /// Finds the row that the server refuses by writing ever smaller parts and rolling them back.
   CommitOutcome find_refused_row(const SinkCommit& commit, const std::vector<Value>& values,
                                  std::span<const std::size_t> rows, PostgresFailure failure);
   Written try_rows(const SinkCommit& commit, const std::vector<Value>& values,
                    std::span<const std::size_t> rows);
-  CommitOutcome in_doubt(std::string text);
+  /// Nothing was written; the connection is closed, and the next claim opens another.
+  CommitOutcome not_now(std::string text);
+  CommitOutcome not_written(const PostgresFailure& failure);
+  CommitOutcome not_committed(const SinkCommit& commit, const std::vector<Value>& values,
+                              std::span<const std::size_t> rows, const PostgresFailure& failure);
+  CommitOutcome shape_changed();
 
   PostgresSinkOptions options_;
   SinkTable table_;
   std::unique_ptr<PostgresConnection> connection_;
   PostgresTable written_table_;
+  /// Rows go in the order of their records, because the table tells keys apart in a way of its own.
+  bool writes_in_order_ = false;
 };
 
 }  // namespace onceflow::connectors

@@ -61,6 +61,14 @@ struct ExistingTable {
   std::vector<PostgresType> types;  // of these
 };
 
+// Parameters: the table, the key columns.
+constexpr const char* kKeysDifferByBytes =
+    "SELECT (coalesce(bool_and(a.atttypid IN (20, 21, 23, 25, 1043) AND"
+    " coalesce(c.collisdeterministic, true)), true) AND NOT EXISTS (SELECT FROM pg_trigger"
+    " WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgtype & 3 = 3))::int"
+    " FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation"
+    " WHERE a.attrelid = to_regclass($1) AND a.attname = ANY($2) AND NOT a.attisdropped";
+
 constexpr const char* kColumns =
     "SELECT a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod),"
     " (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::int,"
@@ -127,19 +135,23 @@ std::vector<std::string> array_places(const SinkTable& table, Wanted wanted) {
 }  // namespace
 
 Error to_error(const PostgresFailure& failure) {
-  if (failure.is_lost || failure.sqlstate.starts_with("08") ||
-      failure.sqlstate.starts_with("57P")) {
-    return {ErrorCode::kConnectionLost, failure.text, Recovery::kRetriable};
-  }
-  // Out of resources, deadlock or serialisation, lock and statement timeouts, and in a schema that
-  // two claims create at once: the next attempt may succeed.
-  if (failure.sqlstate.starts_with("53") || failure.sqlstate.starts_with("40") ||
-      failure.sqlstate.starts_with("55") || failure.sqlstate == "57014" ||
-      failure.sqlstate.starts_with("25P")) {
-    return {ErrorCode::kTimedOut, failure.text, Recovery::kRetriable};
-  }
-  return {ErrorCode::kRefused, fmt::format("{} ({})", failure.text, failure.sqlstate),
-          Recovery::kFatal};
+  const ErrorClass error_class = failure.error_class();
+  const ErrorCode code = error_class == ErrorClass::kLost     ? ErrorCode::kConnectionLost
+                         : error_class == ErrorClass::kPasses ? ErrorCode::kTimedOut
+                         : error_class == ErrorClass::kOnce   ? ErrorCode::kUnsupported
+                                                              : ErrorCode::kRefused;
+  return {code, failure.explained(), recovery_of(error_class)};
+}
+
+std::string postgres_table_name(const SinkTable& table) { return quote_table(table.table); }
+
+std::string postgres_shape_sql(std::string_view parameter) {
+  return fmt::format(
+      "(SELECT string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid, a.atttypmod,"
+      " a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation), ','"
+      " ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = to_regclass({})"
+      " AND a.attnum > 0 AND NOT a.attisdropped)",
+      parameter);
 }
 
 Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
@@ -157,6 +169,23 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
   }
   RETURN_IF_ERROR(check_columns(table, kDialect, existing->columns));
   result.types = written_types(table, *existing);
+  PostgresArray keys(PostgresType::kText);
+  for (const SinkColumn& column : table.columns) {
+    if (column.is_key) {
+      keys.add(std::string_view(column.name));
+    }
+  }
+  const PostgresParameter name = text_parameter(quote_table(table.table));
+  const auto shape = connection.execute("SELECT " + postgres_shape_sql("$1"), {name});
+  if (!shape) {
+    return std::unexpected(to_error(shape.error()));
+  }
+  const auto keys_differ = connection.execute(kKeysDifferByBytes, {name, keys.finish()});
+  if (!keys_differ) {
+    return std::unexpected(to_error(keys_differ.error()));
+  }
+  result.shape = shape->text(0, 0);
+  result.keys_differ_by_bytes = keys_differ->integer(0, 0) != 0;
   return result;
 }
 
@@ -185,12 +214,12 @@ std::string postgres_copy_sql(const SinkTable& table) {
                      fmt::join(all_columns(table), ", "));
 }
 
-std::string postgres_upsert_sql(const SinkTable& table) {
+std::string postgres_upsert_sql(const SinkTable& table, bool writes_keys) {
   std::vector<std::string> places = array_places(table, [](const SinkColumn&) { return true; });
   places.push_back(fmt::format("${}::text[]", places.size() + 1));
   std::vector<std::string> updates;
   for (const SinkColumn& column : table.columns) {
-    if (!column.is_key) {
+    if (!column.is_key || writes_keys) {
       updates.push_back(fmt::format("{0} = excluded.{0}", quote(column.name)));
     }
   }

@@ -15,23 +15,35 @@ struct PostgresTable {
   bool was_created = false;
   /// By column of SinkTable, and for kSourceColumn at the end: the table's own types.
   std::vector<PostgresType> types;
+  /// Its columns as the catalog describes them; see postgres_shape_sql().
+  std::string shape;
+  /// Whether keys that differ in their bytes are different keys of the table, too. Not so under a
+  /// collation that ignores case, in types that write one value in several ways, or where a trigger
+  /// may change the key.
+  bool keys_differ_by_bytes = true;
 };
 
 /// Creates the table if it is missing; else checks that its columns fit. kRefused, with column,
 /// rule and fix, if they do not.
 Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection, const SinkTable& table);
 
-/// What an Error is made of: a lost connection is retriable, so are deadlocks and full servers; a
-/// statement that the server does not take is refused.
+/// What a failure in a claim means to the caller, as postgres_errors.h classes it.
 Error to_error(const PostgresFailure& failure);
+
+/// An expression that yields a text, which differs when the columns of the table have changed.
+/// `parameter` ("$4") is the table's name as `postgres_table_name` writes it.
+std::string postgres_shape_sql(std::string_view parameter);
+/// Quoted; `schema.table` names a table in a schema.
+std::string postgres_table_name(const SinkTable& table);
 
 /// For an upsert into a table that has no unique key like the sink's: what, rule and fix.
 std::string unique_key_needed(const SinkTable& table, std::string_view what);
 
 /// COPY … FROM STDIN of the columns in the table's order, then onceflow_source.
 std::string postgres_copy_sql(const SinkTable& table);
-/// Parameters: one array a column in the table's order, then onceflow_source.
-std::string postgres_upsert_sql(const SinkTable& table);
+/// Parameters: one array a column in the table's order, then onceflow_source. `writes_keys`: the
+/// key columns of a row that is there are written, too, so that the row is the last record's.
+std::string postgres_upsert_sql(const SinkTable& table, bool writes_keys);
 /// Parameters: one array a key column in the table's order.
 std::string postgres_delete_sql(const SinkTable& table);
 

@@ -7,10 +7,13 @@
 // row only where the epoch is still its own, so a zombie's transaction matches no row and is rolled
 // back whole (SNK-1).
 //
-// Three calls and four outcomes; whoever needs a fifth has found a missing concept.
+// Three calls and five outcomes. The fifth, kNotNow, came when a server that had turned read-only
+// was taken for a lost answer: what was certainly not written is another thing than what may have
+// been.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -72,13 +75,19 @@ struct CommitOutcome {
   enum class Kind {
     kCommitted,
     kFenced,   ///< a newer claim holds a partition: nothing was written
-    kRefused,  ///< the sink will not take `refused_row`: nothing was written, repeating will not
-               ///< help
+    kRefused,  ///< the sink will not take `refused_row`, or nothing at all: nothing was written
+    kNotNow,   ///< nothing was written, and what was in the way passes: claim again, after a pause
     kUnknown,  ///< the answer was lost: claim again and read the positions
   };
+  /// As `refused_row`: no row is at fault, but the table, the rights or the set-up.
+  static constexpr std::size_t kNoRow = std::numeric_limits<std::size_t>::max();
+
   Kind kind = Kind::kUnknown;
   std::size_t refused_row = 0;
   std::string text;  ///< for people: what the sink said
+  /// Of kRefused: false where a claim may mend it, or the sink does not know what it means; then it
+  /// may be tried once more.
+  bool is_final = true;
 };
 
 struct ClaimedPartition {

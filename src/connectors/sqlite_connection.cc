@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include "base/check.h"
+#include "connectors/sqlite_errors.h"
 
 namespace onceflow::connectors {
 
@@ -91,6 +92,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
         code, fmt::format("cannot open {}: {}", file,
                           raw == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(raw))));
   }
+  sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout.count()));
   for (const char* pragma : {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"}) {
     if (Status status = connection->execute(pragma); !status) {
@@ -123,34 +125,11 @@ Result<SqliteStatement> SqliteConnection::prepare(const std::string& sql) {
 
 int SqliteConnection::changes() const { return sqlite3_changes(database_.get()); }
 
-int SqliteConnection::error_code() const { return sqlite3_errcode(database_.get()) & 0xff; }
+int SqliteConnection::error_code() const { return sqlite3_extended_errcode(database_.get()); }
 
 std::string SqliteConnection::error_text() const { return sqlite3_errmsg(database_.get()); }
 
-Error sqlite_error(int code, std::string text) {
-  switch (code & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return {ErrorCode::kTimedOut, std::move(text), Recovery::kRetriable};
-    case SQLITE_FULL:
-      return {ErrorCode::kDiskFull, std::move(text), Recovery::kRetriable};
-    case SQLITE_IOERR:
-    case SQLITE_NOMEM:
-    case SQLITE_PROTOCOL:
-    case SQLITE_SCHEMA:
-      return {ErrorCode::kIo, std::move(text), Recovery::kRetriable};
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return {ErrorCode::kCorrupt, std::move(text), Recovery::kFatal};
-    default:
-      return {ErrorCode::kRefused, std::move(text), Recovery::kFatal};
-  }
-}
-
-bool is_sqlite_constraint(int code) {
-  const int primary = code & 0xff;
-  return primary == SQLITE_CONSTRAINT || primary == SQLITE_MISMATCH || primary == SQLITE_TOOBIG;
-}
+Error SqliteConnection::error() const { return sqlite_error(error_code(), error_text()); }
 
 std::string quote_identifier(std::string_view name) {
   std::string quoted = "\"";

@@ -55,9 +55,10 @@ class SqliteConnection {
   Result<SqliteStatement> prepare(const std::string& sql);
   /// Rows that the last statement touched.
   int changes() const;
-  /// The last error's primary code, and its text.
+  /// The last error's extended code, its text, and what both mean to the caller.
   int error_code() const;
   std::string error_text() const;
+  Error error() const;
 
  private:
   struct Close {
@@ -65,11 +66,6 @@ class SqliteConnection {
   };
   std::unique_ptr<sqlite3, Close> database_;
 };
-
-/// What an SQLite code means to us: busy is retriable, a full disk too, a broken file is not.
-Error sqlite_error(int code, std::string text);
-/// Whether the code says that a row breaks a rule of the table.
-bool is_sqlite_constraint(int code);
 
 /// "name" in double quotes, as both databases write identifiers.
 std::string quote_identifier(std::string_view name);

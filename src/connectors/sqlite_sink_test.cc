@@ -58,7 +58,7 @@ TEST_F(SqliteSinkFile, two_stages_share_a_file) {
   EXPECT_EQ(query("SELECT count(*) FROM others"), 20);
 }
 
-TEST_F(SqliteSinkFile, a_file_locked_by_another_is_unknown_and_then_goes_on) {
+TEST_F(SqliteSinkFile, a_file_locked_by_another_is_waited_for) {
   io::OsEnvironment os;
   auto sink = *make_sqlite_sink(os.environment(),
                                 {.file = file(), .busy_timeout = milliseconds(100)}, table());
@@ -68,7 +68,7 @@ TEST_F(SqliteSinkFile, a_file_locked_by_another_is_unknown_and_then_goes_on) {
   ASSERT_TRUE(other->execute("BEGIN IMMEDIATE").has_value());
   TestCommit batch;
   batch.at(claimed->front(), 1).row(0, {std::int64_t{0}});
-  EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kUnknown);
+  EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kNotNow);
   const auto blocked = run_to_end(os, sink->claim({kIn0}));
   ASSERT_FALSE(blocked.has_value());
   EXPECT_EQ(blocked.error().recovery, Recovery::kRetriable) << blocked.error().text;
@@ -87,6 +87,91 @@ TEST_F(SqliteSinkFile, a_file_that_cannot_be_opened_or_is_no_database_is_said) {
   EXPECT_EQ(refused.error().code, ErrorCode::kRefused) << refused.error().text;
   auto nonsense = *make_sqlite_sink(os.environment(), {.file = "/proc/self/cmdline"}, table());
   EXPECT_FALSE(run_to_end(os, nonsense->claim({kIn0})).has_value());
+}
+
+// -------------------------------------------------------------------------------------------
+// what passes, what changes, and keys that are one row
+
+TEST_F(SqliteSinkFile, a_trigger_that_refuses_a_row_is_seen_and_the_row_named) {
+  io::OsEnvironment os;
+  auto sink = *make_sqlite_sink(os.environment(), {.file = file()}, table());
+  auto claimed = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(claimed.has_value());
+  auto admin = *SqliteConnection::open(file(), seconds(1));
+  ASSERT_TRUE(admin
+                  ->execute("CREATE TRIGGER no AFTER INSERT ON rows BEGIN"
+                            " SELECT RAISE(ABORT, 'no more rows'); END")
+                  .has_value());
+  TestCommit batch;
+  batch.at(claimed->front(), 1).row(0, {std::int64_t{0}});
+  // The table's triggers changed: claim again. Then the trigger's refusal is the row's.
+  EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kNotNow);
+  claimed = run_to_end(os, sink->claim({kIn0}));
+  batch.commit.positions[0].epoch = claimed->front().epoch;
+  const CommitOutcome refused = run_to_end(os, sink->commit(batch.commit));
+  EXPECT_EQ(refused.kind, CommitOutcome::Kind::kRefused) << refused.text;
+  EXPECT_EQ(refused.refused_row, 0u);
+  EXPECT_TRUE(refused.text.contains("SQLITE_CONSTRAINT")) << refused.text;
+}
+
+TEST_F(SqliteSinkFile, a_table_that_was_changed_is_read_again_before_a_row_is_written) {
+  io::OsEnvironment os;
+  for (const char* change :
+       {"DROP TABLE rows; CREATE TABLE rows (id TEXT, onceflow_source TEXT)",
+        "ALTER TABLE rows RENAME COLUMN id TO number", "ALTER TABLE rows ADD COLUMN more",
+        "CREATE UNIQUE INDEX once ON rows (id)", "DROP TABLE rows"}) {
+    std::filesystem::remove(file());
+    auto sink = *make_sqlite_sink(os.environment(), {.file = file()}, table());
+    const auto claimed = run_to_end(os, sink->claim({kIn0}));
+    ASSERT_TRUE(claimed.has_value());
+    auto admin = *SqliteConnection::open(file(), seconds(1));
+    ASSERT_TRUE(admin->execute(change).has_value()) << change;
+    TestCommit batch;
+    batch.at(claimed->front(), 1).row(0, {std::int64_t{0}});
+    const CommitOutcome outcome = run_to_end(os, sink->commit(batch.commit));
+    EXPECT_EQ(outcome.kind, CommitOutcome::Kind::kNotNow) << change << ": " << outcome.text;
+  }
+}
+
+TEST_F(SqliteSinkFile, a_change_of_another_table_is_no_reason_to_claim_again) {
+  io::OsEnvironment os;
+  auto sink = *make_sqlite_sink(os.environment(), {.file = file()}, table());
+  const auto claimed = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(claimed.has_value());
+  auto admin = *SqliteConnection::open(file(), seconds(1));
+  ASSERT_TRUE(admin->execute("CREATE TABLE others (id)").has_value());
+  TestCommit batch;
+  batch.at(claimed->front(), 1).row(0, {std::int64_t{0}});
+  EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kCommitted);
+}
+
+TEST_F(SqliteSinkFile, keys_that_a_collation_holds_to_be_equal_are_one_row_the_last_records) {
+  io::OsEnvironment os;
+  {
+    auto admin = *SqliteConnection::open(file(), seconds(1));
+    ASSERT_TRUE(admin
+                    ->execute("CREATE TABLE rows (k TEXT PRIMARY KEY COLLATE NOCASE, v INTEGER,"
+                              " onceflow_source TEXT)")
+                    .has_value());
+  }
+  auto sink = *make_sqlite_sink(os.environment(), {.file = file()},
+                                {"p",
+                                 "s",
+                                 "rows",
+                                 SinkMode::kUpsert,
+                                 {{"k", ColumnType::kText, true}, {"v", ColumnType::kInteger}}});
+  const auto claimed = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(claimed.has_value()) << claimed.error().text;
+  TestCommit batch;
+  batch.at(claimed->front(), 5)
+      .row(0, {std::string_view("Bob"), std::int64_t{1}})
+      .row(1, {std::string_view("ann"), std::int64_t{2}})
+      .row(2, {std::string_view("bob"), std::int64_t{3}})
+      .remove(3, {std::string_view("ANN"), Value()})
+      .row(4, {std::string_view("BOB"), std::int64_t{4}});
+  ASSERT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kCommitted);
+  EXPECT_EQ(query("SELECT count(*) FROM rows WHERE k = 'BOB' COLLATE BINARY AND v = 4"), 1);
+  EXPECT_EQ(query("SELECT count(*) FROM rows"), 1);
 }
 
 }  // namespace

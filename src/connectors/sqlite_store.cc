@@ -1,11 +1,13 @@
 #include "connectors/sqlite_store.h"
 
 #include <fmt/format.h>
+#include <sqlite3.h>
 
 #include <utility>
 
 #include "connectors/convert_value.h"
 #include "connectors/positions.h"
+#include "connectors/sqlite_errors.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -40,7 +42,7 @@ constexpr const char* kWriteReceipt =
 Value text_value(const std::string& text) { return std::string_view(text); }
 
 CommitOutcome refused(std::size_t row, std::string text) {
-  return {CommitOutcome::Kind::kRefused, row, std::move(text)};
+  return {.kind = CommitOutcome::Kind::kRefused, .refused_row = row, .text = std::move(text)};
 }
 
 void bind_partition(SqliteStatement& statement, const SinkTable& table,
@@ -86,10 +88,15 @@ Result<TableState> SqliteStore::prepare_tables() {
   };
   RETURN_IF_ERROR(prepare(move_position_, kMovePosition));
   RETURN_IF_ERROR(prepare(write_receipt_, kWriteReceipt));
-  RETURN_IF_ERROR(prepare(write_row_, sqlite_write_row_sql(table_)));
+  const Result<bool> keys_differ = sqlite_keys_differ_by_bytes(*connection_, table_);
+  RETURN_IF_ERROR(keys_differ);
+  RETURN_IF_ERROR(prepare(write_row_, sqlite_write_row_sql(table_, !*keys_differ)));
   if (table_.mode == SinkMode::kUpsert) {
     RETURN_IF_ERROR(prepare(delete_row_, sqlite_delete_row_sql(table_)));
   }
+  const Result<SqliteShape> shape = read_sqlite_shape(*connection_, table_, {});
+  RETURN_IF_ERROR(shape);
+  shape_ = *shape;
   return *state;
 }
 
@@ -158,16 +165,21 @@ Result<std::vector<ClaimedPartition>> SqliteStore::read_positions(
 }
 
 CommitOutcome SqliteStore::commit(const SinkCommit& commit) {
-  if (!connection_ || !connection_->execute("BEGIN IMMEDIATE")) {
-    return commit_in_doubt("begin");
+  if (!connection_) {
+    return {.kind = CommitOutcome::Kind::kNotNow, .text = "sqlite: not connected"};
   }
-  auto written = move_positions(commit.positions);
+  if (!connection_->execute("BEGIN IMMEDIATE")) {
+    return not_written("begin");
+  }
+  auto written = check_shape();
+  if (written) {
+    written = move_positions(commit.positions);
+  }
   if (written) {
     written = write_rows(commit);
   }
   if (!written) {
-    if (written.error().kind != CommitOutcome::Kind::kUnknown &&
-        !connection_->execute("ROLLBACK")) {
+    if (connection_ && !connection_->execute("ROLLBACK")) {
       close();  // Closing rolls back.
     }
     return std::move(written).error();
@@ -176,12 +188,28 @@ CommitOutcome SqliteStore::commit(const SinkCommit& commit) {
   write_receipt_.bind(2, text_value(table_.stage));
   write_receipt_.bind_blob(3, as_bytes(commit.receipt));
   if (!write_receipt_.run()) {
-    return commit_in_doubt("the receipt");
+    return not_written("the receipt");
   }
   if (!connection_->execute("COMMIT")) {
-    return commit_in_doubt("commit");
+    return not_committed();
   }
-  return {CommitOutcome::Kind::kCommitted, 0, {}};
+  return {.kind = CommitOutcome::Kind::kCommitted};
+}
+
+// What a column's declaration makes of a value may have changed since the claim.
+std::expected<void, CommitOutcome> SqliteStore::check_shape() {
+  const Result<SqliteShape> shape = read_sqlite_shape(*connection_, table_, shape_);
+  if (!shape) {
+    return std::unexpected(not_written("the table's shape"));
+  }
+  if (shape->definition != shape_.definition) {
+    return std::unexpected(
+        CommitOutcome{.kind = CommitOutcome::Kind::kNotNow,
+                      .text = fmt::format("sqlite {}: table {} was changed; it is read again",
+                                          options_.file, table_.table)});
+  }
+  shape_ = *shape;
+  return {};
 }
 
 std::expected<void, CommitOutcome> SqliteStore::move_positions(
@@ -191,13 +219,13 @@ std::expected<void, CommitOutcome> SqliteStore::move_positions(
     move_position_.bind(5, position.next_offset.value);
     move_position_.bind(6, position.epoch);
     if (!move_position_.run()) {
-      return std::unexpected(commit_in_doubt("the positions"));
+      return std::unexpected(not_written("the positions"));
     }
     if (connection_->changes() != 1) {
       return std::unexpected(CommitOutcome{
-          CommitOutcome::Kind::kFenced, 0,
-          fmt::format("{}/{} was claimed by another after epoch {}", position.source.topic,
-                      position.source.partition.value, position.epoch)});
+          .kind = CommitOutcome::Kind::kFenced,
+          .text = fmt::format("{}/{} was claimed by another after epoch {}", position.source.topic,
+                              position.source.partition.value, position.epoch)});
     }
   }
   return {};
@@ -238,20 +266,39 @@ std::expected<void, CommitOutcome> SqliteStore::write_row(const SinkCommit& comm
     statement.bind(++parameter, text_value(source));
   }
   if (const Status status = statement.run(); !status) {
-    if (is_sqlite_constraint(connection_->error_code())) {
+    if (class_of_sqlite_code(connection_->error_code()) == ErrorClass::kRecord) {
       return std::unexpected(refused(row, status.error().text));
     }
-    return std::unexpected(commit_in_doubt("a row"));
+    CommitOutcome outcome = not_written("a row");
+    outcome.refused_row = row;
+    return std::unexpected(std::move(outcome));
   }
   return {};
 }
 
-// Whatever this was, the positions in the file are the truth; the next claim reads them.
-CommitOutcome SqliteStore::commit_in_doubt(std::string_view during) {
-  std::string text = connection_ ? connection_->error_text() : "not connected";
-  close();
-  return {CommitOutcome::Kind::kUnknown, 0,
-          fmt::format("sqlite {}: {} ({})", options_.file, text, during)};
+// A claim looks at the table anew, and says better than a statement what is wrong with it.
+CommitOutcome SqliteStore::not_written(std::string_view during) {
+  const Error error = connection_->error();
+  close();  // Rolls back.
+  CommitOutcome outcome{
+      .kind = CommitOutcome::Kind::kNotNow,
+      .text = fmt::format("sqlite {}: {} (during {})", options_.file, error.text, during)};
+  if (error.recovery != Recovery::kRetriable) {
+    outcome.kind = CommitOutcome::Kind::kRefused;
+    outcome.refused_row = CommitOutcome::kNoRow;
+    outcome.is_final = false;
+  }
+  return outcome;
+}
+
+CommitOutcome SqliteStore::not_committed() {
+  // Only an error of the disk leaves open what is in the file; the next claim reads it.
+  if ((connection_->error_code() & 0xff) != SQLITE_IOERR) {
+    return not_written("commit");
+  }
+  CommitOutcome outcome = not_written("commit");
+  outcome.kind = CommitOutcome::Kind::kUnknown;
+  return outcome;
 }
 
 }  // namespace onceflow::connectors

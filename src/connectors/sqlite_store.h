@@ -35,7 +35,11 @@ class SqliteStore {
   std::expected<void, CommitOutcome> move_positions(const std::vector<SinkPosition>& positions);
   std::expected<void, CommitOutcome> write_rows(const SinkCommit& commit);
   std::expected<void, CommitOutcome> write_row(const SinkCommit& commit, std::size_t row);
-  CommitOutcome commit_in_doubt(std::string_view during);
+  std::expected<void, CommitOutcome> check_shape();
+  /// The last error as an outcome: nothing was written. Closes.
+  CommitOutcome not_written(std::string_view during);
+  /// The same for the error of COMMIT itself.
+  CommitOutcome not_committed();
 
   SqliteSinkOptions options_;
   SinkTable table_;
@@ -44,6 +48,7 @@ class SqliteStore {
   SqliteStatement write_row_;
   SqliteStatement delete_row_;
   SqliteStatement write_receipt_;
+  SqliteShape shape_;  ///< as the claim found it
 };
 
 }  // namespace onceflow::connectors

@@ -114,7 +114,60 @@ Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkT
   return TableState::kExisting;
 }
 
-std::string sqlite_write_row_sql(const SinkTable& table) {
+Result<SqliteShape> read_sqlite_shape(SqliteConnection& connection, const SinkTable& table,
+                                      const SqliteShape& known) {
+  SqliteShape shape;
+  Result<SqliteStatement> version = connection.prepare("PRAGMA schema_version");
+  RETURN_IF_ERROR(version);
+  const auto has_version = version->step();
+  RETURN_IF_ERROR(has_version);
+  shape.schema_version = version->integer(0);
+  if (shape.schema_version == known.schema_version && !known.definition.empty()) {
+    return known;
+  }
+  Result<SqliteStatement> parts = connection.prepare(
+      "SELECT coalesce(sql, name) FROM sqlite_master WHERE tbl_name = ?1 COLLATE NOCASE"
+      " ORDER BY type, name");
+  RETURN_IF_ERROR(parts);
+  parts->bind(1, std::string_view(table.table));
+  for (;;) {
+    const auto step = parts->step();
+    RETURN_IF_ERROR(step);
+    if (*step == SqliteStatement::Step::kDone) {
+      return shape;
+    }
+    shape.definition += parts->text(0);
+    shape.definition += ";";
+  }
+}
+
+Result<bool> sqlite_keys_differ_by_bytes(SqliteConnection& connection, const SinkTable& table) {
+  // Of the two zeros of real numbers, too, the bytes differ.
+  if (std::ranges::any_of(table.columns, [](const SinkColumn& column) {
+        return column.is_key && column.type == ColumnType::kReal;
+      })) {
+    return false;
+  }
+  Result<SqliteStatement> collations = connection.prepare(
+      "SELECT part.name FROM pragma_index_list(?1) AS list"
+      " JOIN pragma_index_xinfo(list.name) AS part"
+      " WHERE list.\"unique\" AND part.key AND upper(part.coll) <> 'BINARY'");
+  RETURN_IF_ERROR(collations);
+  collations->bind(1, std::string_view(table.table));
+  for (;;) {
+    const auto step = collations->step();
+    RETURN_IF_ERROR(step);
+    if (*step == SqliteStatement::Step::kDone) {
+      return true;
+    }
+    const auto column = std::ranges::find(table.columns, collations->text(0), &SinkColumn::name);
+    if (column != table.columns.end() && column->is_key) {
+      return false;
+    }
+  }
+}
+
+std::string sqlite_write_row_sql(const SinkTable& table, bool writes_keys) {
   std::vector<std::string> names;
   std::vector<std::string> places;
   std::vector<std::string> updates;
@@ -122,7 +175,7 @@ std::string sqlite_write_row_sql(const SinkTable& table) {
     const std::string quoted = quote_identifier(name);
     names.push_back(quoted);
     places.push_back(fmt::format("?{}", names.size()));
-    if (!is_key) {
+    if (!is_key || writes_keys) {
       updates.push_back(fmt::format("{0} = excluded.{0}", quoted));
     }
   };

@@ -2,6 +2,7 @@
 // statements that write it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -16,8 +17,23 @@ enum class TableState { kCreated, kExisting };
 /// rule and fix, if they do not.
 Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkTable& table);
 
-/// Parameters: the columns in the table's order, then onceflow_source.
-std::string sqlite_write_row_sql(const SinkTable& table);
+/// What a sink must know of the table again if it has changed.
+struct SqliteShape {
+  std::int64_t schema_version = 0;  ///< of the whole file: it changes with any table's
+  std::string definition;           ///< of the table, its indexes and triggers
+};
+
+/// `known` itself if nothing in the file has changed since it was read.
+Result<SqliteShape> read_sqlite_shape(SqliteConnection& connection, const SinkTable& table,
+                                      const SqliteShape& known);
+
+/// Whether keys that differ in their bytes are different keys of the table, too; not so under a
+/// collation like NOCASE.
+Result<bool> sqlite_keys_differ_by_bytes(SqliteConnection& connection, const SinkTable& table);
+
+/// Parameters: the columns in the table's order, then onceflow_source. `writes_keys`: an upsert
+/// writes the key columns of a row that is there, too, so that the row is the last record's.
+std::string sqlite_write_row_sql(const SinkTable& table, bool writes_keys = false);
 /// Parameters: the key columns in the table's order.
 std::string sqlite_delete_row_sql(const SinkTable& table);
 

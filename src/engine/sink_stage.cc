@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "base/error_class.h"
 #include "base/record_hash.h"
 #include "engine/stage_loop.h"
 
@@ -38,6 +39,8 @@ class SinkStage final : public StageLoop {
   /// Every source, so that SinkRow::source_index holds and every claim is checked.
   std::vector<connectors::SinkPosition> positions();
   Status judge(const connectors::CommitOutcome& outcome) const;
+  std::string describe_refusal(const connectors::CommitOutcome& outcome,
+                               std::string_view where) const;
   Task<void> report_offsets();
   void reset();
 
@@ -206,23 +209,33 @@ Status SinkStage::judge(const connectors::CommitOutcome& outcome) const {
       return fail(ErrorCode::kFenced,
                   where + ": another worker has claimed a partition; nothing was written",
                   Recovery::kAbort);
+    case connectors::CommitOutcome::Kind::kNotNow:
+      return fail(ErrorCode::kTimedOut,
+                  where + ": nothing was written, and it is tried again: " + outcome.text,
+                  Recovery::kRetriable);
     case connectors::CommitOutcome::Kind::kUnknown:
       return fail(ErrorCode::kUnknownOutcome,
                   where + ": the commit's answer was lost: " + outcome.text, Recovery::kAbort);
     case connectors::CommitOutcome::Kind::kRefused: {
-      if (outcome.refused_row >= open_.rows.size()) {
-        return fail(ErrorCode::kRefused, where + ": " + outcome.text);
-      }
-      const connectors::SinkRow& row = open_.rows[outcome.refused_row];
-      const TopicPartition& source = sources_[row.source_index];
-      return fail(ErrorCode::kRefused,
-                  fmt::format("{} refuses the row of {}-{}@{}: {}; mend the record, the columns or "
-                              "the table, then start again; nothing was skipped",
-                              where, source.topic, source.partition.value, row.source_offset.value,
-                              outcome.text));
+      std::string text = describe_refusal(outcome, where);
+      return outcome.is_final ? fail(ErrorCode::kRefused, std::move(text))
+                              : std::unexpected(unclear_error(std::move(text)));
     }
   }
   CHECK(false);
+}
+
+std::string SinkStage::describe_refusal(const connectors::CommitOutcome& outcome,
+                                        std::string_view where) const {
+  if (outcome.refused_row >= open_.rows.size()) {
+    return fmt::format("{}: nothing was written: {}", where, outcome.text);
+  }
+  const connectors::SinkRow& row = open_.rows[outcome.refused_row];
+  const TopicPartition& source = sources_[row.source_index];
+  return fmt::format(
+      "{} refuses the row of {}-{}@{}: {}; mend the record, the columns or the "
+      "table, then start again; nothing was skipped",
+      where, source.topic, source.partition.value, row.source_offset.value, outcome.text);
 }
 
 // For tools that show a group's lag. Losing it changes nothing.

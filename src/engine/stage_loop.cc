@@ -37,6 +37,7 @@ Task<Status> StageLoop::run() {
   }
   reader_.start();
   Duration backoff = options_.retry_backoff;
+  bool was_tried_again = false;
   while (!reader_.is_stopping()) {
     const std::uint64_t commits_before = status_.commits;
     const Status ended = co_await run_once();
@@ -46,14 +47,16 @@ Task<Status> StageLoop::run() {
     }
     note(ended.error());
     co_await abandon();
-    if (is_final(ended.error())) {
+    const bool made_progress = status_.commits != commits_before;
+    was_tried_again = was_tried_again && !made_progress;
+    if (is_final(ended.error(), was_tried_again)) {
       status_.state = StageStatus::State::kFailed;
       co_await reader_.leave();
       co_return ended;
     }
+    was_tried_again = was_tried_again || is_unclear(ended.error());
     ++status_.recoveries;
-    backoff = status_.commits != commits_before ? options_.retry_backoff
-                                                : std::min(backoff * 2, kBackoffMax);
+    backoff = made_progress ? options_.retry_backoff : std::min(backoff * 2, kBackoffMax);
     co_await reader_.pause(backoff);
   }
   co_await reader_.leave();

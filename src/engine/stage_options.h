@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "base/error_class.h"
 #include "base/seeded_bug.h"
 #include "base/time.h"
 #include "client/options.h"
@@ -34,13 +35,16 @@ struct StageOptions {
 };
 
 /// Whether recovery can help. Everything that a crash could also have caused can be recovered from;
-/// what is wrong with a record, a file or a definition will be wrong again.
-inline bool is_final(const Error& error) {
+/// what is wrong with a record, a file, a definition or the set-up of another system will be wrong
+/// again. `was_tried_again`: an unclear error (base/error_class.h) came before, and nothing was
+/// committed since.
+inline bool is_final(const Error& error, bool was_tried_again = true) {
   switch (error.code) {
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kCorrupt:
-    case ErrorCode::kUnsupported:
       return true;
+    case ErrorCode::kUnsupported:
+      return was_tried_again || !is_unclear(error);
     case ErrorCode::kRefused:
       return error.recovery == Recovery::kFatal;
     default:
