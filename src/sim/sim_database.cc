@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "io/event.h"
 
@@ -99,6 +100,30 @@ connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& defin
   }
   table.receipts.push_back(sent.receipt);
   return {.kind = connectors::CommitOutcome::Kind::kCommitted};
+}
+
+void SimDatabase::restore(const std::string& table, const Image& backup) {
+  const auto kept = backup.find(table);
+  tables_[table] = kept == backup.end() ? Table{} : kept->second;
+}
+
+std::string SimDatabase::set_position_back(const std::string& table, SimRandom& random) {
+  std::vector<std::pair<const TopicPartition, Position>*> candidates;
+  for (auto& entry : tables_[table].positions) {
+    if (entry.second.next_offset > Offset(0)) {
+      candidates.push_back(&entry);
+    }
+  }
+  if (candidates.empty()) {
+    return {};
+  }
+  auto& [source, position] = *candidates[random.below(candidates.size())];
+  const Offset before = std::exchange(
+      position.next_offset, Offset(static_cast<std::int64_t>(random.below(
+                                static_cast<std::uint64_t>(position.next_offset.value)))));
+  return fmt::format("the position of table {} in {}-{} is set from offset {} back to {}", table,
+                     source.topic, source.partition.value, before.value,
+                     position.next_offset.value);
 }
 
 // A question to the database: it may be lost on the way there, and so may the answer on the way

@@ -67,6 +67,12 @@ class SimDatabase {
                                                   const std::vector<TopicPartition>& partitions);
   connectors::CommitOutcome commit(const connectors::SinkTable& definition, const SentCommit& sent);
 
+  /// One table with all that belongs to it, as it was: rows, receipts and positions together.
+  void restore(const std::string& table, const Image& backup);
+  /// One position alone, to an offset that was passed; the rows stay. What it did, for people;
+  /// empty if no position can be set back.
+  std::string set_position_back(const std::string& table, SimRandom& random);
+
   SimWorld& world() { return world_; }
 
  private:

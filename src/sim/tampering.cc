@@ -28,7 +28,7 @@ StoredValue altered(const StoredValue& value) {
 
 }  // namespace
 
-std::string tamper(SimDatabase::Image& image, SimRandom& random) {
+Tampering tamper(SimDatabase::Image& image, SimRandom& random) {
   std::vector<std::pair<const std::string, SimDatabase::Table>*> candidates;
   for (auto& entry : image) {
     if (!entry.second.appended.empty() || !entry.second.by_key.empty()) {
@@ -53,17 +53,17 @@ std::string tamper(SimDatabase::Image& image, SimRandom& random) {
       } else {
         table.by_key.erase(keyed);
       }
-      return what + " is lost";
+      return {name, what + " is lost"};
     case 1:
       if (is_append) {
         table.appended.push_back(SentCommit::Row(row));
-        return what + " is doubled";
+        return {name, what + " is doubled"};
       }
       [[fallthrough]];  // an upsert's key is there once
     default: {
       StoredValue& value = row.values[random.below(row.values.size())];
       value = altered(value);
-      return what + " is altered";
+      return {name, what + " is altered"};
     }
   }
 }

@@ -8,8 +8,12 @@
 
 namespace onceflow::sim {
 
-/// Loses, doubles or alters one row of one table. What it did, for people; empty if there is no
-/// row.
-std::string tamper(SimDatabase::Image& image, SimRandom& random);
+struct Tampering {
+  std::string table;  ///< empty: there was no row
+  std::string done;   ///< for people
+};
+
+/// Loses, doubles or alters one row of one table.
+Tampering tamper(SimDatabase::Image& image, SimRandom& random);
 
 }  // namespace onceflow::sim

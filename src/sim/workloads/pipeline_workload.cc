@@ -3,63 +3,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
-#include <set>
 
-#include "client/cluster.h"
-#include "client/partitioner.h"
-#include "client/producer.h"
-#include "pipeline/planner.h"
-#include "sim/audit_node.h"
-#include "sim/tampering.h"
+#include "protocol/messages/37_create_partitions.h"
+#include "sim/pipelines/endings.h"
+#include "sim/pipelines/switched_off.h"
 #include "sim/workloads/broker_node.h"
 
 namespace onceflow::sim {
 
 namespace {
 
-constexpr std::int64_t kRecordCount = 400;
-constexpr std::int64_t kPickEvery = 3;
-constexpr std::int64_t kKeyCount = 7;
 constexpr std::int32_t kPartitionCount = 3;
+constexpr std::int32_t kAddedPartitionsMax = 2;
+constexpr std::int64_t kRecordsMin = 150;
+constexpr std::int64_t kRecordsMax = 400;
+constexpr std::uint64_t kEarlyRecordsMax = 30;  ///< before a pipeline that begins at the end
+constexpr std::uint64_t kOperationOneIn = 3;    ///< runs
 constexpr Duration kRestPatience = seconds(300);
-
-constexpr std::string_view kPickFile = R"yaml(
-name: pick
-source: { kafka: { topics: [numbers], group.id: pick } }
-steps:
-  - id: third
-    where: "$.n % 3 = 0"
-sinks:
-  - sqlite: { file: unused, table: picked, mode: append,
-              columns: { n: { value: "$.n", type: integer } } }
-)yaml";
-
-constexpr std::string_view kTotalFile = R"yaml(
-name: total
-source: { kafka: { topics: [numbers], group.id: total } }
-steps:
-  - id: per-key
-    key: "$.k"
-    aggregate: { seen: count(*), sum: { value: "sum($.n)", type: integer } }
-sinks:
-  - kafka: { topic: totals }
-  - sqlite: { file: unused, table: totals, mode: upsert }
-)yaml";
-
-std::string key_of(std::int64_t number) { return fmt::format("k{}", number % kKeyCount); }
-
-pipeline::PlannedPipeline plan(std::string_view text) {
-  auto planned =
-      pipeline::plan_file("simulated.yaml", text, [](const std::string&) { return std::nullopt; });
-  CHECK(planned.has_value());
-  return std::move(*planned);
-}
-
-std::int64_t integer_of(const StoredValue& value) {
-  const auto* integer = std::get_if<std::int64_t>(&value);
-  return integer != nullptr ? *integer : -1;
-}
+constexpr Duration kLookEvery = milliseconds(200);
 
 }  // namespace
 
@@ -67,47 +28,62 @@ PipelineWorkload::~PipelineWorkload() = default;
 
 void PipelineWorkload::start(SimWorld& world) {
   world_ = &world;
+  random_ = std::make_unique<SimRandom>(world.random().fork("pipelines"));
+  pipelines_.push_back(DrawnPipeline::rows(*random_));
+  pipelines_.push_back(DrawnPipeline::totals(*random_));
+  for (const DrawnPipeline& pipeline : pipelines_) {
+    world.note("world", pipeline.file());
+  }
+  feeder_ = std::make_unique<InputFeeder>(input_, *random_,
+                                          pipelines_.front().keeps_last_of_key()
+                                              ? InputFeeder::Placing::kByKey
+                                              : InputFeeder::Placing::kAnywhere);
   database_ = std::make_unique<SimDatabase>(world);
   database_->on_stale_commit([this](const std::string& text) { findings_.report("SNK-1", text); });
+  workers_ = std::make_unique<PipelineWorkers>(pipelines_, *database_, findings_);
   world.add_node({.name = "broker", .boot = [this](SimProcess& process) {
                     boot_broker(process, simulated_broker_options(kPartitionCount), findings_);
                   }});
   world.add_node({.name = "feeder",
-                  .boot = [this](SimProcess& process) { boot_feeder(process); },
+                  .boot = [this](SimProcess& process) { process.scheduler().spawn(feed(process)); },
                   .suffers_faults = false});
-  for (const char* name : {"worker-1", "worker-2"}) {
-    world.add_node({.name = name, .boot = [this](SimProcess& process) { boot_worker(process); }});
-  }
-}
-
-void PipelineWorkload::boot_feeder(SimProcess& process) {
-  process.scheduler().spawn(feed(process));
 }
 
 Task<void> PipelineWorkload::feed(SimProcess& process) {
-  SimRandom random(world_->random().next());
   auto cluster = client::Cluster::create(process.environment(), simulated_client_options("feeder"));
   client::Producer producer(
       cluster, {.linger = milliseconds(2), .delivery_timeout = std::chrono::hours(10)});
   const MonotonicTime never = process.scheduler().now() + std::chrono::hours(10);
-  const auto topic = co_await cluster->topic("numbers", never);
+  const auto topic = co_await cluster->topic(kInputTopic, never);
   CHECK(topic.has_value());
-  for (std::int64_t number = 0; number < kRecordCount && !is_settling_; ++number) {
-    const std::string key = key_of(number);
-    const std::string value = fmt::format(R"({{"n":{},"k":"{}"}})", number, key);
-    const PartitionIndex partition(
-        static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(kPartitionCount))));
-    protocol::NewRecord record;
-    record.timestamp_ms = process.scheduler().wall_now().ms;
-    record.value = as_bytes(value);
-    CHECK(producer.append(producer.slot({"numbers", partition}), record).has_value());
-    Totals& totals = expected_totals_[key];
-    ++totals.count;
-    totals.sum += number;
-    if (random.below(4) == 0) {
-      co_await process.scheduler().sleep_for(random.between(Duration(0), milliseconds(200)));
+  feeder_->know_partitions(static_cast<std::size_t>(topic->partition_count()));
+  const auto count = static_cast<std::int64_t>(random_->between(kRecordsMin, kRecordsMax));
+  if (pipelines_.front().begins_at_latest()) {
+    for (std::uint64_t early = random_->below(kEarlyRecordsMax); early > 0; --early) {
+      feeder_->feed(process, producer, feeder_->documents().draw(feeder_->number()));
     }
-    ++fed_count_;
+    CHECK((co_await producer.flush(never)).has_value());
+  }
+  workers_->start();
+  co_await wait_until_begun(process);
+  draw_operations(count);
+  while (feeder_->number() < count && !is_settling_) {
+    feeder_->feed(process, producer, feeder_->documents().draw(feeder_->number()));
+    for (auto due = operations_.begin();
+         due != operations_.end() && due->first <= feeder_->number();
+         due = operations_.erase(due)) {
+      due->second();
+    }
+    if (feeder_->number() == partitions_are_added_at_) {
+      co_await add_partitions(process, cluster);
+    }
+    if (random_->below(4) == 0) {
+      co_await process.scheduler().sleep_for(random_->between(Duration(0), milliseconds(200)));
+    }
+  }
+  // What was begun is brought to its end.
+  for (const auto& [number, operation] : operations_) {
+    operation();
   }
   const Status flushed = co_await producer.flush(never);
   if (!flushed) {
@@ -117,175 +93,123 @@ Task<void> PipelineWorkload::feed(SimProcess& process) {
   cluster->close();
 }
 
-struct PipelineWorkload::WorkerLife {
-  pipeline::PlannedPipeline planned;
-  std::unique_ptr<engine::Worker> worker;
-};
-
-void PipelineWorkload::boot_worker(SimProcess& process) {
-  for (const std::string_view file : {kPickFile, kTotalFile}) {
-    auto& life = process.make<WorkerLife>(WorkerLife{plan(file), nullptr});
-    for (engine::Stage& stage : life.planned.plan.stages) {
-      if (auto* sink = std::get_if<engine::SinkOutput>(&stage.output)) {
-        sink->make_sink = [this, &process, table = sink->table](
-                              io::Environment) -> Result<std::unique_ptr<connectors::Sink>> {
-          return std::make_unique<SimSink>(process, *database_, table);
-        };
-      }
+// Where a pipeline begins at the end, what is written once it is seen to run is its input. Now and
+// then it dies right there, before it has committed anything.
+Task<void> PipelineWorkload::wait_until_begun(SimProcess& process) {
+  const DrawnPipeline& pipeline = pipelines_.front();
+  if (!pipeline.begins_at_latest()) {
+    co_return;
+  }
+  for (std::size_t index = 0; index < input_.partitions.size(); ++index) {
+    const PartitionIndex partition(static_cast<std::int32_t>(index));
+    while (!workers_->has_begun(pipeline, {kInputTopic, partition})) {
+      co_await process.scheduler().sleep_for(milliseconds(20));
     }
-    engine::WorkerOptions options;
-    options.client = simulated_client_options(process.name());
-    options.stage.worker = process.name();
-    options.stage.call_timeout = seconds(5);
-    options.stage.transaction_timeout = seconds(5);
-    options.stage.group.session_timeout = seconds(6);
-    options.stage.group.heartbeat_interval = milliseconds(500);
-    options.stage.group.rebalance_timeout = seconds(5);
-    life.worker = std::make_unique<engine::Worker>(process.environment(), life.planned.plan,
-                                                   std::move(options));
-    process.scheduler().spawn(
-        [](SimProcess& dying, engine::Worker& worker, Findings& findings) -> Task<void> {
-          const Status ended = co_await worker.run();
-          if (!ended) {
-            findings.report("STG-1", "a worker gave up for good: " + ended.error().text);
-            dying.exit(ended.error().text);
-          }
-        }(process, *life.worker, findings_));
+    input_.partitions[index].begins_at_most = input_.partitions[index].documents.size();
+  }
+  if (random_->coin()) {
+    workers_->kill_all("dies as soon as it runs");
   }
 }
 
-bool PipelineWorkload::has_done_enough() const {
-  return feeder_is_done_ && database_->table("picked").appended.size() >= expected_row_count();
+void PipelineWorkload::draw_operations(std::int64_t record_count) {
+  const auto draw_number = [&](std::int64_t from) {
+    return static_cast<std::int64_t>(random_->between(static_cast<std::uint64_t>(from),
+                                                      static_cast<std::uint64_t>(record_count)));
+  };
+  const auto is_drawn = [&](bool is_on) { return random_->below(kOperationOneIn) == 0 && is_on; };
+  if (is_drawn(kDrawsAddedPartitions)) {
+    partitions_are_added_at_ = draw_number(1);
+  }
+  if (is_drawn(kDrawsRestores)) {
+    const std::int64_t kept_at = draw_number(1);
+    operations_.emplace(kept_at, [this] { backup_ = database_->image(); });
+    operations_.emplace(draw_number(kept_at), [this] {
+      const DrawnPipeline& pipeline = pipelines_[random_->below(pipelines_.size())];
+      world_->note("world", "a backup of table " + pipeline.table() + " is restored");
+      database_->restore(pipeline.table(), backup_);
+    });
+  }
+  if (is_drawn(kDrawsChangedFiles)) {
+    const std::int64_t changed_at = draw_number(1);
+    operations_.emplace(changed_at, [this] { workers_->run_changed_files(true); });
+    operations_.emplace(draw_number(changed_at), [this] { workers_->run_changed_files(false); });
+  }
 }
 
-std::size_t PipelineWorkload::expected_row_count() const {
-  return static_cast<std::size_t>((fed_count_ + kPickEvery - 1) / kPickEvery);
+Task<void> PipelineWorkload::add_partitions(SimProcess& process,
+                                            std::shared_ptr<client::Cluster> cluster) {
+  const auto wanted = static_cast<std::int32_t>(
+      input_.partitions.size() + random_->between(1, std::uint64_t{kAddedPartitionsMax}));
+  world_->note("world", fmt::format("topic {} gets {} partitions", kInputTopic, wanted));
+  const client::Channel channel = cluster->new_channel();
+  while (true) {
+    const MonotonicTime deadline = process.scheduler().now() + seconds(5);
+    const auto connection = co_await cluster->any_connection(channel, deadline);
+    if (connection) {
+      protocol::CreatePartitionsRequest request{.timeout_ms = 5000};
+      request.topics.push_back({.name = kInputTopic, .count = wanted});
+      static_cast<void>(co_await (*connection)->send(std::move(request), deadline));
+    }
+    cluster->forget_topic(kInputTopic);
+    const auto topic = co_await cluster->topic(kInputTopic, deadline);
+    if (topic && topic->partition_count() == wanted) {
+      break;
+    }
+    co_await process.scheduler().sleep_for(milliseconds(100));
+  }
+  feeder_->know_partitions(static_cast<std::size_t>(wanted));
 }
 
-std::map<std::string, PipelineWorkload::Totals> PipelineWorkload::totals_of(
-    const SimDatabase::Image& image) {
-  std::map<std::string, Totals> totals;
-  const auto table = image.find("totals");
-  if (table == image.end()) {
-    return totals;
-  }
-  for (const auto& [key, row] : table->second.by_key) {
-    totals[std::get<std::string>(row.values[0])] = {integer_of(row.values[1]),
-                                                    integer_of(row.values[2])};
-  }
-  return totals;
-}
+// -------------------------------------------------------------------------------------------------
+// The end
 
 void PipelineWorkload::settle() {
   is_settling_ = true;
   rest_deadline_ = world_->now() + kRestPatience;
 }
 
-// Complete, or beyond: a table that has too much is at rest too, and wrong. So is one that still
-// lacks something long after the last fault: check_end() then says what.
+// Complete, or not complete so long after the last fault: check_end() then says what is wrong.
 bool PipelineWorkload::is_at_rest() const {
-  if (feeder_is_done_ && world_->now() >= rest_deadline_) {
-    return true;
-  }
-  if (!feeder_is_done_ || database_->table("picked").appended.size() < expected_row_count()) {
+  return feeder_is_done_ && (world_->now() >= rest_deadline_ || is_complete());
+}
+
+// Asked after every event, so it does not look each time.
+bool PipelineWorkload::is_complete() const {
+  if (world_->now() < next_look_) {
     return false;
   }
-  std::int64_t total_count = 0;
-  for (const auto& [key, totals] : totals_of(database_->image())) {
-    total_count += totals.count;
+  next_look_ = world_->now() + kLookEvery;
+  return std::ranges::all_of(pipelines_, [&](const DrawnPipeline& pipeline) {
+    return pipeline.judge(database_->image(), input_).empty();
+  });
+}
+
+std::vector<Judged> PipelineWorkload::judged() const {
+  std::vector<Judged> all;
+  all.reserve(pipelines_.size());
+  for (const DrawnPipeline& pipeline : pipelines_) {
+    all.push_back({pipeline, input_});
   }
-  return total_count >= fed_count_;
+  return all;
 }
 
 void PipelineWorkload::check_end() {
   // Late duplicates, if there are any, get time to show.
   world_->run_for(seconds(30));
-  SimDatabase::Image image = database_->image();
-  agree(image, judge(image));
+  judge_by_both(*world_, database_->image(), judged(), findings_);
   if (findings_.empty()) {
-    check_judges(std::move(image));
+    judge_the_judges(*world_, database_->image(), judged(), findings_);
   }
-}
-
-// What the model finds broken in the tables.
-std::vector<Finding> PipelineWorkload::judge(const SimDatabase::Image& image) const {
-  std::vector<Finding> found = judge_rows(image);
-  std::ranges::copy(judge_totals(image), std::back_inserter(found));
-  return found;
-}
-
-std::vector<Finding> PipelineWorkload::judge_rows(const SimDatabase::Image& image) const {
-  std::vector<Finding> found;
-  std::map<StoredValue, int> seen;
-  for (const SentCommit::Row& row : image.at("picked").appended) {
-    ++seen[row.values.front()];
-  }
-  for (std::int64_t number = 0; number < fed_count_; number += kPickEvery) {
-    if (const int count = seen[number]; count != 1) {
-      found.push_back({"STG-1", fmt::format("record {} is {} times in the table", number, count)});
-    }
-    seen.erase(number);
-  }
-  if (!seen.empty()) {
-    found.push_back({"STG-1", fmt::format("record {} does not belong into the table",
-                                          integer_of(seen.begin()->first))});
-  }
-  return found;
-}
-
-std::vector<Finding> PipelineWorkload::judge_totals(const SimDatabase::Image& image) const {
-  std::vector<Finding> found;
-  std::map<std::string, Totals> stored = totals_of(image);
-  for (const auto& [key, expected] : expected_totals_) {
-    if (stored[key] != expected) {
-      found.push_back({"STG-2", fmt::format("key {}: count {} and sum {} are stored, the inputs "
-                                            "fold to {} and {}",
-                                            key, stored[key].count, stored[key].sum, expected.count,
-                                            expected.sum)});
-    }
-  }
-  return found;
-}
-
-// The product's own auditor over the same tables. It and the model must come to the same verdict.
-void PipelineWorkload::agree(const SimDatabase::Image& image, const std::vector<Finding>& model) {
-  for (const Finding& finding : model) {
-    findings_.report(finding.invariant, finding.text);
-  }
-  const std::string audited = audit(image);
-  if (model.empty() && !audited.empty()) {
-    findings_.report("AUD-1", "the audit finds what the model does not: " + audited);
-  } else if (!model.empty() && audited.empty()) {
-    findings_.report("AUD-1", "the audit says that all is clean");
-  }
-}
-
-// The first finding of each pipeline; empty: clean.
-std::string PipelineWorkload::audit(const SimDatabase::Image& image) {
-  std::string found;
-  for (const std::string_view file : {kPickFile, kTotalFile}) {
-    const Result<audit::AuditReport> report = audit_in_world(*world_, plan(file), image);
-    if (!report) {
-      found += "it cannot judge: " + report.error().text + "; ";
-    } else if (!report->is_clean()) {
-      found += report->findings.kept().front().text + "; ";
-    }
-  }
-  return found;
-}
-
-// Clean is only worth something from judges who would have seen it: one row is lost, doubled or
-// altered, and both must say so.
-void PipelineWorkload::check_judges(SimDatabase::Image image) {
-  const std::string done = tamper(image, world_->random());
-  if (done.empty()) {
-    return;
-  }
-  if (judge(image).empty()) {
-    findings_.report("AUD-1", "the model does not see that " + done);
-  }
-  if (audit(image).empty()) {
-    findings_.report("AUD-1", "the audit does not see that " + done);
+  if (findings_.empty()) {
+    end_run({.world = *world_,
+             .random = *random_,
+             .database = *database_,
+             .pipelines = pipelines_,
+             .workers = *workers_,
+             .feeder = *feeder_,
+             .input = input_,
+             .findings = findings_});
   }
 }
 

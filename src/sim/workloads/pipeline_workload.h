@@ -1,25 +1,24 @@
 // PipelineWorkload: the whole line: a feeder, the broker, two workers and a database double, each a
-// process that may die at any moment. Two pipelines, from pipeline files: one picks records
-// straight into a table, one aggregates by key over a repartition topic and a changelog into
-// another table.
+// process that may die at any moment. Two pipelines, each from a pipeline file that the seed draws:
+// one takes records to a table one by one, one aggregates by key over a repartition topic and a
+// changelog into another table. Their documents come from the borders of values.
 //
-// The feeder is the world's memory of the input: it numbers its records, never dies, and its
-// producer is idempotent, so what it was acknowledged is in the topic once.
+// Meanwhile operators are at work: they add partitions, restore a backup of the database, change a
+// file and change it back. In the end model and audit judge, and must agree; then comes an ending
+// (docs/simulator.md).
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "engine/worker.h"
-#include "sim/sim_database.h"
+#include "client/cluster.h"
+#include "sim/pipelines/input_feeder.h"
+#include "sim/pipelines/judges.h"
+#include "sim/pipelines/pipeline_workers.h"
 #include "sim/workloads/workload.h"
-
-namespace onceflow::broker {
-class Broker;
-}
 
 namespace onceflow::sim {
 
@@ -29,40 +28,35 @@ class PipelineWorkload final : public Workload {
   ~PipelineWorkload() override;
 
   void start(SimWorld& world) override;
-  bool has_done_enough() const override;
+  bool has_done_enough() const override { return feeder_is_done_ && is_complete(); }
   void settle() override;
   bool is_at_rest() const override;
   void check_end() override;
 
  private:
-  struct Totals {
-    std::int64_t count = 0;
-    std::int64_t sum = 0;
-    friend bool operator==(const Totals&, const Totals&) = default;
-  };
-  /// A pipeline's plan for one life of a worker: its sinks are of that process.
-  struct WorkerLife;
-
-  void boot_feeder(SimProcess& process);
-  void boot_worker(SimProcess& process);
   Task<void> feed(SimProcess& process);
-  std::vector<Finding> judge(const SimDatabase::Image& image) const;
-  std::vector<Finding> judge_rows(const SimDatabase::Image& image) const;
-  std::vector<Finding> judge_totals(const SimDatabase::Image& image) const;
-  void agree(const SimDatabase::Image& image, const std::vector<Finding>& model);
-  std::string audit(const SimDatabase::Image& image);
-  void check_judges(SimDatabase::Image image);
-  std::size_t expected_row_count() const;
-  static std::map<std::string, Totals> totals_of(const SimDatabase::Image& image);
+  Task<void> wait_until_begun(SimProcess& process);
+  /// What operators do, by the number of records fed so far.
+  void draw_operations(std::int64_t record_count);
+  Task<void> add_partitions(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
+  bool is_complete() const;
+  std::vector<Judged> judged() const;
 
   Findings& findings_;
   SimWorld* world_ = nullptr;
+  std::unique_ptr<SimRandom> random_;
   std::unique_ptr<SimDatabase> database_;
-  std::int64_t fed_count_ = 0;  ///< acknowledged, all of them
+  std::vector<DrawnPipeline> pipelines_;
+  InputTopic input_;
+  std::unique_ptr<InputFeeder> feeder_;
+  std::unique_ptr<PipelineWorkers> workers_;
+  std::multimap<std::int64_t, std::function<void()>> operations_;
+  std::int64_t partitions_are_added_at_ = -1;
+  SimDatabase::Image backup_;
   bool feeder_is_done_ = false;
   bool is_settling_ = false;
   MonotonicTime rest_deadline_{};
-  std::map<std::string, Totals> expected_totals_;
+  mutable MonotonicTime next_look_{};
 };
 
 }  // namespace onceflow::sim

@@ -1,0 +1,452 @@
+#include "sim/pipelines/drawn_pipeline.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/check.h"
+#include "sim/pipelines/switched_off.h"
+
+namespace onceflow::sim {
+
+namespace {
+
+using Row = std::vector<StoredValue>;
+using Group = std::vector<const Document*>;
+
+const std::int64_t* integer_of(const StoredValue& value) {
+  return std::get_if<std::int64_t>(&value);
+}
+
+bool is_null(const StoredValue& value) { return std::holds_alternative<std::monostate>(value); }
+
+/// A value in a column of text: numbers as their digits.
+StoredValue as_text_column(const StoredValue& value) {
+  if (const auto* integer = integer_of(value)) {
+    return fmt::format("{}", *integer);
+  }
+  if (const auto* real = std::get_if<double>(&value)) {
+    return fmt::format("{}", *real);
+  }
+  return value;
+}
+
+/// A value in a column of reals.
+StoredValue as_real_column(const StoredValue& value) {
+  const auto* integer = integer_of(value);
+  return integer != nullptr ? StoredValue(static_cast<double>(*integer)) : value;
+}
+
+struct Condition {
+  std::string_view sql;
+  Field Document::* reads;
+  bool (*holds)(const Document&);
+};
+
+const Condition kConditions[] = {
+    {"$.n % 3 = 0", nullptr, [](const Document& document) { return document.number % 3 == 0; }},
+    {"$.amount > 0", &Document::amount,
+     [](const Document& document) {
+       const auto* amount = integer_of(document.amount.value);
+       return amount != nullptr && *amount > 0;
+     }},
+    {"$.amount is not null", &Document::amount,
+     [](const Document& document) { return !is_null(document.amount.value); }},
+    {"$.text <> ''", &Document::text,
+     [](const Document& document) {
+       const auto* text = std::get_if<std::string>(&document.text.value);
+       return text != nullptr && !text->empty();
+     }},
+    {"$.n % 2 = 0 or $.amount is null", &Document::amount,
+     [](const Document& document) {
+       return document.number % 2 == 0 || is_null(document.amount.value);
+     }},
+    {"$.\"größe\" > 1", &Document::size,
+     [](const Document& document) {
+       const auto* size = std::get_if<double>(&document.size.value);
+       return size != nullptr && *size > 1;
+     }},
+    {"coalesce($.amount, 5) between 0 and 9", &Document::amount,
+     [](const Document& document) {
+       const auto* amount = integer_of(document.amount.value);
+       return amount == nullptr ? is_null(document.amount.value) : *amount >= 0 && *amount <= 9;
+     }},
+    {"$.text in ('ab', 'a,b', 'größe') or not $.n % 2 = 0", &Document::text,
+     [](const Document& document) {
+       const auto* text = std::get_if<std::string>(&document.text.value);
+       return (text != nullptr && (*text == "ab" || *text == "a,b" || *text == "größe")) ||
+              document.number % 2 != 0;
+     }},
+};
+
+struct Column {
+  std::string_view yaml;
+  StoredValue (*value)(const Document&);
+};
+
+const Column kColumns[] = {
+    {"amount: { value: $.amount, type: integer }",
+     [](const Document& document) { return document.amount.value; }},
+    {"text: $.text", [](const Document& document) { return document.text.value; }},
+    {"key_text: $.key",
+     [](const Document& document) { return as_text_column(document.key.value); }},
+    {"size: { value: \"$.\\\"größe\\\"\", type: real }",
+     [](const Document& document) { return as_real_column(document.size.value); }},
+    {"odd: { value: $.n % 2, type: integer }",
+     [](const Document& document) -> StoredValue { return document.number % 2; }},
+    {"joined: \"$.text || '/' || $.n\"",
+     [](const Document& document) -> StoredValue {
+       const auto* text = std::get_if<std::string>(&document.text.value);
+       return text == nullptr ? StoredValue()
+                              : StoredValue(fmt::format("{}/{}", *text, document.number));
+     }},
+};
+
+/// What `set` does to a document before its columns are read.
+struct Change {
+  std::string_view yaml;
+  void (*apply)(Document&);
+};
+
+const Change kChanges[] = {
+    {"$.amount: \"$.n * 2\"",
+     [](Document& document) { document.amount.value = document.number * 2; }},
+    {"$.text: \"$.text || '!'\"",
+     [](Document& document) {
+       if (auto* text = std::get_if<std::string>(&document.text.value)) {
+         *text += '!';
+       }
+     }},
+    {"$.amount: $.n, $.text: \"'ü'\"",
+     [](Document& document) {
+       document.amount.value = document.number;
+       document.text.value = std::string("ü");
+     }},
+};
+
+struct KeyShape {
+  std::string_view yaml;
+  /// Another key, whose groups are others.
+  std::string_view changed_yaml;
+  std::size_t width;
+  Row (*columns)(const Document&);
+};
+
+const KeyShape kKeys[] = {
+    {"$.key", "\"$.key || ''\"", 1,
+     [](const Document& document) -> Row { return {as_text_column(document.key.value)}; }},
+    {"{ key: $.key, odd: $.n % 2 }", "{ key: $.key, odd: $.n % 3 }", 2,
+     [](const Document& document) -> Row {
+       return {as_text_column(document.key.value), fmt::format("{}", document.number % 2)};
+     }},
+    {"\"$.key || '/x'\"", "\"$.key || '/y'\"", 1,
+     [](const Document& document) -> Row {
+       return {std::get<std::string>(as_text_column(document.key.value)) + "/x"};
+     }},
+};
+
+struct Aggregate {
+  std::string_view yaml;
+  /// The same column by another function or argument.
+  std::string_view changed_yaml;
+  StoredValue (*fold)(const Group&);
+};
+
+StoredValue extreme(const Group& group, Field Document::* field, bool is_least) {
+  StoredValue found;
+  for (const Document* document : group) {
+    const StoredValue& value = (document->*field).value;
+    if (document->doubtful == field) {
+      return kAnyValue;
+    }
+    if (!is_null(value) && (is_null(found) || (is_least ? value < found : value > found))) {
+      found = value;
+    }
+  }
+  return found;
+}
+
+const Aggregate kAggregates[] = {
+    {"filled: count($.amount)", "filled: count($.text)",
+     [](const Group& group) -> StoredValue {
+       return static_cast<std::int64_t>(std::ranges::count_if(
+           group, [](const Document* document) { return !is_null(document->amount.value); }));
+     }},
+    {"total: { value: sum($.amount), type: integer }",
+     "total: { value: sum($.amount * 2), type: integer }",
+     [](const Group& group) -> StoredValue {
+       std::optional<std::int64_t> sum;
+       for (const Document* document : group) {
+         if (const auto* amount = integer_of(document->amount.value)) {
+           sum = sum.value_or(0) + *amount;
+         } else if (document->amount.value == kNoValue) {
+           return kNoValue;
+         }
+       }
+       return sum ? StoredValue(*sum) : StoredValue();
+     }},
+    {"low: { value: min($.amount), type: integer }", "low: { value: max($.amount), type: integer }",
+     [](const Group& group) { return extreme(group, &Document::amount, true); }},
+    {"high: { value: max($.amount), type: integer }",
+     "high: { value: min($.amount), type: integer }",
+     [](const Group& group) { return extreme(group, &Document::amount, false); }},
+    {"widest: \"max($.\\\"größe\\\")\"", "widest: \"min($.\\\"größe\\\")\"",
+     [](const Group& group) { return extreme(group, &Document::size, false); }},
+    {"first: { value: min($.text), type: text }", "first: { value: max($.text), type: text }",
+     [](const Group& group) { return extreme(group, &Document::text, true); }},
+};
+
+constexpr std::string_view kIntervals[] = {"", "commit.interval.ms: 20\n",
+                                           "commit.interval.ms: 1000\n"};
+
+template <typename T, std::size_t kCount>
+const T& one_of(const T (&all)[kCount], SimRandom& random) {
+  return all[random.below(kCount)];
+}
+
+/// Some of them, in their order; each once.
+template <typename T, std::size_t kCount>
+std::vector<const T*> some_of(const T (&all)[kCount], SimRandom& random) {
+  std::vector<const T*> drawn;
+  for (const T& candidate : all) {
+    if (random.coin()) {
+      drawn.push_back(&candidate);
+    }
+  }
+  return drawn;
+}
+
+bool is_right(const Row& row, const Row& wanted) {
+  return std::ranges::equal(row, wanted, [](const StoredValue& value, const StoredValue& right) {
+    return right == kAnyValue || value == right;
+  });
+}
+
+std::string show(const Row& row) {
+  std::vector<std::string> texts;
+  texts.reserve(row.size());
+  for (const StoredValue& value : row) {
+    texts.push_back(std::visit(
+        [](const auto& held) -> std::string {
+          if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::monostate>) {
+            return "null";
+          } else if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::string>) {
+            return fmt::format("{:?}", held);
+          } else {
+            return fmt::format("{}", held);
+          }
+        },
+        value));
+  }
+  return fmt::format("({})", fmt::join(texts, ", "));
+}
+
+std::string head(std::string_view name, SimRandom& random, bool begins_at_latest) {
+  return fmt::format("name: {}\n{}source: {{ kafka: {{ topics: [numbers], group.id: {}{} }} }}\n",
+                     name, one_of(kIntervals, random), name,
+                     begins_at_latest ? ", auto.offset.reset: latest" : "");
+}
+
+}  // namespace
+
+DrawnPipeline DrawnPipeline::rows(SimRandom& random) {
+  DrawnPipeline drawn;
+  drawn.name_ = "pick";
+  drawn.table_ = "picked";
+  drawn.begins_at_latest_ = random.below(4) == 0 && kDrawsLatest;
+  drawn.keeps_last_of_key_ = !drawn.begins_at_latest_ && random.below(3) == 0;
+  std::string steps;
+  if (random.below(4) != 0) {
+    const Condition& condition = one_of(kConditions, random);
+    steps += fmt::format("  - id: only\n    where: {:?}\n", condition.sql);
+    drawn.keeps_ = condition.holds;
+    drawn.decides_by_ = condition.reads;
+  }
+  const Change* change = random.below(3) == 0 ? &one_of(kChanges, random) : nullptr;
+  if (change != nullptr) {
+    steps += fmt::format("  - id: change\n    set: {{ {} }}\n", change->yaml);
+  }
+  std::vector<const Column*> columns = some_of(kColumns, random);
+  const bool is_upsert = drawn.keeps_last_of_key_;
+  std::string yaml = is_upsert ? "id: $.key, n: { value: $.n, type: integer }"
+                               : "n: { value: $.n, type: integer }";
+  for (const Column* column : columns) {
+    yaml += fmt::format(", {}", column->yaml);
+  }
+  drawn.row_of_ = [columns, change, is_upsert](const Document& document) {
+    Document seen = document;
+    if (change != nullptr) {
+      change->apply(seen);
+    }
+    Row row;
+    if (is_upsert) {
+      row.push_back(as_text_column(seen.key.value));
+    }
+    row.emplace_back(seen.number);
+    for (const Column* column : columns) {
+      row.push_back(column->value(seen));
+    }
+    return row;
+  };
+  drawn.file_ = head(drawn.name_, random, drawn.begins_at_latest_);
+  if (!steps.empty()) {
+    drawn.file_ += "steps:\n" + steps;
+  }
+  drawn.file_ += "sinks:\n";
+  if (!is_upsert && random.below(3) == 0) {
+    drawn.file_ += "  - kafka: { topic: picked-ones }\n";
+  }
+  drawn.file_ +=
+      fmt::format("  - sqlite: {{ file: unused, table: picked, mode: {}{}, columns: {{ {} }} }}\n",
+                  is_upsert ? "upsert" : "append", is_upsert ? ", key: [id]" : "", yaml);
+  return drawn;
+}
+
+DrawnPipeline DrawnPipeline::totals(SimRandom& random) {
+  DrawnPipeline drawn;
+  drawn.name_ = "total";
+  drawn.table_ = "totals";
+  drawn.is_aggregate_ = true;
+  const KeyShape& key = one_of(kKeys, random);
+  drawn.identity_width_ = key.width;
+  drawn.row_of_ = key.columns;
+  std::string where;
+  if (random.below(3) == 0) {
+    const Condition& condition = one_of(kConditions, random);
+    where = fmt::format("  - id: only\n    where: {:?}\n", condition.sql);
+    drawn.keeps_ = condition.holds;
+    drawn.decides_by_ = condition.reads;
+  }
+  std::vector<const Aggregate*> aggregates = some_of(kAggregates, random);
+  drawn.aggregates_.emplace_back(
+      [](const Group& group) -> StoredValue { return static_cast<std::int64_t>(group.size()); });
+  std::string columns = "seen: count(*)";
+  std::string changed_columns = columns;
+  const std::size_t changed = random.below(aggregates.size() + 1);
+  for (std::size_t index = 0; index < aggregates.size(); ++index) {
+    drawn.aggregates_.emplace_back(aggregates[index]->fold);
+    columns += fmt::format(", {}", aggregates[index]->yaml);
+    changed_columns += fmt::format(
+        ", {}", index == changed ? aggregates[index]->changed_yaml : aggregates[index]->yaml);
+  }
+  const std::string begin = head(drawn.name_, random, false) + "steps:\n" + where;
+  constexpr std::string_view kEnd =
+      "sinks:\n"
+      "  - kafka: { topic: totals }\n"
+      "  - sqlite: { file: unused, table: totals, mode: upsert }\n";
+  const auto file = [&](std::string_view key_yaml, const std::string& columns_yaml) {
+    return fmt::format("{}  - id: per-key\n    key: {}\n    aggregate: {{ {} }}\n{}", begin,
+                       key_yaml, columns_yaml, kEnd);
+  };
+  drawn.file_ = file(key.yaml, columns);
+  drawn.changed_file_ =
+      file(changed == aggregates.size() ? key.changed_yaml : key.yaml, changed_columns);
+  return drawn;
+}
+
+pipeline::PlannedPipeline DrawnPipeline::plan(const std::string& file) {
+  auto planned =
+      pipeline::plan_file("simulated.yaml", file, [](const std::string&) { return std::nullopt; });
+  CHECK(planned.has_value());
+  return std::move(*planned);
+}
+
+// -------------------------------------------------------------------------------------------------
+// The model
+
+std::vector<StoredValue> DrawnPipeline::identity_of(const Row& row) const {
+  return {row.begin(), row.begin() + static_cast<std::ptrdiff_t>(identity_width_)};
+}
+
+// Which record a pipeline that begins at the end began with nobody knows before; but from there on
+// it must have all.
+std::vector<std::size_t> DrawnPipeline::beginnings(const SimDatabase::Table& table,
+                                                   const InputTopic& input) const {
+  std::vector<std::size_t> begins(input.partitions.size(), 0);
+  if (!begins_at_latest_) {
+    return begins;
+  }
+  std::map<StoredValue, int> there;
+  for (const SentCommit::Row& row : table.appended) {
+    ++there[row.values.front()];
+  }
+  for (std::size_t index = 0; index < begins.size(); ++index) {
+    const InputPartition& partition = input.partitions[index];
+    const auto first = std::ranges::find_if(partition.documents, [&](const Document& document) {
+      return there.contains(document.number);
+    });
+    begins[index] = std::min(static_cast<std::size_t>(first - partition.documents.begin()),
+                             partition.begins_at_most);
+  }
+  return begins;
+}
+
+ExpectedRows DrawnPipeline::expected(const InputTopic& input,
+                                     const std::vector<std::size_t>& begins) const {
+  ExpectedRows rows;
+  std::map<Row, Group> groups;
+  for (std::size_t index = 0; index < input.partitions.size(); ++index) {
+    const std::vector<Document>& documents = input.partitions[index].documents;
+    for (std::size_t offset = begins[index]; offset < documents.size(); ++offset) {
+      const Document& document = documents[offset];
+      if (keeps_ && !keeps_(document)) {
+        continue;
+      }
+      Row row = row_of_(document);
+      if (is_aggregate_) {
+        groups[row].push_back(&document);
+      } else {
+        rows[identity_of(row)] = std::move(row);
+      }
+    }
+  }
+  for (const auto& [key, group] : groups) {
+    Row row = key;
+    row.reserve(key.size() + aggregates_.size());
+    for (const auto& fold : aggregates_) {
+      row.push_back(fold(group));
+    }
+    rows[key] = std::move(row);
+  }
+  return rows;
+}
+
+std::vector<Finding> DrawnPipeline::judge(const SimDatabase::Image& image,
+                                          const InputTopic& input) const {
+  const std::string_view promise = is_aggregate_ ? "STG-2" : "STG-1";
+  std::vector<Finding> findings;
+  const auto report = [&](const std::string& text) {
+    findings.push_back({std::string(promise), fmt::format("table {}: {}", table_, text)});
+  };
+  const auto place = image.find(table_);
+  static const SimDatabase::Table kEmpty;
+  const SimDatabase::Table& table = place == image.end() ? kEmpty : place->second;
+  ExpectedRows missing = expected(input, beginnings(table, input));
+  const ExpectedRows wanted = missing;
+  const auto look_at = [&](const Row& row) {
+    const Row identity = identity_of(row);
+    const auto right = wanted.find(identity);
+    if (right == wanted.end()) {
+      report(fmt::format("the row {} does not belong there", show(row)));
+    } else if (!is_right(row, right->second)) {
+      report(fmt::format("the row {} should be {}", show(row), show(right->second)));
+    } else if (missing.erase(identity) == 0) {
+      report(fmt::format("the row {} is there more than once", show(row)));
+    }
+    missing.erase(identity);
+  };
+  for (const SentCommit::Row& row : table.appended) {
+    look_at(row.values);
+  }
+  for (const auto& [key, row] : table.by_key) {
+    look_at(row.values);
+  }
+  for (const auto& [identity, row] : missing) {
+    report(fmt::format("the row {} is not there", show(row)));
+  }
+  return findings;
+}
+
+}  // namespace onceflow::sim

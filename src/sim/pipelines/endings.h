@@ -1,0 +1,33 @@
+// Endings: what comes upon a pipeline that has done its work, faults over: a record of which
+// something is more than programs hold, positions that were set back, a source topic made again,
+// records deleted before they were read. Each pipeline goes on right, or stops and names it:
+// nothing may pass in silence. One by seed, at the end of a run, because it may be the end of the
+// pipeline.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/pipelines/input_feeder.h"
+#include "sim/pipelines/judges.h"
+#include "sim/pipelines/pipeline_workers.h"
+
+namespace onceflow::sim {
+
+/// What a run has, for its end. Nothing is owned.
+struct EndScene {
+  SimWorld& world;
+  SimRandom& random;
+  SimDatabase& database;
+  const std::vector<DrawnPipeline>& pipelines;
+  PipelineWorkers& workers;
+  InputFeeder& feeder;
+  InputTopic& input;
+  Findings& findings;
+};
+
+/// Draws one that is switched on, and plays it.
+void end_run(EndScene scene);
+
+}  // namespace onceflow::sim

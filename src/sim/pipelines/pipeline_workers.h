@@ -1,0 +1,60 @@
+// PipelineWorkers: the worker processes of a simulated run, each with all pipelines of the run, and
+// the memory of what they said when they stopped for good. Owned by the workload; outlives the
+// world's processes.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/worker.h"
+#include "sim/checkers/findings.h"
+#include "sim/pipelines/drawn_pipeline.h"
+#include "sim/sim_database.h"
+
+namespace onceflow::sim {
+
+class PipelineWorkers {
+ public:
+  PipelineWorkers(const std::vector<DrawnPipeline>& pipelines, SimDatabase& database,
+                  Findings& findings);
+  ~PipelineWorkers();
+
+  /// Adds their nodes.
+  void start();
+  /// kill -9 of all of them; their nodes start others.
+  void kill_all(std::string_view reason);
+  /// Down until take_up(): nothing of a pipeline runs.
+  void take_down();
+  void take_up();
+  /// From the next start on they run the changed files, or the files as drawn.
+  void run_changed_files(bool changed);
+
+  /// A stage that reads the input for that pipeline has said that it runs, and from where.
+  bool has_begun(const DrawnPipeline& pipeline, const TopicPartition& source) const;
+
+  /// From now on a pipeline that stops for good is not a finding; what it said is kept.
+  void may_refuse() { may_refuse_ = true; }
+  /// Empty: it has not stopped.
+  std::string refusal_of(const DrawnPipeline& pipeline) const;
+
+ private:
+  /// A pipeline's plan for one life of a worker: its sinks are of that process.
+  struct Life;
+
+  void boot(SimProcess& process);
+  Task<void> run(Life& life);
+
+  const std::vector<DrawnPipeline>& pipelines_;
+  SimDatabase& database_;
+  Findings& findings_;
+  std::set<Life*> lives_;
+  std::map<std::string, std::string> refusals_;
+  bool is_down_ = false;
+  bool runs_changed_files_ = false;
+  bool may_refuse_ = false;
+};
+
+}  // namespace onceflow::sim

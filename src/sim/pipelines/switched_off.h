@@ -1,0 +1,31 @@
+// What the pipeline workload knows how to draw and does not draw yet, because the product is known
+// to answer wrong. Each goes with the change that makes it right.
+#pragma once
+
+namespace onceflow::sim {
+
+/// A document's names with escapes in them: names are compared as bytes, not as JSON strings.
+inline constexpr bool kDrawsEscapedNames = false;
+/// U+0000 in a text, a lone surrogate, integers beyond 64 bits as keys, lists and objects as parts
+/// of a key: some are cut, rounded or passed on.
+inline constexpr bool kDrawsDoubtfulTexts = false;
+/// auto.offset.reset: latest: where a partition begins is decided anew at each claim.
+inline constexpr bool kDrawsLatest = false;
+/// Partitions added to the source topic while it is read.
+inline constexpr bool kDrawsAddedPartitions = true;
+/// A backup of the database restored, rows, receipts and positions together: a commit does not look
+/// at the position that it moves from.
+inline constexpr bool kDrawsRestores = false;
+/// Positions of the database set back alone.
+inline constexpr bool kDrawsPositionsSetBack = false;
+/// The pipeline file changed between two starts: a state of another definition is taken.
+inline constexpr bool kDrawsChangedFiles = false;
+/// The source topic deleted and made again under its name: positions carry names alone.
+inline constexpr bool kDrawsTopicsMadeAgain = false;
+/// Records deleted before they were read: neither DeleteRecords nor the audit's word for them is
+/// there.
+inline constexpr bool kDrawsDeletedRecords = false;
+/// commit.interval.ms beyond the transaction time-out, which does not follow it.
+inline constexpr bool kDrawsLongIntervals = false;
+
+}  // namespace onceflow::sim
