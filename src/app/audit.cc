@@ -149,7 +149,7 @@ class AuditProcess {
       std::cerr << fmt::format("onceflow audit: not caught up within {} ms\n",
                                command_.until_caught_up_ms);
     }
-    exit_code_ = report->is_clean() && is_caught_up ? kExitOk : kExitFailed;
+    exit_code_ = !report->has_findings() && is_caught_up ? kExitOk : kExitFailed;
     os_.loop().stop();
   }
 

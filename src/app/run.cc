@@ -30,6 +30,7 @@ struct RunOptions {
   std::optional<std::uint16_t> status_port;
   std::int64_t audit_interval_ms = 0;  ///< 0: no audit
   bool audit_allows_foreign = false;
+  bool skips_deleted = false;
 };
 
 // One worker's life. The embedded log, if there is one, starts before it and stops after it; the
@@ -73,6 +74,7 @@ class RunProcess {
     }
     options.client.client_id = planned_.plan.pipeline + "-" + options_.worker;
     options.stage.worker = options_.worker;
+    options.stage.skips_deleted = options_.skips_deleted;
     // A static member: a worker that was killed and starts again takes its own place back at once.
     // One that is not started again loses its partitions to the others after this.
     options.stage.group.session_timeout = seconds(10);
@@ -182,6 +184,9 @@ int run_run(const Arguments& arguments) {
                  "One worker of a pipeline is enough")
       ->capture_default_str()
       ->check(CLI::Range(std::int64_t{0}, kAuditIntervalMsMax));
+  app.add_flag("--skip-deleted", options.skips_deleted,
+               "go on after records that were deleted before they were read, and leave a receipt "
+               "that says so; without it the stage refuses to start there");
   app.add_flag("--audit.allow.foreign", options.audit_allows_foreign,
                "as --allow-foreign of onceflow audit");
   try {

@@ -115,7 +115,8 @@ void add_audit(Families& families, const std::string& pipeline, const RunningAud
     return;
   }
   const AuditWatch& watch = audit->watch();
-  for (const AuditState ended : {AuditState::kClean, AuditState::kFindings, AuditState::kFailed}) {
+  for (const AuditState ended :
+       {AuditState::kClean, AuditState::kPartly, AuditState::kFindings, AuditState::kFailed}) {
     console::Labels with_result = labels;
     with_result.emplace_back("result", audit::to_string(ended));
     families.counter("onceflow_audits_total", "Audits that have ended")
@@ -152,6 +153,7 @@ std::string audit_json(const RunningAudit* audit, MonotonicTime now) {
                          {"partitions", progress.steps}};
   }
   json["ended"] = {{"clean", watch.count(AuditState::kClean)},
+                   {"partly", watch.count(AuditState::kPartly)},
                    {"findings", watch.count(AuditState::kFindings)},
                    {"failed", watch.count(AuditState::kFailed)}};
   if (watch.verdict()) {

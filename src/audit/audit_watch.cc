@@ -14,6 +14,8 @@ std::string to_string(AuditState state) {
       return "running";
     case AuditState::kClean:
       return "clean";
+    case AuditState::kPartly:
+      return "partly";
     case AuditState::kFindings:
       return "findings";
     case AuditState::kFailed:
@@ -43,8 +45,9 @@ std::vector<std::string> AuditWatch::end(Result<AuditReport> report, MonotonicTi
     ++counts_[static_cast<std::size_t>(state_)];
     return is_news ? std::vector{"cannot judge: " + reason_} : std::vector<std::string>{};
   }
-  const AuditState before =
-      std::exchange(state_, report->is_clean() ? AuditState::kClean : AuditState::kFindings);
+  const AuditState before = std::exchange(state_, report->has_findings() ? AuditState::kFindings
+                                                  : report->is_partly()  ? AuditState::kPartly
+                                                                         : AuditState::kClean);
   ++counts_[static_cast<std::size_t>(state_)];
   reason_.clear();
   std::vector<std::string> news = judge(*report);
@@ -52,7 +55,7 @@ std::vector<std::string> AuditWatch::end(Result<AuditReport> report, MonotonicTi
     news.push_back(audit::verdict(*report));
   }
   verdict_ = {std::move(*report), wall_now, now, took};
-  if (state_ == AuditState::kClean) {
+  if (state_ != AuditState::kFindings) {
     last_clean_ = verdict_;
   }
   return news;

@@ -23,12 +23,13 @@ enum class AuditState {
   kNever,     ///< no audit has begun
   kRunning,   ///< the first has begun
   kClean,     ///< the last one accounted for everything
+  kPartly,    ///< nothing is wrong, but a part was skipped by the operator or is not covered
   kFindings,  ///< the last one did not
   kFailed,    ///< the last one could not judge
 };
-inline constexpr AuditState kAuditStates[] = {AuditState::kNever, AuditState::kRunning,
-                                              AuditState::kClean, AuditState::kFindings,
-                                              AuditState::kFailed};
+inline constexpr AuditState kAuditStates[] = {AuditState::kNever,    AuditState::kRunning,
+                                              AuditState::kClean,    AuditState::kPartly,
+                                              AuditState::kFindings, AuditState::kFailed};
 
 /// "never", "running", ...
 std::string to_string(AuditState state);

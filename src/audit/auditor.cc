@@ -42,6 +42,7 @@ Auditor::~Auditor() = default;
 // The order is what makes an audit of a running pipeline sound: receipts and positions first, then
 // all that they speak of, then the receipts that came meanwhile.
 Task<Result<AuditReport>> Auditor::run() {
+  CO_RETURN_IF_ERROR(co_await read_starts());
   CO_RETURN_IF_ERROR(co_await read_receipts());
   for (StageHistory& history : histories_) {
     if (history.subject->table) {
@@ -58,6 +59,20 @@ Task<Result<AuditReport>> Auditor::run() {
   co_return std::move(report_);
 }
 
+// Before any receipt: what is deleted by then, and read by no receipt, was never read.
+Task<Status> Auditor::read_starts() {
+  for (StageHistory& history : histories_) {
+    const auto partitions = co_await partitions_of(history.subject->source_topics);
+    CO_RETURN_IF_ERROR(partitions);
+    for (const TopicPartition& partition : *partitions) {
+      const auto bounds = co_await reader_.bounds(partition);
+      CO_RETURN_IF_ERROR(bounds);
+      history.starts_before[partition] = bounds->start;
+    }
+  }
+  co_return Status{};
+}
+
 Task<Status> Auditor::read_receipts() {
   progress("reading receipts");
   CO_RETURN_IF_ERROR(co_await receipts_.read_to_end(reader_, kReceiptPausesMax));
@@ -66,8 +81,8 @@ Task<Status> Auditor::read_receipts() {
     history.is_cut = !history.subject->table && receipts_.is_cut();
   }
   if (receipts_.is_cut()) {
-    report_.findings.note(fmt::format(
-        "receipts were deleted from the beginning of {}: what they covered is not judged (give it "
+    report_.findings.not_covered(fmt::format(
+        "receipts were deleted from the beginning of {}: what they said is not judged (give it "
         "retention.ms=-1)",
         subject_.receipts_topic));
   }
@@ -194,6 +209,9 @@ Task<Status> Auditor::read_topics() {
       report_.findings.note(fmt::format("topic {} does not exist", topic));
       continue;
     }
+    for (StageHistory& history : histories_) {
+      history.set_topic_id(topic, (*description)->id);
+    }
     for (std::int32_t index = 0; index < (*description)->partition_count; ++index) {
       const TopicPartition partition{topic, PartitionIndex(index)};
       scans_.emplace(partition,
@@ -236,6 +254,11 @@ std::set<Offset> Auditor::boundaries_of(const TopicPartition& partition) const {
       for (const InputRange& range : ranges->second) {
         boundaries.insert(range.from);
         boundaries.insert(range.next);
+      }
+    }
+    if (const auto begun = history.beginnings.find(partition); begun != history.beginnings.end()) {
+      for (const InputBeginning& beginning : begun->second) {
+        boundaries.insert(beginning.offset);
       }
     }
     if (const auto position = history.positions.find(partition);
@@ -361,7 +384,10 @@ void Auditor::report_stage(const StageHistory& history) {
   stage.reads_pipeline_input = std::ranges::none_of(
       subject.source_topics, [&](const std::string& topic) { return is_written(topic); });
   for (const ReceiptEntry& entry : history.receipts) {
-    if (entry.is_settled) {
+    const auto has_moved = [](const protocol::Receipt::Input& input) {
+      return input.next_offset != input.from_offset;
+    };
+    if (entry.is_settled && std::ranges::any_of(entry.receipt.inputs, has_moved)) {
       ++stage.commit_count;
       for (const protocol::Receipt::Output& output : entry.receipt.outputs) {
         stage.records_out += output.record_count;

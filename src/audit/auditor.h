@@ -66,6 +66,7 @@ class Auditor {
   Task<Result<AuditReport>> run();
 
  private:
+  Task<Status> read_starts();
   Task<Status> read_receipts();
   Task<Status> read_topics();
   Task<Status> read_later_receipts();

@@ -11,6 +11,7 @@ namespace onceflow::audit {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -104,6 +105,32 @@ class AuditorTest : public ::testing::Test {
   void write_honestly(std::int64_t first, std::int64_t last) {
     for (std::int64_t number = first; number <= last; ++number) {
       write(make_commit(number));
+    }
+  }
+
+  /// The stage is told to begin there, in both partitions.
+  void begin_at(std::int64_t offset, protocol::Receipt::Beginning reason) {
+    TestCommit commit;
+    commit.receipt = {.pipeline = "p", .stage = "only-paid", .worker = "w"};
+    for (int partition = 0; partition < 2; ++partition) {
+      commit.inputs.push_back({.source = at("orders", partition),
+                               .topic_id = topic_id(),
+                               .from_offset = Offset(offset),
+                               .next_offset = Offset(offset),
+                               .beginning = reason});
+    }
+    fill_receipt(commit);
+    write(commit);
+  }
+  TopicId topic_id() { return (*run_now(log_.describe("orders")))->id; }
+  void write_with_ids(std::int64_t first, std::int64_t last) {
+    for (std::int64_t number = first; number <= last; ++number) {
+      TestCommit commit = make_commit(number);
+      for (protocol::Receipt::Input& input : commit.inputs) {
+        input.topic_id = topic_id();
+      }
+      fill_receipt(commit);
+      write(commit);
     }
   }
 
@@ -414,6 +441,138 @@ TEST_F(AuditorTest, what_retention_has_deleted_is_noted_and_not_judged) {
   const AuditReport report = audit();
   EXPECT_THAT(texts(report), ElementsAre());
   EXPECT_THAT(report.findings.notes(), ElementsAre(HasSubstr("10 records before offset 10")));
+}
+
+// ---- where a stage began, what it skipped, and which topic it was
+
+TEST_F(AuditorTest, what_was_read_and_deleted_is_accounted_for_and_what_was_not_is_missing) {
+  write_honestly(1, 2);
+  log_.set_start(at("orders", 0), Offset(10));
+  EXPECT_THAT(texts(audit()), ElementsAre());
+  log_.set_start(at("orders", 0), Offset(15));
+  const AuditReport report = audit();
+  EXPECT_THAT(
+      texts(report),
+      ElementsAre("missing: orders-0 offsets 10..14 were deleted before stage only-paid had "
+                  "read them"));
+  EXPECT_EQ(report.findings.record_count(FindingKind::kMissing), 5);
+}
+
+TEST_F(AuditorTest, a_position_moved_past_what_was_deleted_is_missing_once) {
+  write_honestly(1, 2);
+  log_.set_start(at("orders", 0), Offset(15));
+  log_.set_position("g", at("orders", 0), Offset(15));
+  EXPECT_THAT(texts(audit()),
+              ElementsAre("missing: orders-0: the position of group g is offset 15, so orders-0 "
+                          "offsets 10..14 were passed without a receipt of stage only-paid (5 "
+                          "offsets deleted since)"));
+}
+
+TEST_F(AuditorTest, a_hole_between_receipts_is_missing_though_it_was_deleted_since) {
+  write_honestly(1, 2);
+  write(make_commit(4));
+  log_.set_start(at("orders", 0), Offset(15));
+  log_.set_start(at("orders", 1), Offset(12));
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("missing: orders-0 offsets 10..14 were never accounted for by "
+                                    "stage only-paid (between two receipts, 5 offsets of them "
+                                    "deleted since"),
+                          HasSubstr("missing: orders-1 offsets 10..14 were never accounted for by "
+                                    "stage only-paid (between two receipts, 2 offsets of them")));
+}
+
+TEST_F(AuditorTest, a_beginning_at_the_end_is_known_and_counted_from) {
+  begin_at(10, protocol::Receipt::Beginning::kLatest);
+  AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_EQ(verdict(report),
+            "clean — 0 input records accounted for to the last row, 20 not yet processed");
+  write_honestly(3, 3);
+  log_.set_position("g", at("orders", 0), Offset(15));
+  EXPECT_THAT(texts(audit()), ElementsAre());
+  write_honestly(4, 4);
+  EXPECT_EQ(verdict(audit()), "clean — 20 input records accounted for to the last row");
+}
+
+TEST_F(AuditorTest, a_first_receipt_after_the_beginning_leaves_a_hole) {
+  begin_at(5, protocol::Receipt::Beginning::kLatest);
+  write_honestly(3, 4);
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("missing: orders-0 offsets 5..9 were never"),
+                                          HasSubstr("missing: orders-1 offsets 5..9 were never")));
+}
+
+TEST_F(AuditorTest, a_beginning_that_is_decided_anew_passes_over_records) {
+  begin_at(5, protocol::Receipt::Beginning::kLatest);
+  begin_at(15, protocol::Receipt::Beginning::kLatest);
+  EXPECT_THAT(texts(audit()),
+              ElementsAre(HasSubstr("offset 15, so orders-0 offsets 5..14 were passed without a "
+                                    "receipt"),
+                          HasSubstr("orders-1 offsets 5..14")));
+  write_honestly(4, 4);
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("missing: orders-0 offsets 5..14 were never"),
+                                          HasSubstr("missing: orders-1 offsets 5..14 were never")));
+}
+
+TEST_F(AuditorTest, what_an_operator_skipped_is_told_as_that_and_not_as_clean) {
+  write_honestly(1, 2);
+  log_.set_start(at("orders", 0), Offset(15));
+  log_.set_start(at("orders", 1), Offset(15));
+  begin_at(15, protocol::Receipt::Beginning::kReset);
+  AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_FALSE(report.is_clean());
+  EXPECT_THAT(report.findings.notes(),
+              Contains(HasSubstr("skipped by operator: orders-0 offsets 10..14")));
+  write_honestly(4, 4);
+  report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_EQ(verdict(report), "30 input records accounted for, 10 offsets skipped by operator");
+  EXPECT_THAT(to_json(report), HasSubstr("\"verdict\": \"partly\""));
+}
+
+TEST_F(AuditorTest, what_is_read_again_after_a_reset_is_not_doubled) {
+  write_honestly(1, 3);
+  begin_at(5, protocol::Receipt::Beginning::kReset);
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_EQ(report.not_yet_processed(), 30);
+  EXPECT_THAT(report.findings.notes(), Contains(HasSubstr("offsets 5..14 were read again")));
+}
+
+TEST_F(AuditorTest, receipts_without_a_beginning_are_judged_as_before_and_the_rest_is_said) {
+  log_.set_start(at("orders", 0), Offset(5));
+  log_.set_start(at("orders", 1), Offset(5));
+  write_honestly(2, 4);
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_EQ(verdict(report), "30 input records accounted for, 2 parts not covered");
+  EXPECT_THAT(report.findings.notes(),
+              Contains(HasSubstr("not covered: orders-0 before offset 5: no receipt says where")));
+}
+
+TEST_F(AuditorTest, a_topic_made_again_under_the_name_is_another_one) {
+  log_.set_id("orders", 1);
+  write_with_ids(1, 2);
+  EXPECT_THAT(texts(audit()), ElementsAre());
+  log_.set_id("orders", 2);
+  EXPECT_THAT(texts(audit()),
+              ElementsAre("altered: orders-0: another topic of that name than the one that stage "
+                          "only-paid has read up to offset 10: none of its records are accounted "
+                          "for",
+                          HasSubstr("altered: orders-1: another topic of that name")));
+}
+
+TEST_F(AuditorTest, a_reset_to_the_new_topic_of_the_name_is_accounted_for) {
+  log_.set_id("orders", 1);
+  write_with_ids(1, 2);
+  log_.set_id("orders", 2);
+  begin_at(0, protocol::Receipt::Beginning::kReset);
+  write_with_ids(1, 4);
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_THAT(report.findings.notes(),
+              Contains(HasSubstr("orders-0: 10 records were read by stage only-paid from an "
+                                 "earlier topic of that name")));
 }
 
 TEST_F(AuditorTest, a_receipt_that_does_not_decode_is_altered) {

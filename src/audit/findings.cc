@@ -38,6 +38,16 @@ void Findings::note(std::string text) {
   }
 }
 
+void Findings::not_covered(std::string text) {
+  ++not_covered_count_;
+  note("not covered: " + std::move(text));
+}
+
+void Findings::skipped(std::int64_t offset_count, std::string text) {
+  skipped_offset_count_ += offset_count;
+  note("skipped by operator: " + std::move(text));
+}
+
 std::vector<Finding> Findings::kept() const {
   std::vector<Finding> all;
   for (const std::vector<Finding>& kept : kept_) {

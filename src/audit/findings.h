@@ -55,14 +55,20 @@ class Findings {
 
   void add(FindingKind kind, const std::string& stage, std::int64_t record_count, std::string text,
            std::optional<Surplus> surplus = std::nullopt);
-  /// For people: what could not be judged, or what is allowed but worth knowing. Not a finding.
+  /// For people: what is allowed but worth knowing. Not a finding.
   void note(std::string text);
+  /// A note of a part that could not be judged: the verdict says that there is such a part.
+  void not_covered(std::string text);
+  /// A note of offsets that an operator skipped on purpose: the verdict says so.
+  void skipped(std::int64_t offset_count, std::string text);
 
   /// The first `kept_max` of each kind, in the order of their kinds.
   std::vector<Finding> kept() const;
   /// Those of them whose records can be looked for; valid until the next add().
   std::vector<Finding*> with_surplus();
   const std::vector<std::string>& notes() const { return notes_; }
+  std::int64_t not_covered_count() const { return not_covered_count_; }
+  std::int64_t skipped_offset_count() const { return skipped_offset_count_; }
   std::int64_t count(FindingKind kind) const { return totals_[index(kind)].findings; }
   std::int64_t record_count(FindingKind kind) const { return totals_[index(kind)].records; }
   std::int64_t count() const;
@@ -80,6 +86,8 @@ class Findings {
   std::array<Totals, kFindingKindCount> totals_;
   std::map<std::string, std::int64_t> of_stage_;
   std::vector<std::string> notes_;
+  std::int64_t not_covered_count_ = 0;
+  std::int64_t skipped_offset_count_ = 0;
 };
 
 }  // namespace onceflow::audit

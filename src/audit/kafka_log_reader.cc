@@ -13,10 +13,9 @@
 namespace onceflow::audit {
 namespace {
 
-// The last versions that name topics instead of identifying them, and the first that says what is
-// stable.
+// The last versions that name topics, and the first that says what is stable.
 constexpr std::int16_t kFetchVersionMax = 12;
-constexpr std::int16_t kMetadataVersionMax = 9;
+constexpr std::int16_t kMetadataVersionMax = 12;
 constexpr std::int16_t kFindCoordinatorVersionMax = 3;
 constexpr std::int16_t kOffsetFetchVersionMin = 7;
 constexpr std::int16_t kOffsetFetchGroupsFrom = 8;
@@ -147,6 +146,7 @@ Task<Status> KafkaLogReader::read_metadata(std::string topic) {
     leaders[PartitionIndex(partition.partition_index)] = node->second;
   }
   leaders_[topic] = std::move(leaders);
+  topic_ids_[topic] = found.topic_id;
   co_return Status{};
 }
 
@@ -161,7 +161,7 @@ Task<Result<std::optional<TopicDescription>>> KafkaLogReader::describe(std::stri
     const auto count = static_cast<std::int32_t>(leaders->size());
     const auto compacted = co_await is_compacted(topic);
     CO_RETURN_IF_ERROR(compacted);
-    co_return Description(TopicDescription{count, *compacted});
+    co_return Description(TopicDescription{count, *compacted, topic_ids_[topic]});
   });
 }
 

@@ -64,6 +64,7 @@ class KafkaLogReader final : public LogReader {
   std::map<io::Endpoint, std::unique_ptr<BrokerLink>> links_;
   /// Nullopt: the topic does not exist.
   std::map<std::string, std::optional<std::map<PartitionIndex, io::Endpoint>>> leaders_;
+  std::map<std::string, TopicId> topic_ids_;
 };
 
 }  // namespace onceflow::audit

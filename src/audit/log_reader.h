@@ -20,6 +20,7 @@ struct TopicDescription {
   std::int32_t partition_count = 0;
   /// Superseded records may have been removed, so counts and offsets have holes by design.
   bool is_compacted = false;
+  TopicId id{};  ///< zeros: the cluster does not say
 };
 
 struct PartitionBounds {

@@ -42,6 +42,7 @@ class MemoryLog final : public LogReader {
   void create(const std::string& topic, std::int32_t partition_count) {
     topics_[topic].partition_count = partition_count;
   }
+  void set_id(const std::string& topic, std::uint8_t id) { topics_[topic].id.bytes[0] = id; }
   void set_compacted(const std::string& topic) { topics_[topic].is_compacted = true; }
   std::vector<Batch>& batches(const TopicPartition& partition) { return batches_[partition]; }
 

@@ -74,9 +74,16 @@ std::int64_t AuditReport::not_yet_processed() const {
 
 std::string verdict(const AuditReport& report) {
   const Findings& findings = report.findings;
-  if (report.is_clean()) {
-    std::string text = fmt::format("clean — {} accounted for to the last row",
-                                   count_of(report.input_records(), "input record"));
+  if (!report.has_findings()) {
+    std::string text = fmt::format("{}{} accounted for{}", report.is_clean() ? "clean — " : "",
+                                   count_of(report.input_records(), "input record"),
+                                   report.is_clean() ? " to the last row" : "");
+    if (const std::int64_t skipped = findings.skipped_offset_count(); skipped > 0) {
+      text += fmt::format(", {} skipped by operator", count_of(skipped, "offset"));
+    }
+    if (const std::int64_t parts = findings.not_covered_count(); parts > 0) {
+      text += fmt::format(", {} not covered", count_of(parts, "part"));
+    }
     if (const std::int64_t lag = report.not_yet_processed(); lag > 0) {
       text += fmt::format(", {} not yet processed", lag);
     }
@@ -125,11 +132,15 @@ std::string to_text(const AuditReport& report) {
 
 std::string to_json(const AuditReport& report) {
   nlohmann::json json = {{"pipeline", report.pipeline},
-                         {"verdict", report.is_clean() ? "clean" : "findings"},
+                         {"verdict", report.has_findings() ? "findings"
+                                     : report.is_partly()  ? "partly"
+                                                           : "clean"},
                          {"text", verdict(report)},
                          {"input_records", report.input_records()},
                          {"not_yet_processed", report.not_yet_processed()},
                          {"allowed_repeats", report.allowed_repeats},
+                         {"skipped_offsets", report.findings.skipped_offset_count()},
+                         {"parts_not_covered", report.findings.not_covered_count()},
                          {"notes", report.findings.notes()}};
   for (const FindingKind kind : kFindingKinds) {
     json["counts"][to_string(kind)] = {{"findings", report.findings.count(kind)},

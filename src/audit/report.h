@@ -42,7 +42,13 @@ struct AuditReport {
   /// findings.
   std::int64_t allowed_repeats = 0;
 
-  bool is_clean() const { return findings.count() == 0; }
+  bool has_findings() const { return findings.count() > 0; }
+  /// Nothing is wrong, but a part was skipped on purpose or could not be judged.
+  bool is_partly() const {
+    return !has_findings() &&
+           (findings.skipped_offset_count() > 0 || findings.not_covered_count() > 0);
+  }
+  bool is_clean() const { return !has_findings() && !is_partly(); }
   /// Input records of the pipeline that are accounted for.
   std::int64_t input_records() const;
   std::int64_t not_yet_processed() const;

@@ -6,12 +6,23 @@
 namespace onceflow::audit {
 
 void StageHistory::add(ReceiptEntry entry) {
-  if (entry.is_settled) {
-    for (const protocol::Receipt::Input& input : entry.receipt.inputs) {
+  using Beginning = protocol::Receipt::Beginning;
+  for (const protocol::Receipt::Input& input : entry.receipt.inputs) {
+    if (!entry.is_settled) {
+      break;
+    }
+    if (input.beginning != Beginning::kNone) {
+      beginnings[input.source].push_back({.offset = input.from_offset,
+                                          .reason = input.beginning,
+                                          .entry = receipts.size(),
+                                          .topic_id = input.topic_id});
+    }
+    if (input.beginning == Beginning::kNone || input.next_offset != input.from_offset) {
       ranges[input.source].push_back({.from = input.from_offset,
                                       .next = input.next_offset,
                                       .totals = {input.record_count, input.record_hash_sum},
-                                      .entry = receipts.size()});
+                                      .entry = receipts.size(),
+                                      .topic_id = input.topic_id});
     }
   }
   receipts.push_back(std::move(entry));
@@ -24,12 +35,68 @@ void StageHistory::sort_ranges() {
   }
 }
 
+void StageHistory::set_topic_id(const std::string& topic, const TopicId& id) {
+  const auto is_former = [&](const auto& said) {
+    return !id.is_zero() && !said.topic_id.is_zero() && said.topic_id != id;
+  };
+  const auto set_aside = [&](const TopicPartition& source, const TopicId& former_id, Offset next,
+                             std::int64_t record_count) {
+    FormerTopic& of_source = former[source];
+    of_source.topic_id = former_id;
+    of_source.covered_to = std::max(of_source.covered_to, next);
+    of_source.record_count += record_count;
+  };
+  for (auto& [source, of_source] : ranges) {
+    if (source.topic == topic) {
+      for (const InputRange& range : of_source) {
+        if (is_former(range)) {
+          set_aside(source, range.topic_id, range.next, range.totals.count);
+        }
+      }
+      std::erase_if(of_source, is_former);
+    }
+  }
+  for (auto& [source, of_source] : beginnings) {
+    if (source.topic == topic) {
+      for (const InputBeginning& beginning : of_source) {
+        if (is_former(beginning)) {
+          set_aside(source, beginning.topic_id, beginning.offset, 0);
+        }
+      }
+      std::erase_if(of_source, is_former);
+    }
+  }
+  const auto is_empty = [](const auto& entry) { return entry.second.empty(); };
+  std::erase_if(ranges, is_empty);
+  std::erase_if(beginnings, is_empty);
+}
+
+const InputBeginning* StageHistory::last_reset(const TopicPartition& source) const {
+  const auto place = beginnings.find(source);
+  const InputBeginning* last = nullptr;
+  if (place != beginnings.end()) {
+    for (const InputBeginning& beginning : place->second) {
+      if (beginning.reason == protocol::Receipt::Beginning::kReset) {
+        last = &beginning;
+      }
+    }
+  }
+  return last;
+}
+
 Offset StageHistory::covered_to(const TopicPartition& source) const {
-  Offset covered = kNoOffset;
+  const InputBeginning* reset = last_reset(source);
+  Offset covered = reset != nullptr ? reset->offset : kNoOffset;
   if (const auto place = ranges.find(source); place != ranges.end()) {
     for (const InputRange& range : place->second) {
-      covered = std::max(covered, range.next);
+      if (reset == nullptr || range.entry >= reset->entry) {
+        covered = std::max(covered, range.next);
+      }
     }
+  }
+  if (const auto place = beginnings.find(source);
+      covered == kNoOffset && place != beginnings.end()) {
+    covered = place->second.front().offset;
   }
   return covered;
 }

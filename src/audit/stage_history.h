@@ -18,6 +18,22 @@ struct InputRange {
   Offset next;
   RecordTotals totals;
   std::size_t entry = 0;  ///< index in StageHistory::receipts
+  TopicId topic_id{};     ///< zeros: unknown
+};
+
+/// Where a receipt says that the stage was told to begin.
+struct InputBeginning {
+  Offset offset;
+  protocol::Receipt::Beginning reason = protocol::Receipt::Beginning::kNone;
+  std::size_t entry = 0;
+  TopicId topic_id{};
+};
+
+/// What receipts say of one partition of a topic that had the name before, and is gone.
+struct FormerTopic {
+  TopicId topic_id;
+  Offset covered_to;
+  std::int64_t record_count = 0;
 };
 
 struct StageHistory {
@@ -25,6 +41,12 @@ struct StageHistory {
   std::vector<ReceiptEntry> receipts;
   /// Of settled receipts, in the order of `from`.
   std::map<TopicPartition, std::vector<InputRange>> ranges;
+  /// Of settled receipts, in their order.
+  std::map<TopicPartition, std::vector<InputBeginning>> beginnings;
+  /// Of settled receipts that speak of another topic of the name than the one that is there.
+  std::map<TopicPartition, FormerTopic> former;
+  /// Where the logs began before anything was read.
+  std::map<TopicPartition, Offset> starts_before;
   /// Where the stage would go on; no entry: nothing is known.
   std::map<TopicPartition, Offset> positions;
   /// Receipts were deleted from the beginning of their topic, so the first ones kept begin
@@ -34,7 +56,12 @@ struct StageHistory {
   /// Takes a receipt, and its ranges if it is settled.
   void add(ReceiptEntry entry);
   void sort_ranges();
-  /// The first offset that no settled receipt has covered; kNoOffset without any receipt.
+  /// Sets aside what receipts say of earlier topics of this name.
+  void set_topic_id(const std::string& topic, const TopicId& id);
+  /// The last time that an operator moved the position; null: never.
+  const InputBeginning* last_reset(const TopicPartition& source) const;
+  /// The first offset that no settled receipt has covered since the last reset, where its beginning
+  /// is covered by being told; kNoOffset without any receipt.
   Offset covered_to(const TopicPartition& source) const;
 };
 

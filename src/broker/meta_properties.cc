@@ -2,34 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
-
+#include "base/topic_id_text.h"
 #include "broker/properties_file.h"
 
 namespace onceflow::broker {
-namespace {
-
-constexpr std::string_view kDigits =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-// 22 characters, as Kafka's ids.
-std::string to_base64(const TopicId& uuid) {
-  std::string text;
-  std::uint32_t bits = 0;
-  int bit_count = 0;
-  for (const std::uint8_t octet : uuid.bytes) {
-    bits = bits << 8 | octet;
-    bit_count += 8;
-    while (bit_count >= 6) {
-      bit_count -= 6;
-      text += kDigits[bits >> bit_count & 63];
-    }
-  }
-  text += kDigits[bits << (6 - bit_count) & 63];
-  return text;
-}
-
-}  // namespace
 
 Result<std::string> read_or_make_cluster_id(io::Disk& disk, io::Random& random,
                                             const std::string& directory, std::int32_t node_id) {
@@ -37,7 +13,7 @@ Result<std::string> read_or_make_cluster_id(io::Disk& disk, io::Random& random,
   const auto exists = disk.exists(path);
   RETURN_IF_ERROR(exists);
   if (!*exists) {
-    std::string cluster_id = to_base64(random.uuid());
+    std::string cluster_id = to_text(random.uuid());
     RETURN_IF_ERROR(io::replace_file(
         disk, path,
         as_bytes(fmt::format("version=1\ncluster.id={}\nnode.id={}\n", cluster_id, node_id))));

@@ -393,6 +393,11 @@ NodeId Cluster::known_leader(const TopicPartition& partition) const {
   return place->second.metadata.leaders[index];
 }
 
+TopicId Cluster::known_topic_id(const std::string& topic) const {
+  const auto place = topics_.find(topic);
+  return place == topics_.end() ? TopicId{} : place->second.metadata.id;
+}
+
 void Cluster::forget_topic(const std::string& topic) { topics_.erase(topic); }
 
 Task<Result<std::vector<std::string>>> Cluster::list_topics(MonotonicTime deadline) {

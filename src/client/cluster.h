@@ -108,6 +108,8 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   Task<Result<NodeId>> leader(TopicPartition partition, MonotonicTime deadline);
   /// What is known now; kNoNode: unknown. Never asks.
   NodeId known_leader(const TopicPartition& partition) const;
+  /// As of the last answer; zeros: unknown. Never asks.
+  TopicId known_topic_id(const std::string& topic) const;
   /// Somebody answered that this is no longer so; the next question goes to the cluster.
   void forget_topic(const std::string& topic);
   Task<Result<std::vector<std::string>>> list_topics(MonotonicTime deadline);

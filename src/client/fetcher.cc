@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "base/topic_id_text.h"
 #include "client/aborted_filter.h"
 #include "client/broker_error.h"
 #include "io/event.h"
@@ -15,8 +16,8 @@ namespace onceflow::client {
 
 namespace {
 
-/// The last version that speaks of topics by name.
-constexpr std::int16_t kFetchVersionMax = 12;
+/// The last version that speaks of topics by name; later ones speak of ids.
+constexpr std::int16_t kNamesVersionMax = 12;
 /// Answers of a partition that wait for poll() before no more is asked for: one to be processed
 /// while the next is on its way.
 constexpr std::size_t kQueuedRunsMax = 2;
@@ -61,6 +62,7 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
     Offset last_stable_offset;
   };
   struct Partition {
+    TopicId topic_id;
     Offset position;        ///< handed out up to here
     Offset fetch_position;  ///< asked for up to here
     std::deque<Run> queue;
@@ -76,6 +78,8 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   void drop_questions();
   void restart(Partition& partition, Offset offset);
   void pump();
+  /// False, and failure_ is set: the name belongs to another topic now.
+  bool is_its_topic(const TopicPartition& name, const Partition& partition);
   bool wants_more(NodeId node) const;
   bool is_due(const Partition& partition, MonotonicTime now) const;
   void arm_retry(MonotonicTime time);
@@ -146,8 +150,13 @@ void Fetcher::Core::assign(std::vector<Position> positions) {
       partition = std::move(place->second);
       partition.is_paused = false;
     }
-    if (place == partitions_.end() || partition.position != wanted.offset || partition.is_stalled) {
+    if (place == partitions_.end() || partition.position != wanted.offset ||
+        partition.topic_id != wanted.topic_id || partition.is_stalled) {
       restart(partition, wanted.offset);
+    }
+    if (partition.topic_id != wanted.topic_id) {
+      partition.topic_id = wanted.topic_id;
+      partition.leader = kNoNode;
     }
   }
   partitions_ = std::move(assigned);
@@ -307,6 +316,24 @@ void Fetcher::Core::put_off(Partition& partition) {
                                              cluster_->options().retry_backoff_max);
 }
 
+// What metadata says of the name when the leader is learned; an answer by id says it too late for
+// brokers that know no ids in Fetch.
+bool Fetcher::Core::is_its_topic(const TopicPartition& name, const Partition& partition) {
+  const TopicId now = cluster_->known_topic_id(name.topic);
+  if (partition.topic_id.is_zero() || now.is_zero() || now == partition.topic_id) {
+    return true;
+  }
+  failure_ = Error{ErrorCode::kRefused,
+                   fmt::format("{}-{}: another topic of that name: it was deleted and made again "
+                               "while offset {} of it was to be read; its id was {} and is {} now; "
+                               "to begin the new topic at its first offset: onceflow reset FILE "
+                               "--to-earliest --execute",
+                               name.topic, name.partition.value, partition.fetch_position.value,
+                               to_text(partition.topic_id), to_text(now))};
+  changed_.notify_all();
+  return false;
+}
+
 void Fetcher::Core::pump() {
   if (closed_ || failure_) {
     return;
@@ -323,6 +350,9 @@ void Fetcher::Core::pump() {
     }
     if (partition.leader == kNoNode) {
       partition.leader = cluster_->known_leader(name);
+      if (!is_its_topic(name, partition)) {
+        return;
+      }
     }
     if (partition.leader == kNoNode) {
       leaders_are_missing = true;
@@ -358,6 +388,9 @@ Task<void> Fetcher::Core::find_leaders(std::shared_ptr<Core> self, std::uint64_t
     }
     const auto place = self->partitions_.find(name);
     if (leader) {
+      if (!self->is_its_topic(name, place->second)) {
+        co_return;
+      }
       place->second.leader = *leader;
     } else if (leader.error().recovery == Recovery::kFatal &&
                leader.error().code == ErrorCode::kRefused) {
@@ -384,6 +417,7 @@ protocol::FetchRequest Fetcher::Core::make_request(NodeId node) const {
     }
     if (request.topics.empty() || request.topics.back().topic != name.topic) {
       request.topics.emplace_back().topic = name.topic;
+      request.topics.back().topic_id = partition.topic_id;
     }
     auto& wanted = request.topics.back().partitions.emplace_back();
     wanted.partition = name.partition.value;
@@ -423,7 +457,11 @@ Task<void> Fetcher::Core::ask(std::shared_ptr<Core> self, NodeId node, std::uint
     }
     const MonotonicTime deadline =
         cluster.request_deadline(MonotonicTime::max()) + self->options_.fetch_wait_max;
-    const auto reply = co_await (*connection)->send(request, deadline, kFetchVersionMax);
+    const bool knows_ids = std::ranges::none_of(
+        request.topics, [](const auto& topic) { return topic.topic_id.is_zero(); });
+    const auto reply =
+        co_await (*connection)
+            ->send(request, deadline, knows_ids ? request.kVersionMax : kNamesVersionMax);
     if (is_over()) {
       co_return;
     }
@@ -462,14 +500,18 @@ Task<void> Fetcher::Core::ask(std::shared_ptr<Core> self, NodeId node, std::uint
 void Fetcher::Core::accept_answer(const protocol::FetchRequest& request,
                                   const Reply<protocol::FetchResponse>& reply) {
   std::map<TopicPartition, Offset> asked;
+  std::map<TopicId, std::string> names;
   for (const auto& topic : request.topics) {
+    names[topic.topic_id] = topic.topic;
     for (const auto& partition : topic.partitions) {
       asked[{topic.topic, PartitionIndex(partition.partition)}] = Offset(partition.fetch_offset);
     }
   }
   for (const auto& topic : reply->responses) {
     for (const auto& result : topic.partitions) {
-      const TopicPartition name{topic.topic, PartitionIndex(result.partition_index)};
+      const TopicPartition name{
+          reply.version > kNamesVersionMax ? names[topic.topic_id] : topic.topic,
+          PartitionIndex(result.partition_index)};
       const auto place = partitions_.find(name);
       const auto question = asked.find(name);
       if (place == partitions_.end() || question == asked.end() ||
@@ -491,7 +533,8 @@ void Fetcher::Core::accept_partition(const TopicPartition& name, Partition& part
     return;
   }
   if (result.error_code != kNone) {
-    if (is_wrong_leader(result.error_code)) {
+    if (is_wrong_leader(result.error_code) || result.error_code == kUnknownTopicId ||
+        result.error_code == kInconsistentTopicId) {
       partition.leader = kNoNode;
       cluster_->forget_topic(name.topic);
     } else if (!protocol::retriable(result.error_code) || result.error_code == kCorruptMessage) {

@@ -84,6 +84,9 @@ class Fetcher {
   struct Position {
     TopicPartition partition;
     Offset offset;
+    /// Where it is known, only this topic is read: one that was made again under the name ends the
+    /// fetcher with kRefused. Zeros: whatever has the name.
+    TopicId topic_id{};
   };
   /// Replaces the assignment. Whatever was fetched for other partitions, or for other positions, is
   /// dropped.

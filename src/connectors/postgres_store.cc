@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <string_view>
 #include <unordered_map>
@@ -22,13 +23,19 @@ constexpr const char* kLockSchema =
 
 constexpr const char* kFindOurTables =
     "SELECT (to_regclass('onceflow_positions') IS NOT NULL)::int,"
-    " (to_regclass('onceflow_receipts') IS NOT NULL)::int";
+    " (to_regclass('onceflow_receipts') IS NOT NULL)::int,"
+    " EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('onceflow_positions')"
+    " AND attname = 'topic_id' AND NOT attisdropped)::int";
 
 constexpr const char* kCreatePositions =
     "CREATE TABLE onceflow_positions ("
     " pipeline text NOT NULL, stage text NOT NULL, topic text NOT NULL, partition integer NOT NULL,"
-    " next_offset bigint NOT NULL, epoch bigint NOT NULL,"
+    " next_offset bigint NOT NULL, epoch bigint NOT NULL, topic_id text NOT NULL DEFAULT '',"
     " PRIMARY KEY (pipeline, stage, topic, partition))";
+
+// Tables of earlier versions have no topic_id.
+constexpr const char* kAddTopicId =
+    "ALTER TABLE onceflow_positions ADD COLUMN topic_id text NOT NULL DEFAULT ''";
 
 constexpr const char* kCreateReceipts =
     "CREATE TABLE onceflow_receipts ("
@@ -40,19 +47,36 @@ constexpr const char* kClaim =
     " (pipeline, stage, topic, partition, next_offset, epoch)"
     " VALUES ($1, $2, $3, $4, -1, 1)"
     " ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET epoch = claimed.epoch + 1"
-    " RETURNING epoch, next_offset";
+    " RETURNING epoch, next_offset, topic_id";
 
-// The fence (SNK-1): a claim raises the epoch, so a zombie's update matches no row. It waits for a
-// claim that is under way, and then sees the epoch that was claimed.
+constexpr const char* kAddUnclaimed =
+    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
+    " VALUES ($1, $2, $3, $4, -1, 0) ON CONFLICT DO NOTHING";
+
+// How many rows are as the commit believes. The fence (SNK-1): a claim raises the epoch, so a
+// zombie's update matches no row; nor does one that moves from where the row is not. It waits for a
+// claim that is under way, and then sees the epoch that was claimed. Rows that do not move are only
+// looked at: nothing of this commit comes from their partitions, so a claim that comes a moment
+// later takes nothing back.
 constexpr const char* kMovePositions =
-    "UPDATE onceflow_positions AS held SET next_offset = moved.next_offset"
-    " FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[])"
-    " AS moved (topic, partition, next_offset, epoch)"
-    " WHERE held.pipeline = $1 AND held.stage = $2 AND held.topic = moved.topic"
-    " AND held.partition = moved.partition AND held.epoch = moved.epoch";
+    "WITH believed AS ("
+    "  SELECT * FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],"
+    "  $8::text[]) AS one (topic, partition, next_offset, epoch, from_offset, topic_id)"
+    "), moved AS ("
+    "  UPDATE onceflow_positions AS held SET next_offset = believed.next_offset,"
+    "  topic_id = CASE believed.topic_id WHEN '' THEN held.topic_id ELSE believed.topic_id END"
+    "  FROM believed WHERE held.pipeline = $1 AND held.stage = $2 AND held.topic = believed.topic"
+    "  AND held.partition = believed.partition AND held.epoch = believed.epoch"
+    "  AND held.next_offset = believed.from_offset"
+    "  AND (believed.next_offset <> believed.from_offset OR believed.topic_id <> '') RETURNING 1"
+    ") SELECT (SELECT count(*) FROM moved) + count(*) FROM believed"
+    " JOIN onceflow_positions AS held ON held.pipeline = $1 AND held.stage = $2"
+    "  AND held.topic = believed.topic AND held.partition = believed.partition"
+    "  AND held.epoch = believed.epoch AND held.next_offset = believed.from_offset"
+    " WHERE believed.next_offset = believed.from_offset AND believed.topic_id = ''";
 
 constexpr const char* kReadPosition =
-    "SELECT epoch, next_offset FROM onceflow_positions"
+    "SELECT epoch, next_offset, topic_id FROM onceflow_positions"
     " WHERE pipeline = $1 AND stage = $2 AND topic = $3 AND partition = $4";
 
 // The rows' lock keeps the table's columns as they are from here to the end of the transaction.
@@ -66,6 +90,10 @@ const std::string& write_receipt_sql() {
 }
 
 constexpr std::string_view kTwoRowsOfOneKey = "21000";
+
+constexpr const char* kReadReceipts =
+    "SELECT receipt_id, encode(receipt, 'hex') FROM onceflow_receipts"
+    " WHERE pipeline = $1 AND stage = $2 AND receipt_id < $3 ORDER BY receipt_id DESC LIMIT 20";
 
 constexpr const char* kUpsertStatement = "onceflow_upsert";
 constexpr const char* kDeleteStatement = "onceflow_delete";
@@ -138,6 +166,11 @@ Status PostgresStore::prepare_tables() {
       }
     }
   }
+  if (found->integer(0, 0) != 0 && found->integer(0, 2) == 0) {
+    if (const auto added = connection_->execute(kAddTopicId); !added) {
+      return std::unexpected(to_error(added.error()));
+    }
+  }
   Result<PostgresTable> table = ensure_postgres_table(*connection_, table_);
   RETURN_IF_ERROR(table);
   written_table_ = std::move(*table);
@@ -188,9 +221,31 @@ Result<std::vector<ClaimedPartition>> PostgresStore::raise_epochs(
     if (!answer) {
       return std::unexpected(to_error(answer.error()));
     }
-    claimed[index] = {partitions[index], answer->integer(0, 0), Offset(answer->integer(0, 1))};
+    claimed[index] = {partitions[index], answer->integer(0, 0), Offset(answer->integer(0, 1)),
+                      answer->text(0, 2)};
   }
   return claimed;
+}
+
+Status PostgresStore::read_newest_receipts(std::vector<ClaimedPartition>& claimed) {
+  NewestReceipts newest(claimed);
+  std::int64_t before = std::numeric_limits<std::int64_t>::max();
+  while (newest.wants_more()) {
+    const auto answer = connection_->execute(
+        kReadReceipts,
+        {text_parameter(table_.pipeline), text_parameter(table_.stage), integer_parameter(before)});
+    if (!answer) {
+      return std::unexpected(to_error(answer.error()));
+    }
+    if (answer->row_count() == 0) {
+      break;
+    }
+    for (std::size_t row = 0; row < answer->row_count(); ++row) {
+      before = answer->integer(row, 0);
+      newest.add(from_hex(answer->text(row, 1)));
+    }
+  }
+  return {};
 }
 
 Result<std::vector<ClaimedPartition>> PostgresStore::claim_in_transaction(
@@ -202,6 +257,7 @@ Result<std::vector<ClaimedPartition>> PostgresStore::claim_in_transaction(
   RETURN_IF_ERROR(prepare_tables());
   auto claimed = raise_epochs(partitions);
   RETURN_IF_ERROR(claimed);
+  RETURN_IF_ERROR(read_newest_receipts(*claimed));
   if (written_table_.was_created) {
     RETURN_IF_ERROR(check_nothing_was_written(table_, *claimed));
   }
@@ -228,6 +284,20 @@ Result<std::vector<ClaimedPartition>> PostgresStore::claim(
   return claimed;
 }
 
+Result<ClaimedPartition> PostgresStore::read_position(const TopicPartition& source) {
+  const auto answer = connection_->execute(kReadPosition, partition_parameters(table_, source));
+  if (!answer) {
+    return std::unexpected(to_error(answer.error()));
+  }
+  ClaimedPartition position{source, 0, kNoOffset};
+  if (answer->row_count() == 1) {
+    position.epoch = answer->integer(0, 0);
+    position.next_offset = Offset(answer->integer(0, 1));
+    position.topic_id = answer->text(0, 2);
+  }
+  return position;
+}
+
 Result<std::vector<ClaimedPartition>> PostgresStore::read_positions(
     const std::vector<TopicPartition>& partitions) {
   RETURN_IF_ERROR(open());
@@ -236,21 +306,16 @@ Result<std::vector<ClaimedPartition>> PostgresStore::read_positions(
     connection_.reset();
     return std::unexpected(to_error(found.error()));
   }
+  // A table without topic_id has not been claimed by this version yet, so nothing is known.
+  const bool is_there = found->integer(0, 2) != 0;
   std::vector<ClaimedPartition> positions;
   for (const TopicPartition& source : partitions) {
-    positions.push_back({source, 0, kNoOffset});
-    if (found->integer(0, 0) == 0) {
-      continue;
-    }
-    const auto answer = connection_->execute(kReadPosition, partition_parameters(table_, source));
-    if (!answer) {
+    auto position = is_there ? read_position(source) : ClaimedPartition{source, 0, kNoOffset};
+    if (!position) {
       connection_.reset();
-      return std::unexpected(to_error(answer.error()));
+      return std::unexpected(position.error());
     }
-    if (answer->row_count() == 1) {
-      positions.back().epoch = answer->integer(0, 0);
-      positions.back().next_offset = Offset(answer->integer(0, 1));
-    }
+    positions.push_back(std::move(*position));
   }
   return positions;
 }
@@ -277,13 +342,7 @@ CommitOutcome PostgresStore::commit(const SinkCommit& commit) {
     return not_written(moved.error());
   }
   if (*moved != static_cast<std::int64_t>(commit.positions.size())) {
-    if (!connection_->execute("ROLLBACK")) {
-      connection_.reset();
-    }
-    return {.kind = CommitOutcome::Kind::kFenced,
-            .text = fmt::format("{} of {} partitions were claimed by another",
-                                static_cast<std::int64_t>(commit.positions.size()) - *moved,
-                                commit.positions.size())};
+    return fenced(commit.positions);
   }
   if (const Written written = write_rows(commit, *values, rows); !written) {
     return rows_failed(commit, *values, rows, written.error());
@@ -365,19 +424,51 @@ std::expected<std::int64_t, PostgresFailure> PostgresStore::move_positions(
   PostgresArray partitions(PostgresType::kInt8);
   PostgresArray offsets(PostgresType::kInt8);
   PostgresArray epochs(PostgresType::kInt8);
+  PostgresArray from_offsets(PostgresType::kInt8);
+  PostgresArray topic_ids(PostgresType::kText);
   for (const SinkPosition& position : positions) {
+    if (position.epoch == 0) {
+      const auto added =
+          connection_->execute(kAddUnclaimed, partition_parameters(table_, position.source));
+      if (!added) {
+        return std::unexpected(added.error());
+      }
+    }
     topics.add(std::string_view(position.source.topic));
     partitions.add(std::int64_t{position.source.partition.value});
     offsets.add(position.next_offset.value);
     epochs.add(position.epoch);
+    from_offsets.add(position.from_offset.value);
+    topic_ids.add(std::string_view(position.topic_id));
   }
   const auto answer = connection_->execute(
       kMovePositions, {text_parameter(table_.pipeline), text_parameter(table_.stage),
-                       topics.finish(), partitions.finish(), offsets.finish(), epochs.finish()});
+                       topics.finish(), partitions.finish(), offsets.finish(), epochs.finish(),
+                       from_offsets.finish(), topic_ids.finish()});
   if (!answer) {
     return std::unexpected(answer.error());
   }
-  return answer->affected_rows();
+  return answer->integer(0, 0);
+}
+
+// Which row is to blame is read after the rollback: the transaction may have moved others.
+CommitOutcome PostgresStore::fenced(const std::vector<SinkPosition>& positions) {
+  CommitOutcome outcome{.kind = CommitOutcome::Kind::kFenced,
+                        .text = "a position is not as this worker left it"};
+  bool is_open = connection_->execute("ROLLBACK").has_value();
+  for (const SinkPosition& position : positions) {
+    const auto stored = is_open ? read_position(position.source) : ClaimedPartition{};
+    is_open = is_open && stored;
+    if (!is_open) {
+      connection_.reset();
+      break;
+    }
+    if (stored->epoch != position.epoch || stored->next_offset != position.from_offset) {
+      outcome.text = describe_fence(position, *stored);
+      break;
+    }
+  }
+  return outcome;
 }
 
 PostgresStore::Written PostgresStore::write_rows(const SinkCommit& commit,
@@ -552,6 +643,9 @@ PostgresStore::Written PostgresStore::delete_rows(const std::vector<Value>& valu
 }
 
 std::expected<bool, PostgresFailure> PostgresStore::write_receipt(const std::string& receipt) {
+  if (receipt.empty()) {
+    return has_claimed_shape();
+  }
   const auto written = connection_->execute(
       write_receipt_sql(),
       {text_parameter(table_.pipeline), text_parameter(table_.stage),

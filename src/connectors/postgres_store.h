@@ -36,6 +36,8 @@ class PostgresStore {
   Result<std::vector<ClaimedPartition>> claim_in_transaction(
       const std::vector<TopicPartition>& partitions);
   Result<std::vector<ClaimedPartition>> raise_epochs(const std::vector<TopicPartition>& partitions);
+  Status read_newest_receipts(std::vector<ClaimedPartition>& claimed);
+  Result<ClaimedPartition> read_position(const TopicPartition& source);
 
   /// Converts all values to their columns' types; the outcome names the first row that cannot be.
   std::expected<std::vector<Value>, CommitOutcome> convert(const SinkCommit& commit) const;
@@ -43,8 +45,10 @@ class PostgresStore {
   std::vector<std::size_t> rows_to_write(const SinkCommit& commit,
                                          const std::vector<Value>& values) const;
 
+  /// How many rows are as the commit believes.
   std::expected<std::int64_t, PostgresFailure> move_positions(
       const std::vector<SinkPosition>& positions);
+  CommitOutcome fenced(const std::vector<SinkPosition>& positions);
   Written write_rows(const SinkCommit& commit, const std::vector<Value>& values,
                      std::span<const std::size_t> rows);
   Written copy_rows(const SinkCommit& commit, const std::vector<Value>& values,

@@ -1,11 +1,13 @@
 // Sink: the contract of every system downstream that is not a Kafka topic.
 //
 // A sink keeps, in the same transaction as its rows, one position row per source partition:
-//   onceflow_positions(pipeline, stage, topic, partition, next_offset, epoch)
+//   onceflow_positions(pipeline, stage, topic, partition, next_offset, epoch, topic_id)
 // and one receipt row per commit: onceflow_receipts(pipeline, stage, receipt_id, receipt).
 // Whoever reads a partition claims it first, which raises the epoch; a commit updates the position
 // row only where the epoch is still its own, so a zombie's transaction matches no row and is rolled
-// back whole (SNK-1).
+// back whole (SNK-1). It is conditional on the offset it believes it moves from as well: a row that
+// went back (a restored backup, a failover) or forward (an edit) is found before anything is
+// skipped. Rows that do not move are checked and not written.
 //
 // Three calls and five outcomes. The fifth, kNotNow, came when a server that had turned read-only
 // was taken for a lost answer: what was certainly not written is another thing than what may have
@@ -58,23 +60,32 @@ struct SinkRow {
   bool is_delete = false;  ///< upsert: only the key columns are set
 };
 
+/// What stands as topic_id in a position row: empty where no program wrote one that knew of ids,
+/// this on a cluster that has none, else base/topic_id_text.h.
+inline constexpr std::string_view kUnknownTopicId = "unknown";
+
 struct SinkPosition {
   TopicPartition source;
   Offset next_offset;      ///< the first offset not yet reflected in the rows
-  std::int64_t epoch = 0;  ///< as claimed
+  std::int64_t epoch = 0;  ///< as claimed; 0: nobody has claimed it yet, and its row may be missing
+  Offset from_offset = kNoOffset;  ///< what next_offset in the row is believed to be
+  std::string topic_id{};          ///< to be kept in the row; empty: what is there stays
+
+  bool is_written() const { return next_offset != from_offset || !topic_id.empty(); }
 };
 
 struct SinkCommit {
   std::vector<SinkRow> rows;
   std::vector<Value> values;  ///< rows.size() * columns.size()
   std::vector<SinkPosition> positions;
-  std::string receipt;  ///< encoded, stored as it is
+  std::string receipt;  ///< encoded, stored as it is; empty: none
 };
 
 struct CommitOutcome {
   enum class Kind {
     kCommitted,
-    kFenced,   ///< a newer claim holds a partition: nothing was written
+    kFenced,   ///< a newer claim holds a partition, or its position is not where this commit moves
+               ///< from: nothing was written, claim again
     kRefused,  ///< the sink will not take `refused_row`, or nothing at all: nothing was written
     kNotNow,   ///< nothing was written, and what was in the way passes: claim again, after a pause
     kUnknown,  ///< the answer was lost: claim again and read the positions
@@ -94,7 +105,13 @@ struct ClaimedPartition {
   TopicPartition source;
   std::int64_t epoch = 0;
   Offset next_offset = kNoOffset;  ///< kNoOffset: nothing was ever committed for it
+  std::string topic_id{};          ///< of the topic that next_offset belongs to, as in the row
+  /// Where the newest receipt of the partition ended; kNoOffset: there is none among the newest.
+  Offset receipt_offset = kNoOffset;
 };
+
+/// How far back claim() looks for the newest receipt of each partition.
+inline constexpr std::size_t kReceiptsLookedAtMax = 1'000;
 
 class Sink {
  public:
@@ -102,15 +119,16 @@ class Sink {
 
   /// Connects if need be, creates the tables that are missing, checks those that are there against
   /// `SinkTable` (kRefused, naming column, rule and fix, if they do not fit), raises the epoch of
-  /// every partition and returns it with the committed position, all durable. kConnectionLost is
-  /// retriable.
+  /// every partition and returns it with the committed position, all durable. Position tables of
+  /// earlier versions get the columns they lack. kConnectionLost is retriable.
   virtual Task<Result<std::vector<ClaimedPartition>>> claim(
       std::vector<TopicPartition> partitions) = 0;
 
   /// Rows, positions and receipt in one transaction.
   virtual Task<CommitOutcome> commit(const SinkCommit& commit) = 0;
 
-  /// The positions as committed, without claiming. For lag, status and the auditor's first look.
+  /// The positions as committed, without claiming and without receipts; epoch 0 where there is no
+  /// row.
   virtual Task<Result<std::vector<ClaimedPartition>>> read_positions(
       std::vector<TopicPartition> partitions) = 0;
 };

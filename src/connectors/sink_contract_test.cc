@@ -133,7 +133,7 @@ TEST_P(SinkContract, the_last_word_on_a_key_is_its_row) {
       "SELECT region, day, cast(revenue AS integer), onceflow_source FROM totals ORDER BY 1, 2";
   EXPECT_EQ(query(all), "eu|1|20|in/0/2\neu|2|1|in/0/3\nus|1|5|in/0/1");
   TestCommit second;
-  second.at(claimed[0], 9)
+  second.from(claimed[0], 4, 9)
       .row(4, {text("us"), std::int64_t{1}, 6.0})
       .remove(5, {text("us"), std::int64_t{1}, Value()})
       .remove(6, {text("eu"), std::int64_t{1}, Value()})

@@ -42,8 +42,14 @@ std::unique_ptr<SinkWorld> make_postgres_world();
 struct TestCommit {
   SinkCommit commit;
 
+  /// From where it was claimed.
   TestCommit& at(const ClaimedPartition& claimed, std::int64_t next_offset) {
-    commit.positions.push_back({claimed.source, Offset(next_offset), claimed.epoch});
+    return from(claimed, claimed.next_offset.value, next_offset);
+  }
+  TestCommit& from(const ClaimedPartition& claimed, std::int64_t from_offset,
+                   std::int64_t next_offset) {
+    commit.positions.push_back(
+        {claimed.source, Offset(next_offset), claimed.epoch, Offset(from_offset)});
     return *this;
   }
   TestCommit& row(std::int64_t offset, std::vector<Value> values) {

@@ -48,9 +48,9 @@ TEST_F(SqliteSinkFile, two_stages_share_a_file) {
   ASSERT_TRUE(first_claim.has_value() && second_claim.has_value());
   for (std::int64_t offset = 0; offset < 20; ++offset) {
     TestCommit a;
-    a.at(first_claim->front(), offset + 1).row(offset, {offset});
+    a.from(first_claim->front(), offset == 0 ? -1 : offset, offset + 1).row(offset, {offset});
     TestCommit b;
-    b.at(second_claim->front(), offset + 1).row(offset, {offset});
+    b.from(second_claim->front(), offset == 0 ? -1 : offset, offset + 1).row(offset, {offset});
     EXPECT_EQ(run_to_end(os, first->commit(a.commit)).kind, CommitOutcome::Kind::kCommitted);
     EXPECT_EQ(run_to_end(os, second->commit(b.commit)).kind, CommitOutcome::Kind::kCommitted);
   }

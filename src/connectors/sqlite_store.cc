@@ -15,26 +15,43 @@ namespace {
 constexpr const char* kCreateOurTables =
     "CREATE TABLE IF NOT EXISTS onceflow_positions ("
     " pipeline TEXT NOT NULL, stage TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL,"
-    " next_offset INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+    " next_offset INTEGER NOT NULL, epoch INTEGER NOT NULL, topic_id TEXT NOT NULL DEFAULT '',"
     " PRIMARY KEY (pipeline, stage, topic, partition));"
     "CREATE TABLE IF NOT EXISTS onceflow_receipts ("
     " receipt_id INTEGER PRIMARY KEY AUTOINCREMENT,"
     " pipeline TEXT NOT NULL, stage TEXT NOT NULL, receipt BLOB NOT NULL);";
 
+// Tables of earlier versions have no topic_id.
+constexpr const char* kHasTopicId =
+    "SELECT count(*) FROM pragma_table_info('onceflow_positions') WHERE name = 'topic_id'";
+constexpr const char* kAddTopicId =
+    "ALTER TABLE onceflow_positions ADD COLUMN topic_id TEXT NOT NULL DEFAULT ''";
+
 constexpr const char* kClaim =
     "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
     " VALUES (?1, ?2, ?3, ?4, -1, 1)"
     " ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET epoch = epoch + 1"
-    " RETURNING epoch, next_offset";
+    " RETURNING epoch, next_offset, topic_id";
 
-// The fence (SNK-1): a claim raises the epoch, so a zombie's update matches no row.
+constexpr const char* kAddUnclaimed =
+    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
+    " VALUES (?1, ?2, ?3, ?4, -1, 0) ON CONFLICT DO NOTHING";
+
+// The fence (SNK-1): a claim raises the epoch, so a zombie's update matches no row; nor does one
+// that moves from where the row is not.
 constexpr const char* kMovePosition =
-    "UPDATE onceflow_positions SET next_offset = ?5"
-    " WHERE pipeline = ?1 AND stage = ?2 AND topic = ?3 AND partition = ?4 AND epoch = ?6";
+    "UPDATE onceflow_positions SET next_offset = ?5,"
+    " topic_id = CASE ?8 WHEN '' THEN topic_id ELSE ?8 END"
+    " WHERE pipeline = ?1 AND stage = ?2 AND topic = ?3 AND partition = ?4 AND epoch = ?6"
+    " AND next_offset = ?7";
 
 constexpr const char* kReadPosition =
-    "SELECT epoch, next_offset FROM onceflow_positions"
+    "SELECT epoch, next_offset, topic_id FROM onceflow_positions"
     " WHERE pipeline = ?1 AND stage = ?2 AND topic = ?3 AND partition = ?4";
+
+constexpr const char* kReadReceipts =
+    "SELECT receipt FROM onceflow_receipts WHERE pipeline = ?1 AND stage = ?2"
+    " ORDER BY receipt_id DESC";
 
 constexpr const char* kWriteReceipt =
     "INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES (?1, ?2, ?3)";
@@ -70,14 +87,28 @@ Status SqliteStore::open() {
 
 void SqliteStore::close() {
   move_position_ = {};
+  read_position_ = {};
   write_row_ = {};
   delete_row_ = {};
   write_receipt_ = {};
   connection_.reset();
 }
 
-Result<TableState> SqliteStore::prepare_tables() {
+Status SqliteStore::ensure_our_tables() {
   RETURN_IF_ERROR(connection_->execute(kCreateOurTables));
+  Result<SqliteStatement> has_topic_id = connection_->prepare(kHasTopicId);
+  RETURN_IF_ERROR(has_topic_id);
+  const auto step = has_topic_id->step();
+  if (!step) {
+    return std::unexpected(step.error());
+  }
+  const bool is_there = has_topic_id->integer(0) != 0;
+  has_topic_id->reset();
+  return is_there ? Status() : connection_->execute(kAddTopicId);
+}
+
+Result<TableState> SqliteStore::prepare_tables() {
+  RETURN_IF_ERROR(ensure_our_tables());
   const Result<TableState> state = ensure_sqlite_table(*connection_, table_);
   RETURN_IF_ERROR(state);
   const auto prepare = [&](SqliteStatement& statement, const std::string& sql) -> Status {
@@ -87,6 +118,7 @@ Result<TableState> SqliteStore::prepare_tables() {
     return {};
   };
   RETURN_IF_ERROR(prepare(move_position_, kMovePosition));
+  RETURN_IF_ERROR(prepare(read_position_, kReadPosition));
   RETURN_IF_ERROR(prepare(write_receipt_, kWriteReceipt));
   const Result<bool> keys_differ = sqlite_keys_differ_by_bytes(*connection_, table_);
   RETURN_IF_ERROR(keys_differ);
@@ -111,10 +143,30 @@ Result<std::vector<ClaimedPartition>> SqliteStore::raise_epochs(
     if (!step) {
       return std::unexpected(step.error());
     }
-    claimed.push_back({source, claim->integer(0), Offset(claim->integer(1))});
+    claimed.push_back(
+        {source, claim->integer(0), Offset(claim->integer(1)), std::string(claim->text(2))});
     RETURN_IF_ERROR(claim->run());
   }
   return claimed;
+}
+
+Status SqliteStore::read_newest_receipts(std::vector<ClaimedPartition>& claimed) {
+  Result<SqliteStatement> read = connection_->prepare(kReadReceipts);
+  RETURN_IF_ERROR(read);
+  read->bind(1, text_value(table_.pipeline));
+  read->bind(2, text_value(table_.stage));
+  NewestReceipts newest(claimed);
+  while (newest.wants_more()) {
+    const auto step = read->step();
+    if (!step) {
+      return std::unexpected(step.error());
+    }
+    if (*step != SqliteStatement::Step::kRow) {
+      break;
+    }
+    newest.add(as_bytes(read->text(0)));
+  }
+  return {};
 }
 
 Result<std::vector<ClaimedPartition>> SqliteStore::claim(
@@ -126,6 +178,7 @@ Result<std::vector<ClaimedPartition>> SqliteStore::claim(
     RETURN_IF_ERROR(state);
     auto claimed = raise_epochs(partitions);
     RETURN_IF_ERROR(claimed);
+    RETURN_IF_ERROR(read_newest_receipts(*claimed));
     if (*state == TableState::kCreated) {
       RETURN_IF_ERROR(check_nothing_was_written(table_, *claimed));
     }
@@ -140,26 +193,34 @@ Result<std::vector<ClaimedPartition>> SqliteStore::claim(
   return claimed;
 }
 
+Result<ClaimedPartition> SqliteStore::read_position(const TopicPartition& source) {
+  bind_partition(read_position_, table_, source);
+  const auto step = read_position_.step();
+  if (!step) {
+    return std::unexpected(step.error());
+  }
+  ClaimedPartition position{source, 0, kNoOffset};
+  if (*step == SqliteStatement::Step::kRow) {
+    position.epoch = read_position_.integer(0);
+    position.next_offset = Offset(read_position_.integer(1));
+    position.topic_id = std::string(read_position_.text(2));
+  }
+  read_position_.reset();
+  return position;
+}
+
 Result<std::vector<ClaimedPartition>> SqliteStore::read_positions(
     const std::vector<TopicPartition>& partitions) {
   RETURN_IF_ERROR(open());
-  RETURN_IF_ERROR(connection_->execute(kCreateOurTables));
+  RETURN_IF_ERROR(ensure_our_tables());
   Result<SqliteStatement> read = connection_->prepare(kReadPosition);
   RETURN_IF_ERROR(read);
+  read_position_ = std::move(*read);
   std::vector<ClaimedPartition> positions;
   for (const TopicPartition& source : partitions) {
-    bind_partition(*read, table_, source);
-    const auto step = read->step();
-    if (!step) {
-      return std::unexpected(step.error());
-    }
-    ClaimedPartition position{source, 0, kNoOffset};
-    if (*step == SqliteStatement::Step::kRow) {
-      position.epoch = read->integer(0);
-      position.next_offset = Offset(read->integer(1));
-    }
-    read->reset();
-    positions.push_back(std::move(position));
+    auto position = read_position(source);
+    RETURN_IF_ERROR(position);
+    positions.push_back(std::move(*position));
   }
   return positions;
 }
@@ -184,11 +245,13 @@ CommitOutcome SqliteStore::commit(const SinkCommit& commit) {
     }
     return std::move(written).error();
   }
-  write_receipt_.bind(1, text_value(table_.pipeline));
-  write_receipt_.bind(2, text_value(table_.stage));
-  write_receipt_.bind_blob(3, as_bytes(commit.receipt));
-  if (!write_receipt_.run()) {
-    return not_written("the receipt");
+  if (!commit.receipt.empty()) {
+    write_receipt_.bind(1, text_value(table_.pipeline));
+    write_receipt_.bind(2, text_value(table_.stage));
+    write_receipt_.bind_blob(3, as_bytes(commit.receipt));
+    if (!write_receipt_.run()) {
+      return not_written("the receipt");
+    }
   }
   if (!connection_->execute("COMMIT")) {
     return not_committed();
@@ -215,20 +278,41 @@ std::expected<void, CommitOutcome> SqliteStore::check_shape() {
 std::expected<void, CommitOutcome> SqliteStore::move_positions(
     const std::vector<SinkPosition>& positions) {
   for (const SinkPosition& position : positions) {
-    bind_partition(move_position_, table_, position.source);
-    move_position_.bind(5, position.next_offset.value);
-    move_position_.bind(6, position.epoch);
-    if (!move_position_.run()) {
+    const auto moved = move_position(position);
+    if (!moved) {
       return std::unexpected(not_written("the positions"));
     }
-    if (connection_->changes() != 1) {
-      return std::unexpected(CommitOutcome{
-          .kind = CommitOutcome::Kind::kFenced,
-          .text = fmt::format("{}/{} was claimed by another after epoch {}", position.source.topic,
-                              position.source.partition.value, position.epoch)});
+    if (!*moved) {
+      const auto stored = read_position(position.source);
+      if (!stored) {
+        return std::unexpected(not_written("the positions"));
+      }
+      return std::unexpected(CommitOutcome{.kind = CommitOutcome::Kind::kFenced,
+                                           .text = describe_fence(position, *stored)});
     }
   }
   return {};
+}
+
+Result<bool> SqliteStore::move_position(const SinkPosition& position) {
+  if (!position.is_written()) {
+    const auto stored = read_position(position.source);
+    RETURN_IF_ERROR(stored);
+    return stored->epoch == position.epoch && stored->next_offset == position.next_offset;
+  }
+  if (position.epoch == 0) {
+    auto add = connection_->prepare(kAddUnclaimed);
+    RETURN_IF_ERROR(add);
+    bind_partition(*add, table_, position.source);
+    RETURN_IF_ERROR(add->run());
+  }
+  bind_partition(move_position_, table_, position.source);
+  move_position_.bind(5, position.next_offset.value);
+  move_position_.bind(6, position.epoch);
+  move_position_.bind(7, position.from_offset.value);
+  move_position_.bind(8, text_value(position.topic_id));
+  RETURN_IF_ERROR(move_position_.run());
+  return connection_->changes() == 1;
 }
 
 std::expected<void, CommitOutcome> SqliteStore::write_rows(const SinkCommit& commit) {

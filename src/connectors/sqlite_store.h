@@ -28,10 +28,16 @@ class SqliteStore {
  private:
   Status open();
   void close();
+  /// The tables of positions and receipts, in the shape of today.
+  Status ensure_our_tables();
   /// Creates what is missing, checks what is there, prepares the statements of commit().
   Result<TableState> prepare_tables();
   Result<std::vector<ClaimedPartition>> raise_epochs(const std::vector<TopicPartition>& partitions);
+  Status read_newest_receipts(std::vector<ClaimedPartition>& claimed);
+  Result<ClaimedPartition> read_position(const TopicPartition& source);
 
+  /// False: its row is not as the commit believes.
+  Result<bool> move_position(const SinkPosition& position);
   std::expected<void, CommitOutcome> move_positions(const std::vector<SinkPosition>& positions);
   std::expected<void, CommitOutcome> write_rows(const SinkCommit& commit);
   std::expected<void, CommitOutcome> write_row(const SinkCommit& commit, std::size_t row);
@@ -45,6 +51,7 @@ class SqliteStore {
   SinkTable table_;
   std::unique_ptr<SqliteConnection> connection_;
   SqliteStatement move_position_;
+  SqliteStatement read_position_;
   SqliteStatement write_row_;
   SqliteStatement delete_row_;
   SqliteStatement write_receipt_;

@@ -8,7 +8,9 @@ namespace onceflow::engine {
 void InputAccount::begin(std::span<const Position> positions) {
   partitions_.clear();
   for (const Position& position : positions) {
-    partitions_[position.source] = {.from_offset = position.offset, .next_offset = position.offset};
+    partitions_[position.source] = {.topic_id = position.topic_id,
+                                    .from_offset = position.offset,
+                                    .next_offset = position.offset};
   }
 }
 
@@ -44,6 +46,7 @@ std::vector<protocol::Receipt::Input> InputAccount::inputs() const {
   for (const auto& [source, open] : partitions_) {
     if (open.next_offset != open.from_offset) {
       inputs.push_back({.source = source,
+                        .topic_id = open.topic_id,
                         .from_offset = open.from_offset,
                         .next_offset = open.next_offset,
                         .record_count = open.record_count,
@@ -57,7 +60,7 @@ std::vector<InputAccount::Position> InputAccount::moved_positions() const {
   std::vector<Position> positions;
   for (const auto& [source, open] : partitions_) {
     if (open.next_offset != open.from_offset) {
-      positions.push_back({source, open.next_offset});
+      positions.push_back({source, open.next_offset, open.topic_id});
     }
   }
   return positions;
@@ -65,7 +68,9 @@ std::vector<InputAccount::Position> InputAccount::moved_positions() const {
 
 void InputAccount::commit() {
   for (auto& [source, open] : partitions_) {
-    open = {.from_offset = open.next_offset, .next_offset = open.next_offset};
+    open = {.topic_id = open.topic_id,
+            .from_offset = open.next_offset,
+            .next_offset = open.next_offset};
   }
 }
 

@@ -20,6 +20,7 @@ class InputAccount {
   struct Position {
     TopicPartition source;
     Offset offset;
+    TopicId topic_id{};  ///< zeros: unknown
   };
 
   /// Begins anew at these positions; what was open is forgotten.
@@ -38,12 +39,16 @@ class InputAccount {
   Offset next_offset(const TopicPartition& source) const {
     return partitions_.at(source).next_offset;
   }
+  Offset from_offset(const TopicPartition& source) const {
+    return partitions_.at(source).from_offset;
+  }
 
   /// The open commit has happened: the next one starts where it ended.
   void commit();
 
  private:
   struct Open {
+    TopicId topic_id;
     Offset from_offset;
     Offset next_offset;
     std::int64_t record_count = 0;

@@ -3,16 +3,6 @@
 namespace onceflow::engine {
 namespace {
 
-std::vector<client::OffsetToCommit> to_offsets(
-    const std::vector<InputAccount::Position>& positions) {
-  std::vector<client::OffsetToCommit> offsets;
-  offsets.reserve(positions.size());
-  for (const InputAccount::Position& position : positions) {
-    offsets.push_back({.partition = position.source, .offset = position.offset, .metadata = {}});
-  }
-  return offsets;
-}
-
 class TransactionalOutput final : public RecordOutput {
  public:
   TransactionalOutput(std::shared_ptr<client::Cluster> cluster, const std::string& stage_id,
@@ -41,12 +31,12 @@ class TransactionalOutput final : public RecordOutput {
   Task<Status> wait_for_room(MonotonicTime deadline) override {
     co_return co_await producer_.wait_for_room(deadline);
   }
-  Task<Status> commit(client::GroupMetadata group, std::vector<InputAccount::Position> positions,
+  Task<Status> commit(client::GroupMetadata group, std::vector<client::OffsetToCommit> positions,
                       MonotonicTime deadline) override {
     if (options_.seeded_bug == SeededBug::kCommitOffsetsOutsideTransaction) {
-      CO_RETURN_IF_ERROR(co_await group_.commit(std::move(group), to_offsets(positions), deadline));
+      CO_RETURN_IF_ERROR(co_await group_.commit(std::move(group), std::move(positions), deadline));
     } else {
-      CO_RETURN_IF_ERROR(producer_.send_offsets(std::move(group), to_offsets(positions)));
+      CO_RETURN_IF_ERROR(producer_.send_offsets(std::move(group), std::move(positions)));
     }
     co_return co_await producer_.commit(deadline);
   }
@@ -93,10 +83,10 @@ class AtLeastOnceOutput final : public RecordOutput {
   Task<Status> wait_for_room(MonotonicTime deadline) override {
     co_return co_await producer_->wait_for_room(deadline);
   }
-  Task<Status> commit(client::GroupMetadata group, std::vector<InputAccount::Position> positions,
+  Task<Status> commit(client::GroupMetadata group, std::vector<client::OffsetToCommit> positions,
                       MonotonicTime deadline) override {
     CO_RETURN_IF_ERROR(co_await producer_->flush(deadline));
-    co_return co_await group_.commit(std::move(group), to_offsets(positions), deadline);
+    co_return co_await group_.commit(std::move(group), std::move(positions), deadline);
   }
   Task<void> abandon(MonotonicTime) override { co_return; }
   Offset acknowledged_end(client::PartitionSlot slot) const override {

@@ -12,7 +12,6 @@
 #include "client/consumer_group.h"
 #include "client/producer.h"
 #include "client/transactional_producer.h"
-#include "engine/input_account.h"
 #include "engine/stage_options.h"
 
 namespace onceflow::engine {
@@ -32,7 +31,7 @@ class RecordOutput {
   /// All or nothing, positions included. Any error: take_over() before anything else, and read the
   /// committed positions (D5).
   virtual Task<Status> commit(client::GroupMetadata group,
-                              std::vector<InputAccount::Position> positions,
+                              std::vector<client::OffsetToCommit> positions,
                               MonotonicTime deadline) = 0;
   /// Forgets the open commit as well as it can; take_over() does the rest.
   virtual Task<void> abandon(MonotonicTime deadline) = 0;

@@ -12,12 +12,22 @@
 
 #include "base/error_class.h"
 #include "base/record_hash.h"
+#include "engine/group_positions.h"
 #include "engine/stage_loop.h"
+#include "engine/start_positions.h"
 
 namespace onceflow::engine {
 namespace {
 
-class SinkStage final : public StageLoop {
+KeptPosition to_kept(const connectors::ClaimedPartition& partition) {
+  return {.source = partition.source,
+          .next_offset = partition.next_offset,
+          .topic_id = partition.topic_id,
+          .epoch = partition.epoch,
+          .receipt_offset = partition.receipt_offset};
+}
+
+class SinkStage final : public StageLoop, private PositionKeeper {
  public:
   SinkStage(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options)
       : StageLoop(std::move(cluster), stage, std::move(options)),
@@ -31,6 +41,14 @@ class SinkStage final : public StageLoop {
   Task<Status> work() override;
   Task<void> abandon() override;
 
+  // PositionKeeper, over the sink's positions.
+  Task<Result<std::vector<KeptPosition>>> read(std::vector<TopicPartition> partitions) override;
+  Task<Result<std::vector<KeptPosition>>> find_receipts(
+      std::vector<KeptPosition> positions) override;
+  Task<Status> open(std::vector<OpenedPosition> positions) override;
+
+  Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
+      std::vector<TopicPartition> partitions);
   Task<Status> fill();
   Task<Status> commit();
   Status process(Chunk& chunk);
@@ -49,6 +67,7 @@ class SinkStage final : public StageLoop {
   OperatorChain operators_;
   std::unique_ptr<Projection> columns_;
   std::map<TopicPartition, std::int64_t> epochs_;
+  std::map<TopicPartition, Offset> committed_;  ///< by this worker, under these epochs
   std::vector<TopicPartition> sources_;  ///< what SinkRow::source_index means in the open commit
   connectors::SinkCommit open_;
   std::vector<protocol::Receipt::Row> receipt_rows_;
@@ -69,22 +88,88 @@ Status SinkStage::prepare() {
   return {};
 }
 
+// A restored database has older epochs: claiming goes on until each is above what this worker had,
+// which its own commits of before the restore may still carry.
+Task<Result<std::vector<connectors::ClaimedPartition>>> SinkStage::claim(
+    std::vector<TopicPartition> partitions) {
+  while (true) {
+    auto claimed = co_await sink_->claim(partitions);
+    CO_RETURN_IF_ERROR(claimed);
+    if (std::ranges::none_of(*claimed, [&](const connectors::ClaimedPartition& partition) {
+          const auto before = epochs_.find(partition.source);
+          return before != epochs_.end() && partition.epoch <= before->second;
+        })) {
+      co_return claimed;
+    }
+  }
+}
+
 Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   reset();
-  const auto claimed = co_await sink_->claim(partitions);
+  const auto claimed = co_await claim(std::move(partitions));
   CO_RETURN_IF_ERROR(claimed);
   const std::map<TopicPartition, std::int64_t> epochs_before = std::exchange(epochs_, {});
+  const std::map<TopicPartition, Offset> committed = std::exchange(committed_, {});
   sources_.clear();
-  std::vector<InputAccount::Position> begin_positions;
+  std::vector<KeptPosition> kept;
   for (const connectors::ClaimedPartition& partition : *claimed) {
     const auto before = epochs_before.find(partition.source);
     // A claim that does not raise the epoch would leave its predecessor unfenced.
     CHECK_INVARIANT("SNK-1", before == epochs_before.end() || partition.epoch > before->second);
     epochs_[partition.source] = partition.epoch;
     sources_.push_back(partition.source);
-    begin_positions.push_back({partition.source, partition.next_offset});
+    kept.push_back(to_kept(partition));
+    // Nobody has claimed it since, so it is where this worker left it, whatever receipts there are.
+    if (const auto own = committed.find(partition.source);
+        own != committed.end() && kept.back().receipt_offset == kNoOffset &&
+        before != epochs_before.end() && partition.epoch == before->second + 1) {
+      kept.back().receipt_offset = own->second;
+    }
   }
-  co_return co_await reader_.begin_at(std::move(begin_positions));
+  StartPositions start(cluster_, options_, *this, "onceflow_positions",
+                       [this] { return reader_.must_leave(); });
+  const auto positions = co_await start.settle(
+      std::move(kept), reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
+  CO_RETURN_IF_ERROR(positions);
+  reader_.begin_at(*positions);
+  co_return Status{};
+}
+
+Task<Result<std::vector<KeptPosition>>> SinkStage::read(std::vector<TopicPartition> partitions) {
+  const auto stored = co_await sink_->read_positions(std::move(partitions));
+  CO_RETURN_IF_ERROR(stored);
+  std::vector<KeptPosition> kept;
+  for (const connectors::ClaimedPartition& partition : *stored) {
+    kept.push_back(to_kept(partition));
+  }
+  co_return kept;
+}
+
+Task<Result<std::vector<KeptPosition>>> SinkStage::find_receipts(
+    std::vector<KeptPosition> positions) {
+  co_return positions;  // The claim has brought them.
+}
+
+// The first commit of a partition: from no position to where it begins.
+Task<Status> SinkStage::open(std::vector<OpenedPosition> opened) {
+  connectors::SinkCommit commit;
+  for (const OpenedPosition& position : opened) {
+    const KeptPosition& before = position.before;
+    const auto claimed = epochs_.find(before.source);
+    commit.positions.push_back({.source = before.source,
+                                .next_offset = position.next_offset,
+                                .epoch = claimed != epochs_.end() ? claimed->second : before.epoch,
+                                .from_offset = before.next_offset,
+                                .topic_id = topic_id_text(position.topic_id)});
+  }
+  std::ranges::sort(commit.positions, {}, &connectors::SinkPosition::source);
+  protocol::Receipt receipt = begin_receipt();
+  receipt.inputs = beginnings(opened);
+  if (!receipt.inputs.empty()) {
+    const Buffer encoded = encode_receipt(receipt);
+    commit.receipt = std::string(as_text(encoded));
+  }
+  co_return judge(co_await sink_->commit(commit));
 }
 
 Task<Status> SinkStage::work() {
@@ -177,7 +262,8 @@ std::vector<connectors::SinkPosition> SinkStage::positions() {
   for (const TopicPartition& source : sources_) {
     positions.push_back({.source = source,
                          .next_offset = account.next_offset(source),
-                         .epoch = epochs_.at(source)});
+                         .epoch = epochs_.at(source),
+                         .from_offset = account.from_offset(source)});
   }
   return positions;
 }
@@ -194,6 +280,9 @@ Task<Status> SinkStage::commit() {
   status_.records_out += open_.rows.size();
   ++status_.commits;
   reader_.report_positions();
+  for (const InputAccount::Position& position : reader_.account().moved_positions()) {
+    committed_[position.source] = position.offset;
+  }
   co_await report_offsets();
   reader_.account().commit();
   reset();
@@ -206,8 +295,7 @@ Status SinkStage::judge(const connectors::CommitOutcome& outcome) const {
     case connectors::CommitOutcome::Kind::kCommitted:
       return {};
     case connectors::CommitOutcome::Kind::kFenced:
-      return fail(ErrorCode::kFenced,
-                  where + ": another worker has claimed a partition; nothing was written",
+      return fail(ErrorCode::kFenced, where + ": " + outcome.text + "; nothing was written",
                   Recovery::kAbort);
     case connectors::CommitOutcome::Kind::kNotNow:
       return fail(ErrorCode::kTimedOut,

@@ -20,6 +20,9 @@ struct StageOptions {
   Guarantee guarantee = Guarantee::kExactlyOnce;
   /// Where a partition begins that has no committed position.
   OffsetReset offset_reset = OffsetReset::kEarliest;
+  /// Where records were deleted before they were read: go on after them, and leave a receipt that
+  /// says so. Else the stage refuses to begin.
+  bool skips_deleted = false;
   Duration commit_interval = milliseconds(100);
   /// A commit is made earlier when this many records have been read since the last one.
   std::size_t commit_records_max = 1'000'000;

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace onceflow::engine {
 namespace {
 
@@ -38,7 +36,6 @@ StageReader::StageReader(std::shared_ptr<client::Cluster> cluster, const Stage& 
       status_(status),
       group_(cluster_, group_options(stage, options), stage.source_topics),
       fetcher_(cluster_, options.fetch),
-      admin_(cluster_),
       changed_(cluster_->scheduler()) {}
 
 void StageReader::start() {
@@ -94,38 +91,16 @@ Task<void> StageReader::pause(Duration duration) {
   }
 }
 
-Task<Status> StageReader::begin_at(std::vector<InputAccount::Position> positions) {
-  const MonotonicTime deadline = cluster_->scheduler().now() + options_.call_timeout;
-  std::vector<TopicPartition> fresh;
-  for (const InputAccount::Position& position : positions) {
-    if (position.offset == kNoOffset) {
-      fresh.push_back(position.source);
-    }
-  }
-  if (!fresh.empty()) {
-    const auto first = co_await admin_.list_offsets(
-        fresh,
-        options_.offset_reset == OffsetReset::kEarliest ? client::Admin::kEarliest
-                                                        : client::Admin::kLatest,
-        client::IsolationLevel::kReadCommitted, deadline);
-    CO_RETURN_IF_ERROR(first);
-    for (const client::ListedOffset& listed : *first) {
-      const auto place =
-          std::ranges::find(positions, listed.partition, &InputAccount::Position::source);
-      CHECK(place != positions.end());
-      place->offset = listed.offset;
-    }
-  }
+void StageReader::begin_at(const std::vector<InputAccount::Position>& positions) {
   std::vector<client::Fetcher::Position> fetch_positions;
   status_.positions.clear();
   for (const InputAccount::Position& position : positions) {
-    fetch_positions.push_back({position.source, position.offset});
+    fetch_positions.push_back({position.source, position.offset, position.topic_id});
     status_.positions[position.source].committed = position.offset;
   }
   release();
   account_.begin(positions);
   fetcher_.assign(std::move(fetch_positions));
-  co_return Status{};
 }
 
 Task<Status> StageReader::poll(MonotonicTime deadline, const Process& process) {
@@ -133,12 +108,11 @@ Task<Status> StageReader::poll(MonotonicTime deadline, const Process& process) {
   CO_RETURN_IF_ERROR(polled);
   if (!polled->out_of_range.empty()) {
     const client::OffsetOutOfRange& lost = polled->out_of_range.front();
-    co_return fail(
-        ErrorCode::kCorrupt,
-        fmt::format("{}: the committed position {} is outside the log, so records were deleted "
-                    "before they were read; restore them, raise retention.ms, or move the "
-                    "position of group '{}' on purpose",
-                    describe(lost.partition), lost.position.value, group_.metadata().group_id));
+    is_out_of_range_ = true;
+    co_return fail(ErrorCode::kNotFound,
+                   fmt::format("{}: position {} is outside the log", describe(lost.partition),
+                               lost.position.value),
+                   Recovery::kRetriable);
   }
   for (client::FetchedRun& run : polled->runs) {
     CO_RETURN_IF_ERROR(show(run, process));

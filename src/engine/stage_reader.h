@@ -11,7 +11,6 @@
 #include <optional>
 #include <vector>
 
-#include "client/admin.h"
 #include "client/consumer_group.h"
 #include "client/fetcher.h"
 #include "engine/input_account.h"
@@ -42,12 +41,14 @@ class StageReader {
   /// Pauses for a while, less if the stage is to leave.
   Task<void> pause(Duration duration);
 
-  /// Begins to read at these positions; kNoOffset: where offset_reset says.
-  Task<Status> begin_at(std::vector<InputAccount::Position> positions);
+  /// A fetch has said so since this was asked last.
+  bool take_out_of_range() { return std::exchange(is_out_of_range_, false); }
+  /// Begins to read at these positions.
+  void begin_at(const std::vector<InputAccount::Position>& positions);
 
   /// Reads what has come, until the deadline at most, and shows it in chunks. Every record is
-  /// counted in the account before it is shown. A position outside the log is kCorrupt: records
-  /// were deleted before they were read, and going on would lose them silently.
+  /// counted in the account before it is shown. A position outside the log is an error for recovery
+  /// to judge. kRefused: the topic was deleted and made again.
   Task<Status> poll(MonotonicTime deadline, const std::function<Status(Chunk&)>& process);
   /// From now on chunks, and the fetched bytes they view, live until release(), not only while
   /// shown.
@@ -74,10 +75,10 @@ class StageReader {
   StageStatus& status_;
   client::ConsumerGroup group_;
   client::Fetcher fetcher_;
-  client::Admin admin_;
   io::Event changed_;
   InputAccount account_;
   bool stopping_ = false;
+  bool is_out_of_range_ = false;
   std::vector<TopicPartition> partitions_;  ///< held, as of the last event taken
   client::GroupMetadata group_metadata_;
   bool keeps_chunks_ = false;

@@ -6,9 +6,11 @@
 // transaction has answered.
 #include <variant>
 
+#include "engine/group_positions.h"
 #include "engine/keyed_state.h"
 #include "engine/record_output.h"
 #include "engine/stage_loop.h"
+#include "engine/start_positions.h"
 #include "engine/topic_writer.h"
 
 namespace onceflow::engine {
@@ -19,7 +21,9 @@ class TopicStage final : public StageLoop {
   TopicStage(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options)
       : StageLoop(std::move(cluster), stage, std::move(options)),
         output_(make_record_output(cluster_, stage_.id, options_, reader_.group())),
-        receipts_(options_.receipts_topic, *output_) {
+        receipts_(options_.receipts_topic, *output_),
+        kept_positions_(cluster_, options_, reader_.group(), *output_, receipts_,
+                        [this] { return begin_receipt(); }) {
     for (const TopicOutput& topic : std::get<std::vector<TopicOutput>>(stage_.output)) {
       writers_.emplace_back(topic.topic, *output_);
     }
@@ -45,6 +49,7 @@ class TopicStage final : public StageLoop {
   std::unique_ptr<RecordOutput> output_;
   std::vector<TopicWriter> writers_;
   TopicWriter receipts_;
+  GroupPositions kept_positions_;
   OperatorChain operators_;
   std::optional<KeyedState> state_;
   std::optional<TopicWriter> changelog_;
@@ -76,18 +81,27 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   CO_RETURN_IF_ERROR(co_await receipts_.open(*cluster_, call_deadline()));
   reset_totals();
   group_metadata_ = reader_.group_metadata();
-  const auto committed = co_await reader_.group().committed(partitions, call_deadline());
-  CO_RETURN_IF_ERROR(committed);
   if (state_) {
+    cluster_->forget_topic(changelog_->topic());
     CO_RETURN_IF_ERROR(co_await changelog_->open(*cluster_, call_deadline()));
+    kept_positions_.begin(group_metadata_, changelog_->topic(), changelog_->topic_id());
+  } else {
+    kept_positions_.begin(group_metadata_, {}, {});
+  }
+  auto kept = co_await kept_positions_.read(partitions);
+  CO_RETURN_IF_ERROR(kept);
+  StartPositions start(cluster_, options_, kept_positions_,
+                       "group '" + group_metadata_.group_id + "'",
+                       [this] { return reader_.must_leave(); });
+  const auto positions = co_await start.settle(
+      std::move(*kept), reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
+  CO_RETURN_IF_ERROR(positions);
+  if (state_) {
     CO_RETURN_IF_ERROR(co_await state_->restore(partitions, call_deadline()));
     status_.state_keys = state_->key_count();
   }
-  std::vector<InputAccount::Position> positions;
-  for (const client::CommittedOffset& offset : *committed) {
-    positions.push_back({offset.partition, offset.offset});
-  }
-  co_return co_await reader_.begin_at(std::move(positions));
+  reader_.begin_at(*positions);
+  co_return Status{};
 }
 
 Task<Status> TopicStage::work() {
@@ -144,8 +158,9 @@ Task<Status> TopicStage::commit() {
     }
   }
   const MonotonicTime started = now();
-  CO_RETURN_IF_ERROR(co_await output_->commit(group_metadata_, reader_.account().moved_positions(),
-                                              call_deadline()));
+  CO_RETURN_IF_ERROR(co_await output_->commit(
+      group_metadata_, kept_positions_.to_commit(reader_.account().moved_positions()),
+      call_deadline()));
   status_.commit_latency.add(now() - started);
   status_.transaction_open_since.reset();
   status_.records_out += static_cast<std::uint64_t>(written_count);

@@ -8,6 +8,7 @@ namespace onceflow::engine {
 Task<Status> TopicWriter::open(client::Cluster& cluster, MonotonicTime deadline) {
   const auto topic = co_await cluster.topic(topic_, deadline);
   CO_RETURN_IF_ERROR(topic);
+  topic_id_ = topic->id;
   partitions_.assign(static_cast<std::size_t>(topic->partition_count()), {});
   for (std::int32_t partition = 0; partition < topic->partition_count(); ++partition) {
     partitions_[static_cast<std::size_t>(partition)].slot =

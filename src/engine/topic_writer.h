@@ -38,6 +38,8 @@ class TopicWriter {
   }
   std::int32_t partition_count() const { return static_cast<std::int32_t>(partitions_.size()); }
   const std::string& topic() const { return topic_; }
+  /// As of open(); zeros: unknown.
+  TopicId topic_id() const { return topic_id_; }
 
  private:
   struct PartitionTotals {
@@ -48,6 +50,7 @@ class TopicWriter {
 
   std::string topic_;
   RecordOutput& output_;
+  TopicId topic_id_;
   std::vector<PartitionTotals> partitions_;
 };
 

@@ -6,10 +6,12 @@
 namespace onceflow::protocol {
 namespace {
 
-constexpr std::int8_t kReceiptVersion = 1;
+constexpr std::int8_t kReceiptVersion = 2;
+constexpr std::int8_t kReceiptVersionMin = 1;
 // Smallest encodings, so that a count is checked against the bytes that are left before it is
 // believed.
 constexpr std::size_t kInputBytesMin = 1 + 4 + 1 + 1 + 1 + 8;
+constexpr std::size_t kInputBytesMinVersion2 = kInputBytesMin + sizeof(TopicId) + 1;
 constexpr std::size_t kOutputBytesMin = 1 + 4 + 1 + 8;
 constexpr std::size_t kRowBytesMin = 1 + 1 + 8;
 
@@ -62,19 +64,34 @@ void decode_rows(WireReader& reader, Receipt& receipt) {
   }
 }
 
-void decode_inputs(WireReader& reader, Receipt& receipt) {
+Receipt::Beginning decode_beginning(WireReader& reader) {
+  const std::int8_t value = reader.read_int8();
+  if (value < 0 || value > static_cast<std::int8_t>(Receipt::Beginning::kFound)) {
+    reader.fail();
+    return Receipt::Beginning::kNone;
+  }
+  return static_cast<Receipt::Beginning>(value);
+}
+
+void decode_inputs(WireReader& reader, std::int8_t version, Receipt& receipt) {
   const std::uint64_t count = reader.read_unsigned_varint();
-  if (!plausible(reader, count, kInputBytesMin)) {
+  if (!plausible(reader, count, version == 1 ? kInputBytesMin : kInputBytesMinVersion2)) {
     return;
   }
   receipt.inputs.resize(static_cast<std::size_t>(count));
   for (Receipt::Input& input : receipt.inputs) {
     input.source.topic = reader.read_sized_string();
+    if (version >= 2) {
+      input.topic_id = reader.read_uuid();
+    }
     input.source.partition = PartitionIndex(reader.read_int32());
     input.from_offset = Offset(reader.read_varlong());
     input.next_offset = Offset(reader.read_varlong());
     input.record_count = reader.read_varlong();
     input.record_hash_sum = reader.read_uint64();
+    if (version >= 2) {
+      input.beginning = decode_beginning(reader);
+    }
   }
 }
 
@@ -104,14 +121,17 @@ Buffer encode_receipt(const Receipt& receipt) {
   writer.write_sized_string(receipt.worker);
   writer.write_varlong(receipt.commit_number);
   writer.write_int64(receipt.committed_at_ms);
+  writer.write_uint64(receipt.definition);
   writer.write_unsigned_varint(receipt.inputs.size());
   for (const Receipt::Input& input : receipt.inputs) {
     writer.write_sized_string(input.source.topic);
+    writer.write_uuid(input.topic_id);
     writer.write_int32(input.source.partition.value);
     writer.write_varlong(input.from_offset.value);
     writer.write_varlong(input.next_offset.value);
     writer.write_varlong(input.record_count);
     writer.write_uint64(input.record_hash_sum);
+    writer.write_int8(static_cast<std::int8_t>(input.beginning));
   }
   writer.write_unsigned_varint(receipt.outputs.size());
   for (const Receipt::Output& output : receipt.outputs) {
@@ -129,9 +149,9 @@ Result<Receipt> decode_receipt(ByteView bytes) {
   WireReader reader(bytes);
   const std::int8_t version = reader.read_int8();
   const std::uint32_t checksum = reader.read_uint32();
-  if (!reader.ok() || version != kReceiptVersion) {
+  if (!reader.ok() || version < kReceiptVersionMin || version > kReceiptVersion) {
     return fail(ErrorCode::kCorrupt, "receipt: version is " + std::to_string(version) +
-                                         ", this program reads version 1");
+                                         ", this program reads versions 1 and 2");
   }
   if (crc32c(bytes.subspan(reader.position())) != checksum) {
     return fail(ErrorCode::kCorrupt, "receipt: checksum does not match");
@@ -142,7 +162,8 @@ Result<Receipt> decode_receipt(ByteView bytes) {
   receipt.worker = reader.read_sized_string();
   receipt.commit_number = reader.read_varlong();
   receipt.committed_at_ms = reader.read_int64();
-  decode_inputs(reader, receipt);
+  receipt.definition = version >= 2 ? reader.read_uint64() : 0;
+  decode_inputs(reader, version, receipt);
   decode_outputs(reader, receipt);
   decode_rows(reader, receipt);
   if (!reader.ok() || reader.remaining() != 0) {

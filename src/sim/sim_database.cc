@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "connectors/positions.h"
 #include "io/event.h"
 
 namespace onceflow::sim {
@@ -59,26 +60,50 @@ std::vector<connectors::ClaimedPartition> SimDatabase::claim(
   for (const TopicPartition& partition : partitions) {
     Position& position = table.positions[partition];
     ++position.epoch;
-    claimed.push_back({partition, position.epoch, position.next_offset});
+    claimed.push_back({partition, position.epoch, position.next_offset, position.topic_id});
+  }
+  connectors::NewestReceipts newest(claimed);
+  for (auto receipt = table.receipts.rbegin();
+       receipt != table.receipts.rend() && newest.wants_more(); ++receipt) {
+    newest.add(as_bytes(*receipt));
   }
   return claimed;
 }
 
-bool SimDatabase::owns(const Table& table, const connectors::SinkPosition& position) const {
-  if (world_.seeded_bug() == SeededBug::kPositionRowWithoutEpoch) {
-    return true;
+std::vector<connectors::ClaimedPartition> SimDatabase::read_positions(
+    const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions) {
+  const Table& table = tables_[definition.table];
+  std::vector<connectors::ClaimedPartition> read;
+  for (const TopicPartition& partition : partitions) {
+    const auto place = table.positions.find(partition);
+    const Position position = place != table.positions.end() ? place->second : Position{};
+    read.push_back({partition, position.epoch, position.next_offset, position.topic_id});
   }
+  return read;
+}
+
+std::string SimDatabase::why_fenced(const Table& table,
+                                    const connectors::SinkPosition& position) const {
+  const SeededBug bug = world_.seeded_bug();
   const auto place = table.positions.find(position.source);
-  return place != table.positions.end() && place->second.epoch == position.epoch;
+  const Position stored = place != table.positions.end() ? place->second : Position{};
+  const bool is_claimed =
+      stored.epoch == position.epoch || bug == SeededBug::kPositionRowWithoutEpoch;
+  const bool is_where_it_was =
+      stored.next_offset == position.from_offset || bug == SeededBug::kPositionRowWithoutEpoch;
+  if (is_claimed && is_where_it_was) {
+    return {};
+  }
+  return connectors::describe_fence(position, {position.source, stored.epoch, stored.next_offset});
 }
 
 connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& definition,
                                               const SentCommit& sent) {
   Table& table = tables_[definition.table];
-  if (!std::ranges::all_of(sent.positions, [&](const connectors::SinkPosition& position) {
-        return owns(table, position);
-      })) {
-    return {.kind = connectors::CommitOutcome::Kind::kFenced, .text = "a newer claim"};
+  for (const connectors::SinkPosition& position : sent.positions) {
+    if (std::string why = why_fenced(table, position); !why.empty()) {
+      return {.kind = connectors::CommitOutcome::Kind::kFenced, .text = std::move(why)};
+    }
   }
   for (const connectors::SinkPosition& position : sent.positions) {
     Position& stored = table.positions[position.source];
@@ -88,6 +113,9 @@ connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& defin
           position.epoch, position.source.topic, position.source.partition.value, stored.epoch));
     }
     stored.next_offset = position.next_offset;
+    if (!position.topic_id.empty()) {
+      stored.topic_id = position.topic_id;
+    }
   }
   for (const SentCommit::Row& row : sent.rows) {
     if (definition.mode == connectors::SinkMode::kAppend) {
@@ -98,7 +126,9 @@ connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& defin
       table.by_key.insert_or_assign(key_of(definition, row), row);
     }
   }
-  table.receipts.push_back(sent.receipt);
+  if (!sent.receipt.empty()) {
+    table.receipts.push_back(sent.receipt);
+  }
   return {.kind = connectors::CommitOutcome::Kind::kCommitted};
 }
 
@@ -177,15 +207,7 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::read_positions(
   using Answer = Result<std::vector<connectors::ClaimedPartition>>;
   co_return co_await ask<Answer>(
       [&database = database_, definition = definition_, partitions]() -> Answer {
-        std::vector<connectors::ClaimedPartition> read;
-        const SimDatabase::Table& table = database.table(definition.table);
-        for (const TopicPartition& partition : partitions) {
-          const auto place = table.positions.find(partition);
-          const SimDatabase::Position position =
-              place != table.positions.end() ? place->second : SimDatabase::Position{};
-          read.push_back({partition, position.epoch, position.next_offset});
-        }
-        return read;
+        return database.read_positions(definition, partitions);
       },
       fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
 }

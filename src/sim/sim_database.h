@@ -42,6 +42,7 @@ class SimDatabase {
   struct Position {
     Offset next_offset = kNoOffset;
     std::int64_t epoch = 0;
+    std::string topic_id;
   };
   struct Table {
     std::vector<SentCommit::Row> appended;                       ///< append mode, as they came
@@ -66,6 +67,8 @@ class SimDatabase {
   std::vector<connectors::ClaimedPartition> claim(const connectors::SinkTable& definition,
                                                   const std::vector<TopicPartition>& partitions);
   connectors::CommitOutcome commit(const connectors::SinkTable& definition, const SentCommit& sent);
+  std::vector<connectors::ClaimedPartition> read_positions(
+      const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions);
 
   /// One table with all that belongs to it, as it was: rows, receipts and positions together.
   void restore(const std::string& table, const Image& backup);
@@ -76,7 +79,8 @@ class SimDatabase {
   SimWorld& world() { return world_; }
 
  private:
-  bool owns(const Table& table, const connectors::SinkPosition& position) const;
+  /// Why it may not be: empty if the row is as the commit believes.
+  std::string why_fenced(const Table& table, const connectors::SinkPosition& position) const;
 
   SimWorld& world_;
   Image tables_;

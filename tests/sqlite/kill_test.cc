@@ -34,7 +34,9 @@ const TopicPartition kSource{"in", PartitionIndex(0)};
   std::int64_t offset = std::max<std::int64_t>(0, claimed->front().next_offset.value);
   for (;;) {
     SinkCommit commit;
-    commit.positions.push_back({kSource, Offset(offset + kRowsPerCommit), claimed->front().epoch});
+    commit.positions.push_back({kSource, Offset(offset + kRowsPerCommit), claimed->front().epoch,
+                                offset == 0 ? kNoOffset : Offset(offset)});
+    commit.receipt = "a receipt";
     for (int row = 0; row < kRowsPerCommit; ++row, ++offset) {
       commit.rows.push_back({0, Offset(offset), false});
       commit.values.emplace_back(offset);

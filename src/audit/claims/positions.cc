@@ -52,12 +52,16 @@ void check_one(const StageHistory& history, const PartitionScan& scan, Offset po
                              "would read again",
                              where, stage.id, covered_to.value));
   } else if (position > covered_to && !later_ends(history, source).contains(position)) {
-    const RecordTotals passed = scan.committed_between(covered_to, position);
-    if (passed.count > 0) {
-      findings.add(FindingKind::kMissing, stage.id, passed.count,
+    const Offset readable = std::max(covered_to, scan.start());
+    const std::int64_t deleted = std::min(readable, position) - covered_to;
+    const RecordTotals passed =
+        readable < position ? scan.committed_between(readable, position) : RecordTotals{};
+    if (passed.count > 0 || deleted > 0) {
+      findings.add(FindingKind::kMissing, stage.id, deleted + passed.count,
                    fmt::format("{}, so {} {} were passed without a receipt of stage {} ({})", where,
                                name_of(source), name_offsets(covered_to, position), stage.id,
-                               count_of(passed.count, "record")));
+                               deleted > 0 ? count_of(deleted, "offset") + " deleted since"
+                                           : count_of(passed.count, "record")));
     }
   }
 }
@@ -68,6 +72,9 @@ void check_positions(const StageHistory& history, const Scans& scans, Findings& 
   for (const std::string& topic : history.subject->source_topics) {
     for (auto scan = scans.lower_bound({topic, PartitionIndex(0)});
          scan != scans.end() && scan->first.topic == topic; ++scan) {
+      if (history.former.contains(scan->first) && history.covered_to(scan->first) == kNoOffset) {
+        continue;  // of another topic of that name, which is told
+      }
       const auto position = history.positions.find(scan->first);
       check_one(history, scan->second,
                 position == history.positions.end() ? kNoOffset : position->second, findings);

@@ -3,52 +3,153 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "audit/names.h"
 
 namespace onceflow::audit {
 namespace {
 
+using Beginning = protocol::Receipt::Beginning;
+
 class PartitionTiling {
  public:
   PartitionTiling(const StageHistory& history, const PartitionScan& scan, Findings& findings)
       : history_(history), scan_(scan), stage_(history.subject->id), findings_(findings) {}
 
-  void check(const std::vector<InputRange>& ranges) {
-    if (history_.subject->begins_at_earliest && !history_.is_cut) {
-      check_gap(scan_.start(), ranges.front().from, "before its first receipt");
+  void check() {
+    std::span<const InputBeginning> beginnings = of_source(history_.beginnings);
+    const std::span<const InputRange> ranges = of_source(history_.ranges);
+    // From reset to reset; the first life is the one before any.
+    std::size_t life_begin = 0;
+    const InputBeginning* begun = nullptr;
+    if (!beginnings.empty() && beginnings.front().reason != Beginning::kReset) {
+      begun = &beginnings.front();
+    }
+    Offset covered = kNoOffset;
+    for (const InputBeginning& beginning : beginnings) {
+      if (beginning.reason == Beginning::kReset) {
+        covered = check_life(begun, ranges, life_begin, beginning.entry);
+        tell_reset(covered, beginning);
+        life_begin = beginning.entry;
+        begun = &beginning;
+      }
+    }
+    covered = check_life(begun, ranges, life_begin, history_.receipts.size());
+    check_unread(covered);
+  }
+
+ private:
+  template <typename Said>
+  std::span<const typename Said::mapped_type::value_type> of_source(const Said& said) const {
+    const auto place = said.find(scan_.partition());
+    if (place == said.end()) {
+      return {};
+    }
+    return place->second;
+  }
+
+  const ReceiptEntry& entry(const InputRange& range) const {
+    return history_.receipts[range.entry];
+  }
+
+  /// The ranges of the receipts [first, last); returns how far they came.
+  Offset check_life(const InputBeginning* begun, std::span<const InputRange> ranges,
+                    std::size_t first, std::size_t last_entry) {
+    const auto precedes = [&](const InputRange& range) {
+      return range.entry >= first && range.entry < last_entry && range.entry < begun->entry;
+    };
+    // A beginning after ranges of an earlier version only says that they were found.
+    Offset covered = kNoOffset;
+    if (begun != nullptr && std::ranges::none_of(ranges, precedes)) {
+      covered = begun->offset;
+      tell_beginning(*begun);
     }
     const InputRange* last = nullptr;
     for (const InputRange& range : ranges) {
+      if (range.entry < first || range.entry >= last_entry) {
+        continue;
+      }
       if (range.next <= range.from) {
         findings_.add(FindingKind::kAltered, stage_, 0,
                       fmt::format("{} claims {} from offset {} to offset {}", name_of(entry(range)),
                                   name_of(scan_.partition()), range.from.value, range.next.value));
         continue;
       }
+      if (covered == kNoOffset) {
+        check_before_first(range.from);
+      } else {
+        check_gap(covered, range.from,
+                  last == nullptr ? "before its first receipt" : "between two receipts");
+      }
       if (last != nullptr) {
-        check_gap(last->next, range.from, "between two receipts");
         check_overlap(*last, range);
       }
       if (last == nullptr || range.next > last->next) {
         last = &range;
       }
+      covered = std::max(covered, range.next);
+    }
+    return covered;
+  }
+
+  void tell_beginning(const InputBeginning& begun) {
+    if (begun.reason == Beginning::kLatest || begun.reason == Beginning::kFound) {
+      findings_.note(fmt::format(
+          "{}: stage {} began at offset {} ({}); what lies before it is not its input",
+          name_of(scan_.partition()), stage_, begun.offset.value,
+          begun.reason == Beginning::kLatest ? "auto.offset.reset: latest, at its first start"
+                                             : "a position that was there"));
     }
   }
 
- private:
-  const ReceiptEntry& entry(const InputRange& range) const {
-    return history_.receipts[range.entry];
+  void tell_reset(Offset covered, const InputBeginning& reset) {
+    if (covered != kNoOffset && reset.offset > covered) {
+      findings_.skipped(reset.offset - covered,
+                        fmt::format("{} {}, by a reset of stage {} ({})",
+                                    name_of(scan_.partition()), name_offsets(covered, reset.offset),
+                                    stage_, name_of(history_.receipts[reset.entry])));
+    } else if (reset.offset < covered) {
+      findings_.note(fmt::format("{} {} were read again by stage {}, by a reset ({})",
+                                 name_of(scan_.partition()), name_offsets(reset.offset, covered),
+                                 stage_, name_of(history_.receipts[reset.entry])));
+    }
   }
 
-  // A gap without a record in it (markers, aborted records) loses nothing.
+  /// No receipt says where the stage began: it was of a version that did not, or is lost.
+  void check_before_first(Offset from) {
+    if (history_.is_cut) {
+      return;  // noted
+    }
+    if (history_.subject->begins_at_earliest) {
+      check_gap(scan_.start(), from, "before its first receipt");
+    }
+    const Offset unknown_to =
+        history_.subject->begins_at_earliest ? std::min(from, scan_.start()) : from;
+    if (unknown_to > Offset(0)) {
+      findings_.not_covered(
+          fmt::format("{} before offset {}: no receipt says where stage {} began there",
+                      name_of(scan_.partition()), unknown_to.value, stage_));
+    }
+  }
+
+  // A gap without a record in it (markers, aborted records) loses nothing, if it can be read.
   void check_gap(Offset from, Offset next, std::string_view where) {
-    from = std::max(from, scan_.start());
-    if (next <= from) {
+    if (next <= from || scan_.is_compacted()) {
       return;
     }
-    const RecordTotals lost = scan_.committed_between(from, next);
-    if (lost.count > 0 && !scan_.is_compacted()) {
+    const Offset readable = std::max(from, scan_.start());
+    const RecordTotals lost =
+        readable < next ? scan_.committed_between(readable, next) : RecordTotals{};
+    const std::int64_t deleted = std::min(next, readable) - from;
+    if (deleted > 0) {
+      findings_.add(
+          FindingKind::kMissing, stage_, deleted + lost.count,
+          fmt::format("{} {} were never accounted for by stage {} ({}, {} of them deleted since, "
+                      "so that nobody can read them any more)",
+                      name_of(scan_.partition()), name_offsets(from, next), stage_, where,
+                      count_of(deleted, "offset")));
+    } else if (lost.count > 0) {
       findings_.add(FindingKind::kMissing, stage_, lost.count,
                     fmt::format("{} {} were never accounted for by stage {} ({}, {})",
                                 name_of(scan_.partition()), name_offsets(from, next), stage_,
@@ -72,23 +173,82 @@ class PartitionTiling {
     }
   }
 
+  // What was there when the audit began to read receipts, and was behind them, was read; what was
+  // deleted by then and is before them was not.
+  void check_unread(Offset covered) {
+    const auto before = history_.starts_before.find(scan_.partition());
+    if (before == history_.starts_before.end() || scan_.is_compacted()) {
+      return;
+    }
+    const Offset start = before->second;
+    if (covered == kNoOffset) {
+      if (start > Offset(0) && !history_.receipts.empty() && !history_.is_cut) {
+        findings_.not_covered(fmt::format(
+            "{} before offset {}: deleted, and no receipt says whether stage {} had begun there",
+            name_of(scan_.partition()), start.value, stage_));
+      }
+      return;
+    }
+    if (const auto position = history_.positions.find(scan_.partition());
+        position != history_.positions.end()) {
+      covered = std::max(covered, position->second);  // up to there it is told by the positions
+    }
+    if (covered < start) {
+      findings_.add(FindingKind::kMissing, stage_, start - covered,
+                    fmt::format("{} {} were deleted before stage {} had read them",
+                                name_of(scan_.partition()), name_offsets(covered, start), stage_));
+    }
+  }
+
   const StageHistory& history_;
   const PartitionScan& scan_;
   const std::string& stage_;
   Findings& findings_;
 };
 
+void check_former(const StageHistory& history, const TopicPartition& source,
+                  const FormerTopic& former, Findings& findings) {
+  const std::string& stage = history.subject->id;
+  if (history.beginnings.contains(source) || history.ranges.contains(source)) {
+    findings.note(fmt::format(
+        "{}: {} were read by stage {} from an earlier topic of that name, which is gone, so their "
+        "contents cannot be compared",
+        name_of(source), count_of(former.record_count, "record"), stage));
+    return;
+  }
+  findings.add(FindingKind::kAltered, stage, 0,
+               fmt::format("{}: another topic of that name than the one that stage {} has read up "
+                           "to offset {}: none of its records are accounted for",
+                           name_of(source), stage, former.covered_to.value));
+}
+
 }  // namespace
 
 void check_tiling(const StageHistory& history, const Scans& scans, Findings& findings) {
+  const auto is_gone = [&](const TopicPartition& source) {
+    if (scans.contains(source)) {
+      return false;
+    }
+    findings.add(FindingKind::kMissing, history.subject->id, 0,
+                 fmt::format("{} is not there any more, but stage {} has receipts for it",
+                             name_of(source), history.subject->id));
+    return true;
+  };
   for (const auto& [source, ranges] : history.ranges) {
-    const auto scan = scans.find(source);
-    if (scan == scans.end()) {
-      findings.add(FindingKind::kMissing, history.subject->id, 0,
-                   fmt::format("{} is not there any more, but stage {} has receipts for it",
-                               name_of(source), history.subject->id));
-    } else {
-      PartitionTiling(history, scan->second, findings).check(ranges);
+    static_cast<void>(is_gone(source));
+  }
+  for (const auto& [source, former] : history.former) {
+    if (history.ranges.contains(source) || !is_gone(source)) {
+      check_former(history, source, former, findings);
+    }
+  }
+  for (const std::string& topic : history.subject->source_topics) {
+    for (auto scan = scans.lower_bound({topic, PartitionIndex(0)});
+         scan != scans.end() && scan->first.topic == topic; ++scan) {
+      if (!history.former.contains(scan->first) || history.beginnings.contains(scan->first) ||
+          history.ranges.contains(scan->first)) {
+        PartitionTiling(history, scan->second, findings).check();
+      }
     }
   }
 }

@@ -1,5 +1,7 @@
-// Claim: the input ranges of a stage's receipts tile each source partition, from the first offset
-// it had to read to the last, without gap and without overlap (STG-1).
+// Claim: the input ranges of a stage's receipts tile each source partition, from where it was told
+// to begin to the last, without gap and without overlap (STG-1); nothing was deleted before it was
+// read; and the topic is the one that the receipts speak of. What an operator skipped on purpose is
+// told as that.
 #pragma once
 
 #include "audit/findings.h"

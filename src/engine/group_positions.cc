@@ -1,0 +1,120 @@
+#include "engine/group_positions.h"
+
+#include <fmt/format.h>
+
+#include "engine/receipt_search.h"
+
+namespace onceflow::engine {
+
+std::vector<protocol::Receipt::Input> beginnings(const std::vector<OpenedPosition>& opened) {
+  std::vector<protocol::Receipt::Input> inputs;
+  for (const OpenedPosition& position : opened) {
+    if (position.beginning != protocol::Receipt::Beginning::kNone) {
+      inputs.push_back({.source = position.before.source,
+                        .topic_id = position.topic_id,
+                        .from_offset = position.next_offset,
+                        .next_offset = position.next_offset,
+                        .beginning = position.beginning});
+    }
+  }
+  return inputs;
+}
+
+GroupPositions::GroupPositions(std::shared_ptr<client::Cluster> cluster,
+                               const StageOptions& options, client::ConsumerGroup& group,
+                               RecordOutput& output, TopicWriter& receipts,
+                               std::function<protocol::Receipt()> make_receipt)
+    : cluster_(std::move(cluster)),
+      options_(options),
+      group_(group),
+      output_(output),
+      receipts_(receipts),
+      make_receipt_(std::move(make_receipt)) {}
+
+void GroupPositions::begin(client::GroupMetadata generation, std::string changelog,
+                           TopicId changelog_id) {
+  generation_ = std::move(generation);
+  changelog_id_ = changelog.empty() ? std::string() : topic_id_text(changelog_id);
+  changelog_ = std::move(changelog);
+}
+
+std::vector<client::OffsetToCommit> GroupPositions::to_commit(
+    const std::vector<InputAccount::Position>& positions) const {
+  std::vector<client::OffsetToCommit> offsets;
+  offsets.reserve(positions.size());
+  for (const InputAccount::Position& position : positions) {
+    offsets.push_back(
+        {.partition = position.source,
+         .offset = position.offset,
+         .metadata = to_text(GroupPositionText{.topic_id = topic_id_text(position.topic_id),
+                                               .changelog_id = changelog_id_})});
+  }
+  return offsets;
+}
+
+Task<Result<std::vector<KeptPosition>>> GroupPositions::read(
+    std::vector<TopicPartition> partitions) {
+  const auto committed = co_await group_.committed(std::move(partitions), deadline());
+  CO_RETURN_IF_ERROR(committed);
+  std::vector<KeptPosition> kept;
+  for (const client::CommittedOffset& offset : *committed) {
+    const GroupPositionText text = parse_group_position(offset.metadata);
+    CO_RETURN_IF_ERROR(check_changelog(offset, text));
+    kept.push_back(
+        {.source = offset.partition, .next_offset = offset.offset, .topic_id = text.topic_id});
+  }
+  co_return kept;
+}
+
+// An empty changelog under positions that have moved would be taken for a state of nothing.
+Status GroupPositions::check_changelog(const client::CommittedOffset& offset,
+                                       const GroupPositionText& kept) const {
+  if (!is_another_topic(kept.changelog_id, changelog_id_)) {
+    return {};
+  }
+  return fail(ErrorCode::kRefused,
+              fmt::format("changelog '{}': another topic of that name; the state up to {}-{}@{} "
+                          "was in the topic with id {}, and the topic there now has id {}, so the "
+                          "stage would go on from a state without it; to build the state anew from "
+                          "the beginning: onceflow reset FILE --to-earliest --execute",
+                          changelog_, offset.partition.topic, offset.partition.partition.value,
+                          offset.offset.value, kept.changelog_id, changelog_id_));
+}
+
+Task<Result<std::vector<KeptPosition>>> GroupPositions::find_receipts(
+    std::vector<KeptPosition> positions) {
+  const auto newest = co_await find_newest_inputs(cluster_, options_, make_receipt_().stage);
+  CO_RETURN_IF_ERROR(newest);
+  for (KeptPosition& position : positions) {
+    if (const auto input = newest->find(position.source); input != newest->end()) {
+      position.receipt_offset = input->second.next_offset;
+      position.receipt_beginning = input->second.beginning;
+      if (!input->second.topic_id.is_zero()) {
+        position.receipt_topic_id = topic_id_text(input->second.topic_id);
+      }
+    }
+  }
+  co_return positions;
+}
+
+Task<Status> GroupPositions::open(std::vector<OpenedPosition> opened) {
+  CO_RETURN_IF_ERROR(output_.begin());
+  protocol::Receipt receipt = make_receipt_();
+  receipt.inputs = beginnings(opened);
+  std::vector<InputAccount::Position> positions;
+  for (const OpenedPosition& position : opened) {
+    positions.push_back({position.before.source, position.next_offset, position.topic_id});
+  }
+  if (!receipt.inputs.empty()) {
+    const Buffer encoded = encode_receipt(receipt);
+    CO_RETURN_IF_ERROR(
+        receipts_.append_to(PartitionIndex(0), {.timestamp_ms = receipt.committed_at_ms,
+                                                .key = as_bytes(receipt.stage),
+                                                .value = ByteView(encoded)}));
+  }
+  const Status committed = co_await output_.commit(generation_, to_commit(positions), deadline());
+  receipts_.reset();
+  co_return committed;
+}
+
+}  // namespace onceflow::engine

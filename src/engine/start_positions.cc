@@ -1,0 +1,338 @@
+#include "engine/start_positions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace onceflow::engine {
+namespace {
+
+using Beginning = protocol::Receipt::Beginning;
+
+constexpr Duration kFirstPartitionPoll = milliseconds(50);
+
+std::string describe(const TopicPartition& partition) {
+  return fmt::format("{}-{}", partition.topic, partition.partition.value);
+}
+
+bool is_new(const KeptPosition& position) { return position.next_offset == kNoOffset; }
+
+}  // namespace
+
+StartPositions::StartPositions(std::shared_ptr<client::Cluster> cluster,
+                               const StageOptions& options, PositionKeeper& keeper,
+                               std::string keeper_name, std::function<bool()> must_leave)
+    : cluster_(std::move(cluster)),
+      options_(options),
+      keeper_(keeper),
+      keeper_name_(std::move(keeper_name)),
+      must_leave_(std::move(must_leave)),
+      admin_(cluster_) {}
+
+MonotonicTime StartPositions::deadline() const {
+  return cluster_->scheduler().now() + options_.call_timeout;
+}
+
+Task<Result<std::vector<InputAccount::Position>>> StartPositions::settle(
+    std::vector<KeptPosition> own, LogBounds bounds) {
+  std::vector<TopicPartition> partitions;
+  for (const KeptPosition& position : own) {
+    partitions.push_back(position.source);
+  }
+  CO_RETURN_IF_ERROR(co_await learn_topics(std::move(partitions)));
+  if (!std::ranges::all_of(own, &KeptPosition::is_open)) {
+    auto with_receipts = co_await keeper_.find_receipts(std::move(own));
+    CO_RETURN_IF_ERROR(with_receipts);
+    own = std::move(*with_receipts);
+  }
+  for (const KeptPosition& position : own) {
+    CO_RETURN_IF_ERROR(check(position));
+  }
+  for (const auto& [name, topic] : topics_) {
+    CO_RETURN_IF_ERROR(co_await settle_topic(topic, own));
+  }
+  if (std::ranges::any_of(own, is_new)) {
+    co_return std::vector<InputAccount::Position>{};  // It must leave before it could begin.
+  }
+  if (bounds == LogBounds::kChecked) {
+    CO_RETURN_IF_ERROR(co_await pass_deleted(own));
+  }
+  std::vector<InputAccount::Position> positions;
+  for (const KeptPosition& position : own) {
+    positions.push_back(
+        {position.source, position.next_offset, topics_.at(position.source.topic).id});
+  }
+  co_return positions;
+}
+
+Task<Status> StartPositions::learn_topics(std::vector<TopicPartition> partitions) {
+  for (const TopicPartition& partition : partitions) {
+    if (topics_.contains(partition.topic)) {
+      continue;
+    }
+    // What is remembered may be of the topic before.
+    cluster_->forget_topic(partition.topic);
+    const auto found = co_await cluster_->existing_topic(partition.topic, deadline());
+    CO_RETURN_IF_ERROR(found);
+    topics_[partition.topic] = {partition.topic, found->id, found->partition_count()};
+  }
+  co_return Status{};
+}
+
+// ---- comparing
+
+Status StartPositions::check(const KeptPosition& position) const {
+  const std::string now = topic_id_text(topics_.at(position.source.topic).id);
+  const std::string& kept =
+      position.topic_id.empty() ? position.receipt_topic_id : position.topic_id;
+  if (is_another_topic(kept, now)) {
+    return fail(
+        ErrorCode::kRefused,
+        fmt::format("{}: another topic of that name; {} is at offset {} of the topic with id {}, "
+                    "and the topic there now has id {}, so its first records would be passed over "
+                    "or taken twice; to begin the new topic at its first offset: onceflow reset "
+                    "FILE --to-earliest --execute, which says what becomes of rows that are "
+                    "there",
+                    describe(position.source), keeper_name_,
+                    std::max(position.next_offset, position.receipt_offset).value, kept, now));
+  }
+  return check_receipt(position);
+}
+
+Status StartPositions::check_receipt(const KeptPosition& position) const {
+  if (position.receipt_offset == kNoOffset || position.receipt_offset == position.next_offset) {
+    return {};
+  }
+  // What is written at least once may have left its receipt before its position.
+  if (options_.guarantee == Guarantee::kAtLeastOnce &&
+      position.next_offset < position.receipt_offset) {
+    return {};
+  }
+  // Nothing was read since it began, so it may begin there again.
+  if (is_new(position) && position.receipt_beginning != Beginning::kNone) {
+    return {};
+  }
+  const std::string where = describe(position.source);
+  const std::string consequence =
+      position.next_offset > position.receipt_offset
+          ? fmt::format("offsets {}..{} would be passed over without account",
+                        position.receipt_offset.value, position.next_offset.value - 1)
+          : "records would be taken twice";
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format(
+          "{}: the position is {} in {}, but the newest receipt of this stage ended at offset {}; "
+          "they move together, so one of them was changed by hand or restored alone, and {}; "
+          "restore both, or put the position back to {}, or begin anew on purpose: onceflow reset "
+          "FILE --to-earliest --execute",
+          where,
+          is_new(position) ? std::string("gone")
+                           : fmt::format("offset {}", position.next_offset.value),
+          keeper_name_, position.receipt_offset.value, consequence, position.receipt_offset.value));
+}
+
+// ---- fixing
+
+Task<Status> StartPositions::settle_topic(Topic topic, std::vector<KeptPosition>& own) {
+  const auto is_mine = [&](const KeptPosition& position) {
+    return position.source.topic == topic.name;
+  };
+  const auto first =
+      std::ranges::find(own, TopicPartition{topic.name, PartitionIndex(0)}, &KeptPosition::source);
+  if (first != own.end() && !first->is_open()) {
+    CO_RETURN_IF_ERROR(co_await begin_topic(topic, own));
+  }
+  CO_RETURN_IF_ERROR(co_await adopt(topic, own));
+  if (std::ranges::none_of(own, [&](const KeptPosition& position) {
+        return is_mine(position) && is_new(position);
+      })) {
+    co_return Status{};
+  }
+  if (first == own.end()) {
+    const auto is_begun = co_await wait_for_first_partition({topic.name, PartitionIndex(0)});
+    CO_RETURN_IF_ERROR(is_begun);
+    if (!*is_begun) {
+      co_return Status{};
+    }
+    std::vector<TopicPartition> missing;
+    for (const KeptPosition& position : own) {
+      if (is_mine(position) && is_new(position)) {
+        missing.push_back(position.source);
+      }
+    }
+    const auto again = co_await keeper_.read(std::move(missing));
+    CO_RETURN_IF_ERROR(again);
+    for (const KeptPosition& position : *again) {
+      const auto place = std::ranges::find(own, position.source, &KeptPosition::source);
+      place->next_offset = position.next_offset;
+      place->topic_id = position.topic_id;
+    }
+  }
+  co_return co_await begin_new_partitions(topic, own);
+}
+
+// The first start: all partitions that there are, also those of other workers, in one step.
+Task<Status> StartPositions::begin_topic(const Topic& topic, std::vector<KeptPosition>& own) {
+  std::vector<TopicPartition> others;
+  for (std::int32_t index = 0; index < topic.partition_count; ++index) {
+    TopicPartition partition{topic.name, PartitionIndex(index)};
+    if (std::ranges::find(own, partition, &KeptPosition::source) == own.end()) {
+      others.push_back(std::move(partition));
+    }
+  }
+  auto kept = co_await keeper_.read(std::move(others));
+  CO_RETURN_IF_ERROR(kept);
+  for (const KeptPosition& position : own) {
+    if (position.source.topic == topic.name) {
+      kept->push_back(position);
+    }
+  }
+  std::erase_if(*kept, [](const KeptPosition& position) { return !is_new(position); });
+  if (kept->empty()) {
+    co_return Status{};
+  }
+  std::vector<TopicPartition> partitions;
+  for (const KeptPosition& position : *kept) {
+    partitions.push_back(position.source);
+  }
+  const bool at_end = options_.offset_reset == OffsetReset::kLatest;
+  const auto listed = co_await admin_.list_offsets(
+      std::move(partitions), at_end ? client::Admin::kLatest : client::Admin::kEarliest,
+      client::IsolationLevel::kReadCommitted, deadline());
+  CO_RETURN_IF_ERROR(listed);
+  std::vector<OpenedPosition> opened;
+  for (const KeptPosition& position : *kept) {
+    const auto place =
+        std::ranges::find(*listed, position.source, &client::ListedOffset::partition);
+    CHECK(place != listed->end());
+    // It has begun before, and nothing was read since: there it begins again.
+    const bool has_begun = position.receipt_offset != kNoOffset;
+    opened.push_back({.before = position,
+                      .next_offset = has_begun ? position.receipt_offset : place->offset,
+                      .topic_id = topic.id,
+                      .beginning = has_begun
+                                       ? position.receipt_beginning
+                                       : (at_end ? Beginning::kLatest : Beginning::kEarliest)});
+  }
+  co_return co_await open(std::move(opened), own);
+}
+
+Task<Status> StartPositions::begin_new_partitions(const Topic& topic,
+                                                  std::vector<KeptPosition>& own) {
+  std::vector<OpenedPosition> opened;
+  for (const KeptPosition& position : own) {
+    if (position.source.topic == topic.name && is_new(position)) {
+      opened.push_back({.before = position,
+                        .next_offset = Offset(0),
+                        .topic_id = topic.id,
+                        .beginning = Beginning::kNewPartition});
+    }
+  }
+  co_return co_await open(std::move(opened), own);
+}
+
+// Positions of an earlier version, or of another consumer with this group.id.
+Task<Status> StartPositions::adopt(const Topic& topic, std::vector<KeptPosition>& own) {
+  std::vector<OpenedPosition> opened;
+  for (const KeptPosition& position : own) {
+    if (position.source.topic == topic.name && !is_new(position) && !position.is_open()) {
+      opened.push_back({.before = position,
+                        .next_offset = position.next_offset,
+                        .topic_id = topic.id,
+                        .beginning = Beginning::kFound});
+    }
+  }
+  co_return co_await open(std::move(opened), own);
+}
+
+Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
+  std::vector<TopicPartition> partitions;
+  for (const KeptPosition& position : own) {
+    partitions.push_back(position.source);
+  }
+  const auto starts = co_await admin_.list_offsets(
+      partitions, client::Admin::kEarliest, client::IsolationLevel::kReadUncommitted, deadline());
+  CO_RETURN_IF_ERROR(starts);
+  const auto ends =
+      co_await admin_.list_offsets(std::move(partitions), client::Admin::kLatest,
+                                   client::IsolationLevel::kReadUncommitted, deadline());
+  CO_RETURN_IF_ERROR(ends);
+  std::vector<OpenedPosition> opened;
+  for (const KeptPosition& position : own) {
+    const auto start =
+        std::ranges::find(*starts, position.source, &client::ListedOffset::partition);
+    const auto end = std::ranges::find(*ends, position.source, &client::ListedOffset::partition);
+    CHECK(start != starts->end() && end != ends->end());
+    if (position.next_offset > end->offset) {
+      co_return fail(
+          ErrorCode::kCorrupt,
+          fmt::format("{}: the position is offset {} in {}, but the topic ends at offset {}: what "
+                      "this stage has read is not there any more, and other records will take its "
+                      "offsets; restore the log, or begin anew on purpose: onceflow reset FILE "
+                      "--to-earliest --execute",
+                      describe(position.source), position.next_offset.value, keeper_name_,
+                      end->offset.value));
+    }
+    if (position.next_offset >= start->offset) {
+      continue;
+    }
+    if (!options_.skips_deleted) {
+      co_return fail(ErrorCode::kCorrupt,
+                     deleted_before_read(position.source, position.next_offset, start->offset));
+    }
+    opened.push_back({.before = position,
+                      .next_offset = start->offset,
+                      .topic_id = topics_.at(position.source.topic).id,
+                      .beginning = Beginning::kReset});
+  }
+  co_return co_await open(std::move(opened), own);
+}
+
+std::string deleted_before_read(const TopicPartition& source, Offset position, Offset start) {
+  return fmt::format(
+      "{}: offsets {}..{} were deleted before this stage had read them, and going on would lose "
+      "them in silence; restore them, or start once with onceflow run FILE --skip-deleted: it goes "
+      "on at {}, and the audit reports them as skipped by operator; a longer retention.ms keeps it "
+      "from happening again",
+      describe(source), position.value, start.value - 1, start.value);
+}
+
+Task<Result<bool>> StartPositions::wait_for_first_partition(TopicPartition first) {
+  const MonotonicTime until = deadline();
+  while (!must_leave_()) {
+    std::vector<TopicPartition> asked;
+    asked.push_back(first);
+    const auto kept = co_await keeper_.read(std::move(asked));
+    CO_RETURN_IF_ERROR(kept);
+    if (kept->front().is_open()) {
+      co_return true;
+    }
+    if (cluster_->scheduler().now() >= until) {
+      co_return fail(ErrorCode::kTimedOut,
+                     fmt::format("{}: waiting for the worker that owns it to fix where the stage "
+                                 "begins",
+                                 describe(first)),
+                     Recovery::kRetriable);
+    }
+    CO_RETURN_IF_ERROR(co_await cluster_->pause(kFirstPartitionPoll, MonotonicTime::max()));
+  }
+  co_return false;
+}
+
+Task<Status> StartPositions::open(std::vector<OpenedPosition> opened,
+                                  std::vector<KeptPosition>& own) {
+  if (opened.empty()) {
+    co_return Status{};
+  }
+  CO_RETURN_IF_ERROR(co_await keeper_.open(opened));
+  for (const OpenedPosition& position : opened) {
+    const auto place = std::ranges::find(own, position.before.source, &KeptPosition::source);
+    if (place != own.end()) {
+      place->next_offset = position.next_offset;
+      place->topic_id = topic_id_text(position.topic_id);
+    }
+  }
+  co_return Status{};
+}
+
+}  // namespace onceflow::engine

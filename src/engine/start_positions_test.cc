@@ -1,0 +1,256 @@
+// Where a stage begins, over a broker that answers as it is told and a keeper of positions in
+// memory: the first start, partitions that appear later, other topics, moved positions.
+#include "engine/start_positions.h"
+
+#include "client/client_testing.h"
+#include "protocol/messages/02_list_offsets.h"
+
+namespace onceflow::engine {
+namespace {
+
+using Beginning = protocol::Receipt::Beginning;
+using ::testing::HasSubstr;
+
+TopicPartition in(std::int32_t partition) { return {"in", PartitionIndex(partition)}; }
+TopicId id_of(std::uint8_t number) {
+  TopicId id;
+  id.bytes[0] = number;
+  return id;
+}
+
+class MemoryKeeper final : public PositionKeeper {
+ public:
+  Task<Result<std::vector<KeptPosition>>> read(std::vector<TopicPartition> partitions) override {
+    ++reads;
+    std::vector<KeptPosition> found;
+    for (const TopicPartition& partition : partitions) {
+      found.push_back(kept.contains(partition) ? kept.at(partition)
+                                               : KeptPosition{.source = partition});
+    }
+    if (on_read) {
+      on_read();
+    }
+    co_return found;
+  }
+  Task<Result<std::vector<KeptPosition>>> find_receipts(
+      std::vector<KeptPosition> positions) override {
+    co_return positions;
+  }
+  Task<Status> open(std::vector<OpenedPosition> positions) override {
+    for (const OpenedPosition& position : positions) {
+      opened[position.before.source] = position;
+      kept[position.before.source] = {.source = position.before.source,
+                                      .next_offset = position.next_offset,
+                                      .topic_id = topic_id_text(position.topic_id)};
+    }
+    co_return Status{};
+  }
+
+  std::map<TopicPartition, KeptPosition> kept;
+  std::map<TopicPartition, OpenedPosition> opened;
+  std::function<void()> on_read;
+  int reads = 0;
+};
+
+class StartPositionsTest : public client::ClientTest {
+ protected:
+  StartPositionsTest() {
+    stage_options_.call_timeout = seconds(10);
+    broker_.script<protocol::MetadataRequest>(
+        [this](const protocol::MetadataRequest& request, std::int16_t) {
+          protocol::MetadataResponse response;
+          response.brokers.push_back({.node_id = 1, .host = "127.0.0.1", .port = broker_.port});
+          if (request.topics) {
+            for (const auto& topic : *request.topics) {
+              auto& known = response.topics.emplace_back();
+              known.name = topic.name;
+              known.topic_id = topic_id_;
+              for (std::int32_t index = 0; index < partition_count_; ++index) {
+                known.partitions.push_back({.partition_index = index, .leader_id = 1});
+              }
+            }
+          }
+          return response;
+        });
+    broker_.script<protocol::ListOffsetsRequest>(
+        [this](const protocol::ListOffsetsRequest& request, std::int16_t) {
+          protocol::ListOffsetsResponse response;
+          for (const auto& topic : request.topics) {
+            auto& answered = response.topics.emplace_back();
+            answered.name = topic.name;
+            for (const auto& partition : topic.partitions) {
+              answered.partitions.push_back(
+                  {.partition_index = partition.partition_index,
+                   .offset = partition.timestamp == client::Admin::kEarliest ? start_ : end_});
+            }
+          }
+          return response;
+        });
+  }
+
+  Result<std::vector<InputAccount::Position>> settle(std::vector<std::int32_t> partitions) {
+    std::vector<KeptPosition> own;
+    for (const std::int32_t partition : partitions) {
+      own.push_back(keeper_.kept.contains(in(partition)) ? keeper_.kept.at(in(partition))
+                                                         : KeptPosition{.source = in(partition)});
+    }
+    StartPositions start(cluster_, stage_options_, keeper_, "group 'g'", [] { return false; });
+    return run(start.settle(std::move(own), bounds_));
+  }
+  std::vector<std::int64_t> offsets(std::vector<std::int32_t> partitions) {
+    const auto settled = settle(std::move(partitions));
+    EXPECT_TRUE(settled.has_value()) << settled.error().text;
+    std::vector<std::int64_t> found;
+    for (const InputAccount::Position& position : *settled) {
+      found.push_back(position.offset.value);
+    }
+    return found;
+  }
+  std::string refusal(std::vector<std::int32_t> partitions) {
+    const auto settled = settle(std::move(partitions));
+    EXPECT_FALSE(settled.has_value());
+    EXPECT_TRUE(settled.has_value() || is_final(settled.error())) << settled.error().text;
+    return settled ? std::string() : settled.error().text;
+  }
+  void keep(std::int32_t partition, std::int64_t offset, std::string topic_id) {
+    keeper_.kept[in(partition)] = {
+        .source = in(partition), .next_offset = Offset(offset), .topic_id = std::move(topic_id)};
+  }
+  std::string id() const { return topic_id_text(topic_id_); }
+
+  TopicId topic_id_ = id_of(1);
+  std::int32_t partition_count_ = 4;
+  std::int64_t start_ = 5;
+  std::int64_t end_ = 20;
+  StageOptions stage_options_;
+  LogBounds bounds_ = LogBounds::kTrusted;
+  MemoryKeeper keeper_;
+};
+
+TEST_F(StartPositionsTest, the_owner_of_partition_0_fixes_all_partitions_of_the_first_start) {
+  stage_options_.offset_reset = OffsetReset::kLatest;
+  EXPECT_EQ(offsets({0, 1}), (std::vector<std::int64_t>{20, 20}));
+  ASSERT_EQ(keeper_.opened.size(), 4u);
+  EXPECT_EQ(keeper_.opened.at(in(3)).next_offset, Offset(20));
+  EXPECT_EQ(keeper_.opened.at(in(3)).beginning, Beginning::kLatest);
+  // What comes later is read from there, whoever owns it then.
+  end_ = 30;
+  keeper_.opened.clear();
+  EXPECT_EQ(offsets({2, 3, 0}), (std::vector<std::int64_t>{20, 20, 20}));
+  EXPECT_TRUE(keeper_.opened.empty());
+}
+
+TEST_F(StartPositionsTest, the_others_wait_for_partition_0) {
+  stage_options_.offset_reset = OffsetReset::kLatest;
+  keeper_.on_read = [this] {
+    if (keeper_.reads == 3) {
+      keep(0, 20, id());
+      keep(2, 17, id());
+    }
+  };
+  EXPECT_EQ(offsets({2}), (std::vector<std::int64_t>{17}));
+  EXPECT_TRUE(keeper_.opened.empty());
+}
+
+TEST_F(StartPositionsTest, a_partition_that_appears_later_begins_at_0) {
+  start_ = 0;
+  stage_options_.offset_reset = OffsetReset::kLatest;
+  keep(0, 20, id());
+  keep(1, 20, id());
+  EXPECT_EQ(offsets({1, 3}), (std::vector<std::int64_t>{20, 0}));
+  EXPECT_EQ(keeper_.opened.at(in(3)).beginning, Beginning::kNewPartition);
+  keeper_.opened.clear();
+  EXPECT_EQ(offsets({0, 2}), (std::vector<std::int64_t>{20, 0}));
+}
+
+TEST_F(StartPositionsTest, positions_of_an_earlier_version_are_adopted_with_the_topics_id) {
+  stage_options_.offset_reset = OffsetReset::kLatest;
+  keep(0, 10, "");
+  keep(1, 12, "");
+  EXPECT_EQ(offsets({0, 1, 2}), (std::vector<std::int64_t>{10, 12, 20}));
+  EXPECT_EQ(keeper_.opened.at(in(1)).beginning, Beginning::kFound);
+  EXPECT_EQ(keeper_.opened.at(in(1)).topic_id, topic_id_);
+  // Idle in the earlier version: by the file's word, and not taken for one that appeared later.
+  EXPECT_EQ(keeper_.opened.at(in(2)).beginning, Beginning::kLatest);
+  EXPECT_EQ(keeper_.opened.at(in(3)).beginning, Beginning::kLatest);
+}
+
+TEST_F(StartPositionsTest, another_topic_of_the_name_is_refused) {
+  keep(0, 10, topic_id_text(id_of(9)));
+  EXPECT_THAT(refusal({0}), HasSubstr("in-0: another topic of that name"));
+  keeper_.kept[in(0)] = {
+      .source = in(0), .receipt_offset = Offset(10), .receipt_topic_id = topic_id_text(id_of(9))};
+  EXPECT_THAT(refusal({0}), HasSubstr("group 'g' is at offset 10 of the topic with id"));
+}
+
+TEST_F(StartPositionsTest, a_cluster_without_topic_ids_is_not_covered) {
+  topic_id_ = {};
+  keep(0, 10, topic_id_text(id_of(9)));
+  EXPECT_EQ(offsets({0}), (std::vector<std::int64_t>{10}));
+  keep(0, 10, "unknown");
+  EXPECT_EQ(offsets({0}), (std::vector<std::int64_t>{10}));
+}
+
+TEST_F(StartPositionsTest, a_position_that_is_not_where_the_newest_receipt_ended_is_refused) {
+  for (const std::int64_t offset : {8, 15}) {
+    keep(0, offset, id());
+    keeper_.kept[in(0)].receipt_offset = Offset(12);
+    EXPECT_THAT(refusal({0}), HasSubstr("but the newest receipt of this stage ended at offset 12"));
+  }
+  keep(0, 12, id());
+  keeper_.kept[in(0)].receipt_offset = Offset(12);
+  EXPECT_EQ(offsets({0}), (std::vector<std::int64_t>{12}));
+  keeper_.kept[in(0)] = {.source = in(0), .receipt_offset = Offset(12), .receipt_topic_id = id()};
+  EXPECT_THAT(refusal({0}), HasSubstr("in-0: the position is gone in group 'g'"));
+}
+
+TEST_F(StartPositionsTest, at_least_once_may_have_its_receipt_before_its_position) {
+  stage_options_.guarantee = Guarantee::kAtLeastOnce;
+  keep(0, 8, id());
+  keeper_.kept[in(0)].receipt_offset = Offset(12);
+  EXPECT_EQ(offsets({0}), (std::vector<std::int64_t>{8}));
+  keep(0, 15, id());
+  keeper_.kept[in(0)].receipt_offset = Offset(12);
+  EXPECT_THAT(refusal({0}), HasSubstr("offsets 12..14 would be passed over without account"));
+}
+
+TEST_F(StartPositionsTest, a_beginning_whose_position_was_lost_is_taken_again) {
+  partition_count_ = 1;
+  keeper_.kept[in(0)] = {.source = in(0),
+                         .receipt_offset = Offset(7),
+                         .receipt_topic_id = id(),
+                         .receipt_beginning = Beginning::kLatest};
+  stage_options_.offset_reset = OffsetReset::kLatest;
+  EXPECT_EQ(offsets({0}), (std::vector<std::int64_t>{7}));
+}
+
+TEST_F(StartPositionsTest, what_was_deleted_before_it_was_read_is_refused_or_skipped_by_receipt) {
+  keep(0, 2, id());
+  keep(1, 9, id());
+  bounds_ = LogBounds::kChecked;
+  EXPECT_THAT(refusal({0, 1}), HasSubstr("in-0: offsets 2..4 were deleted before this stage had "
+                                         "read them"));
+  stage_options_.skips_deleted = true;
+  EXPECT_EQ(offsets({0, 1}), (std::vector<std::int64_t>{5, 9}));
+  ASSERT_EQ(keeper_.opened.size(), 1u);
+  EXPECT_EQ(keeper_.opened.at(in(0)).beginning, Beginning::kReset);
+}
+
+TEST_F(StartPositionsTest, a_position_past_the_end_of_the_log_is_refused) {
+  keep(0, 21, id());
+  bounds_ = LogBounds::kChecked;
+  EXPECT_THAT(refusal({0}), HasSubstr("the topic ends at offset 20"));
+}
+
+TEST(GroupPositionText, reads_back_and_is_nothing_in_others_words) {
+  const GroupPositionText both{.topic_id = "abc", .changelog_id = "def"};
+  EXPECT_EQ(to_text(both), "onceflow topic=abc changelog=def");
+  EXPECT_EQ(parse_group_position(to_text(both)).topic_id, "abc");
+  EXPECT_EQ(parse_group_position(to_text(both)).changelog_id, "def");
+  EXPECT_EQ(parse_group_position("onceflow topic=abc").topic_id, "abc");
+  EXPECT_EQ(parse_group_position("").topic_id, "");
+  EXPECT_EQ(parse_group_position("some other client's words").topic_id, "");
+}
+
+}  // namespace
+}  // namespace onceflow::engine

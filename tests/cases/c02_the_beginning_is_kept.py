@@ -1,0 +1,112 @@
+"""C2: where a stage begins is decided once, and kept."""
+
+import sqlite3
+
+from harness import (Broker, Worker, check, consume, onceflow, produce, shared_postgres,
+                     wait_for)
+from harness.kafka_admin import add_partitions, create_topic
+
+SOURCE = "source: { kafka: { topics: [in], group.id: g, auto.offset.reset: latest } }"
+COLUMNS = "columns: { n: { value: $.n, type: integer } }"
+LITE = f"name: p\n{SOURCE}\nsinks: [ sqlite: {{ file: out.db, table: t, {COLUMNS} }} ]\n"
+TOPIC = f"name: p\n{SOURCE}\nsinks: [ kafka: {{ topic: out }} ]\n"
+
+
+def numbers(first, last):
+    return [{"n": number} for number in range(first, last)]
+
+
+def rows(here):
+    with sqlite3.connect(here / "out.db") as database:
+        return [row[0] for row in database.execute("SELECT n FROM t ORDER BY n")]
+
+
+def audited(at, broker):
+    return onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at)
+
+
+def start_and_stop(at, broker, pipeline, end=Worker.stop):
+    with Worker(at, pipeline, servers=broker.address) as worker:
+        wait_for(worker.is_running, "a running stage")
+        end(worker)
+
+
+def latest_is_kept_in_a_table_of_sqlite(at):
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 2)
+        produce(broker.address, "in", numbers(100, 105))
+        start_and_stop(at, broker, LITE)
+        produce(broker.address, "in", numbers(0, 10))
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(worker.is_running, "a running stage")
+            produce(broker.address, "in", numbers(10, 12))
+            wait_for(lambda: rows(at) == list(range(12)), lambda: f"12 rows but {rows(at)}", 20)
+            worker.stop()
+        said = audited(at, broker)
+        check("clean — 12 input records accounted for to the last row" in said, said)
+        check("began at offset" in said, said)
+
+
+def latest_is_kept_by_a_killed_worker_and_in_a_group(at):
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 3)
+        start_and_stop(at, broker, TOPIC, Worker.kill)
+        for partition in range(3):
+            produce(broker.address, "in", numbers(partition * 10, partition * 10 + 4), "-p",
+                    partition)
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: len(consume(broker.address, "out")) == 12, "12 records", 30)
+            worker.stop()
+        said = audited(at, broker)
+        check("clean — 12 input records" in said, said)
+
+
+def latest_is_kept_in_postgresql(at):
+    server = shared_postgres()
+    dsn = server.new_database()
+    pipeline = (f"name: p\n{SOURCE}\n"
+                f"sinks: [ postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }} ]\n")
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 1)
+        start_and_stop(at, broker, pipeline)
+        produce(broker.address, "in", numbers(0, 10))
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: server.query("SELECT count(*) FROM t", dsn) == [["10"]], "10 rows", 20)
+            worker.stop()
+        check("clean — 10 input records" in audited(at, broker), "not clean")
+
+
+def a_partition_that_appears_later_begins_at_its_first_offset(at):
+    for pipeline in [LITE, TOPIC]:
+        here = at / ("lite" if pipeline == LITE else "topic")
+        here.mkdir()
+        with Broker(here) as broker:
+            create_topic(broker.address, "in", 1)
+            produce(broker.address, "in", numbers(100, 103))
+            start_and_stop(here, broker, pipeline)
+            add_partitions(broker.address, "in", 3)
+            produce(broker.address, "in", numbers(0, 5), "-p", 1)
+            produce(broker.address, "in", numbers(5, 8), "-p", 2)
+            # Another one: the group gives a place that is taken again its old partitions.
+            with Worker(here, None, servers=broker.address, worker="2") as worker:
+                wait_for(lambda: 8 == (len(rows(here)) if pipeline == LITE
+                                       else len(consume(broker.address, "out"))),
+                         "8 results", 40)
+                worker.stop()
+            check("clean — 8 input records" in audited(here, broker), "not clean")
+
+
+def two_workers_fix_one_beginning(at):
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 4)
+        with Worker(at, TOPIC, servers=broker.address) as one, \
+                Worker(at, None, servers=broker.address, worker="2") as two:
+            wait_for(lambda: one.is_running() and two.is_running(), "two running workers", 40)
+            one.kill()
+            two.kill()
+        for partition in range(4):
+            produce(broker.address, "in", numbers(0, 3), "-p", partition)
+        with Worker(at, None, servers=broker.address, worker="2") as worker:
+            wait_for(lambda: len(consume(broker.address, "out")) == 12, "12 records", 40)
+            worker.stop()
+        check("clean — 12 input records" in audited(at, broker), "not clean")

@@ -1,0 +1,122 @@
+"""C8, D19: what was deleted before it was read is missing, and not passed over in silence."""
+
+import json
+import sqlite3
+
+from harness import Broker, Worker, check, consume, onceflow, produce, wait_for
+from harness.kafka_admin import create_topic, move_position
+
+SOURCE = "source: { kafka: { topics: [in], group.id: g } }"
+COLUMNS = "columns: { n: { value: $.n, type: integer } }"
+LITE = f"name: p\n{SOURCE}\nsinks: [ sqlite: {{ file: out.db, table: t, {COLUMNS} }} ]\n"
+TOPIC = f"name: p\n{SOURCE}\nsinks: [ kafka: {{ topic: out }} ]\n"
+EAGER = ["--override", "log.retention.check.interval.ms=50"]
+
+
+def numbers(first, last):
+    """So large that each batch begins a segment of its own."""
+    return [{"n": number, "pad": "x" * 3000 if number == first else ""}
+            for number in range(first, last)]
+
+
+def left(broker):
+    return [json.loads(value)["n"] for value in consume(broker.address, "in")]
+
+
+def rows(here):
+    with sqlite3.connect(here / "out.db") as database:
+        return [row[0] for row in database.execute("SELECT n FROM t ORDER BY n")]
+
+
+def audited(at, broker, code, *arguments):
+    return onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, *arguments, at=at,
+                    code=code)
+
+
+def ten_read_and_five_deleted_unread(at, pipeline):
+    """The stage is at 10, the log begins at 15; returns the broker, which runs."""
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 1, segment_bytes=4096, retention_bytes=1)
+        produce(broker.address, "in", numbers(0, 10))
+        with Worker(at, pipeline, servers=broker.address) as worker:
+            wait_for(lambda: worker.stage()["totals"]["records_in"] >= 10, "ten records", 30)
+            check(worker.stop() == 0, worker.said())
+        produce(broker.address, "in", numbers(10, 15))
+        produce(broker.address, "in", numbers(15, 16))
+        check(broker.stop() == 0, broker.said())
+    broker = Broker(at, *EAGER)
+    wait_for(lambda: left(broker) == [15], "one record left", 20)
+    return broker
+
+
+def the_gap_is_named_by_the_run_and_by_the_audit_and_passed_on_purpose(at):
+    for name, pipeline in [("lite", LITE), ("topic", TOPIC)]:
+        here = at / name
+        here.mkdir()
+        with ten_read_and_five_deleted_unread(here, pipeline) as broker:
+            said = audited(here, broker, 1)
+            check("missing: in-0 offsets 10..14 were deleted before stage" in said, said)
+            check("clean" not in said, said)
+            with Worker(here, None, servers=broker.address, wait=False) as worker:
+                check(worker.wait(30) == 1, "it did not stop")
+                check("in-0: offsets 10..14 were deleted before this stage had read them"
+                      in worker.said() and "--skip-deleted" in worker.said(), worker.said())
+            with Worker(here, None, "--skip-deleted", servers=broker.address) as worker:
+                wait_for(lambda: worker.stage()["totals"]["records_in"] == 1,
+                         "the record after the gap", 30)
+                check(worker.stop() == 0, worker.said())
+            if pipeline == LITE:
+                check(rows(here) == [*range(10), 15], rows(here))
+            said = audited(here, broker, 0)
+            check("11 input records accounted for, 5 offsets skipped by operator" in said, said)
+            check("skipped by operator: in-0 offsets 10..14" in said, said)
+            check("clean —" not in said, said)
+            report = json.loads(audited(here, broker, 0, "--json"))
+            check(report["verdict"] == "partly" and report["skipped_offsets"] == 5, report)
+
+
+def a_position_of_a_table_moved_over_the_gap_by_hand_is_a_finding(at):
+    with ten_read_and_five_deleted_unread(at, LITE) as broker:
+        with sqlite3.connect(at / "out.db") as database:
+            database.execute("UPDATE onceflow_positions SET next_offset = 15")
+        with Worker(at, None, servers=broker.address, wait=False) as worker:
+            check(worker.wait(30) == 1, "it did not stop")
+            check("the position is offset 15 in onceflow_positions, but the newest receipt of this "
+                  "stage ended at offset 10" in worker.said(), worker.said())
+        said = audited(at, broker, 1)
+        check("in-0 offsets 10..14 were passed without a receipt" in said, said)
+
+
+def a_position_of_a_group_moved_by_hand_is_a_finding(at):
+    with ten_read_and_five_deleted_unread(at, TOPIC) as broker:
+        move_position(broker.address, "g", "in", 0, 15)
+        with Worker(at, None, servers=broker.address, wait=False) as worker:
+            check(worker.wait(30) == 1, "it did not stop")
+            check("the position is offset 15 in group 'g', but the newest receipt of this stage "
+                  "ended at offset 10" in worker.said(), worker.said())
+        said = audited(at, broker, 1)
+        check("in-0 offsets 10..14 were passed without a receipt" in said, said)
+
+
+def what_was_read_and_then_deleted_is_no_finding(at):
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 1, segment_bytes=4096, retention_bytes=1)
+        produce(broker.address, "in", numbers(0, 10))
+        produce(broker.address, "in", numbers(10, 11))
+        with Worker(at, LITE, servers=broker.address) as worker:
+            wait_for(lambda: worker.stage()["totals"]["records_in"] >= 11, "all records", 30)
+            check(worker.stop() == 0, worker.said())
+        check(broker.stop() == 0, broker.said())
+    with Broker(at, *EAGER) as broker:
+        wait_for(lambda: left(broker) == [10], "one record left", 20)
+        said = audited(at, broker, 0)
+        check("clean — 11 input records accounted for to the last row" in said, said)
+
+
+def the_running_audit_says_it_too(at):
+    with ten_read_and_five_deleted_unread(at, LITE) as broker:
+        with Worker(at, None, "--skip-deleted", "--audit.interval.ms", "100",
+                    servers=broker.address) as worker:
+            wait_for(lambda: worker.status()["audit"]["state"] == "partly", "its state", 30)
+            check(worker.metric('onceflow_audit_state{pipeline="p",state="partly"}') == 1,
+                  worker.get("/metrics"))
