@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "client/broker_error.h"
 #include "client/committed_offsets.h"
 #include "client/range_assignor.h"
@@ -10,6 +12,7 @@
 #include "protocol/messages/15_describe_groups.h"
 #include "protocol/messages/19_create_topics.h"
 #include "protocol/messages/20_delete_topics.h"
+#include "protocol/messages/32_describe_configs.h"
 #include "protocol/messages/42_delete_groups.h"
 
 namespace onceflow::client {
@@ -136,6 +139,44 @@ Task<Status> Admin::delete_topic(std::string name, MonotonicTime deadline) {
 Task<Result<TopicMetadata>> Admin::describe_topic(std::string name, MonotonicTime deadline) {
   cluster_->forget_topic(name);
   return cluster_->existing_topic(std::move(name), deadline);
+}
+
+Task<Result<std::size_t>> Admin::message_bytes_max(std::string topic, MonotonicTime deadline) {
+  const auto cluster = cluster_;
+  Backoff backoff(cluster->options(), cluster->environment().random);
+  while (true) {
+    const auto connection = co_await cluster->any_connection(channel_, deadline);
+    CO_RETURN_IF_ERROR(connection);
+    protocol::DescribeConfigsRequest request;
+    constexpr std::int8_t kTopicResource = 2;
+    request.resources.push_back({.resource_type = kTopicResource,
+                                 .resource_name = topic,
+                                 .configuration_keys = {{"max.message.bytes"}}});
+    const auto reply =
+        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
+    Error error{ErrorCode::kNotFound, "DescribeConfigs: no max.message.bytes of '" + topic + "'",
+                Recovery::kFatal};
+    if (!reply) {
+      error = reply.error();
+    } else if (reply->body.results.size() == 1) {
+      const auto& result = reply->body.results.front();
+      std::size_t bytes = 0;
+      for (const auto& config : result.configs) {
+        if (config.name == "max.message.bytes" && config.value) {
+          std::from_chars(config.value->data(), config.value->data() + config.value->size(), bytes);
+        }
+      }
+      if (bytes > 0) {
+        co_return bytes;
+      }
+      if (result.error_code != protocol::ErrorCode::kNone) {
+        error = with_words(broker_error(result.error_code, "DescribeConfigs of '" + topic + "'"),
+                           result.error_message);
+      }
+    }
+    CO_RETURN_IF_ERROR(
+        co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
+  }
 }
 
 Task<Result<std::vector<std::string>>> Admin::list_topics(MonotonicTime deadline) {

@@ -59,6 +59,8 @@ class Admin {
   Task<Status> delete_topic(std::string name, MonotonicTime deadline);
   /// kNotFound.
   Task<Result<TopicMetadata>> describe_topic(std::string name, MonotonicTime deadline);
+  /// The topic's max.message.bytes: no larger batch is taken. kNotFound: the broker does not say.
+  Task<Result<std::size_t>> message_bytes_max(std::string topic, MonotonicTime deadline);
   Task<Result<std::vector<std::string>>> list_topics(MonotonicTime deadline);
 
   static constexpr std::int64_t kEarliest = -2;

@@ -3,8 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+
 #include "base/check.h"
 #include "client/broker_error.h"
+#include "client/record_limits.h"
 #include "protocol/messages/22_init_producer_id.h"
 
 namespace onceflow::client {
@@ -15,11 +18,13 @@ namespace {
 /// ones.
 constexpr int kInFlightPerPartitionMax = 5;
 
-std::unexpected<Error> too_large(const TopicPartition& partition, std::size_t bytes,
-                                 std::size_t bytes_max) {
+std::unexpected<Error> too_large_for_request(std::string record, std::size_t bytes,
+                                             std::size_t bytes_max) {
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("a record of {} bytes for {}-{} does not fit max.request.size of {}",
-                          bytes, partition.topic, partition.partition.value, bytes_max));
+              fmt::format("{}; the rule: none is larger than max.request.size, {} bytes; the fix: "
+                          "write `max.request.size: {}` in the pipeline file, or make the record "
+                          "smaller",
+                          record, bytes_max, std::bit_ceil(bytes + 1)));
 }
 
 }  // namespace
@@ -52,7 +57,9 @@ PartitionSlot BatchSender::slot(const TopicPartition& partition) {
   const auto [place, is_new] =
       slots_.try_emplace(partition, PartitionSlot(static_cast<std::uint32_t>(partitions_.size())));
   if (is_new) {
-    partitions_.emplace_back().name = partition;
+    Partition& added = partitions_.emplace_back();
+    added.name = partition;
+    added.batch_bytes_max = options_.batch_bytes_max;
   }
   return place->second;
 }
@@ -89,7 +96,19 @@ void BatchSender::close() {
 
 // ---- appending
 
-Status BatchSender::append(PartitionSlot slot, const protocol::NewRecord& record) {
+void BatchSender::limit_batches(PartitionSlot slot, std::size_t bytes_max) {
+  // A size that is a little above its record's own.
+  constexpr std::size_t kRequestMargin = 1024;
+  Partition& partition = partitions_[slot.value];
+  partition.message_bytes_max = bytes_max;
+  partition.batch_bytes_max = std::min(partition.batch_bytes_max, bytes_max);
+  if (options_.request_bytes_follow_topics) {
+    options_.request_bytes_max = std::max(options_.request_bytes_max, bytes_max + kRequestMargin);
+  }
+}
+
+Status BatchSender::append(PartitionSlot slot, const protocol::NewRecord& record,
+                           RecordOrigin origin) {
   if (failure_) [[unlikely]] {
     return std::unexpected(*failure_);
   }
@@ -97,25 +116,41 @@ Status BatchSender::append(PartitionSlot slot, const protocol::NewRecord& record
   Partition& partition = partitions_[slot.value];
   const std::size_t size_before = partition.open.size_bytes();
   if (partition.open.empty() ||
-      !partition.open.append_if_it_fits(record, options_.batch_bytes_max)) {
-    return append_to_new_batch(partition, record);
+      !partition.open.append_if_it_fits(record, partition.batch_bytes_max)) {
+    return append_to_new_batch(partition, record, origin);
   }
   buffered_bytes_ += partition.open.size_bytes() - size_before;
   return {};
 }
 
-Status BatchSender::append_to_new_batch(Partition& partition, const protocol::NewRecord& record) {
+Status BatchSender::append_to_new_batch(Partition& partition, const protocol::NewRecord& record,
+                                        RecordOrigin origin) {
   const std::size_t bytes_max = protocol::RecordBatchBuilder::size_bytes_max(record);
   if (bytes_max + protocol::kBatchHeaderBytes > options_.request_bytes_max) {
-    return too_large(partition.name, bytes_max, options_.request_bytes_max);
+    refused_origin_ = origin;
+    return too_large_for_request(describe_record(partition.name, bytes_max, record.key), bytes_max,
+                                 options_.request_bytes_max);
   }
   if (!partition.open.empty()) {
     close_open_batch(partition);
     pump_soon();
   }
   open_batch(partition);
+  partition.open_origin = origin;
   partition.open.append(record);
-  buffered_bytes_ += partition.open.size_bytes();
+  // How small a codec makes it only the broker sees.
+  const std::size_t bytes = partition.open.size_bytes();
+  if (partition.message_bytes_max != 0 && bytes > partition.message_bytes_max &&
+      options_.compression == protocol::CompressionCodec::kNone) [[unlikely]] {
+    partition.open.clear();
+    partition.due = false;
+    refused_origin_ = origin;
+    return onceflow::fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}; {}", describe_record(partition.name, bytes, record.key),
+                    rule_of_topic(partition.name.topic, bytes, partition.message_bytes_max)));
+  }
+  buffered_bytes_ += bytes;
   return {};
 }
 
@@ -142,6 +177,7 @@ void BatchSender::close_open_batch(Partition& partition) {
   batch->record_count = partition.open.records_count();
   batch->accounted_bytes = partition.open.size_bytes();
   batch->created_at = partition.opened_at;
+  batch->origin = partition.open_origin;
   partition.previous_bytes = batch->accounted_bytes;
   batch->builder = std::exchange(partition.open, {});
   partition.due = false;
@@ -155,7 +191,9 @@ Status BatchSender::append_batch(PartitionSlot slot, Buffer bytes) {
   CHECK(slot.value < partitions_.size());
   Partition& partition = partitions_[slot.value];
   if (bytes.size() > options_.request_bytes_max) {
-    return too_large(partition.name, bytes.size(), options_.request_bytes_max);
+    return too_large_for_request(fmt::format("a batch of {} bytes for {}-{}", bytes.size(),
+                                             partition.name.topic, partition.name.partition.value),
+                                 bytes.size(), options_.request_bytes_max);
   }
   const auto view = protocol::RecordBatchView::parse(bytes);
   RETURN_IF_ERROR(view);
@@ -465,174 +503,6 @@ Task<void> BatchSender::await_answer(std::shared_ptr<BatchSender> self, NodeId n
   }
   self->changed_.notify_all();
   self->pump();
-}
-
-// ---- answers
-
-bool BatchSender::is_queued(const Sent& sent) const {
-  const auto& queue = partitions_[sent.partition_index].queue;
-  return std::ranges::find(queue, sent.batch) != queue.end();
-}
-
-void BatchSender::accept_answer(const std::vector<Sent>& sent,
-                                const Result<Reply<protocol::ProduceResponse>>& reply) {
-  for (const Sent& one : sent) {
-    if (std::exchange(one.batch->in_flight, false) && is_queued(one)) {
-      --partitions_[one.partition_index].in_flight_count;
-    }
-  }
-  if (!reply) {
-    if (reply.error().code == ErrorCode::kUnsupported) {
-      fail(reply.error());
-    }
-    for (const Sent& one : sent) {
-      repeat(one, reply.error());
-    }
-    return;
-  }
-  std::vector<bool> is_answered(sent.size());
-  std::size_t expected = 0;  // answers come in the order of the request, as a rule
-  for (const auto& topic : reply->body.responses) {
-    for (const auto& result : topic.partition_responses) {
-      for (std::size_t step = 0; step < sent.size(); ++step) {
-        const std::size_t index = (expected + step) % sent.size();
-        const TopicPartition& name = partitions_[sent[index].partition_index].name;
-        if (name.partition.value == result.index && name.topic == topic.name) {
-          is_answered[index] = true;
-          accept_result(sent[index], result);
-          expected = index + 1;
-          break;
-        }
-      }
-    }
-  }
-  for (std::size_t index = 0; index < sent.size(); ++index) {
-    if (!is_answered[index]) {
-      repeat(sent[index], Error{ErrorCode::kCorrupt, "Produce: no answer for a partition",
-                                Recovery::kRetriable});
-    }
-  }
-}
-
-void BatchSender::accept_result(const Sent& sent,
-                                const protocol::ProduceResponse::Partition& result) {
-  using enum protocol::ErrorCode;
-  if (!is_queued(sent)) {
-    return;  // of a transaction that is over
-  }
-  Partition& partition = partitions_[sent.partition_index];
-  const protocol::ErrorCode code = result.error_code;
-  if (code == kNone) {
-    acknowledge(sent, Offset(result.base_offset));
-    return;
-  }
-  if (code == kDuplicateSequenceNumber) {
-    acknowledge(sent, kNoOffset);
-    return;
-  }
-  Error error = broker_error(
-      code, fmt::format("Produce to {}-{}", partition.name.topic, partition.name.partition.value));
-  if (result.error_message) {
-    error.text += " (" + *result.error_message + ")";
-  }
-  if (is_wrong_leader(code)) {
-    partition.leader = kNoNode;
-    cluster_->forget_topic(partition.name.topic);
-  }
-  // A gap is no surprise while a batch before this one is on its way for a second time.
-  const bool follows_failed_one =
-      code == kOutOfOrderSequenceNumber && partition.queue.front() != sent.batch;
-  if (follows_failed_one || error.recovery == Recovery::kRetriable) {
-    repeat(sent, error);
-    return;
-  }
-  if (!transactional_id_) {
-    error.recovery = Recovery::kFatal;
-  } else if (error.recovery == Recovery::kFatal && error.code != ErrorCode::kFenced) {
-    error.recovery = Recovery::kAbort;
-  }
-  fail(std::move(error));
-}
-
-void BatchSender::acknowledge(const Sent& sent, Offset base_offset) {
-  Partition& partition = partitions_[sent.partition_index];
-  Batch& batch = *sent.batch;
-  std::erase(partition.queue, sent.batch);
-  partition.repeating = std::ranges::any_of(partition.queue, [](const BatchPointer& other) {
-    return other->attempt_count > 0 && !other->in_flight;
-  });
-  if (base_offset.value >= 0) {
-    partition.acknowledged_end = base_offset + batch.record_count;
-  }
-  buffered_bytes_ -= batch.accounted_bytes;
-  statistics_.record_count += static_cast<std::uint64_t>(batch.record_count);
-  ++statistics_.batch_count;
-  // Of a sender that has failed it has been said that it was given up.
-  if (on_delivery_ && !failure_ && !closed_) {
-    on_delivery_({PartitionSlot(static_cast<std::uint32_t>(sent.partition_index)),
-                  batch.record_count, base_offset});
-  }
-}
-
-// Memory that was paid for once: fresh pages cost more than what is written into them. No more than
-// was ever buffered at a time, and that is bounded.
-void BatchSender::recycle(const BatchPointer& batch) {
-  const std::size_t spare_count_max =
-      1 + options_.buffer_bytes_max / std::max<std::size_t>(options_.batch_bytes_max, 1);
-  const bool is_done = batch.use_count() == 1;
-  if (is_done && spare_buffers_.size() < spare_count_max &&
-      batch->bytes.capacity() <= 2 * options_.batch_bytes_max) {
-    spare_buffers_.push_back(std::move(batch->bytes));
-  }
-}
-
-void BatchSender::repeat(const Sent& sent, const Error& why) {
-  if (!is_queued(sent)) {
-    return;
-  }
-  if (frozen_) {
-    fail(Error{why.code, why.text, Recovery::kAbort});
-    return;
-  }
-  Partition& partition = partitions_[sent.partition_index];
-  partition.repeating = true;
-  const auto doublings = std::min(sent.batch->attempt_count - 1, 10);
-  const Duration backoff = std::min(cluster_->options().retry_backoff * (1 << doublings),
-                                    cluster_->options().retry_backoff_max);
-  partition.retry_at = std::max(partition.retry_at, cluster_->scheduler().now() + backoff);
-}
-
-void BatchSender::expire(MonotonicTime now) {
-  for (const Partition& partition : partitions_) {
-    if (partition.queue.empty() || partition.in_flight_count > 0) {
-      continue;
-    }
-    if (partition.queue.front()->created_at + options_.delivery_timeout < now) {
-      fail(timed_out_error(
-          fmt::format("delivery to {}-{}", partition.name.topic, partition.name.partition.value),
-          transactional_id_ ? Recovery::kAbort : Recovery::kFatal));
-      return;
-    }
-  }
-}
-
-void BatchSender::fail(Error error) {
-  if (failure_) {
-    return;
-  }
-  failure_ = std::move(error);
-  if (on_delivery_ && !closed_) {
-    for (std::size_t index = 0; index < partitions_.size(); ++index) {
-      if (!partitions_[index].open.empty()) {
-        close_open_batch(partitions_[index]);
-      }
-      for (const BatchPointer& batch : partitions_[index].queue) {
-        on_delivery_({PartitionSlot(static_cast<std::uint32_t>(index)), batch->record_count,
-                      std::unexpected(*failure_)});
-      }
-    }
-  }
-  changed_.notify_all();
 }
 
 // ---- what sending needs

@@ -39,7 +39,9 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
                                              std::optional<std::string> transactional_id);
 
   PartitionSlot slot(const TopicPartition& partition);
-  Status append(PartitionSlot slot, const protocol::NewRecord& record);
+  Status append(PartitionSlot slot, const protocol::NewRecord& record, RecordOrigin origin);
+  void limit_batches(PartitionSlot slot, std::size_t bytes_max);
+  const std::optional<RecordOrigin>& refused_origin() const { return refused_origin_; }
   Status append_batch(PartitionSlot slot, Buffer batch);
   bool has_room() const { return buffered_bytes_ < options_.buffer_bytes_max; }
   Task<Status> wait_for_room(MonotonicTime deadline);
@@ -90,6 +92,7 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   struct Batch {
     protocol::RecordBatchBuilder builder;  ///< until it is first sent
     Buffer bytes;                          ///< from then on; or from the start, if made elsewhere
+    RecordOrigin origin;                   ///< of its first record
     std::int32_t record_count = 0;
     std::size_t accounted_bytes = 0;
     Sequence base_sequence = kNoSequence;  ///< set when it is first sent
@@ -103,9 +106,12 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   struct Partition {
     TopicPartition name;
     protocol::RecordBatchBuilder open;
+    RecordOrigin open_origin;  ///< of its first record
     MonotonicTime opened_at;
-    bool due = false;                ///< the open batch need not wait for more
-    std::size_t previous_bytes = 0;  ///< of the batch before: the next one is probably as large
+    std::size_t batch_bytes_max = 0;    ///< no larger one is made, but for a single record
+    std::size_t message_bytes_max = 0;  ///< what the topic takes; 0: not known
+    bool due = false;                   ///< the open batch need not wait for more
+    std::size_t previous_bytes = 0;     ///< of the batch before: the next one is probably as large
     std::deque<BatchPointer> queue;
     int in_flight_count = 0;
     bool repeating = false;  ///< some batch in the queue was sent before and is not in flight
@@ -133,7 +139,8 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   BatchSender(std::shared_ptr<Cluster> cluster, ProducerOptions options,
               std::optional<std::string> transactional_id);
 
-  Status append_to_new_batch(Partition& partition, const protocol::NewRecord& record);
+  Status append_to_new_batch(Partition& partition, const protocol::NewRecord& record,
+                             RecordOrigin origin);
   void open_batch(Partition& partition);
   void close_open_batch(Partition& partition);
   void stamp(Partition& partition, Batch& batch);
@@ -152,6 +159,10 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   void accept_result(const Sent& sent, const protocol::ProduceResponse::Partition& result);
   void acknowledge(const Sent& sent, Offset base_offset);
   void repeat(const Sent& sent, const Error& why);
+  /// What no repetition will change: a batch of several records is tried in smaller ones, so that
+  /// in the end the record itself is refused.
+  void refuse(const Sent& sent, protocol::ErrorCode code, Error error);
+  Status split(const Sent& sent);
   bool is_queued(const Sent& sent) const;
   void recycle(const BatchPointer& batch);
   void expire(MonotonicTime now);
@@ -173,6 +184,7 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   std::map<NodeId, Node> nodes_;
   ProducerIdentity identity_;
   std::optional<Error> failure_;
+  std::optional<RecordOrigin> refused_origin_;
   bool closed_ = false;
   std::size_t buffered_bytes_ = 0;
   int in_flight_requests_ = 0;

@@ -31,6 +31,7 @@ void BatchSender::begin_transaction(Enrolment enrolment, Callback<void()> on_nee
                              ? static_cast<std::int16_t>(kImplicitEnrolmentVersion - 1)
                              : kAnyVersion;
   failure_.reset();
+  refused_origin_.reset();
   frozen_ = false;
   sent_in_transaction_ = false;
   for (Partition& partition : partitions_) {

@@ -120,6 +120,7 @@ Status set_option(ProducerOptions& options, std::string_view key, std::string_vi
     return set_integer(options.batch_bytes_max, key, value, 1, kInt32Max);
   }
   if (key == "max.request.size") {
+    options.request_bytes_follow_topics = false;
     return set_integer(options.request_bytes_max, key, value, 1, kInt32Max);
   }
   if (key == "buffer.memory") {

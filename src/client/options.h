@@ -31,9 +31,12 @@ struct ClientOptions {
 };
 
 struct ProducerOptions {
-  Duration linger = milliseconds(5);                                           ///< linger.ms
-  std::size_t batch_bytes_max = std::size_t{256} << 10;                        ///< batch.size
-  std::size_t request_bytes_max = std::size_t{4} << 20;                        ///< max.request.size
+  Duration linger = milliseconds(5);                     ///< linger.ms
+  std::size_t batch_bytes_max = std::size_t{256} << 10;  ///< batch.size
+  std::size_t request_bytes_max = std::size_t{4} << 20;  ///< max.request.size
+  /// max.request.size was not set: a request may be as large as the largest batch that a topic
+  /// takes.
+  bool request_bytes_follow_topics = true;
   std::size_t buffer_bytes_max = std::size_t{32} << 20;                        ///< buffer.memory
   protocol::CompressionCodec compression = protocol::CompressionCodec::kNone;  ///< compression.type
   Duration delivery_timeout = seconds(120);  ///< delivery.timeout.ms

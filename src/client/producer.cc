@@ -20,8 +20,17 @@ Producer& Producer::operator=(Producer&& other) noexcept {
 
 PartitionSlot Producer::slot(const TopicPartition& partition) { return sender_->slot(partition); }
 
-Status Producer::append(PartitionSlot slot, const protocol::NewRecord& record) {
-  return sender_->append(slot, record);
+Status Producer::append(PartitionSlot slot, const protocol::NewRecord& record,
+                        RecordOrigin origin) {
+  return sender_->append(slot, record, origin);
+}
+
+void Producer::limit_batches(PartitionSlot slot, std::size_t bytes_max) {
+  sender_->limit_batches(slot, bytes_max);
+}
+
+const std::optional<RecordOrigin>& Producer::refused_origin() const {
+  return sender_->refused_origin();
 }
 
 Status Producer::append_batch(PartitionSlot slot, Buffer batch) {

@@ -24,6 +24,12 @@ namespace onceflow::client {
 /// A partition's place in a producer; found once, so that append() looks nothing up.
 using PartitionSlot = NamedInteger<struct PartitionSlotTag, std::uint32_t>;
 
+/// Where a record came from, in the words of whoever appends it; said again if it is refused.
+struct RecordOrigin {
+  std::uint32_t source_index = 0;
+  Offset offset = kNoOffset;
+};
+
 /// What became of one batch.
 struct Delivery {
   PartitionSlot slot;
@@ -53,11 +59,18 @@ class Producer {
   PartitionSlot slot(const TopicPartition& partition);
 
   /// Copies the record into the partition's open batch. Never waits: whoever appends much checks
-  /// has_room() now and then. kInvalidArgument: larger than max.request.size. After a batch has
-  /// failed for good, the error of that batch, for ever: sequence numbers would have a gap.
-  Status append(PartitionSlot slot, const protocol::NewRecord& record);
+  /// has_room() now and then. kInvalidArgument: larger than max.request.size, or than what the
+  /// topic is known to take. After a batch has failed for good, the error of that batch, for ever:
+  /// sequence numbers would have a gap.
+  Status append(PartitionSlot slot, const protocol::NewRecord& record, RecordOrigin origin = {});
   /// A whole record batch (magic 2) made elsewhere; the producer stamps its own identity on it.
   Status append_batch(PartitionSlot slot, Buffer batch);
+
+  /// The topic's max.message.bytes, where it is known: no batch is made larger. Where it is not, a
+  /// batch that the broker finds too large is divided.
+  void limit_batches(PartitionSlot slot, std::size_t bytes_max);
+  /// After an append or a batch was refused: the origin of the record, or of the batch's first.
+  const std::optional<RecordOrigin>& refused_origin() const;
 
   bool has_room() const;
   Task<Status> wait_for_room(MonotonicTime deadline);

@@ -194,6 +194,101 @@ TEST_F(ProducerTest, a_record_that_fits_no_request_is_refused_alone) {
   good(producer.flush(deadline()));
 }
 
+TEST_F(ProducerTest, a_record_that_its_topic_does_not_take_is_refused_with_rule_and_fix) {
+  Producer producer = make();
+  const PartitionSlot slot = producer.slot(partition_);
+  producer.limit_batches(slot, 500);
+  const Status status = producer.append(slot, record(std::string(600, 'x')),
+                                        {.source_index = 3, .offset = Offset(7)});
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kInvalidArgument);
+  for (const char* words : {"for t-0", "max.message.bytes, 500 bytes", "max.message.bytes=1024"}) {
+    EXPECT_TRUE(status.error().text.contains(words)) << status.error().text;
+  }
+  ASSERT_TRUE(producer.refused_origin());
+  EXPECT_EQ(producer.refused_origin()->source_index, 3);
+  EXPECT_EQ(producer.refused_origin()->offset, Offset(7));
+  good(producer.append(slot, record("a")));
+  good(producer.flush(deadline()));
+}
+
+TEST_F(ProducerTest, batches_are_no_larger_than_the_topic_takes) {
+  Producer producer = make({.linger = seconds(10)});
+  const PartitionSlot slot = producer.slot(partition_);
+  producer.limit_batches(slot, 300);
+  for (int index = 0; index < 20; ++index) {
+    good(producer.append(slot, record(std::string(50, 'x'))));
+  }
+  good(producer.flush(deadline()));
+  EXPECT_EQ(producer.acknowledged_end(slot), Offset(20));
+  for (const Buffer& batch : produced()) {
+    EXPECT_LE(batch.size(), 300);
+  }
+}
+
+TEST_F(ProducerTest, a_request_may_be_as_large_as_a_batch_of_its_topic) {
+  Producer producer = make();
+  const PartitionSlot slot = producer.slot(partition_);
+  const std::string large(std::size_t{5} << 20, 'x');
+  EXPECT_FALSE(producer.append(slot, record(large)));
+  producer.limit_batches(slot, std::size_t{6} << 20);
+  good(producer.append(slot, record(large)));
+  good(producer.flush(deadline()));
+}
+
+TEST_F(ProducerTest, a_batch_that_is_too_large_is_divided_and_no_sequence_is_lost) {
+  using enum protocol::ErrorCode;
+  Producer producer = make({.linger = seconds(10)});
+  const PartitionSlot slot = producer.slot(partition_);
+  broker_.produce_errors = {kMessageTooLarge, kMessageTooLarge};
+  for (const char* value : {"a", "b", "c", "d", "e"}) {
+    good(producer.append(slot, record(value)));
+  }
+  good(producer.flush(deadline()));
+  // 5 records, then 3, then 2 and 1, then the other 2.
+  EXPECT_THAT(sequences(), ElementsAre(0, 0, 0, 2, 3));
+  EXPECT_EQ(producer.acknowledged_end(slot), Offset(5));
+  std::string values;
+  for (std::size_t index = 2; index < produced().size(); ++index) {
+    const Buffer batch = produced()[index];
+    const auto decoded = protocol::DecodedBatch::decode(*protocol::RecordBatchView::parse(batch));
+    for (const protocol::RecordView& each : decoded->records()) {
+      values += as_text(*each.value);
+    }
+  }
+  EXPECT_EQ(values, "abcde");
+}
+
+TEST_F(ProducerTest, the_record_of_a_batch_that_is_at_fault_is_found_and_named) {
+  using enum protocol::ErrorCode;
+  Producer producer = make({.linger = seconds(10)});
+  const PartitionSlot slot = producer.slot(partition_);
+  broker_.produce_errors = {kInvalidRecord, kNone, kInvalidRecord};
+  for (const char* value : {"a", "b", "c"}) {
+    good(producer.append(slot, {.value = as_bytes(std::string_view(value))}));
+  }
+  const Status status = run(producer.flush(deadline()));
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kRefused);
+  EXPECT_EQ(status.error().recovery, Recovery::kFatal);
+  EXPECT_TRUE(status.error().text.contains("INVALID_RECORD; the fix: ")) << status.error().text;
+}
+
+TEST_F(ProducerTest, what_nobody_can_tell_is_tried_once_more) {
+  using enum protocol::ErrorCode;
+  Producer producer = make();
+  const PartitionSlot slot = producer.slot(partition_);
+  broker_.produce_errors = {kCorruptMessage};
+  good(producer.append(slot, record("a")));
+  good(producer.flush(deadline()));
+  broker_.produce_errors = {kCorruptMessage, kCorruptMessage};
+  good(producer.append(slot, record("b")));
+  const Status status = run(producer.flush(deadline()));
+  ASSERT_FALSE(status);
+  EXPECT_TRUE(status.error().text.contains("CORRUPT_MESSAGE")) << status.error().text;
+  EXPECT_EQ(produced().size(), 4);
+}
+
 TEST_F(ProducerTest, closing_ends_a_flush) {
   broker_.set_fates(ApiKey::kProduce, {Fate::kSilence});
   Producer producer = make();

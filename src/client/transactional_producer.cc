@@ -25,12 +25,13 @@ constexpr std::int16_t kAddPartitionsVersionMax = 3;
 
 std::int32_t to_ms32(Duration duration) { return static_cast<std::int32_t>(to_ms(duration)); }
 
-/// The transaction cannot commit; whatever else the error says.
+/// The transaction cannot commit; whatever else the error says. What is final stays so.
 Error aborting(Error error) {
-  if (error.code == ErrorCode::kCancelled) {
-    return error;
-  }
-  if (error.code != ErrorCode::kFenced || error.recovery != Recovery::kFatal) {
+  const bool is_final =
+      error.recovery == Recovery::kFatal &&
+      (error.code == ErrorCode::kFenced || error.code == ErrorCode::kRefused ||
+       error.code == ErrorCode::kUnsupported || error.code == ErrorCode::kCancelled);
+  if (!is_final) {
     error.recovery = Recovery::kAbort;
   }
   return error;
@@ -82,7 +83,7 @@ class TransactionalProducer::Core : public ClusterUser, public std::enable_share
   /// After a failure of commit or abort: only init_transactions() leads out if we are fenced or in
   /// doubt.
   Status ended_badly(Error error) {
-    const bool can_abort = error.recovery == Recovery::kAbort;
+    const bool can_abort = error.recovery == Recovery::kAbort || error.code == ErrorCode::kRefused;
     state_ = can_abort ? State::kMustAbort : State::kUninitialised;
     if (!can_abort) {
       sender_->drop_all();
@@ -690,11 +691,18 @@ Status TransactionalProducer::begin() { return core_->begin(); }
 PartitionSlot TransactionalProducer::slot(const TopicPartition& partition) {
   return core_->sender().slot(partition);
 }
-Status TransactionalProducer::append(PartitionSlot slot, const protocol::NewRecord& record) {
+Status TransactionalProducer::append(PartitionSlot slot, const protocol::NewRecord& record,
+                                     RecordOrigin origin) {
   if (core_->state() != State::kInTransaction) [[unlikely]] {
     return fail(ErrorCode::kInvalidArgument, "append: no transaction is open");
   }
-  return core_->sender().append(slot, record);
+  return core_->sender().append(slot, record, origin);
+}
+void TransactionalProducer::limit_batches(PartitionSlot slot, std::size_t bytes_max) {
+  core_->sender().limit_batches(slot, bytes_max);
+}
+const std::optional<RecordOrigin>& TransactionalProducer::refused_origin() const {
+  return core_->sender().refused_origin();
 }
 Status TransactionalProducer::append_batch(PartitionSlot slot, Buffer batch) {
   if (core_->state() != State::kInTransaction) {

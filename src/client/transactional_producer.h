@@ -18,7 +18,12 @@
 //                      and go on from there.
 //   Recovery::kAbort   the transaction did not and will not commit: abort(), go back to the
 //                      committed offsets. With kFenced: the group's generation has passed.
-//   kFenced, kFatal    another producer with this id has taken over, or the coordinator timed the
+//   kRefused, kFatal   the broker will never take what the transaction holds, and the text says
+//   what
+//                      and why: abort(), and do not try the same again.
+//   kUnsupported, kAbort   an error that nobody knows (base/error_class.h): as Recovery::kAbort,
+//   once. kFenced, kFatal    another producer with this id has taken over, or the coordinator timed
+//   the
 //                      transaction out. Not this object's decision: back to the owner.
 //   Recovery::kRetriable   of init_transactions(): the deadline came; try again.
 //   kCancelled         the cluster was closed.
@@ -58,7 +63,9 @@ class TransactionalProducer {
 
   PartitionSlot slot(const TopicPartition& partition);
   /// As Producer's; the records belong to the open transaction.
-  Status append(PartitionSlot slot, const protocol::NewRecord& record);
+  Status append(PartitionSlot slot, const protocol::NewRecord& record, RecordOrigin origin = {});
+  void limit_batches(PartitionSlot slot, std::size_t bytes_max);
+  const std::optional<RecordOrigin>& refused_origin() const;
   Status append_batch(PartitionSlot slot, Buffer batch);
   bool has_room() const;
   Task<Status> wait_for_room(MonotonicTime deadline);

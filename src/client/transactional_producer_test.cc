@@ -1,5 +1,6 @@
 #include "client/transactional_producer.h"
 
+#include "base/error_class.h"
 #include "client/client_testing.h"
 #include "protocol/messages/24_add_partitions_to_txn.h"
 #include "protocol/messages/25_add_offsets_to_txn.h"
@@ -296,6 +297,70 @@ TEST_F(TransactionalProducerTest, a_commit_that_could_not_be_sent_is_no_unknown_
   ASSERT_FALSE(status);
   EXPECT_NE(status.error().code, ErrorCode::kUnknownOutcome);
   EXPECT_EQ(status.error().recovery, Recovery::kAbort);
+}
+
+TEST_F(TransactionalProducerTest, a_brokers_final_no_is_final_and_names_its_record) {
+  using enum protocol::ErrorCode;
+  speak_version_2(false);
+  make();
+  good(producer_->init_transactions(deadline()));
+  for (const protocol::ErrorCode code :
+       {kMessageTooLarge, kRecordListTooLarge, kInvalidRecord, kInvalidTimestamp,
+        kTopicAuthorizationFailed, kUnsupportedForMessageFormat, kPolicyViolation,
+        kInvalidRequiredAcks, kUnsupportedCompressionType, kClusterAuthorizationFailed}) {
+    broker_.produce_errors = {code};
+    good(producer_->begin());
+    good(producer_->append(slot_, record("a"), {.source_index = 1, .offset = Offset(42)}));
+    const Status status = run(producer_->commit(deadline()));
+    ASSERT_FALSE(status) << protocol::to_string(code);
+    EXPECT_EQ(status.error().code, ErrorCode::kRefused) << status.error().text;
+    EXPECT_EQ(status.error().recovery, Recovery::kFatal) << status.error().text;
+    EXPECT_TRUE(status.error().text.contains("t-0")) << status.error().text;
+    EXPECT_TRUE(status.error().text.contains("the fix: ")) << status.error().text;
+    ASSERT_TRUE(producer_->refused_origin());
+    EXPECT_EQ(producer_->refused_origin()->offset, Offset(42));
+    EXPECT_EQ(producer_->state(), State::kMustAbort);
+    good(producer_->abort(deadline()));
+  }
+  begin_with("b");
+  good(producer_->commit(deadline()));
+  EXPECT_FALSE(producer_->refused_origin());
+}
+
+TEST_F(TransactionalProducerTest, a_batch_that_is_too_large_is_written_in_smaller_ones_next_time) {
+  using enum protocol::ErrorCode;
+  speak_version_2(false);
+  make();
+  good(producer_->init_transactions(deadline()));
+  broker_.produce_errors = {kMessageTooLarge};
+  const auto try_all = [&] {
+    good(producer_->begin());
+    for (const char* value : {"a", "b", "c", "d"}) {
+      good(producer_->append(slot_, record(value)));
+    }
+    return run(producer_->commit(deadline()));
+  };
+  const Status status = try_all();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().recovery, Recovery::kAbort) << status.error().text;
+  good(producer_->abort(deadline()));
+  const std::size_t before = produced().size();
+  good(try_all());
+  EXPECT_GT(produced().size(), before + 1);
+}
+
+TEST_F(TransactionalProducerTest, an_error_that_is_not_listed_says_that_it_may_be_tried_once_more) {
+  speak_version_2(false);
+  make();
+  good(producer_->init_transactions(deadline()));
+  const auto unheard = static_cast<protocol::ErrorCode>(999);
+  broker_.produce_errors = {unheard, unheard};
+  begin_with("a");
+  const Status status = run(producer_->commit(deadline()));
+  ASSERT_FALSE(status);
+  EXPECT_TRUE(is_unclear(status.error())) << status.error().text;
+  EXPECT_TRUE(status.error().text.contains("999")) << status.error().text;
+  good(producer_->abort(deadline()));
 }
 
 }  // namespace

@@ -24,8 +24,15 @@ class TransactionalOutput final : public RecordOutput {
   client::PartitionSlot slot(const TopicPartition& partition) override {
     return producer_.slot(partition);
   }
-  Status append(client::PartitionSlot slot, const protocol::NewRecord& record) override {
-    return producer_.append(slot, record);
+  Status append(client::PartitionSlot slot, const protocol::NewRecord& record,
+                client::RecordOrigin origin) override {
+    return producer_.append(slot, record, origin);
+  }
+  void limit_batches(client::PartitionSlot slot, std::size_t bytes_max) override {
+    producer_.limit_batches(slot, bytes_max);
+  }
+  const std::optional<client::RecordOrigin>& refused_origin() const override {
+    return producer_.refused_origin();
   }
   bool has_room() const override { return producer_.has_room(); }
   Task<Status> wait_for_room(MonotonicTime deadline) override {
@@ -76,8 +83,15 @@ class AtLeastOnceOutput final : public RecordOutput {
   client::PartitionSlot slot(const TopicPartition& partition) override {
     return producer_->slot(partition);
   }
-  Status append(client::PartitionSlot slot, const protocol::NewRecord& record) override {
-    return producer_->append(slot, record);
+  Status append(client::PartitionSlot slot, const protocol::NewRecord& record,
+                client::RecordOrigin origin) override {
+    return producer_->append(slot, record, origin);
+  }
+  void limit_batches(client::PartitionSlot slot, std::size_t bytes_max) override {
+    producer_->limit_batches(slot, bytes_max);
+  }
+  const std::optional<client::RecordOrigin>& refused_origin() const override {
+    return producer_->refused_origin();
   }
   bool has_room() const override { return producer_->has_room(); }
   Task<Status> wait_for_room(MonotonicTime deadline) override {

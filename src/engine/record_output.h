@@ -25,7 +25,11 @@ class RecordOutput {
   /// Opens a commit, if none is open.
   virtual Status begin() = 0;
   virtual client::PartitionSlot slot(const TopicPartition& partition) = 0;
-  virtual Status append(client::PartitionSlot slot, const protocol::NewRecord& record) = 0;
+  virtual Status append(client::PartitionSlot slot, const protocol::NewRecord& record,
+                        client::RecordOrigin origin) = 0;
+  /// As a producer's.
+  virtual void limit_batches(client::PartitionSlot slot, std::size_t bytes_max) = 0;
+  virtual const std::optional<client::RecordOrigin>& refused_origin() const = 0;
   virtual bool has_room() const = 0;
   virtual Task<Status> wait_for_room(MonotonicTime deadline) = 0;
   /// All or nothing, positions included. Any error: take_over() before anything else, and read the

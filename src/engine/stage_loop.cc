@@ -36,13 +36,15 @@ Task<Status> StageLoop::run() {
     co_return prepared;
   }
   reader_.start();
-  Duration backoff = options_.retry_backoff;
+  client::Backoff backoff(
+      {.retry_backoff = options_.retry_backoff, .retry_backoff_max = kBackoffMax},
+      cluster_->environment().random);
   bool was_tried_again = false;
   while (!reader_.is_stopping()) {
     const std::uint64_t commits_before = status_.commits;
     const Status ended = co_await run_once();
     if (ended) {
-      backoff = options_.retry_backoff;
+      backoff.reset();
       continue;
     }
     note(ended.error());
@@ -56,8 +58,10 @@ Task<Status> StageLoop::run() {
     }
     was_tried_again = was_tried_again || is_unclear(ended.error());
     ++status_.recoveries;
-    backoff = made_progress ? options_.retry_backoff : std::min(backoff * 2, kBackoffMax);
-    co_await reader_.pause(backoff);
+    if (made_progress) {
+      backoff.reset();
+    }
+    co_await reader_.pause(backoff.next());
   }
   co_await reader_.leave();
   status_.state = StageStatus::State::kStopped;

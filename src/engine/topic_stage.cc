@@ -4,6 +4,9 @@
 // Owned by the worker, runs on its thread. Invariants: STG-1, because positions move in the
 // transaction that carries what the records became; STG-2, because state moves after that
 // transaction has answered.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <variant>
 
 #include "engine/group_positions.h"
@@ -39,9 +42,12 @@ class TopicStage final : public StageLoop {
   Task<Status> work() override;
   Task<void> abandon() override;
 
+  Task<Status> work_on();
   Task<Status> fill();
   Task<Status> commit();
   Status process(Chunk& chunk);
+  /// The error with the place of the record that the output will not take, if it is one's.
+  Error with_source(Error error) const;
   Status aggregate(Chunk& chunk);
   Status write_aggregates();
   void reset_totals();
@@ -57,6 +63,7 @@ class TopicStage final : public StageLoop {
   std::vector<Value> values_;
   client::GroupMetadata group_metadata_;
   std::uint64_t records_in_at_begin_ = 0;
+  std::vector<TopicPartition> sources_;  ///< what RecordOrigin::source_index means
 };
 
 Status TopicStage::prepare() {
@@ -74,6 +81,7 @@ Status TopicStage::prepare() {
 // D5, step by step: taking over aborts whatever was open and fences what is still on its way; after
 // it the committed positions are decided; then the state is brought to the same point.
 Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
+  sources_ = partitions;
   CO_RETURN_IF_ERROR(co_await output_->take_over(call_deadline()));
   for (TopicWriter& writer : writers_) {
     CO_RETURN_IF_ERROR(co_await writer.open(*cluster_, call_deadline()));
@@ -105,6 +113,24 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
 }
 
 Task<Status> TopicStage::work() {
+  Status worked = co_await work_on();
+  if (!worked) {
+    co_return std::unexpected(with_source(std::move(worked).error()));
+  }
+  co_return worked;
+}
+
+Error TopicStage::with_source(Error error) const {
+  const auto& origin = output_->refused_origin();
+  if (origin && origin->offset != kNoOffset && is_final(error)) {
+    const TopicPartition& source = sources_[origin->source_index];
+    error.text = fmt::format("what {}-{}@{} became: {}", source.topic, source.partition.value,
+                             origin->offset.value, error.text);
+  }
+  return error;
+}
+
+Task<Status> TopicStage::work_on() {
   while (!reader_.must_leave()) {
     CO_RETURN_IF_ERROR(co_await fill());
     if (!reader_.account().is_empty()) {
@@ -189,9 +215,11 @@ Status TopicStage::process(Chunk& chunk) {
   if (state_) {
     return aggregate(chunk);
   }
+  const auto source_index =
+      static_cast<std::uint32_t>(std::ranges::find(sources_, chunk.source) - sources_.begin());
   for (TopicWriter& writer : writers_) {
     for (const Record& record : chunk.records) {
-      RETURN_IF_ERROR(writer.append(record, chunk.source.partition));
+      RETURN_IF_ERROR(writer.append(record, chunk.source.partition, {source_index, record.offset}));
     }
   }
   return {};

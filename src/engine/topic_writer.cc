@@ -1,6 +1,7 @@
 #include "engine/topic_writer.h"
 
 #include "base/record_hash.h"
+#include "client/admin.h"
 #include "client/partitioner.h"
 
 namespace onceflow::engine {
@@ -14,22 +15,35 @@ Task<Status> TopicWriter::open(client::Cluster& cluster, MonotonicTime deadline)
     partitions_[static_cast<std::size_t>(partition)].slot =
         output_.slot({topic_, PartitionIndex(partition)});
   }
+  // A broker that does not say how much it takes says so of the batch that is too large.
+  client::Admin admin(cluster.shared_from_this());
+  if (const auto bytes_max = co_await admin.message_bytes_max(topic_, deadline)) {
+    for (const PartitionTotals& partition : partitions_) {
+      output_.limit_batches(partition.slot, *bytes_max);
+    }
+  } else if (bytes_max.error().code == ErrorCode::kCancelled) {
+    co_return std::unexpected(bytes_max.error());
+  }
   co_return Status{};
 }
 
-Status TopicWriter::append(const Record& record, PartitionIndex source_partition) {
+Status TopicWriter::append(const Record& record, PartitionIndex source_partition,
+                           client::RecordOrigin origin) {
   const PartitionIndex partition = record.key
                                        ? client::partition_of_key(*record.key, partition_count())
                                        : PartitionIndex(source_partition.value % partition_count());
-  return append_to(partition, {.timestamp_ms = record.timestamp_ms,
-                               .key = record.key,
-                               .value = record.value,
-                               .encoded_headers = record.headers});
+  return append_to(partition,
+                   {.timestamp_ms = record.timestamp_ms,
+                    .key = record.key,
+                    .value = record.value,
+                    .encoded_headers = record.headers},
+                   origin);
 }
 
-Status TopicWriter::append_to(PartitionIndex partition, const protocol::NewRecord& record) {
+Status TopicWriter::append_to(PartitionIndex partition, const protocol::NewRecord& record,
+                              client::RecordOrigin origin) {
   PartitionTotals& totals = partitions_[static_cast<std::size_t>(partition.value)];
-  RETURN_IF_ERROR(output_.append(totals.slot, record));
+  RETURN_IF_ERROR(output_.append(totals.slot, record, origin));
   ++totals.record_count;
   totals.record_hash_sum += output_record_hash(partition, record.key, record.value);
   return {};

@@ -16,13 +16,16 @@ class TopicWriter {
   TopicWriter(std::string topic, RecordOutput& output)
       : topic_(std::move(topic)), output_(output) {}
 
-  /// Learns the partitions; again after every take-over, because slots are of the producer's life.
+  /// Learns the partitions, and how large a batch may be; again after every take-over, because
+  /// slots are of the producer's life.
   Task<Status> open(client::Cluster& cluster, MonotonicTime deadline);
 
   /// The key's murmur2 hash chooses the partition; without a key, the source's partition does.
-  Status append(const Record& record, PartitionIndex source_partition);
+  Status append(const Record& record, PartitionIndex source_partition,
+                client::RecordOrigin origin = {});
   /// To one partition.
-  Status append_to(PartitionIndex partition, const protocol::NewRecord& record);
+  Status append_to(PartitionIndex partition, const protocol::NewRecord& record,
+                   client::RecordOrigin origin = {});
 
   std::int64_t record_count() const;
   void add_to(protocol::Receipt& receipt) const;

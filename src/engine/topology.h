@@ -99,6 +99,9 @@ struct TopicSpec {
   /// Made by the planner, not named by the user: kept for ever (retention.ms=-1,
   /// retention.bytes=-1).
   bool is_internal = true;
+  /// max.message.bytes it is made with; absent: an internal topic takes what the sources can bring,
+  /// any other the broker's default.
+  std::optional<std::int64_t> message_bytes_max = std::nullopt;
 };
 
 enum class Guarantee { kExactlyOnce, kAtLeastOnce };
@@ -114,6 +117,7 @@ struct Plan {
   std::vector<TopicSpec> topics;
   std::vector<Stage> stages;
   milliseconds commit_interval{100};
+  std::optional<std::int64_t> request_bytes_max;  ///< max.request.size; absent: as the topics allow
   OffsetReset offset_reset = OffsetReset::kEarliest;  ///< of the first stage
 };
 

@@ -5,6 +5,12 @@
 #include "client/admin.h"
 
 namespace onceflow::engine {
+namespace {
+
+// Kafka's default of max.message.bytes.
+constexpr std::size_t kMessageBytesMaxOfKafka = 1'048'588;
+
+}  // namespace
 
 Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions options)
     : environment_(environment),
@@ -18,6 +24,10 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
   stage_options.guarantee = plan.guarantee;
   stage_options.commit_interval = plan.commit_interval;
   stage_options.seeded_bug = environment.seeded_bug;
+  if (plan.request_bytes_max) {
+    stage_options.producer.request_bytes_max = static_cast<std::size_t>(*plan.request_bytes_max);
+    stage_options.producer.request_bytes_follow_topics = false;
+  }
   for (const Stage& stage : plan.stages) {
     const bool is_sink = std::holds_alternative<SinkOutput>(stage.output);
     // What lies between the stages is never passed over.
@@ -76,11 +86,14 @@ Task<Status> Worker::create_topics() {
   client::Admin admin(cluster_);
   const MonotonicTime deadline = environment_.scheduler.now() + options_.stage.call_timeout;
   std::int32_t source_partition_count = 0;
+  std::size_t source_bytes_max = 0;
   if (!plan_.stages.empty()) {
     for (const std::string& source : plan_.stages.front().source_topics) {
       const auto topic = co_await cluster_->topic(source, deadline);
       CO_RETURN_IF_ERROR(topic);
       source_partition_count = std::max(source_partition_count, topic->partition_count());
+      const auto bytes_max = co_await admin.message_bytes_max(source, deadline);
+      source_bytes_max = std::max(source_bytes_max, bytes_max.value_or(0));
     }
   }
   for (const TopicSpec& spec : plan_.topics) {
@@ -99,6 +112,12 @@ Task<Status> Worker::create_topics() {
     // What the engine keeps its truth in must not be deleted by age or size.
     if (spec.is_internal) {
       topic.configs = {{"retention.ms", "-1"}, {"retention.bytes", "-1"}};
+    }
+    if (spec.message_bytes_max) {
+      topic.configs.emplace_back("max.message.bytes", std::to_string(*spec.message_bytes_max));
+    } else if (spec.is_internal && source_bytes_max > kMessageBytesMaxOfKafka) {
+      // A key that a step has set may be as large as the value that it was taken from.
+      topic.configs.emplace_back("max.message.bytes", std::to_string(2 * source_bytes_max));
     }
     if (spec.compacted) {
       topic.configs.emplace_back("cleanup.policy", "compact");

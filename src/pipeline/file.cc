@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <limits>
 #include <set>
 
 #include "pipeline/sink_section.h"
@@ -94,6 +95,13 @@ void read_commit_interval(YamlReader& reader, const YAML::Node& root, PipelineSp
     return;
   }
   spec.commit_interval = milliseconds(interval_ms);
+}
+
+void read_request_size(YamlReader& reader, const YAML::Node& root, PipelineSpec& spec) {
+  if (const auto node = reader.find(root, "max.request.size")) {
+    spec.request_bytes_max =
+        reader.integer(*node, "max.request.size", 1, std::numeric_limits<std::int32_t>::max());
+  }
 }
 
 void read_source(YamlReader& reader, const YAML::Node& root, PipelineSpec& spec) {
@@ -186,11 +194,12 @@ std::expected<PipelineSpec, std::vector<Problem>> parse_pipeline(const std::stri
                     "begin with one of examples/");
     } else if (reader.check_map(root, "the file",
                                 {"name", "guarantee", "bootstrap.servers", "commit.interval.ms",
-                                 "source", "steps", "sinks"})) {
+                                 "max.request.size", "source", "steps", "sinks"})) {
       read_name(reader, root, spec);
       read_guarantee(reader, root, spec);
       read_bootstrap_servers(reader, root, spec);
       read_commit_interval(reader, root, spec);
+      read_request_size(reader, root, spec);
       read_source(reader, root, spec);
       read_steps(reader, root, spec);
       read_sinks(reader, root, spec);

@@ -32,6 +32,7 @@ class Planner {
     plan_.receipts_topic = spec_.name + "-receipts";
     plan_.topics.push_back({plan_.receipts_topic, 1, false});
     plan_.commit_interval = spec_.commit_interval;
+    plan_.request_bytes_max = spec_.request_bytes_max;
     plan_.offset_reset = spec_.source.offset_reset;
     report_.guarantee = spec_.guarantee;
     check_sinks();
@@ -133,7 +134,9 @@ class Planner {
     for (const SinkSpec& sink : spec_.sinks) {
       if (sink.kind == SinkKind::kKafka) {
         topics.push_back(sink.topic);
-        plan_.topics.push_back({sink.topic, 0, false});
+        plan_.topics.push_back({.name = sink.topic,
+                                .is_internal = false,
+                                .message_bytes_max = sink.message_bytes_max});
       } else {
         databases.push_back(&sink);
       }

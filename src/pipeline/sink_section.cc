@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "pipeline/steps_section.h"
 
@@ -10,6 +11,7 @@ namespace onceflow::pipeline {
 namespace {
 
 constexpr std::size_t kTopicBytesMax = 249;
+constexpr std::int64_t kInt32Max = std::numeric_limits<std::int32_t>::max();
 constexpr std::size_t kColumnNameBytesMax = 63;  // PostgreSQL's limit
 
 bool is_plain_name(std::string_view name) {
@@ -137,8 +139,11 @@ void read_database(YamlReader& reader, const YAML::Node& node, SinkSpec& sink) {
 }
 
 void read_kafka(YamlReader& reader, const YAML::Node& node, SinkSpec& sink) {
-  if (!reader.check_map(node, "kafka", {"topic"})) {
+  if (!reader.check_map(node, "kafka", {"topic", "max.message.bytes"})) {
     return;
+  }
+  if (const auto bytes = reader.find(node, "max.message.bytes")) {
+    sink.message_bytes_max = reader.integer(*bytes, "max.message.bytes", 1, kInt32Max);
   }
   if (const auto topic = reader.require(node, "topic", "kafka", "add `topic: …`")) {
     sink.topic = reader.setting(*topic, "topic").value_or("");

@@ -65,8 +65,10 @@ struct SinkSpec {
   SinkKind kind = SinkKind::kKafka;
   int line = 1;
   std::string topic;  ///< kafka
-  std::string file;   ///< sqlite
-  std::string dsn;    ///< postgres; a secret, never shown
+  std::optional<std::int64_t>
+      message_bytes_max;  ///< kafka: max.message.bytes of a topic that is made
+  std::string file;       ///< sqlite
+  std::string dsn;        ///< postgres; a secret, never shown
   std::string table;
   connectors::SinkMode mode = connectors::SinkMode::kAppend;
   int mode_line = 1;
@@ -82,6 +84,7 @@ struct PipelineSpec {
   int guarantee_line = 1;
   std::vector<std::string> bootstrap_servers;  ///< empty: the embedded log
   milliseconds commit_interval{100};
+  std::optional<std::int64_t> request_bytes_max;  ///< max.request.size; absent: as the topics allow
   SourceSpec source;
   std::vector<StepSpec> steps;
   std::vector<SinkSpec> sinks;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
 
 namespace onceflow::pipeline {
@@ -200,6 +201,23 @@ std::optional<std::size_t> YamlReader::choice(const YAML::Node& node, std::strin
     return std::nullopt;
   }
   return static_cast<std::size_t>(found - words.begin());
+}
+
+std::optional<std::int64_t> YamlReader::integer(const YAML::Node& node, std::string_view name,
+                                                std::int64_t min, std::int64_t max) {
+  const std::optional<std::string> text = scalar(node, name);
+  if (!text) {
+    return std::nullopt;
+  }
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc{} || end != text->data() + text->size() || number < min || number > max) {
+    report(node, fmt::format("`{}: {}`", name, *text),
+           fmt::format("it is a whole number from {} to {}", min, max),
+           "write the digits alone, without a unit");
+    return std::nullopt;
+  }
+  return number;
 }
 
 void YamlReader::report_expression(const YAML::Node& node, const std::string& name,

@@ -50,6 +50,9 @@ class YamlReader {
   /// A scalar that is one of a few words; the index of the word.
   std::optional<std::size_t> choice(const YAML::Node& node, std::string_view name,
                                     const std::vector<std::string_view>& words);
+  /// A scalar that is a whole number between the two.
+  std::optional<std::int64_t> integer(const YAML::Node& node, std::string_view name,
+                                      std::int64_t min, std::int64_t max);
   /// An SQL expression.
   std::optional<Expression> expression(const YAML::Node& node, const std::string& name);
   /// Reports an expression's error at the node.
