@@ -132,6 +132,9 @@ Status Auditor::read_table(StageHistory& history) {
     return {};
   }
   const auto claim = make_table_claim(stage, options_.strangers, report_.findings);
+  auto key_equality = (*table)->key_equality();
+  RETURN_IF_ERROR(key_equality);
+  claim->expect_equal_keys(std::move(*key_equality));
   RETURN_IF_ERROR(read_table_receipts(history, **table, *claim));
   RETURN_IF_ERROR((*table)->for_each_row([&](const StoredRow& row) -> Status {
     claim->add_row(row);

@@ -180,6 +180,31 @@ Status PostgresTableReader::for_each_row(const VisitRow& visit) {
   });
 }
 
+Result<std::string> PostgresTableReader::key_equality() {
+  std::string keys;
+  for (const ColumnSubject& column : table_.columns) {
+    if (column.is_key) {
+      keys += (keys.empty() ? "" : ",") + quote(column.name);
+    }
+  }
+  const std::string parameters[] = {quote_table(table_.table), "{" + keys + "}"};
+  std::string reasons;
+  // Integers, text and varchar are equal where their bytes are, unless the collation says
+  // otherwise.
+  RETURN_IF_ERROR(query(
+      "SELECT CASE WHEN coalesce(c.collisdeterministic, true) THEN"
+      " format('column %s is %s', a.attname, format_type(a.atttypid, a.atttypmod))"
+      " ELSE format('column %s compares by collation %s', a.attname, c.collname) END"
+      " FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation"
+      " WHERE a.attrelid = to_regclass($1) AND a.attname = ANY($2::text[]) AND NOT a.attisdropped"
+      " AND (a.atttypid NOT IN (20, 21, 23, 25, 1043) OR NOT c.collisdeterministic)",
+      parameters, [&](const Row& row) -> Status {
+        reasons += (reasons.empty() ? "" : "; ") + std::string(row.text(0).value_or(""));
+        return {};
+      }));
+  return reasons;
+}
+
 Status PostgresTableReader::query(const std::string& sql, std::span<const std::string> parameters,
                                   const std::function<Status(const Row&)>& visit) {
   std::vector<const char*> values;

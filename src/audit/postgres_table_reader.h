@@ -21,6 +21,7 @@ class PostgresTableReader final : public TableReader {
   Status for_each_receipt(const std::string& pipeline, const std::string& stage,
                           const VisitReceipt& visit) override;
   Status for_each_row(const VisitRow& visit) override;
+  Result<std::string> key_equality() override;
 
  private:
   struct Close {

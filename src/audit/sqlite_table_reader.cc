@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -202,6 +203,32 @@ Status SqliteTableReader::for_each_row(const VisitRow& visit) {
     const auto* text = std::get_if<std::string_view>(&source);
     RETURN_IF_ERROR(
         visit({.source = text == nullptr ? std::nullopt : std::optional(*text), .values = values}));
+  }
+}
+
+Result<std::string> SqliteTableReader::key_equality() {
+  const std::string parameters[] = {table_.table};
+  auto statement =
+      Statement::prepare(*this,
+                         "SELECT part.name, part.coll FROM pragma_index_list(?1) AS list"
+                         " JOIN pragma_index_xinfo(list.name) AS part"
+                         " WHERE list.\"unique\" AND part.key AND upper(part.coll) <> 'BINARY'",
+                         parameters);
+  RETURN_IF_ERROR(statement);
+  std::string reasons;
+  for (;;) {
+    const auto row = statement->step();
+    RETURN_IF_ERROR(row);
+    if (!*row) {
+      return reasons;
+    }
+    const std::string_view name = as_text(statement->blob(0));
+    if (std::ranges::any_of(table_.columns, [&](const ColumnSubject& column) {
+          return column.is_key && column.name == name;
+        })) {
+      reasons += fmt::format("{}column {} compares by collation {}", reasons.empty() ? "" : "; ",
+                             name, as_text(statement->blob(1)));
+    }
   }
 }
 

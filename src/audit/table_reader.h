@@ -47,6 +47,9 @@ class TableReader {
   virtual Status for_each_receipt(const std::string& pipeline, const std::string& stage,
                                   const VisitReceipt& visit) = 0;
   virtual Status for_each_row(const VisitRow& visit) = 0;
+  /// Why keys that differ in their bytes may be one row of the table, for people; empty: they may
+  /// not.
+  virtual Result<std::string> key_equality() { return std::string(); }
 };
 
 /// Asked while a table is read or waited for: true, and the reading ends with kCancelled.

@@ -1,5 +1,5 @@
 // SimDatabase: the database double: tables, position rows and receipts behind connections that
-// break, with the four outcomes of connectors/sink.h. It outlives the processes that talk to it,
+// break, with the outcomes of connectors/sink.h. It outlives the processes that talk to it,
 // and a commit that was sent is applied even when its sender has died or been replaced meanwhile:
 // the zombie's case.
 //

@@ -1,0 +1,80 @@
+"""Upserts of keys that the table holds to be equal, in one commit: one row, the last record's; and
+the audit says what it cannot know instead of finding fault."""
+
+import sqlite3
+
+from harness import Worker, audit, check, produce, shared_postgres, wait_for
+
+NAMES = ["Bob@shop.example", "bob@shop.example", "ann@shop.example", "BOB@shop.example"]
+
+PIPELINE = """
+name: p
+commit.interval.ms: 300
+source: {{ kafka: {{ topics: [users] }} }}
+sinks:
+  - {sink}: {{ {target}, table: users, mode: upsert, key: email,
+      columns: {{ email: $.email, n: {{ value: $.n, type: integer }} }} }}
+"""
+
+
+def postgres_pipeline(table):
+    server = shared_postgres()
+    dsn = server.new_database()
+    server.query(table, dsn)
+    return server, dsn, PIPELINE.format(sink="postgres", target=f"dsn: '{dsn}'")
+
+
+def run_users(at, pipeline, names, rows):
+    """The rows, once the last record is one; all records come within one commit."""
+    with Worker(at, pipeline) as worker:
+        wait_for(worker.is_running, "a running stage")
+        produce(worker.address, "users", [{"email": name, "n": n} for n, name in enumerate(names)])
+        wait_for(lambda: any(int(n) == len(names) - 1 for _, n in rows()), worker.said)
+        found = rows()
+        check("answer was lost" not in worker.said(), worker.said())
+        check(worker.stop() == 0, worker.said())
+    return found
+
+
+def an_icu_collation_that_ignores_case(at):
+    server, dsn, pipeline = postgres_pipeline(
+        "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+        "CREATE TABLE users (email text COLLATE ci PRIMARY KEY, n bigint, onceflow_source text)")
+    rows = run_users(at, pipeline, NAMES, lambda: server.query(
+        "SELECT email, n FROM users ORDER BY n", dsn))
+    check(rows == [["ann@shop.example", "2"], ["BOB@shop.example", "3"]], rows)
+    said = audit(at, code=None)
+    check("missing" not in said and "altered" not in said, said)
+    check("to the last row" not in said and "not covered" in said, said)
+
+
+def a_trigger_that_writes_keys_in_lower_case(at):
+    server, dsn, pipeline = postgres_pipeline(
+        "CREATE TABLE users (email text PRIMARY KEY, n bigint, onceflow_source text);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN NEW.email = lower(NEW.email); RETURN NEW; END';"
+        "CREATE TRIGGER f BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION f()")
+    rows = run_users(at, pipeline, NAMES, lambda: server.query(
+        "SELECT email, n FROM users ORDER BY n", dsn))
+    check(rows == [["ann@shop.example", "2"], ["bob@shop.example", "3"]], rows)
+
+
+def a_collation_of_sqlite(at):
+    database = sqlite3.connect(at / "users.db")
+    database.execute("CREATE TABLE users (email TEXT COLLATE NOCASE PRIMARY KEY, n INTEGER,"
+                     " onceflow_source TEXT)")
+    rows = run_users(at, PIPELINE.format(sink="sqlite", target="file: users.db"), NAMES,
+                     lambda: database.execute("SELECT email, n FROM users ORDER BY n").fetchall())
+    check(rows == [("ann@shop.example", 2), ("BOB@shop.example", 3)], rows)
+    said = audit(at, code=None)
+    check("missing" not in said and "altered" not in said, said)
+    check("to the last row" not in said and "not covered" in said, said)
+
+
+def keys_that_differ_are_as_they_were(at):
+    server, dsn, pipeline = postgres_pipeline(
+        "CREATE TABLE users (email text PRIMARY KEY, n bigint, onceflow_source text)")
+    rows = run_users(at, pipeline, NAMES, lambda: server.query(
+        "SELECT email, n FROM users ORDER BY n", dsn))
+    check([row[1] for row in rows] == ["0", "1", "2", "3"], rows)
+    check("to the last row" in audit(at), "an audit of different keys")
