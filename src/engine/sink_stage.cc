@@ -101,6 +101,7 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SinkStage::claim(
         })) {
       co_return claimed;
     }
+    committed_.clear();  // of before the restore
   }
 }
 

@@ -10,18 +10,18 @@ inline constexpr bool kDrawsEscapedNames = false;
 /// of a key: some are cut, rounded or passed on.
 inline constexpr bool kDrawsDoubtfulTexts = false;
 /// auto.offset.reset: latest: where a partition begins is decided anew at each claim.
-inline constexpr bool kDrawsLatest = false;
+inline constexpr bool kDrawsLatest = true;
 /// Partitions added to the source topic while it is read.
 inline constexpr bool kDrawsAddedPartitions = true;
 /// A backup of the database restored, rows, receipts and positions together: a commit does not look
 /// at the position that it moves from.
-inline constexpr bool kDrawsRestores = false;
+inline constexpr bool kDrawsRestores = true;
 /// Positions of the database set back alone.
-inline constexpr bool kDrawsPositionsSetBack = false;
+inline constexpr bool kDrawsPositionsSetBack = true;
 /// The pipeline file changed between two starts: a state of another definition is taken.
 inline constexpr bool kDrawsChangedFiles = false;
 /// The source topic deleted and made again under its name: positions carry names alone.
-inline constexpr bool kDrawsTopicsMadeAgain = false;
+inline constexpr bool kDrawsTopicsMadeAgain = true;
 /// Records deleted before they were read: neither DeleteRecords nor the audit's word for them is
 /// there.
 inline constexpr bool kDrawsDeletedRecords = false;
