@@ -22,6 +22,9 @@ std::string name_value(const Value& value) {
   if (const auto* text = std::get_if<std::string_view>(&value)) {
     return quote(*text);
   }
+  if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    return std::string(decimal->digits);
+  }
   return "null";
 }
 

@@ -199,6 +199,11 @@ Status SqliteTableReader::for_each_row(const VisitRow& visit) {
     const Value source = statement->value(0);
     for (std::size_t index = 0; index < values.size(); ++index) {
       values[index] = statement->value(static_cast<int>(index) + 1);
+      // Decimals are stored as their digits.
+      if (const auto* digits = std::get_if<std::string_view>(&values[index]);
+          digits != nullptr && table_.columns[index].type == ColumnType::kDecimal) {
+        values[index] = Decimal{*digits};
+      }
     }
     const auto* text = std::get_if<std::string_view>(&source);
     RETURN_IF_ERROR(

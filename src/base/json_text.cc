@@ -30,6 +30,8 @@ void append_json_value(std::string& json, const Value& value) {
     }
   } else if (const auto* text = std::get_if<std::string_view>(&value)) {
     append_json_string(json, *text);
+  } else if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    json += decimal->digits;
   } else {
     json += "null";
   }

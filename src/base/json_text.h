@@ -12,7 +12,7 @@ namespace onceflow {
 void append_json_string(std::string& json, std::string_view text);
 
 /// Null, an integer, a real (always with a point or an exponent, in the shortest digits that read
-/// back as the same double) or a string.
+/// back as the same double), a decimal by all its digits, or a string.
 void append_json_value(std::string& json, const Value& value);
 
 }  // namespace onceflow

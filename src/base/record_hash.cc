@@ -45,6 +45,8 @@ void RowHash::add(std::string_view column, const Value& value) {
     wire::store_big_endian(raw + 1, std::bit_cast<std::int64_t>(*real == 0 ? 0.0 : *real));
   } else if (const auto* text = std::get_if<std::string_view>(&value)) {
     state_ = hash(as_bytes(*text), state_);
+  } else if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    state_ = hash(as_bytes(decimal->digits), state_);
   }
   state_ = hash(raw, state_);
 }

@@ -22,7 +22,8 @@ std::uint64_t output_record_hash(PartitionIndex partition, std::optional<ByteVie
                                  std::optional<ByteView> value);
 
 /// Of a table row: begin with the column count, then add every column in the table's order. Reals
-/// are hashed by their IEEE bits (-0 as 0), integers by their two's complement, text by its bytes.
+/// are hashed by their IEEE bits (-0 as 0), integers by their two's complement, text by its
+/// bytes, decimals by their canonical text.
 class RowHash {
  public:
   void add(std::string_view column, const Value& value);

@@ -47,6 +47,8 @@ TEST(RecordHash, of_a_row_depends_on_order_and_kind) {
   EXPECT_NE(row(std::int64_t{1}, std::int64_t{2}), row(std::int64_t{2}, std::int64_t{1}));
   EXPECT_NE(row(std::int64_t{1}, std::monostate{}), row(1.0, std::monostate{}));
   EXPECT_NE(row(std::string_view(""), std::monostate{}), row(std::monostate{}, std::monostate{}));
+  EXPECT_NE(row(Decimal{"1"}, std::monostate{}), row(std::string_view("1"), std::monostate{}));
+  EXPECT_NE(row(Decimal{"1"}, std::monostate{}), row(Decimal{"2"}, std::monostate{}));
   EXPECT_EQ(row(0.0, std::monostate{}), row(-0.0, std::monostate{}));
 }
 

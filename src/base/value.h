@@ -1,4 +1,6 @@
-// Value: what an expression yields and a table's column takes: null, integer, real or text.
+// Value: what an expression yields and a table's column takes: null, integer, real, text, or an
+// exact number that the other two cannot hold. What each means at every step, key, aggregate and
+// sink is in docs/values.md.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +9,17 @@
 
 namespace onceflow {
 
-/// Text is a view; its owner is named where a Value is handed over.
-using Value = std::variant<std::monostate, std::int64_t, double, std::string_view>;
+/// A number by its digits, in the canonical form of base/decimal.h: an integer beyond 64 bits, a
+/// real that no double stands for, or any value of a column of decimals.
+struct Decimal {
+  std::string_view digits;
+  friend bool operator==(const Decimal&, const Decimal&) = default;
+};
 
-enum class ColumnType : std::uint8_t { kInteger = 1, kReal = 2, kText = 3 };
+/// Text and digits are views; their owner is named where a Value is handed over.
+using Value = std::variant<std::monostate, std::int64_t, double, std::string_view, Decimal>;
+
+enum class ColumnType : std::uint8_t { kInteger = 1, kReal = 2, kText = 3, kDecimal = 4 };
 
 inline bool is_null(const Value& value) { return std::holds_alternative<std::monostate>(value); }
 

@@ -14,6 +14,9 @@ std::string describe(const Value& value) {
   if (const auto* real = std::get_if<double>(&value)) {
     return fmt::format("the real {}", *real);
   }
+  if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    return fmt::format("the number {}", decimal->digits);
+  }
   const std::string_view text = std::get<std::string_view>(value);
   constexpr std::size_t kShownBytes = 40;
   return fmt::format("the text '{}{}'", text.substr(0, kShownBytes),
@@ -30,6 +33,8 @@ std::string_view to_string(ColumnType type) {
       return "real";
     case ColumnType::kText:
       return "text";
+    case ColumnType::kDecimal:
+      return "decimal";
   }
   return "unknown";
 }
@@ -61,6 +66,12 @@ Result<Value> convert_value(std::string_view column, ColumnType type, const Valu
       break;
     case ColumnType::kText:
       if (std::holds_alternative<std::string_view>(value)) {
+        return value;
+      }
+      break;
+    case ColumnType::kDecimal:
+      // Whoever computes the columns writes integers and reals as decimals before (canonical text).
+      if (std::holds_alternative<Decimal>(value)) {
         return value;
       }
       break;

@@ -34,6 +34,8 @@ std::string_view declared_type(ColumnType type) {
       return "double precision";
     case ColumnType::kText:
       return "text";
+    case ColumnType::kDecimal:
+      return "numeric";
   }
   return "text";
 }
@@ -204,6 +206,7 @@ PostgresType array_element_type(ColumnType type) {
     case ColumnType::kReal:
       return PostgresType::kFloat8;
     case ColumnType::kText:
+    case ColumnType::kDecimal:  // refused before, where the pipeline is planned
       return PostgresType::kText;
   }
   return PostgresType::kText;

@@ -21,6 +21,9 @@ void SqliteStatement::bind(int parameter, const Value& value) {
     code = sqlite3_bind_int64(statement, parameter, *integer);
   } else if (const auto* real = std::get_if<double>(&value)) {
     code = sqlite3_bind_double(statement, parameter, *real);
+  } else if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    code = sqlite3_bind_text64(statement, parameter, decimal->digits.data(), decimal->digits.size(),
+                               SQLITE_STATIC, SQLITE_UTF8);
   } else if (const auto* text = std::get_if<std::string_view>(&value)) {
     // A null pointer would bind null, and an empty text is not null.
     code = sqlite3_bind_text64(statement, parameter, text->empty() ? "" : text->data(),

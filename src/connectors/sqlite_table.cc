@@ -18,6 +18,7 @@ std::string_view declared_type(ColumnType type) {
     case ColumnType::kReal:
       return "REAL";
     case ColumnType::kText:
+    case ColumnType::kDecimal:  // SQLite has no exact numbers beyond 64 bits: their digits
       return "TEXT";
   }
   return "TEXT";
@@ -53,14 +54,14 @@ Affinity affinity_of(std::string declaration) {
 std::vector<ColumnType> kept_by(Affinity affinity) {
   switch (affinity) {
     case Affinity::kNone:
-      return {ColumnType::kInteger, ColumnType::kReal, ColumnType::kText};
+      return {ColumnType::kInteger, ColumnType::kReal, ColumnType::kText, ColumnType::kDecimal};
     case Affinity::kInteger:
     case Affinity::kNumeric:
       return {ColumnType::kInteger};
     case Affinity::kReal:
       return {ColumnType::kReal};
     case Affinity::kText:
-      return {ColumnType::kText};
+      return {ColumnType::kText, ColumnType::kDecimal};
   }
   return {};
 }

@@ -43,6 +43,10 @@ Status Accumulator::add(const AggregateColumn& column, const Value& value) {
   if (is_null(value)) {
     return {};
   }
+  if (std::holds_alternative<Decimal>(value)) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the number is beyond 64 bits or a double; write cast(... as real) to round it");
+  }
   if (const auto* real = std::get_if<double>(&value); real != nullptr && !std::isfinite(*real)) {
     return fail(ErrorCode::kInvalidArgument,
                 "the value is infinite, which JSON cannot hold; keep it out with `where`");

@@ -292,6 +292,9 @@ std::string_view render_text(const Value& value, engine::Arena& arena) {
   if (const auto* text = std::get_if<std::string_view>(&value)) {
     return *text;
   }
+  if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    return decimal->digits;
+  }
   std::array<char, 40> digits;
   char* end = digits.data();
   if (const auto* integer = std::get_if<std::int64_t>(&value)) {

@@ -17,6 +17,8 @@ StoredValue to_stored(const Value& value) {
         using Held = std::decay_t<decltype(held)>;
         if constexpr (std::is_same_v<Held, std::string_view>) {
           return std::string(held);
+        } else if constexpr (std::is_same_v<Held, Decimal>) {
+          return StoredDecimal{std::string(held.digits)};
         } else {
           return held;
         }

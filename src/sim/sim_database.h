@@ -19,8 +19,13 @@
 
 namespace onceflow::sim {
 
+struct StoredDecimal {
+  std::string digits;
+  friend auto operator<=>(const StoredDecimal&, const StoredDecimal&) = default;
+};
+
 /// A Value that owns its text.
-using StoredValue = std::variant<std::monostate, std::int64_t, double, std::string>;
+using StoredValue = std::variant<std::monostate, std::int64_t, double, std::string, StoredDecimal>;
 
 /// A commit as it travels: nothing in it belongs to its sender.
 struct SentCommit {

@@ -7,7 +7,17 @@ namespace onceflow::sim {
 namespace {
 
 Value view_of(const StoredValue& value) {
-  return std::visit([](const auto& held) -> Value { return held; }, value);
+  if (const auto* decimal = std::get_if<StoredDecimal>(&value)) {
+    return Decimal{decimal->digits};
+  }
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    return std::string_view(*text);
+  }
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    return *integer;
+  }
+  const auto* real = std::get_if<double>(&value);
+  return real != nullptr ? Value(*real) : Value();
 }
 
 Status show(const SentCommit::Row& row, const audit::TableReader::VisitRow& visit) {

@@ -23,6 +23,9 @@ StoredValue altered(const StoredValue& value) {
   if (const auto* text = std::get_if<std::string>(&value)) {
     return *text + '?';
   }
+  if (const auto* decimal = std::get_if<StoredDecimal>(&value)) {
+    return StoredDecimal{decimal->digits + "1"};
+  }
   return std::int64_t{0};
 }
 

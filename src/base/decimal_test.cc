@@ -1,0 +1,110 @@
+// Exact decimals: their one written form, their arithmetic, and which numbers need them.
+#include "base/decimal.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+namespace onceflow {
+namespace {
+
+std::string canonical(std::string_view text) {
+  const auto number = DecimalNumber::parse(text);
+  return number ? number->to_string() : "none";
+}
+
+std::string sum(std::string_view left, std::string_view right) {
+  const auto result = DecimalNumber::parse(left)->plus(*DecimalNumber::parse(right));
+  return result ? result->to_string() : "none";
+}
+
+std::string kind_of(std::string_view text) {
+  std::string digits;
+  const auto value = read_number(text, digits);
+  return !value ? "none"
+                : std::vector<std::string>{"null", "integer", "real", "text",
+                                           "decimal"}[value->index()];
+}
+
+TEST(Decimal, one_number_has_one_text) {
+  EXPECT_EQ(canonical("18446744073709551615"), "18446744073709551615");
+  EXPECT_EQ(canonical("18446744073709551615.000"), "18446744073709551615");
+  EXPECT_EQ(canonical("-0.0500"), "-0.05");
+  EXPECT_EQ(canonical("5e-2"), "0.05");
+  EXPECT_EQ(canonical("-0e7"), "0");
+  EXPECT_EQ(canonical("1E400"), "1e+400");
+  EXPECT_EQ(canonical("25e-31"), "2.5e-30");
+  EXPECT_EQ(canonical("1" + std::string(99, '0')), "1" + std::string(99, '0'));
+  EXPECT_EQ(canonical("1" + std::string(100, '0')), "1e+100");
+  EXPECT_EQ(canonical("12.5"), "12.5");
+}
+
+TEST(Decimal, what_is_no_number_or_beyond_the_limits_is_none) {
+  for (const std::string& text :
+       {std::string(""), std::string("-"), std::string("."), std::string("1x"), std::string("1e"),
+        std::string("1.2.3"), std::string("1e1001"), std::string("1e-1001"),
+        std::string("1e99999999999999999999"), std::string("1e-99999999999999999999"),
+        std::string(1001, '9')}) {
+    EXPECT_EQ(canonical(text), "none") << text;
+  }
+}
+
+TEST(Decimal, sums_are_exact) {
+  EXPECT_EQ(sum("0.1", "0.2"), "0.3");
+  EXPECT_EQ(sum("-5", "2.5"), "-2.5");
+  EXPECT_EQ(sum("2.5", "-5"), "-2.5");
+  EXPECT_EQ(sum("99.99", "0.01"), "100");
+  EXPECT_EQ(sum("7", "-7"), "0");
+  EXPECT_EQ(sum("1e400", "-1e-400").size(), 1u + 400 + 400 + std::string(".e+399").size() - 1);
+  EXPECT_EQ(sum("9e1000", "9e1000"), "none");
+  EXPECT_EQ(sum("18446744073709551615", "1"), "18446744073709551616");
+}
+
+TEST(Decimal, quotients_round_half_to_even) {
+  const auto divide = [](std::string_view text, std::int64_t divisor, std::int64_t places) {
+    return DecimalNumber::parse(text)->divided_by(divisor, places).to_string();
+  };
+  EXPECT_EQ(divide("31.23", 10, 20), "3.123");
+  EXPECT_EQ(divide("1", 3, 5), "0.33333");
+  EXPECT_EQ(divide("2", 3, 5), "0.66667");
+  EXPECT_EQ(divide("-2", 3, 5), "-0.66667");
+  EXPECT_EQ(divide("5", 2, 0), "2");
+  EXPECT_EQ(divide("7", 2, 0), "4");
+  EXPECT_EQ(divide("0", 7, 3), "0");
+}
+
+TEST(Decimal, order_is_that_of_numbers) {
+  const std::vector<std::string_view> ascending = {
+      "-1e400", "-10", "-9.5", "-0.1", "0",    "1e-400", "0.1", "0.10000000000000000555",
+      "0.2",    "9.5", "10",   "99",   "1e400"};
+  for (std::size_t left = 0; left < ascending.size(); ++left) {
+    for (std::size_t right = 0; right < ascending.size(); ++right) {
+      const int order =
+          DecimalNumber::parse(ascending[left])->compare(*DecimalNumber::parse(ascending[right]));
+      EXPECT_EQ(order < 0, left < right) << ascending[left] << " " << ascending[right];
+      EXPECT_EQ(order == 0, left == right) << ascending[left] << " " << ascending[right];
+    }
+  }
+}
+
+TEST(Decimal, a_number_is_a_double_only_where_its_digits_come_back) {
+  EXPECT_EQ(kind_of("9223372036854775807"), "integer");
+  EXPECT_EQ(kind_of("-9223372036854775808"), "integer");
+  EXPECT_EQ(kind_of("9223372036854775808"), "decimal");
+  EXPECT_EQ(kind_of("-0"), "integer");
+  EXPECT_EQ(kind_of("0.1"), "real");
+  EXPECT_EQ(kind_of("0.30000000000000004"), "real");
+  EXPECT_EQ(kind_of("0.1000000000000000055511151231257827"), "decimal");
+  EXPECT_EQ(kind_of("1e23"), "real");
+  EXPECT_EQ(kind_of("1.7976931348623157e308"), "real");
+  EXPECT_EQ(kind_of("1e400"), "decimal");
+  EXPECT_EQ(kind_of("1e-400"), "decimal");
+  EXPECT_EQ(kind_of("9007199254740993.0"), "decimal");
+  EXPECT_EQ(kind_of("1e2000"), "none");
+  std::string digits;
+  EXPECT_EQ(std::signbit(std::get<double>(*read_number("-0.0", digits))), false);
+}
+
+}  // namespace
+}  // namespace onceflow
