@@ -2,6 +2,9 @@
 
 #include <cmath>
 
+#include "base/decimal.h"
+#include "base/utf8.h"
+
 namespace onceflow::engine {
 namespace {
 
@@ -20,6 +23,9 @@ int compare(const Value& left, const Value& right) {
   if (left_integer != nullptr && right_integer != nullptr) {
     return *left_integer < *right_integer ? -1 : *left_integer > *right_integer ? 1 : 0;
   }
+  if (std::holds_alternative<Decimal>(left) || std::holds_alternative<Decimal>(right)) {
+    return DecimalNumber::of(left)->compare(*DecimalNumber::of(right));
+  }
   // long double holds every 64-bit integer exactly, so mixed comparisons do not round.
   const auto number = [](const Value& value) {
     const auto* integer = std::get_if<std::int64_t>(&value);
@@ -33,7 +39,40 @@ int compare(const Value& left, const Value& right) {
 
 }  // namespace
 
+Status Accumulator::check(const AggregateColumn& column, const Value& value) {
+  if (column.function == AggregateFunction::kCount || is_null(value)) {
+    return {};
+  }
+  if (const auto* real = std::get_if<double>(&value); real != nullptr && !std::isfinite(*real)) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the value is infinite, which JSON cannot hold; keep it out with `where`");
+  }
+  const auto* text = std::get_if<std::string_view>(&value);
+  if (column.function == AggregateFunction::kMin || column.function == AggregateFunction::kMax) {
+    if (text != nullptr && !is_utf8(*text)) {
+      return fail(ErrorCode::kInvalidArgument,
+                  "the value is text that is not UTF-8, which JSON cannot hold; keep it out with "
+                  "`where`, or mend the producer");
+    }
+    return {};
+  }
+  if (text != nullptr) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the value is text, sum and avg take numbers; write cast(... as real) or mend the "
+                "producer");
+  }
+  if (const auto* decimal = std::get_if<Decimal>(&value);
+      decimal != nullptr && !column.is_decimal) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the value is " + std::string(decimal->digits) +
+                    ", which neither 64 bits nor a double hold; give the aggregate `type: "
+                    "decimal`, or round with cast(... as real)");
+  }
+  return {};
+}
+
 Status Accumulator::add(const AggregateColumn& column, const Value& value) {
+  RETURN_IF_ERROR(check(column, value));
   if (column.function == AggregateFunction::kCount) {
     if (column.counts_all || !is_null(value)) {
       ++count_;
@@ -43,28 +82,26 @@ Status Accumulator::add(const AggregateColumn& column, const Value& value) {
   if (is_null(value)) {
     return {};
   }
-  if (std::holds_alternative<Decimal>(value)) {
-    return fail(ErrorCode::kInvalidArgument,
-                "the number is beyond 64 bits or a double; write cast(... as real) to round it");
-  }
-  if (const auto* real = std::get_if<double>(&value); real != nullptr && !std::isfinite(*real)) {
-    return fail(ErrorCode::kInvalidArgument,
-                "the value is infinite, which JSON cannot hold; keep it out with `where`");
-  }
   ++count_;
   if (column.function == AggregateFunction::kMin || column.function == AggregateFunction::kMax) {
     keep_extreme(column.function, value);
     return {};
   }
-  return add_number(value);
+  return column.is_decimal ? add_decimal(value) : add_number(value);
+}
+
+Status Accumulator::add_decimal(const Value& value) {
+  const auto before = DecimalNumber::of(kept());
+  const auto sum = DecimalNumber::of(value)->plus(before.value_or(DecimalNumber()));
+  if (!sum) {
+    return fail(ErrorCode::kInvalidArgument,
+                "the sum of decimals leaves 1,000 digits; keep such records out with `where`");
+  }
+  value_ = Digits{sum->to_string()};
+  return {};
 }
 
 Status Accumulator::add_number(const Value& value) {
-  if (std::holds_alternative<std::string_view>(value)) {
-    return fail(ErrorCode::kInvalidArgument,
-                "the value is text, sum and avg take numbers; write cast(... as real) or mend the "
-                "producer");
-  }
   if (std::holds_alternative<std::monostate>(value_)) {
     value_ = std::int64_t{0};
   }
@@ -72,8 +109,10 @@ Status Accumulator::add_number(const Value& value) {
   const auto* integer = std::get_if<std::int64_t>(&value);
   if (sum != nullptr && integer != nullptr) {
     if (__builtin_add_overflow(*sum, *integer, sum)) {
-      return fail(ErrorCode::kInvalidArgument,
-                  "the sum of integers leaves 64 bits; write sum(cast(... as real)) to round");
+      return fail(
+          ErrorCode::kInvalidArgument,
+          "the sum of integers leaves 64 bits; write sum(cast(... as real)) to round, or give "
+          "the aggregate `type: decimal` to keep all digits");
     }
     return {};
   }
@@ -89,7 +128,7 @@ Status Accumulator::add_number(const Value& value) {
 
 void Accumulator::keep_extreme(AggregateFunction function, const Value& value) {
   if (count_ > 1) {
-    const int order = compare(value, result(function));
+    const int order = compare(value, kept());
     if (function == AggregateFunction::kMin ? order >= 0 : order <= 0) {
       return;
     }
@@ -98,28 +137,52 @@ void Accumulator::keep_extreme(AggregateFunction function, const Value& value) {
     value_ = *integer;
   } else if (const auto* real = std::get_if<double>(&value)) {
     value_ = *real;
+  } else if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    value_ = Digits{std::string(decimal->digits)};
   } else {
     value_ = std::string(std::get<std::string_view>(value));
   }
 }
 
-Value Accumulator::result(AggregateFunction function) const {
+Value Accumulator::kept() const {
+  if (const auto* integer = std::get_if<std::int64_t>(&value_)) {
+    return *integer;
+  }
+  if (const auto* real = std::get_if<double>(&value_)) {
+    return *real;
+  }
+  if (const auto* text = std::get_if<std::string>(&value_)) {
+    return std::string_view(*text);
+  }
+  if (const auto* digits = std::get_if<Digits>(&value_)) {
+    return Decimal{digits->text};
+  }
+  return std::monostate{};
+}
+
+Value Accumulator::result(AggregateFunction function, std::string& storage) const {
+  constexpr std::int64_t kMeanPlaces = 20;
   if (function == AggregateFunction::kCount) {
     return count_;
   }
   if (count_ == 0) {
     return std::monostate{};
   }
+  if (function != AggregateFunction::kAvg) {
+    return kept();
+  }
   if (const auto* integer = std::get_if<std::int64_t>(&value_)) {
-    if (function == AggregateFunction::kAvg) {
-      return static_cast<double>(*integer) / static_cast<double>(count_);
-    }
-    return *integer;
+    return static_cast<double>(*integer) / static_cast<double>(count_);
   }
   if (const auto* real = std::get_if<double>(&value_)) {
-    return function == AggregateFunction::kAvg ? *real / static_cast<double>(count_) : *real;
+    return *real / static_cast<double>(count_);
   }
-  return std::string_view(std::get<std::string>(value_));
+  const auto sum = DecimalNumber::of(kept());
+  if (!sum || count_ < 0) {
+    return std::monostate{};
+  }
+  storage = sum->divided_by(count_, kMeanPlaces).to_string();
+  return Decimal{storage};
 }
 
 void Accumulator::encode(WireWriter& writer) const {
@@ -131,6 +194,8 @@ void Accumulator::encode(WireWriter& writer) const {
     writer.write_float64(*real);
   } else if (const auto* text = std::get_if<std::string>(&value_)) {
     writer.write_sized_string(*text);
+  } else if (const auto* digits = std::get_if<Digits>(&value_)) {
+    writer.write_sized_string(digits->text);
   }
 }
 
@@ -148,6 +213,12 @@ Accumulator Accumulator::decode(WireReader& reader) {
       break;
     case 3:
       accumulator.value_ = reader.read_sized_string();
+      break;
+    case 4:
+      accumulator.value_ = Digits{reader.read_sized_string()};
+      if (!DecimalNumber::parse(std::get<Digits>(accumulator.value_).text)) {
+        reader.fail();
+      }
       break;
     default:
       reader.fail();

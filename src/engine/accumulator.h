@@ -1,6 +1,7 @@
 // Accumulator: the running value of one aggregate function for one key. The functions are SQL's:
 // nulls do not count, an empty sum, min, max or avg is null. Integers stay exact: a sum of integers
-// that would leave 64 bits is an error, not a rounded number.
+// that would leave 64 bits is an error, not a rounded number. Columns of decimals are exact
+// throughout; their mean has 20 digits after the point, or as many as the sum.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +17,14 @@ namespace onceflow::engine {
 
 class Accumulator {
  public:
-  /// kInvalidArgument if the value's kind does not fit the function; the text says what does.
+  /// kInvalidArgument if the function cannot take the value, whatever came before it; the text says
+  /// what it takes. A stage before this one asks, so that such a record never comes this far.
+  static Status check(const AggregateColumn& column, const Value& value);
+  /// As check(); and kInvalidArgument if the sum leaves its bounds.
   Status add(const AggregateColumn& column, const Value& value);
 
-  /// Text is a view into this accumulator.
-  Value result(AggregateFunction function) const;
+  /// Text and digits are views into this accumulator, or into `storage`.
+  Value result(AggregateFunction function, std::string& storage) const;
 
   void encode(WireWriter& writer) const;
   static Accumulator decode(WireReader& reader);
@@ -28,9 +32,15 @@ class Accumulator {
   friend bool operator==(const Accumulator&, const Accumulator&) = default;
 
  private:
-  using Owned = std::variant<std::monostate, std::int64_t, double, std::string>;
+  struct Digits {
+    std::string text;  ///< canonical
+    friend bool operator==(const Digits&, const Digits&) = default;
+  };
+  using Owned = std::variant<std::monostate, std::int64_t, double, std::string, Digits>;
 
   Status add_number(const Value& value);
+  Status add_decimal(const Value& value);
+  Value kept() const;
   void keep_extreme(AggregateFunction function, const Value& value);
 
   std::int64_t count_ = 0;

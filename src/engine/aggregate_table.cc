@@ -2,37 +2,28 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
+#include "base/json_document.h"
 #include "base/json_text.h"
+#include "base/utf8.h"
 
 namespace onceflow::engine {
 namespace {
 
 constexpr std::int8_t kStateVersion = 1;
 
-// The elements of a flat JSON array, as they are written. The array was made by the key step.
-std::vector<std::string_view> split_json_array(std::string_view array) {
-  std::vector<std::string_view> elements;
-  if (array.size() < 2 || array.front() != '[') {
-    return elements;
+// The elements of the JSON array that the key step has made of `count` parts, as they are written;
+// nullopt if it is not one.
+std::optional<std::vector<std::string_view>> parts_of_key(std::string_view key, std::size_t count) {
+  JsonDocument document;
+  if (document.parse(key) ||
+      document.node(JsonDocument::kRoot).kind != JsonDocument::Kind::kArray) {
+    return std::nullopt;
   }
-  bool in_string = false;
-  std::size_t start = 1;
-  for (std::size_t index = 1; index < array.size(); ++index) {
-    const char letter = array[index];
-    if (in_string) {
-      if (letter == '\\') {
-        ++index;
-      } else if (letter == '"') {
-        in_string = false;
-      }
-    } else if (letter == '"') {
-      in_string = true;
-    } else if (letter == ',' || letter == ']') {
-      elements.push_back(array.substr(start, index - start));
-      start = index + 1;
-    }
-  }
-  return elements;
+  std::vector<std::string_view> parts;
+  document.for_each_element(JsonDocument::kRoot,
+                            [&](std::uint32_t element) { parts.push_back(document.raw(element)); });
+  return parts.size() == count ? std::optional(std::move(parts)) : std::nullopt;
 }
 
 void encode_state(Buffer& bytes, std::span<const Accumulator> state) {
@@ -60,15 +51,17 @@ std::string render_aggregate(const AggregateSpec& spec, std::string_view key,
     begin_member(spec.key_columns.front());
     append_json_string(json, key);
   } else {
-    const std::vector<std::string_view> elements = split_json_array(key);
+    const auto parts = parts_of_key(key, spec.key_columns.size());
+    CHECK(parts.has_value());  // of a key that update() has taken
     for (std::size_t index = 0; index < spec.key_columns.size(); ++index) {
       begin_member(spec.key_columns[index]);
-      json += index < elements.size() ? elements[index] : std::string_view("null");
+      json += (*parts)[index];
     }
   }
+  std::string storage;
   for (std::size_t index = 0; index < spec.columns.size(); ++index) {
     begin_member(spec.columns[index].name);
-    append_json_value(json, state[index].result(spec.columns[index].function));
+    append_json_value(json, state[index].result(spec.columns[index].function, storage));
   }
   json += '}';
   return json;
@@ -87,7 +80,22 @@ AggregateTable::State& AggregateTable::pending_state(std::string_view key) {
   return place->second;
 }
 
+// What a record's key must be, so that the output is JSON; asked once for each commit and key.
+Status AggregateTable::check_key(std::string_view key) const {
+  if (pending_.contains(key)) {
+    return {};
+  }
+  const std::size_t count = spec_.key_columns.size();
+  if (count == 1 ? !is_utf8(key) : !parts_of_key(key, count)) {
+    return fail(ErrorCode::kInvalidArgument,
+                count == 1 ? "the key is not UTF-8, which JSON is"
+                           : fmt::format("the key is not a JSON array of {} parts", count));
+  }
+  return {};
+}
+
 Status AggregateTable::update(ByteView key, std::span<const Value> arguments) {
+  RETURN_IF_ERROR(check_key(as_text(key)));
   State& state = pending_state(as_text(key));
   for (std::size_t index = 0; index < state.size(); ++index) {
     if (auto added = state[index].add(spec_.columns[index], arguments[index]); !added) {

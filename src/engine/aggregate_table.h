@@ -58,6 +58,7 @@ class AggregateTable {
   using Table = std::unordered_map<std::string, State, TextHash, std::equal_to<>>;
 
   State& pending_state(std::string_view key);
+  Status check_key(std::string_view key) const;
 
   const AggregateSpec& spec_;
   Table table_;

@@ -65,6 +65,57 @@ TEST(AggregateTable, an_infinite_value_is_an_error) {
   EXPECT_NE(infinite.error().text.find("infinite"), std::string::npos);
 }
 
+AggregateSpec decimals() {
+  AggregateSpec spec = all_functions();
+  for (AggregateColumn& column : spec.columns) {
+    column.is_decimal = column.function != AggregateFunction::kCount;
+  }
+  return spec;
+}
+
+TEST(AggregateTable, decimals_are_exact_and_restored_as_they_were) {
+  const AggregateSpec spec = decimals();
+  AggregateTable original(spec);
+  AggregateTable restored(spec);
+  for (const std::string_view amount : {"0.1", "18446744073709551615", "0.2"}) {
+    ASSERT_TRUE(add(original, "k", Decimal{amount}));
+  }
+  EXPECT_EQ(outputs(original).front(),
+            R"({"origin":"k","n":3,"known":3,"total":18446744073709551615.3,"low":0.1,)"
+            R"("high":18446744073709551615,"mean":6148914691236517205.1})");
+  original.for_each_pending([&](const AggregateTable::Change& change) {
+    ASSERT_TRUE(restored.restore(change.key, change.state));
+  });
+  ASSERT_TRUE(add(original, "k", Decimal{"-0.3"}));
+  ASSERT_TRUE(add(restored, "k", Decimal{"-0.3"}));
+  EXPECT_EQ(outputs(original), outputs(restored));
+}
+
+// docs/formats/changelog.md, kind 4: one column, written by hand.
+TEST(AggregateTable, a_state_of_decimals_has_the_bytes_of_its_page) {
+  AggregateSpec spec = decimals();
+  spec.columns = {{.name = "total", .function = AggregateFunction::kSum, .is_decimal = true}};
+  AggregateTable table(spec);
+  const Value amount = Decimal{"0.5"};
+  ASSERT_TRUE(table.update(as_bytes("k"), {&amount, 1}));
+  std::string column;
+  table.for_each_pending([&](const AggregateTable::Change& change) {
+    column = std::string(as_text(change.state.last(6)));
+  });
+  EXPECT_EQ(column, std::string("\x02\x04\x03") + "0.5");
+}
+
+TEST(AggregateTable, a_key_that_json_cannot_hold_is_an_error) {
+  AggregateSpec spec = all_functions();
+  AggregateTable one(spec);
+  EXPECT_FALSE(add(one, "k\xff", std::int64_t{1}));
+  spec.key_columns = {"from", "to"};
+  AggregateTable two(spec);
+  for (const std::string_view key : {"k", "[1]", "[1,2,3]", "[1,2", "{\"a\":1}"}) {
+    EXPECT_FALSE(add(two, key, std::int64_t{1})) << key;
+  }
+}
+
 // STG-2.
 TEST(AggregateTable, state_moves_only_when_it_is_applied_STG_2) {
   const AggregateSpec spec = all_functions();
@@ -114,7 +165,10 @@ TEST(AggregateTable, several_key_columns_are_members_of_the_output) {
   AggregateTable table(spec);
   const std::vector<Value> arguments(1);
   ASSERT_TRUE(table.update(as_bytes(R"(["S,EA",12])"), arguments));
-  EXPECT_EQ(outputs(table), (std::vector<std::string>{R"({"from":"S,EA","to":12,"n":1})"}));
+  ASSERT_TRUE(table.update(as_bytes(R"([["a","],"],{"q\"":[1]}])"), arguments));
+  EXPECT_EQ(outputs(table),
+            (std::vector<std::string>{R"({"from":"S,EA","to":12,"n":1})",
+                                      R"({"from":["a","],"],"to":{"q\"":[1]},"n":1})"}));
 }
 
 }  // namespace

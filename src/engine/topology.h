@@ -49,6 +49,7 @@ struct AggregateColumn {
   std::string name;
   AggregateFunction function = AggregateFunction::kCount;
   bool counts_all = false;  ///< count(*): the argument is not looked at; count(x) skips nulls
+  bool is_decimal = false;  ///< its arguments are Decimals and null; its results are exact
 };
 
 /// Keyed aggregates without windows. Grouped by record key. The state of a key changes in memory

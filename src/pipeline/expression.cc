@@ -11,7 +11,10 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "pipeline/expression_arguments.h"
+#include "pipeline/expression_functions.h"
 #include "pipeline/expression_text.h"
+#include "pipeline/expression_tree.h"
 #include "pipeline/json_fields.h"
 
 namespace onceflow::pipeline {
@@ -52,13 +55,15 @@ int authorize(void*, int action, const char*, const char* function, const char*,
   if (action == SQLITE_SELECT) {
     return SQLITE_OK;
   }
-  if (action == SQLITE_FUNCTION && function != nullptr && is_allowed_function(function)) {
+  if (action == SQLITE_FUNCTION && function != nullptr &&
+      (is_allowed_function(function) ||
+       std::string_view(function).starts_with(kOwnFunctionPrefix))) {
     return SQLITE_OK;
   }
   return SQLITE_DENY;
 }
 
-Result<Database> open_database() {
+Result<Database> open_database(EvaluationContext& context) {
   sqlite3_initialize();
   if (!register_clockless_vfs()) {
     return fail(ErrorCode::kIo, "SQLite did not take the file system of expressions");
@@ -77,6 +82,9 @@ Result<Database> open_database() {
   sqlite3_db_config(raw, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, nullptr);
   sqlite3_limit(raw, SQLITE_LIMIT_ATTACHED, 0);
   sqlite3_set_authorizer(raw, authorize, nullptr);
+  if (!register_functions(raw, context)) {
+    return fail(ErrorCode::kIo, "SQLite did not take the functions of expressions");
+  }
   return database;
 }
 
@@ -107,6 +115,32 @@ void bind_bytes(sqlite3_stmt* statement, int parameter, std::optional<ByteView> 
   sqlite3_bind_text(statement, parameter, text, static_cast<int>(bytes->size()), SQLITE_STATIC);
 }
 
+// What SQLite says of SQL that computes one value; empty if it takes it.
+struct Opinion {
+  std::string what;
+  std::size_t offset = 0;  ///< in the SQL of the value
+  bool is_too_short = false;
+};
+
+Opinion opinion_of(sqlite3* database, std::string_view value_sql) {
+  constexpr std::string_view kBefore = "SELECT (";
+  const std::string sql = fmt::format("{}{})", kBefore, value_sql);
+  sqlite3_stmt* raw = nullptr;
+  const int code =
+      sqlite3_prepare_v2(database, sql.c_str(), static_cast<int>(sql.size()), &raw, nullptr);
+  const PreparedStatement statement(raw);
+  if (code == SQLITE_OK) {
+    return {sqlite3_column_count(raw) == 1 ? "" : "it yields more than one value"};
+  }
+  const auto offset = static_cast<std::ptrdiff_t>(sqlite3_error_offset(database)) -
+                      static_cast<std::ptrdiff_t>(kBefore.size());
+  if (offset > static_cast<std::ptrdiff_t>(value_sql.size()) - 1) {
+    return {"the expression ends too early", static_cast<std::size_t>(offset)};
+  }
+  return {fmt::format("SQLite says: {}", sqlite3_errmsg(database)),
+          offset < 0 ? 0 : static_cast<std::size_t>(offset)};
+}
+
 }  // namespace
 
 std::expected<Expression, ExpressionError> check_expression(std::string_view text) {
@@ -119,32 +153,30 @@ std::expected<Expression, ExpressionError> check_expression(std::string_view tex
         column, std::move(what), "an expression is one SQL expression as SQLite reads it",
         "see docs/pipeline-file.md, section \"Expressions\", for what may be written"});
   };
-  Result<Database> database = open_database();
+  EvaluationContext context;
+  Result<Database> database = open_database(context);
   if (!database) {
     return refuse(1, database.error().text);
   }
-  const std::string_view before = "SELECT (";
-  const std::string sql = fmt::format("{}{})", before, translated->sql);
-  sqlite3_stmt* raw = nullptr;
-  const int code =
-      sqlite3_prepare_v2(database->get(), sql.c_str(), static_cast<int>(sql.size()), &raw, nullptr);
-  const PreparedStatement statement(raw);
-  if (code != SQLITE_OK) {
-    const int offset = sqlite3_error_offset(database->get());
-    const std::size_t in_sql = offset < static_cast<int>(before.size())
-                                   ? 0
-                                   : static_cast<std::size_t>(offset) - before.size();
-    std::string what = fmt::format("SQLite says: {}", sqlite3_errmsg(database->get()));
-    if (offset > static_cast<int>(before.size() + translated->sql.size()) - 1) {
-      what = "the expression ends too early";
+  if (Opinion opinion = opinion_of(database->get(), translated->sql); !opinion.what.empty()) {
+    return refuse(translated->column_of(opinion.offset), std::move(opinion.what));
+  }
+  auto emitted = emit_sql(translated->tokens);
+  if (!emitted) {
+    return std::unexpected(std::move(emitted).error());
+  }
+  for (const std::string_view sql : {emitted->thorough, emitted->fast}) {
+    if (Opinion opinion = opinion_of(database->get(), sql); !opinion.what.empty()) {
+      return refuse(1, fmt::format("it nests too deeply ({})", opinion.what));
     }
-    return refuse(translated->column_of(in_sql), std::move(what));
   }
-  if (sqlite3_column_count(raw) != 1) {
-    return refuse(1, "it yields more than one value");
-  }
-  return Expression{std::string(text), std::move(translated->sql), std::move(translated->fast_sql),
-                    translated->type, std::move(translated->field_name)};
+  return Expression{.text = std::string(text),
+                    .sql = std::move(emitted->thorough),
+                    .fast_sql = std::move(emitted->fast),
+                    .path = std::move(translated->path),
+                    .part = translated->part,
+                    .type = translated->type,
+                    .field_name = std::move(translated->field_name)};
 }
 
 namespace {
@@ -153,14 +185,25 @@ namespace {
 struct Query {
   PreparedStatement statement;
   std::array<int, kRecordParts.size()> parts{};  ///< the parameter of each part; 0: not used
-  std::vector<int> field_parameters;             ///< fast SQL: by field of its JsonFields
-  std::vector<std::string> field_paths;
+  /// Fast SQL: a parameter, and the field that it stands for, by its index among all fields.
+  std::vector<std::pair<int, std::size_t>> fields;
   std::optional<std::string> topic;  ///< as bound; it lives here
 
   int parameter_of(RecordPart part) const { return parts[static_cast<std::size_t>(part)]; }
 };
 
-Result<Query> prepare_query(sqlite3* database, const std::vector<std::string_view>& columns) {
+// The index of the path in `paths`, to which it is added if it is new.
+std::size_t field_index(std::vector<std::string>& paths, const std::string& path) {
+  const auto found = std::ranges::find(paths, path);
+  if (found != paths.end()) {
+    return static_cast<std::size_t>(found - paths.begin());
+  }
+  paths.push_back(path);
+  return paths.size() - 1;
+}
+
+Result<Query> prepare_query(sqlite3* database, const std::vector<std::string>& columns,
+                            std::vector<std::string>& field_paths) {
   const std::string sql = fmt::format("SELECT {}", fmt::join(columns, ", "));
   sqlite3_stmt* raw = nullptr;
   const int code = sqlite3_prepare_v3(database, sql.c_str(), static_cast<int>(sql.size()),
@@ -173,9 +216,8 @@ Result<Query> prepare_query(sqlite3* database, const std::vector<std::string_vie
   }
   for (int index = 1; index <= sqlite3_bind_parameter_count(raw); ++index) {
     const std::string_view name = sqlite3_bind_parameter_name(raw, index);
-    if (std::optional<std::string> path = path_of_parameter(name)) {
-      query.field_parameters.push_back(index);
-      query.field_paths.push_back(std::move(*path));
+    if (const std::optional<std::string> path = path_of_parameter(name)) {
+      query.fields.emplace_back(index, field_index(field_paths, *path));
     } else {
       const auto part = std::ranges::find(kRecordParts, name.substr(1));
       CHECK(part != kRecordParts.end());
@@ -193,6 +235,7 @@ void bind_value(sqlite3_stmt* statement, int parameter, const Value& value) {
   } else if (const auto* real = std::get_if<double>(&value)) {
     sqlite3_bind_double(statement, parameter, *real);
   } else {
+    CHECK(is_null(value));  // the fast reader reads no decimals
     sqlite3_bind_null(statement, parameter);
   }
 }
@@ -221,71 +264,192 @@ void bind_record(Query& query, const TopicPartition& source, const engine::Recor
   }
 }
 
+Value part_of(RecordPart part, const TopicPartition& source, const engine::Record& record) {
+  const auto text = [](const std::optional<ByteView>& bytes) {
+    return bytes ? Value(as_text(*bytes)) : Value();
+  };
+  switch (part) {
+    case RecordPart::kValue:
+      return text(record.value);
+    case RecordPart::kKey:
+      return text(record.key);
+    case RecordPart::kTopic:
+      return std::string_view(source.topic);
+    case RecordPart::kPartition:
+      return std::int64_t{source.partition.value};
+    case RecordPart::kOffset:
+      return record.offset.value;
+    case RecordPart::kTimestamp:
+      return record.timestamp_ms;
+  }
+  return {};
+}
+
+// Where a column's value comes from: from the record itself, whole, or from SQLite.
+struct Place {
+  enum class Kind { kField, kPart, kQuery };
+  Kind kind = Kind::kQuery;
+  std::size_t index = 0;  ///< of the field, or of the query's column
+  RecordPart part = RecordPart::kValue;
+};
+
+std::string column_sql(const ProgramColumn& column, bool is_fast) {
+  const std::string& sql = is_fast ? column.expression.fast_sql : column.expression.sql;
+  switch (column.form) {
+    case ColumnForm::kJson:
+      return !is_fast && column.expression.path ? fmt::format("onceflow_json(onceflow_digits({}))",
+                                                              quoted(*column.expression.path))
+                                                : fmt::format("onceflow_json({})", sql);
+    case ColumnForm::kTruth:
+      return fmt::format("({}) IS TRUE", sql);
+    case ColumnForm::kValue:
+      break;
+  }
+  return sql;
+}
+
 }  // namespace
 
 struct Program::State {
+  EvaluationContext context;
   Database database;
-  Query query;
-  std::optional<Query> fast_query;  ///< all columns over fields that JsonFields reads
+  std::vector<Place> places;  ///< of the columns
+  std::vector<std::string> field_paths;
+  std::vector<JsonPath> field_steps;  ///< of the same
   std::unique_ptr<JsonFields> fields;
-  sqlite3_stmt* current = nullptr;  ///< of the last run
+  std::optional<Query> query;       ///< of the columns that are computed, if there are any
+  std::optional<Query> fast_query;  ///< over fields that were read
+  // Of the last run:
+  sqlite3_stmt* current = nullptr;
+  std::vector<Value> values;         ///< of columns that are not computed
+  std::vector<std::string> storage;  ///< what they view, if it is not in the record
 };
 
 Program::Program(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Program::~Program() = default;
 
-Result<std::unique_ptr<Program>> Program::prepare(const std::vector<ColumnSql>& columns) {
-  Result<Database> database = open_database();
-  RETURN_IF_ERROR(database);
-  std::vector<std::string_view> sql;
-  std::vector<std::string_view> fast_sql;
-  for (const ColumnSql& column : columns) {
-    sql.push_back(column.sql);
-    if (!column.fast_sql.empty()) {
-      fast_sql.push_back(column.fast_sql);
-    }
-  }
+Result<std::unique_ptr<Program>> Program::prepare(std::vector<ProgramColumn> columns,
+                                                  Evaluator evaluator) {
   auto state = std::make_unique<State>();
-  Result<Query> query = prepare_query(database->get(), sql);
-  RETURN_IF_ERROR(query);
-  state->query = std::move(*query);
-  if (fast_sql.size() == columns.size()) {
-    Result<Query> fast_query = prepare_query(database->get(), fast_sql);
-    RETURN_IF_ERROR(fast_query);
-    if (!fast_query->field_paths.empty()) {
-      state->fields = std::make_unique<JsonFields>(fast_query->field_paths);
-      state->fast_query = std::move(*fast_query);
+  Result<Database> database = open_database(state->context);
+  RETURN_IF_ERROR(database);
+  std::vector<std::string> sql;
+  std::vector<std::string> fast_sql;
+  for (const ProgramColumn& column : columns) {
+    const bool is_value = column.form == ColumnForm::kValue;
+    if (is_value && column.expression.path) {
+      state->places.push_back({.kind = Place::Kind::kField,
+                               .index = field_index(state->field_paths, *column.expression.path)});
+    } else if (is_value && column.expression.part) {
+      state->places.push_back({.kind = Place::Kind::kPart, .part = *column.expression.part});
+    } else {
+      state->places.push_back({.kind = Place::Kind::kQuery, .index = sql.size()});
+      sql.push_back(column_sql(column, false));
+      fast_sql.push_back(column_sql(column, true));
     }
   }
+  if (!sql.empty()) {
+    Result<Query> query = prepare_query(database->get(), sql, state->field_paths);
+    RETURN_IF_ERROR(query);
+    state->query = std::move(*query);
+    Result<Query> fast_query = prepare_query(database->get(), fast_sql, state->field_paths);
+    RETURN_IF_ERROR(fast_query);
+    state->fast_query = std::move(*fast_query);
+  }
+  for (const std::string& path : state->field_paths) {
+    const auto steps = parse_json_path(path);
+    CHECK(steps.has_value());
+    state->field_steps.push_back(*steps);
+  }
+  if (!state->field_paths.empty() && evaluator == Evaluator::kFastWhereSure) {
+    state->fields = std::make_unique<JsonFields>(state->field_steps);
+  }
+  state->values.resize(columns.size());
+  state->storage.resize(columns.size());
   state->database = std::move(*database);
   return std::unique_ptr<Program>(new Program(std::move(state)));
 }
 
-Status Program::run(const TopicPartition& source, const engine::Record& record) {
+namespace {
+
+bool step_to_row(sqlite3_stmt* statement) { return sqlite3_step(statement) == SQLITE_ROW; }
+
+}  // namespace
+
+std::expected<void, RecordProblem> Program::run(const TopicPartition& source,
+                                                const engine::Record& record) {
   State& state = *state_;
-  const bool is_fast = state.fast_query && record.value && state.fields->read(*record.value);
-  Query& query = is_fast ? *state.fast_query : state.query;
-  state.current = query.statement.get();
-  sqlite3_reset(state.current);
-  bind_record(query, source, record);
-  for (std::size_t index = 0; is_fast && index < query.field_parameters.size(); ++index) {
-    bind_value(state.current, query.field_parameters[index], (*state.fields)[index]);
+  state.context.begin(record);
+  const bool is_fast = state.fields && record.value && state.fields->read(*record.value);
+  for (std::size_t index = 0; index < state.places.size(); ++index) {
+    const Place& place = state.places[index];
+    if (place.kind == Place::Kind::kPart) {
+      state.values[index] = part_of(place.part, source, record);
+    } else if (place.kind == Place::Kind::kField && is_fast) {
+      state.values[index] = (*state.fields)[place.index];
+    } else if (place.kind == Place::Kind::kField && !record.value) {
+      state.values[index] = std::monostate{};
+    } else if (place.kind == Place::Kind::kField) {
+      const JsonDocument* document = state.context.read_document();
+      if (document == nullptr) {
+        return std::unexpected(*state.context.problem);
+      }
+      auto field = read_field(*document, state.field_steps[place.index],
+                              state.field_paths[place.index], state.storage[index]);
+      if (!field) {
+        return std::unexpected(std::move(field).error());
+      }
+      state.values[index] = field->value;
+    }
   }
-  if (sqlite3_step(state.current) != SQLITE_ROW) [[unlikely]] {
-    return fail(ErrorCode::kInvalidArgument, sqlite3_errmsg(state.database.get()));
+  if (!state.query) {
+    return {};
+  }
+  if (is_fast) {
+    state.current = state.fast_query->statement.get();
+    sqlite3_reset(state.current);
+    bind_record(*state.fast_query, source, record);
+    for (const auto& [parameter, field] : state.fast_query->fields) {
+      bind_value(state.current, parameter, (*state.fields)[field]);
+    }
+    if (step_to_row(state.current)) [[likely]] {
+      return {};
+    }
+    // Something that an `and` or an `or` may guard against: the thorough way tells.
+    state.context.begin(record);
+  }
+  state.current = state.query->statement.get();
+  sqlite3_reset(state.current);
+  bind_record(*state.query, source, record);
+  if (!step_to_row(state.current)) [[unlikely]] {
+    if (state.context.problem) {
+      return std::unexpected(*state.context.problem);
+    }
+    return std::unexpected(RecordProblem{
+        fmt::format("SQLite says: {}", sqlite3_errmsg(state.database.get())),
+        "an expression yields a value for each record that it sees",
+        "keep such records out by a step before this one, or write the expression so that it "
+        "does not meet them: case when … then … end"});
   }
   return {};
 }
 
-Result<Value> Program::column(std::size_t index) const {
-  if (sqlite3_column_type(state_->current, static_cast<int>(index)) == SQLITE_BLOB) [[unlikely]] {
-    return fail(ErrorCode::kRefused, "a blob, where text, a number or null is needed");
+std::expected<Value, RecordProblem> Program::column(std::size_t index) const {
+  const Place& place = state_->places[index];
+  if (place.kind != Place::Kind::kQuery) {
+    return state_->values[index];
   }
-  return read_column(state_->current, static_cast<int>(index));
+  const int column = static_cast<int>(place.index);
+  if (sqlite3_column_type(state_->current, column) == SQLITE_BLOB) [[unlikely]] {
+    return std::unexpected(RecordProblem{"a blob, where text, a number or null is needed",
+                                         "expressions yield text, numbers or null",
+                                         "use hex() or cast(… as text)"});
+  }
+  return read_column(state_->current, column);
 }
 
 bool Program::is_true(std::size_t index) const {
-  return sqlite3_column_int(state_->current, static_cast<int>(index)) != 0;
+  return sqlite3_column_int(state_->current, static_cast<int>(state_->places[index].index)) != 0;
 }
 
 std::string_view render_text(const Value& value, engine::Arena& arena) {

@@ -1,8 +1,8 @@
-// Expression: SQL over one record, evaluated by SQLite. Fields of a JSON value are written
-// `$.name`,
-// `$.a.b[0]`, `$."odd name"`; the names value, key, topic, partition, offset and timestamp stand
-// for the record itself. What is allowed is checked before anything starts: by a tokenizer whose
-// messages are for people, and by SQLite's authorizer, which is what enforces it.
+// Expression: SQL over one record, computed by SQLite. Fields of a JSON value are written
+// `$.name`, `$.a.b[0]`, `$."odd name"`; the names value, key, topic, partition, offset and
+// timestamp stand for the record itself. What is allowed is checked before anything starts: by a
+// tokenizer whose messages are for people, and by SQLite's authorizer, which is what enforces it.
+// What numbers, text, null and the rest mean in it is in docs/values.md.
 //
 // An expression is a pure function of the record: no clock, no chance, no table, no state. It may
 // be evaluated any number of times for one record and must yield the same each time (STG-1).
@@ -10,6 +10,7 @@
 // Owned by an operator or projection of a worker; used on the worker's thread only.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -21,6 +22,7 @@
 #include "base/result.h"
 #include "base/value.h"
 #include "engine/record.h"
+#include "pipeline/record_problem.h"
 
 namespace onceflow::pipeline {
 
@@ -32,13 +34,22 @@ struct ExpressionError {
   std::string fix;
 };
 
+/// What of a record an expression may use by name.
+enum class RecordPart : std::uint8_t { kValue, kKey, kTopic, kPartition, kOffset, kTimestamp };
+inline constexpr std::array<std::string_view, 6> kRecordParts = {
+    "value", "key", "topic", "partition", "offset", "timestamp"};
+
 /// An expression that SQLite has accepted.
 struct Expression {
   std::string text;  ///< as the user wrote it
-  std::string sql;   ///< the same over the parameters of a Program
-  /// The same with each field as a parameter named after its path, for a reader of JSON that is
-  /// faster than SQLite; empty where SQLite's own JSON functions see the document.
+  /// The same for a Program: over the parameters of the record, fields read by a function that
+  /// says what is wrong with them, `and` and `or` in order.
+  std::string sql;
+  /// The same over fields that are read already, each a parameter named after its path.
   std::string fast_sql;
+  /// A field or a part of the record alone: nothing is computed, so all of it passes.
+  std::optional<std::string> path;
+  std::optional<RecordPart> part;
   /// The type of its values where the text alone tells it: names, casts and literals.
   std::optional<ColumnType> type;
   /// `$.a.region` alone: "region".
@@ -48,27 +59,35 @@ struct Expression {
 /// Checks and translates. `text` is one SQL expression, at most 4,096 bytes.
 std::expected<Expression, ExpressionError> check_expression(std::string_view text);
 
-/// A column of a Program: SQL over the parameters of Expression::sql, and of Expression::fast_sql.
-struct ColumnSql {
-  std::string sql;
-  std::string fast_sql;
+/// What is wanted of an expression: its value; its value as JSON, in which lists and objects are
+/// themselves; or whether it is true.
+enum class ColumnForm { kValue, kJson, kTruth };
+
+struct ProgramColumn {
+  Expression expression;
+  ColumnForm form = ColumnForm::kValue;
 };
 
-/// Computes several columns over a record at once, so that its JSON is parsed once: by JsonFields
-/// if all columns allow it and the document is plain, else by SQLite, with the same results.
+/// How a Program evaluates; the thorough way alone is for tests, which compare the two.
+enum class Evaluator { kFastWhereSure, kThoroughOnly };
+
+/// Computes several columns over a record at once, so that its JSON is read once: by a fast reader
+/// where that is sure to read it as the thorough one would, else by the thorough one.
 class Program {
  public:
-  static Result<std::unique_ptr<Program>> prepare(const std::vector<ColumnSql>& columns);
+  static Result<std::unique_ptr<Program>> prepare(std::vector<ProgramColumn> columns,
+                                                  Evaluator evaluator = Evaluator::kFastWhereSure);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /// Evaluates all columns. The error says what SQLite said, without naming the record.
-  Status run(const TopicPartition& source, const engine::Record& record);
+  /// Evaluates all columns.
+  std::expected<void, RecordProblem> run(const TopicPartition& source,
+                                         const engine::Record& record);
   /// Of the last run; text is a view that is valid until the next one, and no longer than the
-  /// record. kRefused: a blob, which no value of ours is.
-  Result<Value> column(std::size_t index) const;
-  /// Of the last run: SQL truth of a column computed as `(…) is true`.
+  /// record. A problem: a blob, which no value of ours is.
+  std::expected<Value, RecordProblem> column(std::size_t index) const;
+  /// Of the last run: a column of form kTruth.
   bool is_true(std::size_t index) const;
 
  private:
@@ -77,8 +96,9 @@ class Program {
   std::unique_ptr<State> state_;
 };
 
-/// An integer in decimal, a real in the fewest digits that read back as the same, text as it is;
-/// the result lives in the arena or where the value's text lives. Null is the caller's business.
+/// An integer in decimal, a real in the fewest digits that read back as the same, a decimal by its
+/// digits, text as it is; the result lives in the arena or where the value's text lives. Null is
+/// the caller's business.
 std::string_view render_text(const Value& value, engine::Arena& arena);
 
 }  // namespace onceflow::pipeline

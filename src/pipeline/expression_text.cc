@@ -6,16 +6,10 @@
 #include <array>
 #include <charconv>
 
+#include "base/json_document.h"
+
 namespace onceflow::pipeline {
 namespace {
-
-enum class TokenKind { kText, kNumber, kPath, kWord, kSign };
-
-struct Token {
-  TokenKind kind = TokenKind::kSign;
-  std::size_t begin = 0;
-  std::string_view text;
-};
 
 // Sorted, for a binary search. Date functions are here because the clock is not: see the file
 // system of expressions in expression.cc.
@@ -73,16 +67,6 @@ bool contains(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& letter : result) {
-    if (letter >= 'A' && letter <= 'Z') {
-      letter = static_cast<char>(letter - 'A' + 'a');
-    }
-  }
-  return result;
-}
-
 bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 bool begins_word(char letter) {
   return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || letter == '_' ||
@@ -112,9 +96,12 @@ std::optional<std::size_t> end_of_quoted(std::string_view text, std::size_t begi
   return std::nullopt;
 }
 
-// `[3]` or `[#-1]`; nullopt if it is neither.
+// `[3]`, `[#-1]` or `[#]`; nullopt if it is none of them.
 std::optional<std::size_t> end_of_subscript(std::string_view text, std::size_t begin) {
   std::size_t index = begin + 1;
+  if (text.substr(index, 2) == "#]") {
+    return index + 2;
+  }
   if (text.substr(index, 2) == "#-") {
     index += 2;
   }
@@ -147,11 +134,19 @@ std::expected<std::size_t, ExpressionError> end_of_path(std::string_view text, s
     }
     const std::size_t name = index + 1;
     if (name < text.size() && text[name] == '"') {
-      const std::size_t end = text.find('"', name + 1);
-      if (end == std::string_view::npos) {
+      std::size_t end = name + 1;
+      while (end < text.size() && text[end] != '"') {
+        end += text[end] == '\\' ? 2 : 1;
+      }
+      if (end >= text.size()) {
         return refuse(name, "the name's closing quote is missing", rule, "close it with \"");
       }
       index = end + 1;
+      if (!parse_json_path(fmt::format("$.{}", text.substr(name, index - name)))) {
+        return refuse(name, fmt::format("{} is not a JSON string", text.substr(name, index - name)),
+                      "a name in quotes is written as in JSON, with its escapes",
+                      "write \\\\ for a backslash and \\\" for a quote");
+      }
     } else if (name < text.size() && begins_word(text[name])) {
       index = name;
       while (index < text.size() && continues_word(text[index])) {
@@ -161,6 +156,9 @@ std::expected<std::size_t, ExpressionError> end_of_path(std::string_view text, s
       return refuse(index, "no field name after the dot", rule,
                     "write the field's name, in double quotes if it is not a plain word");
     }
+  }
+  if (!parse_json_path(text.substr(begin, index - begin))) {
+    return refuse(begin, "a position in a list has too many digits", rule, "take some away");
   }
   return index;
 }
@@ -380,29 +378,30 @@ std::optional<ColumnType> infer_type(const std::vector<Token>& tokens) {
 
 // The last name of a path: "b" of $.a.b, "odd name" of $."odd name"; none if it ends in brackets.
 std::optional<std::string> field_name(std::string_view path) {
-  if (path.ends_with('"')) {
-    const std::size_t begin = path.rfind('"', path.size() - 2);
-    return std::string(path.substr(begin + 1, path.size() - begin - 2));
+  const auto steps = parse_json_path(path);
+  const auto* name = steps && !steps->empty() ? std::get_if<std::string>(&steps->back()) : nullptr;
+  return name == nullptr ? std::nullopt : std::optional(*name);
+}
+
+}  // namespace
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& letter : result) {
+    if (letter >= 'A' && letter <= 'Z') {
+      letter = static_cast<char>(letter - 'A' + 'a');
+    }
   }
-  const std::size_t dot = path.rfind('.');
-  if (dot == std::string_view::npos || path.ends_with(']')) {
-    return std::nullopt;
-  }
-  return std::string(path.substr(dot + 1));
+  return result;
 }
 
 std::string quoted(std::string_view text) {
   std::string result = "'";
   for (const char letter : text) {
-    result += letter;
-    if (letter == '\'') {
-      result += letter;
-    }
+    result.append(letter == '\'' ? 2 : 1, letter);
   }
   return result + '\'';
 }
-
-}  // namespace
 
 std::size_t TranslatedExpression::column_of(std::size_t sql_offset) const {
   std::size_t column = 1;
@@ -425,6 +424,10 @@ std::expected<TranslatedExpression, ExpressionError> translate_expression(std::s
                   fmt::format("an expression has at most {} bytes", kExpressionBytesMax),
                   "split it over several steps");
   }
+  if (const std::size_t place = text.find('\0'); place != std::string_view::npos) {
+    return refuse(place, "a byte 0", "an expression is text, and SQLite ends it there",
+                  "write char(0) for U+0000");
+  }
   auto tokens = tokenize(text);
   if (!tokens) {
     return std::unexpected(std::move(tokens).error());
@@ -437,40 +440,33 @@ std::expected<TranslatedExpression, ExpressionError> translate_expression(std::s
     return std::unexpected(shape.error());
   }
   TranslatedExpression result;
-  bool is_fast = true;
-  const auto add = [&](std::string_view sql) {
-    result.sql += sql;
-    result.fast_sql += sql;
-  };
   for (std::size_t index = 0; index < tokens->size(); ++index) {
     const Token& token = (*tokens)[index];
-    if (index > 0) {
-      add(" ");
-    }
+    result.sql += index > 0 ? " " : "";
     result.token_begins.emplace_back(result.sql.size(), token.begin);
     if (token.kind == TokenKind::kPath) {
-      result.sql += fmt::format("json_extract(:value,{})", quoted(token.text));
-      result.fast_sql += field_parameter(token.text);
+      result.sql += field_parameter(token.text);
     } else if (token.kind == TokenKind::kWord) {
       auto word = translate_word(*tokens, index);
       if (!word) {
         return std::unexpected(std::move(word).error());
       }
-      add(*word);
-      // To these functions a list is a list, and not the text of one.
-      is_fast = is_fast && !word->starts_with("json");
+      result.sql += *word;
     } else {
-      add(token.text);
-      is_fast = is_fast && !token.text.starts_with("->");
+      result.sql += token.text;
     }
   }
-  if (!is_fast) {
-    result.fast_sql.clear();
-  }
   result.type = infer_type(*tokens);
-  if (tokens->size() == 1 && tokens->front().kind == TokenKind::kPath) {
-    result.field_name = field_name(tokens->front().text);
+  if (tokens->size() == 1) {
+    const Token& only = tokens->front();
+    if (only.kind == TokenKind::kPath) {
+      result.path = std::string(only.text);
+      result.field_name = field_name(only.text);
+    } else if (only.kind == TokenKind::kWord) {
+      result.part = record_part(lower(only.text));
+    }
   }
+  result.tokens = std::move(*tokens);
   return result;
 }
 

@@ -16,17 +16,24 @@
 
 namespace onceflow::pipeline {
 
-/// What of a record an expression may use, each a parameter of its SQL: `:value` and so on.
-enum class RecordPart : std::uint8_t { kValue, kKey, kTopic, kPartition, kOffset, kTimestamp };
-inline constexpr std::array<std::string_view, 6> kRecordParts = {
-    "value", "key", "topic", "partition", "offset", "timestamp"};
+enum class TokenKind { kText, kNumber, kPath, kWord, kSign };
+
+struct Token {
+  TokenKind kind = TokenKind::kSign;
+  std::size_t begin = 0;
+  std::string_view text;  ///< in the text of the expression
+};
+
 inline constexpr std::size_t kExpressionBytesMax = 4096;
 
 struct TranslatedExpression {
+  std::vector<Token> tokens;
+  /// The tokens as SQLite reads them, fields as parameters: for its opinion, not to be run.
   std::string sql;
-  std::string fast_sql;  ///< as Expression::fast_sql
   std::optional<ColumnType> type;
   std::optional<std::string> field_name;
+  std::optional<std::string> path;
+  std::optional<RecordPart> part;
   /// Where each token begins: (in the SQL, in the text).
   std::vector<std::pair<std::size_t, std::size_t>> token_begins;
 
@@ -47,5 +54,10 @@ std::optional<std::string> path_of_parameter(std::string_view parameter);
 /// A JSON path as in expressions (`$.a.b[0]`), with at least one step; the error says what is
 /// wrong.
 std::expected<std::string, ExpressionError> check_json_path(std::string_view text);
+
+/// In SQL's lower case.
+std::string lower(std::string_view text);
+/// As a literal of SQL.
+std::string quoted(std::string_view text);
 
 }  // namespace onceflow::pipeline

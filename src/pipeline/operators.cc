@@ -5,7 +5,12 @@
 #include <memory>
 #include <utility>
 
+#include "base/check.h"
+#include "base/decimal.h"
+#include "base/json_document.h"
+#include "base/utf8.h"
 #include "connectors/convert_value.h"
+#include "pipeline/json_fields.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -22,29 +27,30 @@ class Step {
   Program& program() { return *program_; }
 
   Status run(const Chunk& chunk, const Record& record) {
-    Status status = program_->run(chunk.source, record);
-    if (!status) [[unlikely]] {
-      return refuse(chunk, record, status.error().text, "fields are read from a value that is JSON",
-                    "mend the producer, or keep such records out by a step before this one: "
-                    "`where: json_valid(value)`");
+    auto ran = program_->run(chunk.source, record);
+    if (!ran) [[unlikely]] {
+      return refuse(chunk, record, ran.error());
     }
-    return status;
+    return {};
   }
 
   Result<Value> column(const Chunk& chunk, const Record& record, std::size_t index) {
-    Result<Value> value = program_->column(index);
+    const auto value = program_->column(index);
     if (!value) [[unlikely]] {
-      return refuse(chunk, record, value.error().text, "expressions yield text, numbers or null",
-                    "use hex() or cast(… as text)");
+      return refuse(chunk, record, value.error());
     }
-    return value;
+    return *value;
   }
 
+  std::unexpected<Error> refuse(const Chunk& chunk, const Record& record,
+                                const RecordProblem& problem) const {
+    return refuse(chunk, record, problem.what, problem.rule, problem.fix);
+  }
   std::unexpected<Error> refuse(const Chunk& chunk, const Record& record, std::string_view what,
                                 std::string_view rule, std::string_view fix) const {
-    return fail(ErrorCode::kRefused,
-                fmt::format("step {}, record {}/{}@{}: {}; {}; {}", name_, chunk.source.topic,
-                            chunk.source.partition.value, record.offset.value, what, rule, fix));
+    return fail(ErrorCode::kRefused, fmt::format("step {}, record {}/{}@{}: {}; {}; {}", name_,
+                                                 chunk.source.topic, chunk.source.partition.value,
+                                                 record.offset.value, printable(what), rule, fix));
   }
 
  private:
@@ -75,88 +81,129 @@ class Where : public engine::Operator {
   Step step_;
 };
 
-// SQLite writes an infinite number as Inf, which is no JSON. Outside of strings no JSON has an I.
-bool holds_infinity(std::string_view json) {
-  if (json.find("Inf") == std::string_view::npos) [[likely]] {
-    return false;
-  }
-  bool in_string = false;
-  for (std::size_t index = 0; index < json.size(); ++index) {
-    if (in_string && json[index] == '\\') {
-      ++index;
-    } else if (json[index] == '"') {
-      in_string = !in_string;
-    } else if (!in_string && json[index] == 'I') {
-      return true;
-    }
-  }
-  return false;
-}
-
 class Set : public engine::Operator {
  public:
-  explicit Set(Step step) : step_(std::move(step)) {}
+  Set(Step step, std::vector<std::string> paths) : step_(std::move(step)) {
+    for (std::string& path : paths) {
+      const auto steps = parse_json_path(path);
+      CHECK(steps.has_value());
+      fields_.push_back({std::move(path), *steps});
+    }
+  }
 
   Status process(Chunk& chunk) override {
     for (Record& record : chunk.records) {
-      if (!record.value) {
-        continue;
+      if (record.value) {
+        RETURN_IF_ERROR(step_.run(chunk, record));
+        RETURN_IF_ERROR(set(chunk, record));
       }
-      RETURN_IF_ERROR(step_.run(chunk, record));
-      if (!step_.program().is_true(1)) [[unlikely]] {
+    }
+    return {};
+  }
+
+ private:
+  struct Field {
+    std::string path;
+    JsonPath steps;
+  };
+
+  Status set(Chunk& chunk, Record& record) {
+    json_.assign(as_text(*record.value));
+    for (std::size_t index = 0; index < fields_.size(); ++index) {
+      if (const auto problem = document_.parse(json_)) [[unlikely]] {
+        return step_.refuse(chunk, record, malformed(*problem));
+      }
+      if (document_.node(JsonDocument::kRoot).kind != JsonDocument::Kind::kObject) [[unlikely]] {
         return step_.refuse(chunk, record, "the value is JSON, but not an object",
                             "`set` sets fields of an object",
                             "keep such records out by a step before this one: "
                             "`where: json_type(value) = 'object'`");
       }
-      const Result<Value> value = step_.column(chunk, record, 0);
+      const Result<Value> value = step_.column(chunk, record, index);
       RETURN_IF_ERROR(value);
-      const std::string_view json = std::get<std::string_view>(*value);
-      if (holds_infinity(json)) [[unlikely]] {
-        return step_.refuse(chunk, record, "a field would be infinite", "JSON has no infinity",
-                            "keep such records out by a step before this one, or bound the value "
-                            "with min(…, 1e308)");
+      auto edited = edit_json(document_, fields_[index].steps, std::get<std::string_view>(*value),
+                              JsonEdit::kSet);
+      if (!edited) [[unlikely]] {
+        return step_.refuse(
+            chunk, record,
+            fmt::format("there is no place for {} in the value", fields_[index].path),
+            "a field is set in an object, an element in a list, without a gap",
+            "set the whole list or object, or keep such records out by a step before this one");
       }
-      record.value = chunk.arena.copy(as_bytes(json));
+      json_ = std::move(*edited);
     }
+    record.value = chunk.arena.copy(as_bytes(json_));
     return {};
   }
 
- private:
   Step step_;
+  std::vector<Field> fields_;
+  JsonDocument document_;
+  std::string json_;
 };
 
 class Key : public engine::Operator {
  public:
-  Key(Step step, NullKey null_key) : step_(std::move(step)), null_key_(null_key) {}
+  Key(Step step, std::size_t part_count, NullKey null_key)
+      : step_(std::move(step)), part_count_(part_count), null_key_(null_key) {}
 
   Status process(Chunk& chunk) override {
     for (Record& record : chunk.records) {
       RETURN_IF_ERROR(step_.run(chunk, record));
-      const Result<Value> value = step_.column(chunk, record, 0);
-      RETURN_IF_ERROR(value);
-      if (!is_null(*value)) [[likely]] {
-        record.key = copy_of(*value, chunk.arena);
-      } else if (null_key_ == NullKey::kAllowed) {
-        record.key.reset();
-      } else {
-        return step_.refuse(chunk, record, "its key is null", "an aggregate groups by a key",
-                            "give such records a key with coalesce(…, 'none'), or keep them out "
-                            "by a step before this one: `where: … is not null`");
-      }
+      RETURN_IF_ERROR(part_count_ == 1 ? set_text(chunk, record) : set_list(chunk, record));
     }
     return {};
   }
 
  private:
-  // Text lives in the statement only until its next run; rendered numbers are in the arena already.
-  static ByteView copy_of(const Value& value, engine::Arena& arena) {
-    const ByteView bytes = as_bytes(render_text(value, arena));
-    return std::holds_alternative<std::string_view>(value) ? arena.copy(bytes) : bytes;
+  Status set_text(Chunk& chunk, Record& record) {
+    const Result<Value> value = step_.column(chunk, record, 0);
+    RETURN_IF_ERROR(value);
+    if (is_null(*value)) {
+      if (null_key_ == NullKey::kRefused) {
+        return step_.refuse(chunk, record, "its key is null", "an aggregate groups by a key",
+                            "give such records a key with coalesce(…, 'none'), or keep them out "
+                            "by a step before this one: `where: … is not null`");
+      }
+      record.key.reset();
+      return {};
+    }
+    const std::string_view text = render_text(*value, chunk.arena);
+    if (null_key_ == NullKey::kRefused && !is_utf8(text)) {
+      return step_.refuse(chunk, record, "its key is not UTF-8",
+                          "an aggregate writes its key into JSON, which is UTF-8",
+                          "group by the bytes in digits, hex(key), or mend the producer");
+    }
+    record.key = copy_of(*value, text, chunk.arena);
+    return {};
+  }
+
+  // A JSON array of the parts; null is one of them.
+  Status set_list(Chunk& chunk, Record& record) {
+    list_ = "[";
+    for (std::size_t index = 0; index < part_count_; ++index) {
+      const Result<Value> part = step_.column(chunk, record, index);
+      RETURN_IF_ERROR(part);
+      list_ += index > 0 ? "," : "";
+      list_ += std::get<std::string_view>(*part);
+    }
+    list_ += ']';
+    record.key = chunk.arena.copy(as_bytes(list_));
+    return {};
+  }
+
+  // Text and digits live in the program only until its next run; rendered numbers are in the arena
+  // already.
+  static ByteView copy_of(const Value& value, std::string_view text, engine::Arena& arena) {
+    const bool is_in_arena =
+        std::holds_alternative<std::int64_t>(value) || std::holds_alternative<double>(value);
+    return is_in_arena ? as_bytes(text) : arena.copy(as_bytes(text));
   }
 
   Step step_;
+  std::size_t part_count_;
   NullKey null_key_;
+  std::string list_;
 };
 
 class ColumnProjection : public engine::Projection {
@@ -172,11 +219,9 @@ class ColumnProjection : public engine::Projection {
       for (std::size_t index = 0; index < columns_.size(); ++index) {
         const Result<Value> value = step_.column(chunk, record, index);
         RETURN_IF_ERROR(value);
-        const Result<Value> kept = keep(columns_[index], *value, chunk.arena);
+        const auto kept = keep(columns_[index], *value, chunk.arena);
         if (!kept) [[unlikely]] {
-          return step_.refuse(chunk, record, kept.error().text,
-                              "a column takes values of its type, or null",
-                              "give the column another `type:`, or convert with cast(… as …)");
+          return step_.refuse(chunk, record, kept.error());
         }
         values.push_back(*kept);
       }
@@ -184,60 +229,113 @@ class ColumnProjection : public engine::Projection {
     return {};
   }
 
+  const Step& step() const { return step_; }
+
  private:
-  static Result<Value> keep(const ProjectedColumn& column, const Value& value,
-                            engine::Arena& arena) {
+  static std::expected<Value, RecordProblem> keep(const ProjectedColumn& column, const Value& value,
+                                                  engine::Arena& arena) {
+    const Value typed = to_type(column, value, arena);
+    const Result<Value> converted =
+        column.type ? connectors::convert_value(column.name, *column.type, typed) : typed;
+    if (!converted) {
+      return std::unexpected(
+          RecordProblem{converted.error().text, "a column takes values of its type, or null",
+                        "give the column another `type:`, or convert with cast(… as …)"});
+    }
+    if (const auto* text = std::get_if<std::string_view>(&*converted)) {
+      if (column.text_rule == TextRule::kUtf8WithoutZero) {
+        if (auto problem = problem_of_text(column.name, *text)) {
+          return std::unexpected(std::move(*problem));
+        }
+      }
+      return as_text(arena.copy(as_bytes(*text)));
+    }
+    if (const auto* decimal = std::get_if<Decimal>(&*converted)) {
+      return Decimal{as_text(arena.copy(as_bytes(decimal->digits)))};
+    }
+    return *converted;
+  }
+
+  // A text column takes numbers by their digits, a column of decimals every number and the text of
+  // one.
+  static Value to_type(const ProjectedColumn& column, const Value& value, engine::Arena& arena) {
     if (column.type == ColumnType::kText && !is_null(value) &&
         !std::holds_alternative<std::string_view>(value)) {
       return render_text(value, arena);
     }
-    Result<Value> converted =
-        column.type ? connectors::convert_value(column.name, *column.type, value) : value;
-    if (converted) {
-      if (const auto* text = std::get_if<std::string_view>(&*converted)) {
-        return as_text(arena.copy(as_bytes(*text)));
+    if (column.type == ColumnType::kDecimal && !is_null(value) &&
+        !std::holds_alternative<Decimal>(value)) {
+      const auto* text = std::get_if<std::string_view>(&value);
+      const auto number = text != nullptr ? DecimalNumber::parse(*text) : DecimalNumber::of(value);
+      if (number) {
+        return Decimal{as_text(arena.copy(as_bytes(number->to_string())))};
       }
     }
-    return converted;
+    return value;
+  }
+
+  static std::optional<RecordProblem> problem_of_text(std::string_view column,
+                                                      std::string_view text) {
+    if (const std::size_t place = text.find('\0'); place != std::string_view::npos) {
+      return RecordProblem{fmt::format("column {} would hold U+0000, at byte {}", column, place),
+                           "PostgreSQL's text cannot hold it",
+                           "take it out with replace(…, char(0), ''), or keep such records out by "
+                           "a step before this one: `where: instr($.field, char(0)) = 0`"};
+    }
+    if (const std::size_t place = find_invalid_utf8(text); place != std::string_view::npos) {
+      return RecordProblem{
+          fmt::format("column {} would hold a byte that is not UTF-8, at byte {}", column, place),
+          "PostgreSQL's text is UTF-8",
+          "mend the producer, or take the bytes in digits with hex(…)"};
+    }
+    return std::nullopt;
   }
 
   Step step_;
   std::vector<ProjectedColumn> columns_;
 };
 
-Result<Step> make_step(const std::string& name, const std::vector<ColumnSql>& columns) {
-  Result<std::unique_ptr<Program>> program = Program::prepare(columns);
+class Guard : public engine::Operator {
+ public:
+  Guard(ColumnProjection projection, std::size_t width, ColumnCheck check)
+      : projection_(std::move(projection)), width_(width), check_(std::move(check)) {}
+
+  Status process(Chunk& chunk) override {
+    RETURN_IF_ERROR(projection_.evaluate(chunk, values_));
+    for (std::size_t index = 0; check_ && index < values_.size(); ++index) {
+      if (Status checked = check_(index % width_, values_[index]); !checked) [[unlikely]] {
+        return projection_.step().refuse(chunk, chunk.records[index / width_], checked.error().text,
+                                         "what a later stage refuses is refused where it enters",
+                                         "or keep such records out by a step before this one");
+      }
+    }
+    return {};
+  }
+
+ private:
+  ColumnProjection projection_;
+  std::size_t width_;
+  ColumnCheck check_;
+  std::vector<Value> values_;
+};
+
+Result<Step> make_step(const std::string& name, std::vector<ProgramColumn> columns) {
+  Result<std::unique_ptr<Program>> program = Program::prepare(std::move(columns));
   if (!program) {
     return fail(program.error().code, fmt::format("step {}: {}", name, program.error().text));
   }
   return Step(name, std::move(*program));
 }
 
-// `before`, the expressions separated by commas, `after`.
-ColumnSql enclose(std::string_view before, const std::vector<const Expression*>& expressions,
-                  std::string_view after) {
-  ColumnSql column{std::string(before), std::string(before)};
-  bool is_fast = true;
-  for (const Expression* expression : expressions) {
-    const std::string_view comma = expression == expressions.front() ? "" : ", ";
-    column.sql += fmt::format("{}{}", comma, expression->sql);
-    column.fast_sql += fmt::format("{}{}", comma, expression->fast_sql);
-    is_fast = is_fast && !expression->fast_sql.empty();
+Result<ColumnProjection> make_column_projection(const std::string& step,
+                                                const std::vector<ProjectedColumn>& columns) {
+  std::vector<ProgramColumn> program;
+  for (const ProjectedColumn& column : columns) {
+    program.push_back({column.expression, ColumnForm::kValue});
   }
-  column.sql += after;
-  column.fast_sql += after;
-  if (!is_fast) {
-    column.fast_sql.clear();
-  }
-  return column;
-}
-
-std::string quoted(std::string_view text) {
-  std::string result = "'";
-  for (const char letter : text) {
-    result.append(letter == '\'' ? 2 : 1, letter);
-  }
-  return result + '\'';
+  Result<Step> made = make_step(step, std::move(program));
+  RETURN_IF_ERROR(made);
+  return ColumnProjection(std::move(*made), columns);
 }
 
 }  // namespace
@@ -245,7 +343,7 @@ std::string quoted(std::string_view text) {
 engine::Factory<engine::Operator> make_where(std::string step, Expression condition) {
   return [step = std::move(step),
           condition = std::move(condition)]() -> Result<std::unique_ptr<engine::Operator>> {
-    Result<Step> made = make_step(step, {enclose("(", {&condition}, ") IS TRUE")});
+    Result<Step> made = make_step(step, {{condition, ColumnForm::kTruth}});
     RETURN_IF_ERROR(made);
     return std::make_unique<Where>(std::move(*made));
   };
@@ -254,14 +352,15 @@ engine::Factory<engine::Operator> make_where(std::string step, Expression condit
 engine::Factory<engine::Operator> make_set(std::string step, std::vector<Assignment> assignments) {
   return [step = std::move(step),
           assignments = std::move(assignments)]() -> Result<std::unique_ptr<engine::Operator>> {
-    std::string arguments;
+    std::vector<ProgramColumn> columns;
+    std::vector<std::string> paths;
     for (const Assignment& assignment : assignments) {
-      arguments += fmt::format(", {}, {}", quoted(assignment.path), assignment.expression.sql);
+      columns.push_back({assignment.expression, ColumnForm::kJson});
+      paths.push_back(assignment.path);
     }
-    Result<Step> made = make_step(step, {{fmt::format("json_set(:value{})", arguments), {}},
-                                         {"json_type(:value) = 'object'", {}}});
+    Result<Step> made = make_step(step, std::move(columns));
     RETURN_IF_ERROR(made);
-    return std::make_unique<Set>(std::move(*made));
+    return std::make_unique<Set>(std::move(*made), std::move(paths));
   };
 }
 
@@ -269,14 +368,14 @@ engine::Factory<engine::Operator> make_key(std::string step, std::vector<Express
                                            NullKey null_key) {
   return [step = std::move(step), expressions = std::move(expressions),
           null_key]() -> Result<std::unique_ptr<engine::Operator>> {
-    std::vector<const Expression*> all;
+    std::vector<ProgramColumn> columns;
     for (const Expression& expression : expressions) {
-      all.push_back(&expression);
+      columns.push_back(
+          {expression, expressions.size() == 1 ? ColumnForm::kValue : ColumnForm::kJson});
     }
-    Result<Step> made = make_step(
-        step, {all.size() == 1 ? enclose("(", all, ")") : enclose("json_array(", all, ")")});
+    Result<Step> made = make_step(step, std::move(columns));
     RETURN_IF_ERROR(made);
-    return std::make_unique<Key>(std::move(*made), null_key);
+    return std::make_unique<Key>(std::move(*made), expressions.size(), null_key);
   };
 }
 
@@ -284,13 +383,19 @@ engine::Factory<engine::Projection> make_projection(std::string step,
                                                     std::vector<ProjectedColumn> columns) {
   return [step = std::move(step),
           columns = std::move(columns)]() -> Result<std::unique_ptr<engine::Projection>> {
-    std::vector<ColumnSql> sql;
-    for (const ProjectedColumn& column : columns) {
-      sql.push_back(enclose("(", {&column.expression}, ")"));
-    }
-    Result<Step> made = make_step(step, sql);
+    Result<ColumnProjection> made = make_column_projection(step, columns);
     RETURN_IF_ERROR(made);
-    return std::make_unique<ColumnProjection>(std::move(*made), columns);
+    return std::make_unique<ColumnProjection>(std::move(*made));
+  };
+}
+
+engine::Factory<engine::Operator> make_guard(std::string step, std::vector<ProjectedColumn> columns,
+                                             ColumnCheck check) {
+  return [step = std::move(step), columns = std::move(columns),
+          check = std::move(check)]() -> Result<std::unique_ptr<engine::Operator>> {
+    Result<ColumnProjection> made = make_column_projection(step, columns);
+    RETURN_IF_ERROR(made);
+    return std::make_unique<Guard>(std::move(*made), columns.size(), check);
   };
 }
 

@@ -2,6 +2,7 @@
 // one for one worker; what it makes is used on that worker's thread only.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,8 +19,8 @@ struct Assignment {
   std::string path;  ///< `$.a.b`
   Expression expression;
 };
-/// Sets fields of a JSON object and keeps the others; all expressions see the record as it came.
-/// A null value stays null.
+/// Sets fields of a JSON object and keeps the others as they are written; all expressions see the
+/// record as it came. A null value stays null. Refused: a path into what is not an object or list.
 engine::Factory<engine::Operator> make_set(std::string step, std::vector<Assignment> assignments);
 
 enum class NullKey { kAllowed, kRefused };
@@ -27,13 +28,27 @@ enum class NullKey { kAllowed, kRefused };
 engine::Factory<engine::Operator> make_key(std::string step, std::vector<Expression> expressions,
                                            NullKey null_key);
 
+/// What the texts of a column must be.
+enum class TextRule {
+  kAnyBytes,         ///< whatever came
+  kUtf8WithoutZero,  ///< what PostgreSQL can hold: UTF-8 without U+0000
+};
+
 struct ProjectedColumn {
   std::string name;
   Expression expression;
   /// The values are made to fit this type or refused; nullopt: as they come.
   std::optional<ColumnType> type;
+  TextRule text_rule = TextRule::kAnyBytes;
 };
 engine::Factory<engine::Projection> make_projection(std::string step,
                                                     std::vector<ProjectedColumn> columns);
+
+/// Refuses what a later stage would: evaluates its columns and keeps nothing of them. `check` (may
+/// be empty) judges the value of each column by its index; the error says what is wrong and the
+/// fix.
+using ColumnCheck = std::function<Status(std::size_t column, const Value& value)>;
+engine::Factory<engine::Operator> make_guard(std::string step, std::vector<ProjectedColumn> columns,
+                                             ColumnCheck check);
 
 }  // namespace onceflow::pipeline

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "engine/accumulator.h"
 #include "pipeline/sink_columns.h"
 #include "pipeline/sink_factory.h"
 
@@ -100,6 +101,8 @@ class Planner {
       // The key was set by an earlier step, which may leave it null.
       open_.operators.push_back(make_key(step.id, {*check_expression("key")}, NullKey::kRefused));
     }
+    std::vector<ProjectedColumn> arguments = arguments_of(step);
+    add_guard(step, arguments);
     const std::string repartition = internal(step.id, "repartition");
     plan_.topics.push_back({repartition, 0, false});
     close_to_topics(step.id + "-key", {repartition});
@@ -111,18 +114,50 @@ class Planner {
     for (const NamedExpression& column : last_key_->columns) {
       aggregate.key_columns.push_back(column.name);
     }
-    std::vector<ProjectedColumn> arguments;
     for (const AggregateColumnSpec& column : step.aggregate->columns) {
       aggregate.columns.push_back(column.column);
-      arguments.push_back({column.column.name,
-                           column.argument.value_or(Expression{"null", "NULL", "NULL", {}, {}}),
-                           std::nullopt});
     }
     aggregate.arguments = make_projection(step.id, std::move(arguments));
     open_.aggregate = std::move(aggregate);
     open_.steps.push_back("aggregate " + step.id);
     last_aggregate_ = &step;
     aggregate_shape_ = AggregateShape{*last_key_, *step.aggregate};
+  }
+
+  static std::vector<ProjectedColumn> arguments_of(const StepSpec& step) {
+    std::vector<ProjectedColumn> arguments;
+    for (const AggregateColumnSpec& column : step.aggregate->columns) {
+      arguments.push_back(
+          {.name = column.column.name,
+           .expression = column.argument ? *column.argument : *check_expression("null"),
+           .type = column.column.is_decimal ? std::optional(ColumnType::kDecimal) : std::nullopt});
+    }
+    return arguments;
+  }
+
+  // What the aggregate would refuse about a record must not come into the topic before it, from
+  // which nothing can be taken out.
+  void add_guard(const StepSpec& step, const std::vector<ProjectedColumn>& arguments) {
+    std::vector<ProjectedColumn> guarded;
+    std::vector<engine::AggregateColumn> columns;
+    for (std::size_t index = 0; index < arguments.size(); ++index) {
+      if (step.aggregate->columns[index].argument) {
+        guarded.push_back(arguments[index]);
+        columns.push_back(step.aggregate->columns[index].column);
+      }
+    }
+    if (!guarded.empty()) {
+      open_.operators.push_back(make_guard(
+          step.id, std::move(guarded),
+          [columns = std::move(columns)](std::size_t column, const Value& value) -> Status {
+            Status checked = engine::Accumulator::check(columns[column], value);
+            if (!checked) {
+              checked.error().text =
+                  fmt::format("column '{}': {}", columns[column].name, checked.error().text);
+            }
+            return checked;
+          }));
+    }
   }
 
   // ------------------------------------------------------------------------------------------
@@ -149,6 +184,11 @@ class Planner {
       topics.push_back(internal(databases.front()->id, "rows"));
       plan_.topics.push_back({topics.front(), 0, false});
     }
+    if (!open_.aggregate) {
+      for (const SinkSpec* sink : databases) {
+        add_guard(*sink);
+      }
+    }
     const std::string first_topic = topics.front();
     close_to_topics(last_stage_id(), topics);
     for (const SinkSpec* sink : databases) {
@@ -156,6 +196,40 @@ class Planner {
       open_.sources = {first_topic};
       close_to_database(*sink);
     }
+  }
+
+  // A record that a table of a later stage cannot take is refused before it is in the topic.
+  void add_guard(const SinkSpec& sink) {
+    auto columns = resolve_columns(sink, aggregate_shape_, spec_);
+    if (!columns) {
+      return;  // reported where the stage is closed
+    }
+    std::vector<ProjectedColumn> guarded = projected(sink, *columns);
+    open_.operators.push_back(make_guard(
+        sink.id, std::move(guarded),
+        [columns = std::move(*columns)](std::size_t index, const Value& value) -> Status {
+          const connectors::SinkColumn& column = columns[index].column;
+          return column.is_key && is_null(value)
+                     ? fail(ErrorCode::kRefused,
+                            fmt::format("key column {} would be null; give it a value with "
+                                        "coalesce(…, 'none')",
+                                        column.name))
+                     : Status();
+        }));
+  }
+
+  static std::vector<ProjectedColumn> projected(const SinkSpec& sink,
+                                                const std::vector<ResolvedColumn>& columns) {
+    std::vector<ProjectedColumn> result;
+    result.reserve(columns.size());
+    for (const ResolvedColumn& column : columns) {
+      result.push_back({.name = column.column.name,
+                        .expression = column.expression,
+                        .type = column.column.type,
+                        .text_rule = sink.kind == SinkKind::kPostgres ? TextRule::kUtf8WithoutZero
+                                                                      : TextRule::kAnyBytes});
+    }
+    return result;
   }
 
   // The stage that ends in topics is called after the aggregate in it, else after its first sink.
@@ -220,10 +294,8 @@ class Planner {
     StageReport report;
     engine::Stage stage = begin_close(sink.id, report);
     connectors::SinkTable table{spec_.name, sink.id, sink.table, sink.mode, {}};
-    std::vector<ProjectedColumn> projected;
     for (const ResolvedColumn& column : *columns) {
       table.columns.push_back(column.column);
-      projected.push_back({column.column.name, column.expression, column.column.type});
     }
     const std::string kind = to_string(sink.kind);
     const bool upserts = sink.mode == connectors::SinkMode::kUpsert;
@@ -232,8 +304,9 @@ class Planner {
     report.commit_point = fmt::format("one {} transaction: rows, positions and receipt", kind);
     report.guarantee = Guarantee::kExactlyOnce;
     report.mechanism = "positions in the rows' own transaction, zombies fenced by claimed epoch";
-    stage.output = engine::SinkOutput{kind, table, make_projection(sink.id, std::move(projected)),
-                                      make_sink_factory(sink, table)};
+    stage.output =
+        engine::SinkOutput{kind, table, make_projection(sink.id, projected(sink, *columns)),
+                           make_sink_factory(sink, table)};
     plan_.stages.push_back(std::move(stage));
     report_.stages.push_back(std::move(report));
   }

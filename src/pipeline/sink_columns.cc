@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/json_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -23,7 +24,11 @@ ResolvedColumn column_of(const std::string& name, ColumnType type, std::string_v
 
 std::vector<ResolvedColumn> columns_of(const AggregateShape& shape) {
   std::vector<ResolvedColumn> columns;
-  const auto field = [](const std::string& name) { return fmt::format("$.\"{}\"", name); };
+  const auto field = [](const std::string& name) {
+    std::string path = "$.";
+    append_json_string(path, name);
+    return path;
+  };
   columns.reserve(shape.key.columns.size() + shape.aggregate.columns.size());
   for (const NamedExpression& column : shape.key.columns) {
     columns.push_back(column_of(column.name, ColumnType::kText, field(column.name)));
@@ -48,6 +53,14 @@ std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
   } else {
     columns = {column_of("record_key", ColumnType::kText, "key"),
                column_of("record_value", ColumnType::kText, "value")};
+  }
+  for (const ResolvedColumn& column : columns) {
+    if (sink.kind == SinkKind::kPostgres && column.column.type == ColumnType::kDecimal) {
+      return std::unexpected(Problem{
+          sink.line, fmt::format("column `{}` of sink {} is decimal", column.column.name, sink.id),
+          "this version writes decimals to topics and to SQLite",
+          "name the sink's `columns` and give this one `type: text`, which keeps its digits"});
+    }
   }
   if (sink.mode == connectors::SinkMode::kAppend) {
     return columns;

@@ -66,7 +66,7 @@ void read_column(YamlReader& reader, const std::string& name, const YAML::Node& 
       return;
     }
     if (const auto node = reader.find(value, "type")) {
-      if (const auto index = reader.choice(*node, "type", {"integer", "real", "text"})) {
+      if (const auto index = reader.choice(*node, "type", {"integer", "real", "text", "decimal"})) {
         type = static_cast<ColumnType>(*index + 1);
       }
     }

@@ -92,7 +92,7 @@ std::optional<ColumnType> read_type(YamlReader& reader, const YAML::Node& map) {
   if (!node) {
     return std::nullopt;
   }
-  const auto index = reader.choice(*node, "type", {"integer", "real", "text"});
+  const auto index = reader.choice(*node, "type", {"integer", "real", "text", "decimal"});
   return index ? std::optional(static_cast<ColumnType>(*index + 1)) : std::nullopt;
 }
 
@@ -166,6 +166,8 @@ void read_aggregate(YamlReader& reader, const YAML::Node& node, StepSpec& step) 
     auto column = text ? parse_aggregate(reader, call, name, *text) : std::nullopt;
     if (column) {
       column->type = type.value_or(column->type);
+      column->column.is_decimal = type == ColumnType::kDecimal &&
+                                  column->column.function != engine::AggregateFunction::kCount;
       aggregate.columns.push_back(std::move(*column));
     }
   }

@@ -6,6 +6,8 @@
 #include <variant>
 
 #include "audit/names.h"
+#include "base/decimal.h"
+#include "base/json_document.h"
 #include "base/wire.h"
 
 namespace onceflow::audit {
@@ -16,7 +18,7 @@ constexpr std::int8_t kStateVersion = 1;
 /// One aggregate of one key: docs/formats/changelog.md.
 struct StoredAggregate {
   std::int64_t count = 0;
-  std::variant<std::monostate, std::int64_t, double, std::string> value;
+  std::variant<std::monostate, std::int64_t, double, std::string, DecimalNumber> value;
 };
 
 std::optional<std::vector<StoredAggregate>> decode_state(ByteView bytes) {
@@ -41,11 +43,30 @@ std::optional<std::vector<StoredAggregate>> decode_state(ByteView bytes) {
       case 3:
         aggregate.value = std::string(reader.read_sized_string());
         break;
+      case 4: {
+        const auto number = DecimalNumber::parse(reader.read_sized_string());
+        if (!number) {
+          return std::nullopt;
+        }
+        aggregate.value = *number;
+        break;
+      }
       default:
         return std::nullopt;
     }
   }
   return reader.ok() && reader.remaining() == 0 ? std::optional(std::move(state)) : std::nullopt;
+}
+
+/// What the stage should have written for a state that is a decimal: the mean has 20 places or as
+/// many as the sum.
+DecimalNumber decimal_result_of(const StoredAggregate& aggregate,
+                                AggregateSubject::Function function) {
+  constexpr std::int64_t kMeanPlaces = 20;
+  const auto& value = std::get<DecimalNumber>(aggregate.value);
+  return function == AggregateSubject::Function::kAvg && aggregate.count > 0
+             ? value.divided_by(aggregate.count, kMeanPlaces)
+             : value;
 }
 
 /// What the stage should have written for it.
@@ -127,26 +148,46 @@ class StateCheck {
     const auto& stored = state_place.last->value;
     const auto& written = written_place.last->value;
     const auto state = stored ? decode_state(as_bytes(*stored)) : std::nullopt;
-    const auto json = nlohmann::json::parse(written.value_or(""), nullptr, false);
-    if (!state || state->size() != aggregate_.columns.size() || !json.is_object()) {
+    // Read by its parts: the library refuses a whole object for one number beyond a double.
+    JsonDocument output;
+    const bool is_object = written && !output.parse(*written) &&
+                           output.node(JsonDocument::kRoot).kind == JsonDocument::Kind::kObject;
+    if (!state || state->size() != aggregate_.columns.size() || !is_object) {
       add(FindingKind::kAltered, key,
-          fmt::format("{} does not decode", name_of(state && json.is_object() ? written_place
-                                                    : json.is_object()        ? state_place
-                                                                              : written_place)));
+          fmt::format("{} does not decode", name_of(!is_object ? written_place : state_place)));
       return;
     }
     for (std::size_t index = 0; index < state->size(); ++index) {
       const AggregateSubject::Column& column = aggregate_.columns[index];
-      const nlohmann::json wanted = result_of((*state)[index], column.function);
-      const auto found = json.find(column.name);
-      if (found == json.end() || *found != wanted) {
+      const auto member = output.member(JsonDocument::kRoot, column.name);
+      const std::string_view found = member ? output.raw(*member) : "nothing";
+      const std::string wanted = wanted_of((*state)[index], column.function);
+      if (!member || !is_same((*state)[index], column.function, found)) {
         add(FindingKind::kAltered, key,
             fmt::format("by its state at {}, {} is {}; {} says {}", name_of(state_place),
-                        column.name, wanted.dump(), name_of(written_place),
-                        found == json.end() ? "nothing" : found->dump()));
+                        column.name, wanted, name_of(written_place), found));
         return;
       }
     }
+  }
+
+  static bool is_decimal(const StoredAggregate& aggregate, AggregateSubject::Function function) {
+    return std::holds_alternative<DecimalNumber>(aggregate.value) &&
+           function != AggregateSubject::Function::kCount;
+  }
+
+  static std::string wanted_of(const StoredAggregate& aggregate,
+                               AggregateSubject::Function function) {
+    return is_decimal(aggregate, function) ? decimal_result_of(aggregate, function).to_string()
+                                           : result_of(aggregate, function).dump();
+  }
+
+  static bool is_same(const StoredAggregate& aggregate, AggregateSubject::Function function,
+                      std::string_view found) {
+    if (is_decimal(aggregate, function)) {
+      return DecimalNumber::parse(found) == decimal_result_of(aggregate, function);
+    }
+    return nlohmann::json::parse(found, nullptr, false) == result_of(aggregate, function);
   }
 
   static std::string name_of(const Place& place) {

@@ -115,6 +115,34 @@ TEST_F(AggregateStateTest, a_state_that_is_not_what_was_written_is_named) {
   EXPECT_THAT(audit(AggregateStates::kNotCompared), ElementsAre());
 }
 
+/// orders: count(*), revenue: sum of decimals, mean: avg of decimals.
+std::string decimal_state(std::int64_t count, std::string_view sum) {
+  Buffer bytes;
+  WireWriter writer(bytes);
+  writer.write_int8(1);
+  writer.write_unsigned_varint(3);
+  writer.write_varlong(count);
+  writer.write_int8(0);
+  for (int column = 0; column < 2; ++column) {
+    writer.write_varlong(count);
+    writer.write_int8(4);
+    writer.write_sized_string(sum);
+  }
+  return std::string(as_text(bytes));
+}
+
+TEST_F(AggregateStateTest, decimals_are_compared_by_all_their_digits) {
+  commit({{"a", decimal_state(3, "1e+400")}, {"b", decimal_state(2, "18446744073709551615")}},
+         {{"a", R"({"k":"a","orders":3,"revenue":1e+400,"mean":)" + std::string(400, '3') + "." +
+                    std::string(20, '3') + "}"},
+          {"b", R"({"k":"b","orders":2,"revenue":18446744073709551614,)"
+                R"("mean":9223372036854775807.5})"}});
+  EXPECT_THAT(audit(),
+              ElementsAre("altered: stage per-key, key 'b': by its state at changelog-0 offset 1, "
+                          "revenue is 18446744073709551615; totals-0 offset 1 says "
+                          "18446744073709551614"));
+}
+
 TEST_F(AggregateStateTest, a_key_that_only_one_side_has_is_named) {
   commit({{"a", state_of(1, 1.5, 3)}}, {{"b", R"({"k":"b","orders":1,"revenue":1.5,"mean":3.0})"}});
   EXPECT_THAT(audit(),

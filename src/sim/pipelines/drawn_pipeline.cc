@@ -234,6 +234,8 @@ std::string show(const Row& row) {
             return "null";
           } else if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::string>) {
             return fmt::format("{:?}", held);
+          } else if constexpr (std::is_same_v<std::decay_t<decltype(held)>, StoredDecimal>) {
+            return held.digits;
           } else {
             return fmt::format("{}", held);
           }

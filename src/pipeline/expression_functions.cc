@@ -1,0 +1,518 @@
+#include "pipeline/expression_functions.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <charconv>
+#include <cmath>
+
+#include "base/bytes.h"
+#include "base/decimal.h"
+#include "base/json_text.h"
+#include "base/utf8.h"
+#include "pipeline/expression_arguments.h"
+#include "pipeline/expression_json.h"
+
+namespace onceflow::pipeline {
+
+const JsonDocument* EvaluationContext::read_document() {
+  if (!is_read) {
+    problem_of_document = document.parse(as_text(*record->value));
+    is_read = true;
+  }
+  if (problem_of_document) {
+    problem = malformed(*problem_of_document);
+    return nullptr;
+  }
+  return &document;
+}
+
+EvaluationContext& context_of(sqlite3_context* call) {
+  return *static_cast<EvaluationContext*>(sqlite3_user_data(call));
+}
+
+void refuse(sqlite3_context* call, RecordProblem problem) {
+  sqlite3_result_error(call, problem.what.c_str(), static_cast<int>(problem.what.size()));
+  context_of(call).problem = std::move(problem);
+}
+
+std::string_view text_of(sqlite3_value* value) {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(value));
+  return text == nullptr
+             ? std::string_view()
+             : std::string_view(text, static_cast<std::size_t>(sqlite3_value_bytes(value)));
+}
+
+Value value_of(sqlite3_value* value) {
+  switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER:
+      return static_cast<std::int64_t>(sqlite3_value_int64(value));
+    case SQLITE_FLOAT:
+      return sqlite3_value_double(value);
+    case SQLITE_TEXT:
+      if (sqlite3_value_subtype(value) == kDigitsMark) {
+        return Decimal{text_of(value)};
+      }
+      return text_of(value);
+    default:
+      return std::monostate{};
+  }
+}
+
+void return_value(sqlite3_context* call, const Value& value, bool is_json) {
+  const auto return_text = [&](std::string_view text) {
+    sqlite3_result_text64(call, text.empty() ? "" : text.data(), text.size(), SQLITE_TRANSIENT,
+                          SQLITE_UTF8);
+  };
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    sqlite3_result_int64(call, *integer);
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    sqlite3_result_double(call, *real);
+  } else if (const auto* text = std::get_if<std::string_view>(&value)) {
+    return_text(*text);
+    if (is_json) {
+      sqlite3_result_subtype(call, kJsonMark);
+    }
+  } else if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    return_text(decimal->digits);
+    sqlite3_result_subtype(call, kDigitsMark);
+  } else {
+    sqlite3_result_null(call);
+  }
+}
+
+bool append_json(sqlite3_context* call, std::string& json, sqlite3_value* value) {
+  if (sqlite3_value_type(value) == SQLITE_BLOB) {
+    refuse(call, {"a blob, which JSON cannot hold", "JSON holds text, numbers, lists and objects",
+                  "use hex() or cast(… as text)"});
+    return false;
+  }
+  const Value plain = value_of(value);
+  if (const auto* real = std::get_if<double>(&plain); real != nullptr && !std::isfinite(*real)) {
+    refuse(call, {"a field would be infinite", "JSON has no infinity",
+                  "keep such records out by a step before this one, or bound the value with "
+                  "min(…, 1e308)"});
+    return false;
+  }
+  if (const auto* text = std::get_if<std::string_view>(&plain)) {
+    if (!is_utf8(*text)) {
+      refuse(call, {"a text is not UTF-8", "JSON is UTF-8",
+                    "mend the producer, or take the bytes in digits with hex(…)"});
+      return false;
+    }
+    if (sqlite3_value_subtype(value) == kJsonMark) {
+      append_minified(json, *text);
+      return true;
+    }
+  }
+  append_json_value(json, plain);
+  return true;
+}
+
+const JsonPath* path_argument(sqlite3_context* call, sqlite3_value* value) {
+  constexpr std::size_t kPathsMax = 256;  // those of a file; records may bring others
+  auto& paths = context_of(call).paths;
+  const std::string_view text = text_of(value);
+  if (const auto found = paths.find(text); found != paths.end()) {
+    return &found->second;
+  }
+  auto path = parse_json_path(text);
+  if (!path) {
+    refuse(call, {fmt::format("`{}` is not a path", text),
+                  "a path is $, $.name, $.a.b, $.list[0] or $.\"odd name\"", "mend the path"});
+    return nullptr;
+  }
+  if (paths.size() == kPathsMax) {
+    paths.clear();
+  }
+  return &paths.emplace(text, std::move(*path)).first->second;
+}
+
+RecordProblem beyond_computing(std::string_view name, std::string_view digits) {
+  return {fmt::format("{} is {}, which neither 64 bits nor a double hold", name, digits),
+          "such a number is compared, and kept by its digits in keys, columns, aggregates and "
+          "fields that are set; nothing is computed with it",
+          "take its digits as text with cast($.field as text), or round it with cast($.field as "
+          "real)"};
+}
+
+namespace {
+
+// ---------------------------------------------------------------------------------------------
+// fields of the record
+
+// Null for a record without a value, and after a refusal.
+const JsonDocument* document_of(sqlite3_context* call) {
+  EvaluationContext& context = context_of(call);
+  if (!context.record->value) {
+    sqlite3_result_null(call);
+    return nullptr;
+  }
+  const JsonDocument* document = context.read_document();
+  if (document == nullptr) {
+    refuse(call, *context.problem);
+  }
+  return document;
+}
+
+void return_field(sqlite3_context* call, sqlite3_value* path_text, bool by_digits) {
+  const JsonDocument* document = document_of(call);
+  const JsonPath* path = document == nullptr ? nullptr : path_argument(call, path_text);
+  if (path == nullptr) {
+    return;
+  }
+  std::string storage;
+  auto field = read_field(*document, *path, text_of(path_text), storage);
+  if (!field) {
+    refuse(call, std::move(field).error());
+  } else if (const auto* decimal = std::get_if<Decimal>(&field->value);
+             decimal != nullptr && !by_digits) {
+    refuse(call, beyond_computing(text_of(path_text), decimal->digits));
+  } else {
+    return_value(call, field->value, field->is_json);
+  }
+}
+
+void field_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  return_field(call, arguments[0], false);
+}
+
+void digits_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  return_field(call, arguments[0], true);
+}
+
+void has_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  const JsonDocument* document = document_of(call);
+  const JsonPath* path = document == nullptr ? nullptr : path_argument(call, arguments[0]);
+  if (path != nullptr && has_field(*document, *path)) {
+    sqlite3_result_int(call, 1);
+  }
+}
+
+void json_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  std::string json;
+  if (append_json(call, json, arguments[0])) {
+    return_value(call, std::string_view(json));
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+// text
+
+void whole_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  if (sqlite3_value_type(arguments[0]) == SQLITE_TEXT) {
+    const std::string_view text = text_of(arguments[0]);
+    const std::string_view user = text_of(arguments[1]);
+    if (text.contains('\0')) {
+      refuse(call, {fmt::format("a text with U+0000 comes to {}", user),
+                    fmt::format("{} would end it there", user),
+                    "take U+0000 out with replace(…, char(0), ''), or keep such records out by a "
+                    "step before this one: `where: instr($.field, char(0)) = 0`"});
+      return;
+    }
+    if (!is_utf8(text)) {
+      refuse(call, {fmt::format("a text that is not UTF-8 comes to {}", user),
+                    fmt::format("{} reads characters", user),
+                    "mend the producer, or take the bytes in digits with hex(…)"});
+      return;
+    }
+  }
+  sqlite3_result_value(call, arguments[0]);
+}
+
+void text_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  const Value value = value_of(arguments[0]);
+  if (const auto* real = std::get_if<double>(&value); real != nullptr && std::isfinite(*real)) {
+    std::string text;
+    append_json_value(text, value);
+    return_value(call, std::string_view(text));
+  } else if (sqlite3_value_type(arguments[0]) == SQLITE_TEXT) {
+    return_value(call, text_of(arguments[0]));  // without a mark
+  } else {
+    sqlite3_result_value(call, arguments[0]);
+  }
+}
+
+// SQLite's own takes a pattern that begins with U+0000 for an empty one.
+void replace_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  for (int index = 0; index < 3; ++index) {
+    if (sqlite3_value_type(arguments[index]) == SQLITE_NULL) {
+      return;
+    }
+  }
+  const std::string_view text = text_of(arguments[0]);
+  const std::string_view pattern = text_of(arguments[1]);
+  const std::string_view replacement = text_of(arguments[2]);
+  std::string replaced;
+  std::size_t kept = 0;
+  for (std::size_t place = pattern.empty() ? std::string_view::npos : text.find(pattern);
+       place != std::string_view::npos; place = text.find(pattern, kept)) {
+    replaced += text.substr(kept, place - kept);
+    replaced += replacement;
+    kept = place + pattern.size();
+  }
+  replaced += text.substr(kept);
+  return_value(call, std::string_view(replaced));
+}
+
+// ---------------------------------------------------------------------------------------------
+// numbers
+
+// What SQLite computes with where a text stands for a number: the number at its beginning, or 0.
+struct Operand {
+  Value value;
+  bool is_exact = true;  ///< false: more digits than a double gives back
+};
+
+Operand operand_of(sqlite3_value* argument) {
+  const Value value = value_of(argument);
+  const auto* text = std::get_if<std::string_view>(&value);
+  if (text == nullptr) {
+    return {value};
+  }
+  std::size_t begin = text->find_first_not_of(" \t\n\v\f\r");
+  begin = std::min(begin, text->size());
+  std::size_t end = begin;
+  const auto skip_digits = [&] {
+    const std::size_t first = end;
+    while (end < text->size() && (*text)[end] >= '0' && (*text)[end] <= '9') {
+      ++end;
+    }
+    return end - first;
+  };
+  end += end < text->size() && ((*text)[end] == '-' || (*text)[end] == '+') ? 1 : 0;
+  std::size_t digit_count = skip_digits();
+  if (end < text->size() && (*text)[end] == '.') {
+    ++end;
+    digit_count += skip_digits();
+  }
+  if (digit_count == 0) {
+    return {std::int64_t{0}};
+  }
+  if (end < text->size() && ((*text)[end] == 'e' || (*text)[end] == 'E')) {
+    const std::size_t mantissa_end = end++;
+    end += end < text->size() && ((*text)[end] == '-' || (*text)[end] == '+') ? 1 : 0;
+    if (skip_digits() == 0) {
+      end = mantissa_end;
+    }
+  }
+  std::string_view number = text->substr(begin, end - begin);
+  number.remove_prefix(number.starts_with('+') ? 1 : 0);
+  std::string digits;
+  const auto read = read_number(number, digits);
+  if (!read || std::holds_alternative<Decimal>(*read)) {
+    return {std::monostate{}, false};
+  }
+  return {*read};
+}
+
+double real_of(const Value& value) {
+  const auto* integer = std::get_if<std::int64_t>(&value);
+  return integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value);
+}
+
+// The result; monostate is null. nullopt: it leaves 64 bits.
+std::optional<Value> compute(char sign, const Value& left, const Value& right) {
+  if (is_null(left) || is_null(right)) {
+    return Value();
+  }
+  const auto* first = std::get_if<std::int64_t>(&left);
+  const auto* second = std::get_if<std::int64_t>(&right);
+  if (first != nullptr && second != nullptr) {
+    std::int64_t result = 0;
+    if (sign == '/') {
+      if (*second == 0) {
+        return Value();
+      }
+      return *second == -1 && __builtin_sub_overflow(0, *first, &result)
+                 ? std::nullopt
+                 : std::optional<Value>(*second == -1 ? result : *first / *second);
+    }
+    const bool overflows = sign == '+'   ? __builtin_add_overflow(*first, *second, &result)
+                           : sign == '-' ? __builtin_sub_overflow(*first, *second, &result)
+                                         : __builtin_mul_overflow(*first, *second, &result);
+    return overflows ? std::nullopt : std::optional<Value>(result);
+  }
+  const double x = real_of(left);
+  const double y = real_of(right);
+  if (sign == '/' && y == 0) {
+    return Value();
+  }
+  const double result = sign == '+' ? x + y : sign == '-' ? x - y : sign == '*' ? x * y : x / y;
+  return std::isnan(result) ? Value() : Value(result);
+}
+
+std::string describe(const Value& value) {
+  std::string text;
+  append_json_value(text, value);
+  return text;
+}
+
+// onceflow_arithmetic('+-', a, b, c) is a + b - c.
+void arithmetic_function(sqlite3_context* call, int count, sqlite3_value** arguments) {
+  const std::string_view signs = text_of(arguments[0]);
+  Value result;
+  for (int index = 1; index < count; ++index) {
+    if (sqlite3_value_type(arguments[index]) == SQLITE_NULL) {
+      return;
+    }
+    const Operand operand = operand_of(arguments[index]);
+    if (!operand.is_exact) {
+      refuse(call, beyond_computing("a text in arithmetic", text_of(arguments[index])));
+      return;
+    }
+    if (index == 1) {
+      result = operand.value;
+      continue;
+    }
+    const char sign = signs[static_cast<std::size_t>(index) - 2];
+    const auto next = compute(sign, result, operand.value);
+    if (!next) {
+      refuse(call, {fmt::format("{} {} {} leaves 64 bits", describe(result), sign,
+                                describe(operand.value)),
+                    "integers are exact to 64 bits, and are not rounded in silence",
+                    "compute with reals where rounding is right: cast($.field as real)"});
+      return;
+    }
+    result = *next;
+  }
+  return_value(call, result);
+}
+
+// SQL's order: numbers before text.
+int order_of(const Value& left, const Value& right) {
+  const auto* left_text = std::get_if<std::string_view>(&left);
+  const auto* right_text = std::get_if<std::string_view>(&right);
+  if (left_text != nullptr && right_text != nullptr) {
+    return left_text->compare(*right_text);
+  }
+  if (left_text != nullptr || right_text != nullptr) {
+    return left_text != nullptr ? 1 : -1;
+  }
+  if (std::holds_alternative<Decimal>(left) || std::holds_alternative<Decimal>(right)) {
+    // What is no decimal is infinite.
+    const auto sign = [](const Value& value) { return std::get<double>(value) < 0 ? -1 : 1; };
+    const auto first = DecimalNumber::of(left);
+    const auto second = DecimalNumber::of(right);
+    return !first ? sign(left) : !second ? -sign(right) : first->compare(*second);
+  }
+  const auto* first = std::get_if<std::int64_t>(&left);
+  const auto* second = std::get_if<std::int64_t>(&right);
+  if (first != nullptr && second != nullptr) {
+    return *first < *second ? -1 : *first > *second ? 1 : 0;
+  }
+  // long double holds every 64-bit integer exactly, so mixed comparisons do not round.
+  const auto number = [](const Value& value) {
+    const auto* integer = std::get_if<std::int64_t>(&value);
+    return integer != nullptr ? static_cast<long double>(*integer)
+                              : static_cast<long double>(std::get<double>(value));
+  };
+  const long double x = number(left);
+  const long double y = number(right);
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+void compare_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  const std::string_view sign = text_of(arguments[0]);
+  const Value left = value_of(arguments[1]);
+  const Value right = value_of(arguments[2]);
+  const bool is_identity = sign.starts_with("is");
+  if (is_null(left) || is_null(right)) {
+    if (is_identity) {
+      sqlite3_result_int(call, (is_null(left) == is_null(right)) == (sign == "is") ? 1 : 0);
+    }
+    return;
+  }
+  const int order = order_of(left, right);
+  const bool holds = sign == "<"                                        ? order < 0
+                     : sign == "<="                                     ? order <= 0
+                     : sign == ">"                                      ? order > 0
+                     : sign == ">="                                     ? order >= 0
+                     : sign == "<>" || sign == "!=" || sign == "is not" ? order != 0
+                                                                        : order == 0;
+  sqlite3_result_int(call, holds ? 1 : 0);
+}
+
+void within_64_bits_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  constexpr double kTwoTo63 = 9223372036854775808.0;
+  const Operand operand = operand_of(arguments[0]);
+  const auto* real = std::get_if<double>(&operand.value);
+  if (!operand.is_exact || (real != nullptr && (*real >= kTwoTo63 || *real < -kTwoTo63))) {
+    refuse(call, {fmt::format("cast of {} as integer leaves 64 bits", text_of(arguments[0])),
+                  "an integer has 64 bits, and is not cut in silence",
+                  "take the digits as text with cast(… as text), or keep such records out by a "
+                  "step before this one"});
+    return;
+  }
+  sqlite3_result_value(call, arguments[0]);
+}
+
+// ---------------------------------------------------------------------------------------------
+// and, or: CASE 0 WHEN first(slot, a) THEN 0 WHEN next(slot, b) THEN 0 ELSE last(slot, 1) END
+
+void note_operand(sqlite3_context* call, sqlite3_value** arguments, bool is_first) {
+  std::vector<bool>& saw_null = context_of(call).saw_null;
+  const auto slot = static_cast<std::size_t>(sqlite3_value_int(arguments[0]));
+  if (slot >= saw_null.size()) {
+    saw_null.resize(slot + 1);
+  }
+  const bool is_null_now = sqlite3_value_type(arguments[1]) == SQLITE_NULL;
+  saw_null[slot] = (!is_first && saw_null[slot]) || is_null_now;
+  if (is_null_now) {
+    return;
+  }
+  const bool is_true = sqlite3_value_type(arguments[1]) == SQLITE_INTEGER
+                           ? sqlite3_value_int64(arguments[1]) != 0
+                           : sqlite3_value_double(arguments[1]) != 0;
+  sqlite3_result_int(call, is_true ? 1 : 0);
+}
+
+void first_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  note_operand(call, arguments, true);
+}
+
+void next_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  note_operand(call, arguments, false);
+}
+
+void last_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  const auto slot = static_cast<std::size_t>(sqlite3_value_int(arguments[0]));
+  if (!context_of(call).saw_null[slot]) {
+    sqlite3_result_value(call, arguments[1]);
+  }
+}
+
+}  // namespace
+
+bool register_functions(sqlite3* database, EvaluationContext& context) {
+  struct Function {
+    const char* name;
+    int argument_count;  ///< -1: any
+    void (*call)(sqlite3_context*, int, sqlite3_value**);
+  };
+  constexpr Function kFunctions[] = {
+      {"onceflow_field", 1, field_function},
+      {"onceflow_digits", 1, digits_function},
+      {"onceflow_has", 1, has_function},
+      {"onceflow_json", 1, json_function},
+      {"onceflow_text", 1, text_function},
+      {"onceflow_whole", 2, whole_function},
+      {"onceflow_arithmetic", -1, arithmetic_function},
+      {"onceflow_compare", 3, compare_function},
+      {"onceflow_within_64_bits", 1, within_64_bits_function},
+      {"onceflow_first", 2, first_function},
+      {"onceflow_next", 2, next_function},
+      {"onceflow_last", 2, last_function},
+      {"replace", 3, replace_function},
+  };
+  for (const Function& function : kFunctions) {
+    if (sqlite3_create_function_v2(database, function.name, function.argument_count, SQLITE_UTF8,
+                                   &context, function.call, nullptr, nullptr,
+                                   nullptr) != SQLITE_OK) {
+      return false;
+    }
+  }
+  return register_json_functions(database, context);
+}
+
+}  // namespace onceflow::pipeline

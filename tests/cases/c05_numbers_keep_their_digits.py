@@ -1,0 +1,90 @@
+"""C5: numbers beyond 64 bits and beyond doubles keep their digits, or are refused by name."""
+
+import sqlite3
+
+from harness import Worker, audit, check, consume, produce, wait_for
+
+SOURCE = "name: p\nsource: { kafka: { topics: [t] } }\n"
+IDS = ["18446744073709551615", "18446744073709551614", "-9223372036854775809", "1e400",
+       "0.1000000000000000055511151231257827", "0.1"]
+
+
+def groups_keep_numbers_apart(at):
+    text = SOURCE + """steps:
+  - id: by
+    key: $.id
+    aggregate: { n: count(*), least: min($.id), most: max($.id) }
+sinks:
+  - kafka: { topic: out }
+"""
+    with Worker(at, text) as worker:
+        produce(worker.address, "t", [f'{{"id":{each}}}' for each in IDS])
+        values = wait_for(lambda: (found := consume(worker.address, "out", "-f", "%k %s\n")) and
+                          len(found) == len(IDS) and found, "six groups")
+        for each in IDS:
+            digits = "1e+400" if each == "1e400" else each
+            check(f'{digits} {{"id":"{digits}","n":1,"least":{digits},"most":{digits}}}' in values,
+                  f"{each}: {values}")
+        check(worker.stop() == 0, worker.said())
+    audit(at, "--states")
+
+
+def text_columns_and_set_keep_them(at):
+    text = SOURCE + """steps:
+  - id: copy
+    set: { $.copy: $.id }
+sinks:
+  - sqlite: { file: out.db, table: rows, columns: { id: $.id, copy: $.copy, whole: value } }
+"""
+    with Worker(at, text) as worker:
+        produce(worker.address, "t", [f'{{"id":{each}}}' for each in IDS])
+        wait_for(lambda: len(rows(at)) == len(IDS), "six rows")
+        check(worker.stop() == 0, worker.said())
+    found = rows(at)
+    check(("18446744073709551615", "18446744073709551615",
+           '{"id":18446744073709551615,"copy":18446744073709551615}') in found, found)
+    check(all(a == b for a, b, _ in found), found)
+    audit(at)
+
+
+def they_are_compared_exactly(at):
+    text = SOURCE + """steps:
+  - id: big
+    where: "$.id > 18446744073709551 and $.id <> $.other"
+sinks:
+  - sqlite: { file: out.db, table: rows, columns: { id: $.id, a: $.other, b: value } }
+"""
+    with Worker(at, text) as worker:
+        produce(worker.address, "t", [
+            '{"id":18446744073709551615,"other":18446744073709551615}',
+            '{"id":18446744073709551615,"other":18446744073709551614}',
+            '{"id":-1e400,"other":1}'])
+        wait_for(lambda: [row[:2] for row in rows(at)] ==
+                 [("18446744073709551615", "18446744073709551614")], "one row")
+        check(worker.stop() == 0, worker.said())
+
+
+def arithmetic_refuses_them_and_the_fix_helps(at):
+    text = SOURCE + """steps:
+  - id: next
+    set: { $.next: "EXPRESSION" }
+sinks:
+  - sqlite: { file: out.db, table: rows, columns: { id: $.id, a: $.next, b: value } }
+"""
+    with Worker(at, text.replace("EXPRESSION", "$.id + 1")) as worker:
+        produce(worker.address, "t", ['{"id":9223372036854775807}'])
+        check(worker.wait() == 1, worker.said())
+        check("t/0@0" in worker.said() and "leaves 64 bits" in worker.said(), worker.said())
+    with Worker(at, text.replace("EXPRESSION", "cast($.id as real) + 1")) as worker:
+        wait_for(lambda: len(rows(at)) == 1, "a rounded row")
+        produce(worker.address, "t", ['{"id":18446744073709551615}'])
+        wait_for(lambda: len(rows(at)) == 2, "another rounded row")
+        check(worker.stop() == 0, worker.said())
+
+
+def rows(at):
+    try:
+        with sqlite3.connect(at / "out.db") as database:
+            return [row[:3] for row in database.execute("SELECT * FROM rows")]
+    except sqlite3.OperationalError:
+        return []
