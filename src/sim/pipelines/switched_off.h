@@ -9,19 +9,19 @@ inline constexpr bool kDrawsEscapedNames = false;
 /// U+0000 in a text, a lone surrogate, integers beyond 64 bits as keys, lists and objects as parts
 /// of a key: some are cut, rounded or passed on.
 inline constexpr bool kDrawsDoubtfulTexts = false;
-/// auto.offset.reset: latest: where a partition begins is decided anew at each claim.
+/// auto.offset.reset: latest.
 inline constexpr bool kDrawsLatest = true;
 /// Partitions added to the source topic while it is read.
 inline constexpr bool kDrawsAddedPartitions = true;
-/// A backup of the database restored, rows, receipts and positions together: a commit does not look
-/// at the position that it moves from.
+/// A backup of the database restored, rows, receipts and positions together.
 inline constexpr bool kDrawsRestores = true;
-/// Positions of the database set back alone.
-inline constexpr bool kDrawsPositionsSetBack = true;
+/// Positions of the database set back alone. The stage stops and the audit names it; the model
+/// judges as if neither had anything to say, and as if no other worker went on.
+inline constexpr bool kDrawsPositionsSetBack = false;
 /// The pipeline file changed between two starts: a state of another definition is taken.
 inline constexpr bool kDrawsChangedFiles = false;
-/// The source topic deleted and made again under its name: positions carry names alone.
-inline constexpr bool kDrawsTopicsMadeAgain = true;
+/// The source topic deleted and made again under its name: as above.
+inline constexpr bool kDrawsTopicsMadeAgain = false;
 /// Records deleted before they were read: neither DeleteRecords nor the audit's word for them is
 /// there.
 inline constexpr bool kDrawsDeletedRecords = false;
