@@ -11,6 +11,7 @@
 #include "app/commands.h"
 #include "app/embedded_log.h"
 #include "app/pipeline_file.h"
+#include "app/process_log.h"
 #include "audit/auditor.h"
 #include "audit/kafka_log_reader.h"
 #include "io/os/os_environment.h"
@@ -87,7 +88,7 @@ class AuditProcess {
       EmbeddedLogOptions options = command_.log;
       options.port = 0;
       log_.emplace(
-          options, os_.loop(),
+          options, os_.loop(), log_to_stderr("audit", LogFormat::kText),
           [this](const io::Endpoint& endpoint) { start(io::to_string(endpoint)); },
           [this](const Error& error) { log_failed(error); });
     }

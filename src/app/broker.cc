@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/process_log.h"
 #include "app/status_of_broker.h"
 #include "app/status_port.h"
 #include "broker/broker.h"
@@ -24,7 +25,8 @@ struct BrokerArguments {
   std::vector<std::string> overrides;
   std::string data_directory;
   std::optional<std::uint16_t> port;
-  std::optional<std::uint16_t> status_port;
+  StatusPortOptions status;
+  LogFormat log_format = LogFormat::kText;
 };
 
 void print_problem(const std::string& text) {
@@ -55,13 +57,14 @@ Result<broker::ServerProperties::Applied> read_configuration(const BrokerArgumen
 // One broker's life on one loop.
 class BrokerProcess {
  public:
-  BrokerProcess(broker::BrokerOptions options, std::optional<std::uint16_t> status_port)
-      : status_port_(status_port),
+  BrokerProcess(broker::BrokerOptions options, const BrokerArguments& arguments)
+      : status_(arguments.status),
+        tell_(log_to_stderr("broker", arguments.log_format)),
         directory_(options.log.directory),
         is_durable_(options.log.flush == log::FlushMode::kDurable),
         node_id_(options.node_id) {
     options.on_fatal = [this](const Error& error) { stop_at_once(error); };
-    options.on_notice = [](const Error& error) { print_problem(error.text); };
+    options.on_notice = [this](const Error& error) { tell(LogLevel::kWarn, "notice", error.text); };
     broker_ = std::make_unique<broker::Broker>(os_.environment(), std::move(options));
   }
   ~BrokerProcess() {
@@ -71,14 +74,24 @@ class BrokerProcess {
 
   int run() {
     const io::Signals signals(os_.loop(), [this](int) { stop(); });
+    tell(LogLevel::kInfo, "starting", "data " + directory_ + "; it recovers what is there");
+    if (status_.port && !open_status()) {
+      return exit_code_;
+    }
     // Posted, for a stop that comes before run() would be forgotten by it.
     os_.loop().post([this] { os_.loop().spawn(start()); });
     os_.loop().run();
+    tell(LogLevel::kInfo, "stopped", fmt::format("exit code {}", exit_code_));
     return exit_code_;
   }
 
  private:
+  void tell(LogLevel level, std::string event, std::string text) {
+    tell_({.level = level, .stage = {}, .event = std::move(event), .text = std::move(text)});
+  }
+
   Task<void> start() {
+    const MonotonicTime began = os_.loop().now();
     const Status started = co_await broker_->start();
     if (!started) {
       stop_at_once(started.error());
@@ -88,21 +101,38 @@ class BrokerProcess {
                  io::to_string(broker_->local()).c_str(), node_id_, directory_.c_str(),
                  is_durable_ ? "sync" : "os");
     std::fflush(stdout);
-    if (status_port_) {
-      open_status();
+    tell(LogLevel::kInfo, "ready",
+         fmt::format("on {}, recovered in {:.3f} s", io::to_string(broker_->local()),
+                     std::chrono::duration<double>(os_.loop().now() - began).count()));
+    status_page_.emplace(*broker_, os_.loop());
+    if (status_server_) {
+      print_status_port(*status_server_);
     }
   }
 
-  void open_status() {
-    status_page_.emplace(*broker_, os_.loop());
-    auto server =
-        open_status_port(os_.environment(), *status_port_,
-                         [this]() -> Task<console::StatusPage> { co_return status_page_->read(); });
+  bool open_status() {
+    auto server = open_status_port(
+        os_.environment(), status_,
+        [this]() -> Task<console::StatusPage> {
+          co_return status_page_ ? status_page_->read()
+                                 : console::StatusPage{{}, {}, "the broker is starting"};
+        },
+        [this] { return health(); });
     if (!server) {
       stop_at_once(server.error());
-      return;
+      return false;
     }
     status_server_ = std::move(*server);
+    return true;
+  }
+
+  // Alive while it answers at all: what it cannot go on with ends it.
+  console::Health health() const {
+    if (stopping_) {
+      return {.is_ready = false, .text = "stopping\n"};
+    }
+    return status_page_ ? console::Health{.is_ready = true, .text = "ready\n"}
+                        : console::Health{.is_ready = false, .text = "starting: recovering\n"};
   }
 
   // The first signal ends in order; a second one ends at once, which loses nothing acknowledged.
@@ -111,6 +141,7 @@ class BrokerProcess {
       os_.loop().stop();
       return;
     }
+    tell(LogLevel::kInfo, "stopping", "with a last checkpoint");
     os_.loop().spawn(stop_in_order());
   }
 
@@ -123,12 +154,13 @@ class BrokerProcess {
   }
 
   void stop_at_once(const Error& error) {
-    print_problem(error.text);
+    tell(LogLevel::kError, "failed", error.text);
     exit_code_ = kExitFailed;
     os_.loop().stop();
   }
 
-  const std::optional<std::uint16_t> status_port_;
+  const StatusPortOptions status_;
+  const TellEvent tell_;
   const std::string directory_;
   const bool is_durable_;
   const std::int32_t node_id_;
@@ -152,8 +184,8 @@ int run_broker(const Arguments& arguments) {
   app.add_option("--data-dir", options.data_directory,
                  "where the data lies: log.dirs (default ./onceflow-data)");
   app.add_option("--port", options.port, "where to listen (default 9092; 0 takes a free one)");
-  app.add_option("--status-port", options.status_port,
-                 "show /metrics and /status on this port of 127.0.0.1 (0 takes a free one)");
+  add_status_options(app, options.status);
+  add_log_options(app, options.log_format);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
@@ -169,7 +201,7 @@ int run_broker(const Arguments& arguments) {
   for (const std::string& warning : applied->warnings) {
     print_problem("warning: " + warning);
   }
-  return BrokerProcess(std::move(applied->options), options.status_port).run();
+  return BrokerProcess(std::move(applied->options), options).run();
 }
 
 }  // namespace onceflow::app

@@ -1,6 +1,5 @@
 #include "app/embedded_log.h"
 
-#include <iostream>
 #include <optional>
 
 #include "app/status_of_broker.h"
@@ -19,7 +18,7 @@ constexpr Duration kStatusTimeout = seconds(2);
 class EmbeddedLog::Content {
  public:
   Content(io::OsEnvironment& os, const EmbeddedLogOptions& options, io::Scheduler& owner,
-          std::function<void(const io::Endpoint&)> on_ready,
+          TellEvent tell, std::function<void(const io::Endpoint&)> on_ready,
           std::function<void(const Error&)> on_failed)
       : owner_(owner), on_ready_(std::move(on_ready)), on_failed_(std::move(on_failed)) {
     broker::ServerProperties properties;
@@ -33,8 +32,8 @@ class EmbeddedLog::Content {
       return;
     }
     applied->options.on_fatal = [this](const Error& error) { report(error); };
-    applied->options.on_notice = [](const Error& error) {
-      std::cerr << "onceflow run: " << error.text << '\n';
+    applied->options.on_notice = [tell = std::move(tell)](const Error& error) {
+      tell({.level = LogLevel::kWarn, .stage = {}, .event = "embedded log", .text = error.text});
     };
     broker_ = std::make_unique<broker::Broker>(os.environment(), std::move(applied->options));
     status_page_.emplace(*broker_, os.loop());
@@ -79,14 +78,14 @@ class EmbeddedLog::Content {
   bool started_ = false;
 };
 
-EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, io::Scheduler& scheduler,
+EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, io::Scheduler& scheduler, TellEvent tell,
                          std::function<void(const io::Endpoint&)> on_ready,
                          std::function<void(const Error&)> on_failed)
     : scheduler_(scheduler),
-      thread_([options = std::move(options), &scheduler, on_ready = std::move(on_ready),
-               on_failed = std::move(on_failed),
+      thread_([options = std::move(options), &scheduler, tell = std::move(tell),
+               on_ready = std::move(on_ready), on_failed = std::move(on_failed),
                handle = handle_](io::OsEnvironment& os, io::LoopThread::AtStop& at_stop) {
-        auto content = std::make_shared<Content>(os, options, scheduler, on_ready, on_failed);
+        auto content = std::make_shared<Content>(os, options, scheduler, tell, on_ready, on_failed);
         handle->content = content.get();
         at_stop = [&os, &content = *content] {
           os.loop().spawn(content.stop([&os] { os.loop().stop(); }));

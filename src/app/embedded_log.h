@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/log_event.h"
 #include "base/result.h"
 #include "console/status_server.h"
 #include "io/network.h"
@@ -21,8 +22,9 @@ struct EmbeddedLogOptions {
 class EmbeddedLog {
  public:
   /// `on_ready` and `on_failed` are called on `scheduler`, at most one of them before the other; a
-  /// failure may come at any time later, and means that the process must stop.
-  EmbeddedLog(EmbeddedLogOptions options, io::Scheduler& scheduler,
+  /// failure may come at any time later, and means that the process must stop. `tell` is called on
+  /// the log's thread.
+  EmbeddedLog(EmbeddedLogOptions options, io::Scheduler& scheduler, TellEvent tell,
               std::function<void(const io::Endpoint&)> on_ready,
               std::function<void(const Error&)> on_failed);
   /// As stop().

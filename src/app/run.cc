@@ -9,11 +9,14 @@
 #include "app/commands.h"
 #include "app/embedded_log.h"
 #include "app/pipeline_file.h"
+#include "app/process_log.h"
 #include "app/running_audit.h"
 #include "app/status_of_worker.h"
 #include "app/status_port.h"
 #include "engine/worker.h"
+#include "io/os/exit_guard.h"
 #include "io/os/os_environment.h"
+#include "io/os/process_identity.h"
 #include "io/os/signals.h"
 #include "proof/audit_subject.h"
 
@@ -21,13 +24,18 @@ namespace onceflow::app {
 namespace {
 
 constexpr std::int64_t kAuditIntervalMsMax = 24 * 3'600'000;
+/// From SIGTERM to the end of the process, whatever is away.
+constexpr Duration kStopTimeMax = milliseconds(4500);
 
 struct RunOptions {
   std::string file;
   std::string bootstrap_servers;
   std::string worker = "1";
   EmbeddedLogOptions log;
-  std::optional<std::uint16_t> status_port;
+  StatusPortOptions status;
+  LogFormat log_format = LogFormat::kText;
+  bool takes_over = false;  ///< --take-over: a live worker of the same name is thrown out
+  bool stays = false;       ///< --stay: the groups keep its place when it is stopped
   std::int64_t audit_interval_ms = 0;  ///< 0: no audit
   bool audit_allows_foreign = false;
   bool skips_deleted = false;
@@ -38,7 +46,9 @@ struct RunOptions {
 class RunProcess {
  public:
   RunProcess(const pipeline::PlannedPipeline& planned, RunOptions options)
-      : planned_(planned), options_(std::move(options)) {}
+      : planned_(planned),
+        options_(std::move(options)),
+        tell_(log_to_stderr("run", options_.log_format)) {}
   ~RunProcess() {
     audit_.reset();
     log_.reset();
@@ -47,25 +57,47 @@ class RunProcess {
 
   int run() {
     const io::Signals signals(os_.loop(), [this](int) { stop(); });
+    tell(LogLevel::kInfo, "starting",
+         fmt::format("pipeline '{}', worker {}", planned_.plan.pipeline, options_.worker));
+    if (options_.status.port && !open_status()) {
+      return exit_code_;
+    }
     if (!options_.bootstrap_servers.empty()) {
       start_worker(options_.bootstrap_servers);
     } else {
-      log_.emplace(
-          options_.log, os_.loop(),
-          [this](const io::Endpoint& endpoint) {
-            std::cout << fmt::format(
-                             "onceflow run: the embedded log listens on {}, data under {}\n",
-                             io::to_string(endpoint), options_.log.data_directory)
-                      << std::flush;
-            start_worker(io::to_string(endpoint));
-          },
-          [this](const Error& error) { fail_with(error); });
+      start_log();
     }
-    os_.loop().run();
+    // A stop that came before the loop runs would be forgotten by it.
+    if (!is_over_) {
+      os_.loop().run();
+    }
+    audit_.reset();
+    tell(LogLevel::kInfo, "stopped", fmt::format("exit code {}", exit_code_));
+    guard_.disarm();
+    log_.reset();
+    if (worker_ && worker_->has_left_work()) {
+      io::end_process(exit_code_);  // a thread may wait for a database that does not answer
+    }
     return exit_code_;
   }
 
  private:
+  void start_log() {
+    log_.emplace(
+        options_.log, os_.loop(), tell_,
+        [this](const io::Endpoint& endpoint) {
+          std::cout << fmt::format("onceflow run: the embedded log listens on {}, data under {}\n",
+                                   io::to_string(endpoint), options_.log.data_directory)
+                    << std::flush;
+          start_worker(io::to_string(endpoint));
+        },
+        [this](const Error& error) { fail_with(error); });
+  }
+
+  void tell(LogLevel level, std::string event, std::string text) {
+    tell_({.level = level, .stage = {}, .event = std::move(event), .text = std::move(text)});
+  }
+
   void start_worker(const std::string& servers) {
     engine::WorkerOptions options;
     if (const Status set = client::set_option(options.client, "bootstrap.servers", servers); !set) {
@@ -75,11 +107,16 @@ class RunProcess {
     options.client.client_id = planned_.plan.pipeline + "-" + options_.worker;
     options.stage.worker = options_.worker;
     options.stage.skips_deleted = options_.skips_deleted;
+    options.stage.tell = tell_;
+    options.stage.at_stop = options_.stays ? engine::AtStop::kStay : engine::AtStop::kLeave;
+    const pipeline::GroupTimes& times = planned_.spec.source.group_times;
+    options.stage.group.session_timeout = times.session_timeout;
+    options.stage.group.heartbeat_interval = times.heartbeat_interval;
+    options.stage.group.rebalance_timeout = times.max_poll_interval;
     // A static member: a worker that was killed and starts again takes its own place back at once.
-    // One that is not started again loses its partitions to the others after this.
-    options.stage.group.session_timeout = seconds(10);
-    options.stage.group.heartbeat_interval = seconds(1);
     options.stage.group.group_instance_id = planned_.plan.pipeline + "-" + options_.worker;
+    options.stage.group.member_note = io::process_identity();
+    options.place = place_options();
     std::vector<io::Endpoint> audited = options.client.bootstrap_servers;
     worker_.emplace(os_.environment(), planned_.plan, std::move(options));
     std::cout << fmt::format("onceflow run: pipeline '{}', worker {}, {} stage{}, on {}\n",
@@ -90,9 +127,28 @@ class RunProcess {
     if (options_.audit_interval_ms > 0) {
       start_audit(std::move(audited));
     }
-    if (options_.status_port) {
-      open_status();
+    if (status_server_) {
+      status_page_.emplace(planned_, *worker_, os_.loop());
+      print_status_port(*status_server_);
     }
+  }
+
+  engine::PlaceOptions place_options() const {
+    return {.rule = options_.takes_over ? engine::PlaceRule::kTakeOver
+                                        : engine::PlaceRule::kRefuseIfHeld,
+            .judge =
+                [](std::string_view note) {
+                  switch (io::process_life(note)) {
+                    case io::ProcessLife::kAlive:
+                      return engine::MemberLife::kAlive;
+                    case io::ProcessLife::kDead:
+                      return engine::MemberLife::kDead;
+                    case io::ProcessLife::kUnknown:
+                      break;
+                  }
+                  return engine::MemberLife::kUnknown;
+                },
+            .describe = io::describe_process};
   }
 
   void start_audit(std::vector<io::Endpoint> servers) {
@@ -102,12 +158,14 @@ class RunProcess {
                                        .strangers = options_.audit_allows_foreign
                                                         ? audit::Strangers::kAllowed
                                                         : audit::Strangers::kRefused},
-                   os_.loop(), [](const std::string& news) {
-                     std::cerr << "onceflow run: audit: " << news << '\n';
-                   });
+                   os_.loop(),
+                   [this](const std::string& news) { tell(LogLevel::kWarn, "audit", news); });
   }
 
   Task<console::StatusPage> read_status() {
+    if (!status_page_) {
+      co_return console::StatusPage{{}, {}, "the embedded log is starting"};
+    }
     std::optional<console::StatusPage> embedded_log;
     if (log_) {
       embedded_log = co_await log_->read_status();
@@ -115,15 +173,22 @@ class RunProcess {
     co_return status_page_->read(audit_ ? &*audit_ : nullptr, std::move(embedded_log));
   }
 
-  void open_status() {
-    status_page_.emplace(planned_, *worker_, os_.loop());
-    auto server = open_status_port(os_.environment(), *options_.status_port,
-                                   [this]() -> Task<console::StatusPage> { return read_status(); });
+  console::Health read_health() const {
+    return status_page_ ? status_page_->health()
+                        : console::Health{.text = "the embedded log is starting\n"};
+  }
+
+  bool open_status() {
+    auto server = open_status_port(
+        os_.environment(), options_.status,
+        [this]() -> Task<console::StatusPage> { return read_status(); },
+        [this] { return read_health(); });
     if (!server) {
       fail_with(server.error());
-      return;
+      return false;
     }
     status_server_ = std::move(*server);
+    return true;
   }
 
   Task<void> run_worker() {
@@ -131,26 +196,37 @@ class RunProcess {
     if (!ended) {
       fail_with(ended.error());
     }
-    os_.loop().stop();
+    end_loop();
   }
 
   // The first signal finishes the open commit; a second one ends at once, which loses nothing.
   void stop() {
     if (!worker_ || std::exchange(stopping_, true)) {
-      os_.loop().stop();
+      end_loop();
       return;
     }
+    tell(LogLevel::kInfo, "stopping",
+         options_.stays ? "its place in the groups is kept for it (--stay)"
+                        : "its partitions go to the other workers");
+    guard_.arm(kStopTimeMax, exit_code_);
     worker_->stop();
   }
 
-  void fail_with(const Error& error, int exit_code = kExitFailed) {
-    std::cerr << "onceflow run: " << error.text << '\n';
-    exit_code_ = exit_code;
+  void end_loop() {
+    is_over_ = true;
     os_.loop().stop();
+  }
+
+  void fail_with(const Error& error, int exit_code = kExitFailed) {
+    tell(LogLevel::kError, "failed", error.text);
+    exit_code_ = exit_code;
+    end_loop();
   }
 
   const pipeline::PlannedPipeline& planned_;
   const RunOptions options_;
+  const TellEvent tell_;
+  io::ExitGuard guard_;
   io::OsEnvironment os_;
   std::optional<EmbeddedLog> log_;
   std::optional<engine::Worker> worker_;
@@ -158,6 +234,7 @@ class RunProcess {
   std::optional<WorkerStatusPage> status_page_;
   std::unique_ptr<console::StatusServer> status_server_;
   bool stopping_ = false;
+  bool is_over_ = false;
   int exit_code_ = kExitOk;
 };
 
@@ -177,8 +254,13 @@ int run_run(const Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--port", options.log.port, "of the embedded log; 0 takes a free one")
       ->capture_default_str();
-  app.add_option("--status-port", options.status_port,
-                 "show /metrics and /status on this port of 127.0.0.1 (0 takes a free one)");
+  add_status_options(app, options.status);
+  add_log_options(app, options.log_format);
+  app.add_flag("--take-over", options.takes_over,
+               "start although a worker of this name seems to live; that one ends");
+  app.add_flag("--stay", options.stays,
+               "when stopped, keep its place in the consumer groups for session.timeout.ms: for a "
+               "rolling restart. Without it the other workers take its partitions over at once");
   app.add_option("--audit.interval.ms", options.audit_interval_ms,
                  "audit the whole pipeline again and again, with so long a rest between; 0: never. "
                  "One worker of a pipeline is enough")

@@ -11,14 +11,9 @@
 namespace onceflow::app {
 namespace {
 
+using engine::StageState;
 using engine::StageStatus;
 using Json = nlohmann::ordered_json;
-
-std::int64_t lag_of(const StageStatus::Position& position) {
-  return position.committed == kNoOffset || position.end == kNoOffset
-             ? 0
-             : std::max<std::int64_t>(0, position.end - position.committed);
-}
 
 double open_age_seconds(const StageStatus& stage, MonotonicTime now) {
   return stage.transaction_open_since ? to_seconds(now - *stage.transaction_open_since) : 0;
@@ -48,16 +43,27 @@ void add_stage(Families& families, const std::string& pipeline, const StageStatu
   families.gauge("onceflow_stage_state_keys", "Keys in the stage's state")
       .add(labels, static_cast<double>(stage.state_keys));
   console::Labels with_state = labels;
-  with_state.emplace_back("state", engine::to_string(stage.state));
+  with_state.emplace_back("state", engine::to_string(stage.state()));
   families.gauge("onceflow_stage_state", "1 for the state that the stage is in")
       .add(std::move(with_state), 1);
+  families.gauge("onceflow_stage_state_age_seconds", "How long it has been in it")
+      .add(labels, to_seconds(now - stage.life.since()));
   for (const auto& [source, position] : stage.positions) {
     console::Labels of_partition = labels;
     of_partition.emplace_back("topic", source.topic);
     of_partition.emplace_back("partition", std::to_string(source.partition.value));
-    families
-        .gauge("onceflow_stage_lag_records", "Offsets between the committed position and the end")
-        .add(of_partition, static_cast<double>(lag_of(position)));
+    if (const auto lag = position.lag()) {
+      families
+          .gauge("onceflow_stage_lag_records",
+                 "Offsets between the committed position and the high watermark")
+          .add(of_partition, static_cast<double>(*lag));
+    }
+    if (const auto held_back = position.held_back()) {
+      families
+          .gauge("onceflow_stage_held_back_records",
+                 "Of these, offsets behind the last stable one: open transactions hide them")
+          .add(of_partition, static_cast<double>(*held_back));
+    }
     families.gauge("onceflow_stage_committed_offset", "The committed input position")
         .add(std::move(of_partition), static_cast<double>(position.committed.value));
   }
@@ -78,10 +84,12 @@ void add_guarantees(Families& families, const pipeline::GuaranteeReport& report)
 Json offset_json(Offset offset) { return offset == kNoOffset ? Json() : Json(offset.value); }
 
 // Null: not known (yet).
-Json lag_json(const StageStatus::Position& position) {
-  return position.committed == kNoOffset || position.end == kNoOffset ? Json()
-                                                                      : Json(lag_of(position));
+template <typename T>
+Json optional_json(const std::optional<T>& known) {
+  return known ? Json(*known) : Json();
 }
+
+Json text_json(const std::string& text) { return text.empty() ? Json() : Json(text); }
 
 Json positions_json(const StageStatus& stage) {
   Json positions = Json::array();
@@ -89,25 +97,42 @@ Json positions_json(const StageStatus& stage) {
     positions.push_back({{"topic", source.topic},
                          {"partition", source.partition.value},
                          {"committed_offset", offset_json(position.committed)},
+                         {"last_stable_offset", offset_json(position.last_stable)},
                          {"end_offset", offset_json(position.end)},
-                         {"lag", lag_json(position)}});
+                         {"lag", optional_json(position.lag())},
+                         {"held_back", optional_json(position.held_back())}});
   }
   return positions;
 }
 
-std::int64_t lag_of(const StageStatus& stage) {
-  std::int64_t lag = 0;
-  for (const auto& [source, position] : stage.positions) {
-    lag += lag_of(position);
+Json holders_json(const StageStatus& stage) {
+  Json holders = Json::array();
+  for (const StageStatus::Holder& holder : stage.holders) {
+    holders.push_back(
+        {{"topic", holder.partition.topic},
+         {"partition", holder.partition.partition.value},
+         {"first_offset", offset_json(holder.first_offset)},
+         {"transactional_id", text_json(holder.transactional_id)},
+         {"producer_id", optional_json(holder.producer_id)},
+         {"producer_epoch", optional_json(holder.producer_epoch)},
+         {"started_at",
+          holder.started_at_ms ? Json(to_iso8601(WallTime(*holder.started_at_ms))) : Json()},
+         {"timeout_ms", optional_json(holder.timeout_ms)},
+         {"unknown_why", text_json(holder.unknown_why)}});
   }
-  return lag;
+  return holders;
 }
 
 Json stage_json(const StageStatus& stage, const StageRates& rates, MonotonicTime now) {
   return {{"stage", stage.stage},
-          {"state", engine::to_string(stage.state)},
-          {"last_error", stage.last_error.empty() ? Json() : Json(stage.last_error)},
-          {"lag", lag_of(stage)},
+          {"state", engine::to_string(stage.state())},
+          {"state_age_seconds", round_to_ms(now - stage.life.since())},
+          {"cause", text_json(stage.life.cause().what)},
+          {"what_to_do", text_json(stage.life.cause().remedy)},
+          {"doing", text_json(stage.doing)},
+          {"last_error", text_json(stage.last_error)},
+          {"lag", optional_json(stage.lag())},
+          {"held_back_by", holders_json(stage)},
           {"per_second",
            {{"records_in", round_to(rates.in, 1)},
             {"records_out", round_to(rates.out, 1)},
@@ -129,18 +154,39 @@ Json stage_json(const StageStatus& stage, const StageRates& rates, MonotonicTime
           {"positions", positions_json(stage)}};
 }
 
+std::string describe_lag(const std::vector<const StageStatus*>& stages) {
+  std::int64_t lag = 0;
+  bool is_known = false;
+  for (const StageStatus* stage : stages) {
+    if (stage->positions.empty()) {
+      continue;  // of what it does not hold, others know
+    }
+    const auto of_stage = stage->lag();
+    if (!of_stage) {
+      return "lag unknown";
+    }
+    lag += *of_stage;
+    is_known = true;
+  }
+  return is_known ? fmt::format("{} records behind", lag) : "lag unknown";
+}
+
 // One line for whoever looks in passing.
 std::string summarize(const std::vector<const StageStatus*>& stages, const RunningAudit* audit,
                       MonotonicTime now) {
   std::size_t running_count = 0;
-  std::int64_t lag = 0;
-  std::string text;
+  std::string others;
   for (const StageStatus* stage : stages) {
-    running_count += stage->state == StageStatus::State::kRunning ? 1 : 0;
-    lag += lag_of(*stage);
+    if (stage->state() == StageState::kRunning) {
+      ++running_count;
+    } else {
+      others += fmt::format(", {} is {}", stage->stage, engine::to_string(stage->state()));
+    }
   }
-  text =
-      fmt::format("{} of {} stages running, {} records behind", running_count, stages.size(), lag);
+  std::string text = running_count == 0 ? "no stage is running" + others
+                                        : fmt::format("{} of {} stages running{}", running_count,
+                                                      stages.size(), others);
+  text += ", " + describe_lag(stages);
   if (audit == nullptr) {
     return text + "; no audit runs";
   }
@@ -155,11 +201,29 @@ std::string summarize(const std::vector<const StageStatus*>& stages, const Runni
                             audit::verdict(watch.verdict()->report));
 }
 
+// A member without partitions does all that there is for it to do.
+bool does_its_work(const StageStatus& stage) {
+  return stage.state() == StageState::kRunning || stage.state() == StageState::kHeldBack ||
+         (stage.state() == StageState::kWaitingForPartitions && stage.is_standby);
+}
+
 }  // namespace
 
 WorkerStatusPage::WorkerStatusPage(const pipeline::PlannedPipeline& planned,
                                    const engine::Worker& worker, const io::Clock& clock)
     : planned_(planned), worker_(worker), clock_(clock), started_(clock.now()) {}
+
+console::Health WorkerStatusPage::health() const {
+  console::Health health{.is_alive = true, .is_ready = true, .text = {}};
+  for (const StageStatus* stage : worker_.statuses()) {
+    health.is_alive = health.is_alive && stage->state() != StageState::kFailed;
+    health.is_ready = health.is_ready && does_its_work(*stage);
+    const std::string& why = stage->life.cause().what;
+    health.text += fmt::format("{}: {}{}\n", stage->stage, engine::to_string(stage->state()),
+                               why.empty() ? "" : ": " + why);
+  }
+  return health;
+}
 
 StageRates WorkerStatusPage::rates_of(const StageStatus& stage, MonotonicTime now) {
   RateWindows& windows = rates_[stage.stage];

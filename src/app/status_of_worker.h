@@ -31,6 +31,8 @@ class WorkerStatusPage {
   /// `audit` may be null; `embedded_log` is what the broker in this process tells, if there is one.
   console::StatusPage read(const RunningAudit* audit,
                            std::optional<console::StatusPage> embedded_log);
+  /// docs/operations.md says what is alive and what is ready.
+  console::Health health() const;
 
  private:
   struct RateWindows {

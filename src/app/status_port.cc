@@ -2,23 +2,39 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <iostream>
 
 namespace onceflow::app {
 
+void add_status_options(CLI::App& app, StatusPortOptions& options) {
+  app.add_option("--status-port", options.port,
+                 "show /metrics, /status, /healthz and /readyz on this port (0 takes a free one)");
+  app.add_option("--status-address", options.address,
+                 "on this address; 0.0.0.0 is every one of this machine. Whoever reaches it reads "
+                 "names of topics and errors, so keep it inside")
+      ->capture_default_str();
+}
+
 Result<std::unique_ptr<console::StatusServer>> open_status_port(io::Environment environment,
-                                                                std::uint16_t port,
-                                                                console::ReadStatus read_status) {
-  auto server = console::StatusServer::start(environment, {.listen = {"127.0.0.1", port}},
-                                             std::move(read_status));
+                                                                const StatusPortOptions& options,
+                                                                console::ReadStatus read_status,
+                                                                console::ReadHealth read_health) {
+  auto server = console::StatusServer::start(
+      environment, {.listen = {options.address, options.port.value_or(0)}}, std::move(read_status),
+      std::move(read_health));
   if (!server) {
     return fail(server.error().code,
-                fmt::format("--status-port {}: {}", port, server.error().text));
+                fmt::format("--status-address {} --status-port {}: {}", options.address,
+                            options.port.value_or(0), server.error().text));
   }
-  std::cout << fmt::format("onceflow: http://{0}/status and http://{0}/metrics\n",
-                           io::to_string((*server)->local()))
-            << std::flush;
   return server;
+}
+
+void print_status_port(const console::StatusServer& server) {
+  std::cout << fmt::format("onceflow: http://{0}/status and http://{0}/metrics\n",
+                           io::to_string(server.local()))
+            << std::flush;
 }
 
 }  // namespace onceflow::app

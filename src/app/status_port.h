@@ -1,16 +1,33 @@
-// --status-port: where a process shows /metrics and /status.
+// --status-port and --status-address: where a process shows its status.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "console/status_server.h"
 
+namespace CLI {
+class App;
+}
+
 namespace onceflow::app {
 
-/// Listens on the loopback interface (0 takes a free port) and prints where. kAddressInUse.
+struct StatusPortOptions {
+  std::optional<std::uint16_t> port;  ///< none: nothing listens
+  std::string address = "127.0.0.1";
+};
+
+/// --status-port and --status-address.
+void add_status_options(CLI::App& app, StatusPortOptions& options);
+
+/// Listens (port 0 takes a free one). kAddressInUse.
 Result<std::unique_ptr<console::StatusServer>> open_status_port(io::Environment environment,
-                                                                std::uint16_t port,
-                                                                console::ReadStatus read_status);
+                                                                const StatusPortOptions& options,
+                                                                console::ReadStatus read_status,
+                                                                console::ReadHealth read_health);
+/// On standard output, for people and scripts.
+void print_status_port(const console::StatusServer& server);
 
 }  // namespace onceflow::app

@@ -262,7 +262,8 @@ Task<Result<GroupDescription>> Admin::describe_group(std::string group_id, Monot
           description.members.push_back(
               {member.member_id, member.group_instance_id.value_or(""), member.client_id,
                member.client_host,
-               assignment ? std::move(*assignment) : std::vector<TopicPartition>{}});
+               assignment ? std::move(*assignment) : std::vector<TopicPartition>{},
+               decode_note(member.member_metadata)});
         }
         co_return description;
       }

@@ -39,6 +39,8 @@ struct GroupMemberDescription {
   std::string client_id;
   std::string client_host;
   std::vector<TopicPartition> assignment;
+  /// GroupOptions::member_note of an onceflow worker; empty while the group rebalances.
+  std::string note;
 };
 
 struct GroupDescription {

@@ -118,9 +118,10 @@ Task<void> Cluster::open_slot(std::shared_ptr<Cluster> self, SlotKey key) {
     self->learn_features((*opened)->features());
     slot.connection = std::move(*opened);
     slot.last_error.reset();
+    slot.trouble.reset();
     slot.backoff = {};
   } else {
-    slot.last_error = opened.error();
+    slot.last_error = slot.trouble = opened.error();
     slot.backoff = slot.backoff == Duration{}
                        ? self->options_.retry_backoff
                        : std::min(slot.backoff * 2, self->options_.retry_backoff_max);
@@ -396,6 +397,29 @@ NodeId Cluster::known_leader(const TopicPartition& partition) const {
 TopicId Cluster::known_topic_id(const std::string& topic) const {
   const auto place = topics_.find(topic);
   return place == topics_.end() ? TopicId{} : place->second.metadata.id;
+}
+
+std::vector<NodeId> Cluster::nodes() const {
+  std::vector<NodeId> nodes;
+  nodes.reserve(nodes_.size());
+  for (const auto& [node, endpoint] : nodes_) {
+    nodes.push_back(node);
+  }
+  return nodes;
+}
+
+std::optional<Error> Cluster::unreachable() const {
+  std::optional<Error> last;
+  for (const auto& [key, slot] : slots_) {
+    if (slot.connection && slot.connection->is_open()) {
+      return std::nullopt;
+    }
+    if (slot.trouble) {
+      last = Error{slot.trouble->code, "no broker answers: " + slot.trouble->text,
+                   slot.trouble->recovery};
+    }
+  }
+  return last;
 }
 
 void Cluster::forget_topic(const std::string& topic) { topics_.erase(topic); }

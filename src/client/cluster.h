@@ -114,6 +114,10 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
   void forget_topic(const std::string& topic);
   Task<Result<std::vector<std::string>>> list_topics(MonotonicTime deadline);
   NodeId controller() const { return controller_; }
+  /// As last heard.
+  std::vector<NodeId> nodes() const;
+  /// Why no broker can be reached now; none while any connection is open, or none was tried.
+  std::optional<Error> unreachable() const;
 
   Task<Result<NodeId>> coordinator(CoordinatorType type, std::string key, MonotonicTime deadline);
   void forget_coordinator(CoordinatorType type, const std::string& key);
@@ -132,6 +136,7 @@ class Cluster : public std::enable_shared_from_this<Cluster> {
     ConnectionPointer connection;
     bool opening = false;
     std::optional<Error> last_error;  ///< of the last attempt, if it failed
+    std::optional<Error> trouble;     ///< the same, kept through further attempts until one works
     MonotonicTime retry_at;           ///< not before
     Duration backoff{};
   };

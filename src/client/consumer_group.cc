@@ -6,6 +6,7 @@
 #include <map>
 
 #include "client/broker_error.h"
+#include "client/group_refusal.h"
 #include "client/range_assignor.h"
 #include "io/event.h"
 #include "protocol/messages/11_join_group.h"
@@ -46,6 +47,7 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   std::optional<GroupEvent> take_event();
   bool has_event() const { return !events_.empty(); }
   const Error* failure() const { return failure_ ? &*failure_ : nullptr; }
+  const Trouble* trouble() const { return trouble_ ? &*trouble_ : nullptr; }
   void on_event(Callback<void()> callback) { on_event_ = std::move(callback); }
   void give_up() {
     if (phase_ == Phase::kGivingUp) {
@@ -84,6 +86,9 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
     failure_ = std::move(error);
     return Verdict::kEnd;
   }
+  /// kAgain, or kEnd if trying again cannot help.
+  Verdict again(Error error, bool is_held_by_others = false);
+  void clear_trouble();
   Task<Result<ConnectionPointer>> coordinator_connection(MonotonicTime deadline);
   Task<bool> partition_counts_have_changed();
   void add_event(GroupEvent::Kind kind);
@@ -100,6 +105,8 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   bool has_given_up_ = false;
   Phase phase_ = Phase::kOutside;
   std::optional<Error> failure_;
+  std::optional<Trouble> trouble_;
+  bool has_asked_to_join_ = false;
   std::string member_id_;
   GenerationId generation_{-1};
   std::vector<TopicPartition> assignment_;
@@ -213,9 +220,38 @@ void ConsumerGroup::Core::forget_membership() {
   assignment_.clear();
 }
 
+ConsumerGroup::Core::Verdict ConsumerGroup::Core::again(Error error, bool is_held_by_others) {
+  if (closed_) {
+    return Verdict::kAgain;  // the loop ends by that
+  }
+  if (error.recovery != Recovery::kRetriable) {
+    return end(std::move(error));
+  }
+  const bool is_news = !trouble_ || trouble_->error.text != error.text;
+  const MonotonicTime since = trouble_ ? trouble_->since : cluster_->scheduler().now();
+  trouble_ = Trouble{std::move(error), since, is_held_by_others};
+  if (is_news && on_event_) {
+    on_event_();
+  }
+  return Verdict::kAgain;
+}
+
+void ConsumerGroup::Core::clear_trouble() {
+  if (trouble_) {
+    trouble_.reset();
+    if (on_event_) {
+      on_event_();
+    }
+  }
+}
+
 ConsumerGroup::Core::Verdict ConsumerGroup::Core::judge(protocol::ErrorCode code,
                                                         std::string_view what) {
   using enum protocol::ErrorCode;
+  if (code == kNone || code == kRebalanceInProgress || code == kUnknownMemberId ||
+      code == kIllegalGeneration) {
+    clear_trouble();
+  }
   switch (code) {
     case kNone:
       return Verdict::kFine;
@@ -231,13 +267,15 @@ ConsumerGroup::Core::Verdict ConsumerGroup::Core::judge(protocol::ErrorCode code
     case kNotCoordinator:
     case kCoordinatorNotAvailable:
       cluster_->forget_coordinator(CoordinatorType::kGroup, options_.group_id);
-      return Verdict::kAgain;
+      break;
+    case kUnknownServerError:
+      // Of the broker's own troubles, which are not this member's fault and may pass.
+      return again(
+          {ErrorCode::kRefused, group_refusal(code, what, options_).text, Recovery::kRetriable});
     default:
-      if (protocol::retriable(code)) {
-        return Verdict::kAgain;
-      }
-      return end(broker_error(code, fmt::format("{} of group '{}'", what, options_.group_id)));
+      break;
   }
+  return again(group_refusal(code, what, options_), is_held_by_others(code));
 }
 
 Task<Result<ConnectionPointer>> ConsumerGroup::Core::coordinator_connection(
@@ -259,10 +297,9 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::join() {
   const auto connection =
       co_await coordinator_connection(cluster_->request_deadline(MonotonicTime::max()));
   if (!connection) {
-    co_return connection.error().recovery == Recovery::kRetriable ? Verdict::kAgain
-                                                                  : end(connection.error());
+    co_return again(connection.error());
   }
-  const Buffer subscription = encode_subscription(topics_);
+  const Buffer subscription = encode_subscription(topics_, options_.member_note);
   protocol::JoinGroupRequest request;
   request.group_id = options_.group_id;
   request.session_timeout_ms = to_ms32(options_.session_timeout);
@@ -274,14 +311,16 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::join() {
   // The coordinator answers when all others have joined, too.
   const MonotonicTime deadline = cluster_->scheduler().now() + options_.rebalance_timeout +
                                  cluster_->options().request_timeout;
+  has_asked_to_join_ = true;
   const auto reply = co_await (*connection)->send(std::move(request), deadline);
   if (closed_) {
     co_return Verdict::kAgain;
   }
   if (!reply) {
-    co_return reply.error().recovery == Recovery::kRetriable ? Verdict::kAgain : end(reply.error());
+    co_return again(reply.error());
   }
   if (reply->body.error_code == protocol::ErrorCode::kMemberIdRequired) {
+    clear_trouble();
     member_id_ = reply->body.member_id;
     co_return Verdict::kRebalance;
   }
@@ -308,8 +347,7 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::synchronise(
   if (is_leader_ && !joined.skip_assignment) {
     auto assigned = co_await assign(joined);
     if (!assigned) {
-      co_return assigned.error().recovery == Recovery::kRetriable ? Verdict::kAgain
-                                                                  : end(assigned.error());
+      co_return again(assigned.error());
     }
     assignments = std::move(*assigned);
     for (const auto& [member_id, bytes] : assignments) {
@@ -320,15 +358,14 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::synchronise(
                                  cluster_->options().request_timeout;
   const auto connection = co_await coordinator_connection(deadline);
   if (!connection) {
-    co_return connection.error().recovery == Recovery::kRetriable ? Verdict::kAgain
-                                                                  : end(connection.error());
+    co_return again(connection.error());
   }
   const auto reply = co_await (*connection)->send(std::move(request), deadline);
   if (closed_) {
     co_return Verdict::kAgain;
   }
   if (!reply) {
-    co_return reply.error().recovery == Recovery::kRetriable ? Verdict::kAgain : end(reply.error());
+    co_return again(reply.error());
   }
   if (const Verdict verdict = judge(reply->body.error_code, "SyncGroup");
       verdict != Verdict::kFine) {
@@ -413,8 +450,7 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::heartbeat() {
       std::min(cluster_->options().request_timeout, options_.session_timeout / 3);
   const auto connection = co_await coordinator_connection(deadline);
   if (!connection) {
-    co_return connection.error().recovery == Recovery::kRetriable ? Verdict::kAgain
-                                                                  : end(connection.error());
+    co_return again(connection.error());
   }
   protocol::HeartbeatRequest request;
   request.group_id = options_.group_id;
@@ -423,15 +459,19 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::heartbeat() {
   request.group_instance_id = options_.group_instance_id;
   const auto reply = co_await (*connection)->send(std::move(request), deadline);
   if (!reply) {
-    co_return reply.error().recovery == Recovery::kRetriable || closed_ ? Verdict::kAgain
-                                                                        : end(reply.error());
+    co_return again(reply.error());
   }
   co_return judge(reply->body.error_code, "Heartbeat");
 }
 
 Task<bool> ConsumerGroup::Core::partition_counts_have_changed() {
   const MonotonicTime now = cluster_->scheduler().now();
-  if (now - counts_checked_at_ < cluster_->options().metadata_max_age) {
+  // A topic that is not there yet is what the group waits for.
+  const bool misses_one =
+      std::ranges::any_of(partition_counts_, [](const auto& topic) { return topic.second == 0; });
+  const Duration interval =
+      misses_one ? Duration(seconds(1)) : cluster_->options().metadata_max_age;
+  if (now - counts_checked_at_ < interval) {
     co_return false;
   }
   counts_checked_at_ = now;
@@ -448,7 +488,9 @@ Task<bool> ConsumerGroup::Core::partition_counts_have_changed() {
 
 Task<void> ConsumerGroup::Core::leave(MonotonicTime deadline) {
   const auto self = shared_from_this();
-  if (!closed_ && !member_id_.empty() && !options_.group_instance_id && phase_ != Phase::kEnded) {
+  // A static member whose first JoinGroup is not answered yet may be one already, without its id.
+  const bool is_member = !member_id_.empty() || (options_.group_instance_id && has_asked_to_join_);
+  if (!closed_ && is_member && phase_ != Phase::kEnded) {
     // On the other channel: this one may be waiting for the others to join.
     const auto node =
         co_await cluster_->coordinator(CoordinatorType::kGroup, options_.group_id, deadline);
@@ -458,7 +500,8 @@ Task<void> ConsumerGroup::Core::leave(MonotonicTime deadline) {
         protocol::LeaveGroupRequest request;
         request.group_id = options_.group_id;
         request.member_id = member_id_;
-        request.members.push_back({member_id_, std::nullopt, "the consumer was closed"});
+        request.members.push_back(
+            {member_id_, options_.group_instance_id, "the consumer was closed"});
         co_await (*connection)->send(std::move(request), cluster_->request_deadline(deadline));
       }
     }
@@ -490,6 +533,7 @@ Task<Result<GroupEvent>> ConsumerGroup::next_event(MonotonicTime deadline) {
 std::optional<GroupEvent> ConsumerGroup::take_event() { return core_->take_event(); }
 bool ConsumerGroup::has_event() const { return core_->has_event(); }
 const Error* ConsumerGroup::failure() const { return core_->failure(); }
+const ConsumerGroup::Trouble* ConsumerGroup::trouble() const { return core_->trouble(); }
 void ConsumerGroup::on_event(Callback<void()> callback) { core_->on_event(std::move(callback)); }
 void ConsumerGroup::give_up() { core_->give_up(); }
 GroupMetadata ConsumerGroup::metadata() const { return core_->metadata(); }

@@ -11,6 +11,8 @@
 //               Abort; commits would be refused. The member joins again by itself; no answer is
 //               expected.
 //   kFenced     another member has this group.instance.id: the object is finished.
+// What ends the member for good is failure(); what keeps it out for now, while it tries on, is
+// trouble().
 #pragma once
 
 #include <deque>
@@ -61,7 +63,16 @@ class ConsumerGroup {
   /// Why there will be no more events; null while there may be. After the last event has been
   /// taken, next_event() answers it.
   const Error* failure() const;
-  /// Called on the scheduler whenever an event was added or failure() came; to wake a poll.
+  /// Why the group does not hear or does not take this member, while it goes on trying; null: all
+  /// is well, as far as is known.
+  struct Trouble {
+    Error error;
+    MonotonicTime since;
+    bool is_held_by_others = false;  ///< see group_refusal.h
+  };
+  const Trouble* trouble() const;
+  /// Called on the scheduler whenever an event was added, or failure() or trouble() has changed; to
+  /// wake a poll.
   void on_event(Callback<void()> callback);
 
   /// After kRevoked: the partitions are free for others.
@@ -79,9 +90,11 @@ class ConsumerGroup {
   Task<Status> commit(GroupMetadata metadata, std::vector<OffsetToCommit> offsets,
                       MonotonicTime deadline);
 
-  /// Says goodbye (a static member does not) and stops.
+  /// Says goodbye, as a static member too, so that the others share its partitions at once, and
+  /// stops.
   Task<void> leave(MonotonicTime deadline);
-  /// Stops without a word; the group notices after session.timeout.ms.
+  /// Stops without a word; the group notices after session.timeout.ms. A static member that is back
+  /// by then has its partitions again, without a rebalance.
   void close();
 
  private:

@@ -136,17 +136,85 @@ TEST_F(ConsumerGroupTest, a_coordinator_that_restarts_costs_no_membership) {
   EXPECT_EQ(group.metadata().generation, GenerationId(1));
 }
 
-TEST_F(ConsumerGroupTest, a_group_that_will_not_have_the_member_says_why) {
-  join_errors_ = {ErrorCode::kInconsistentGroupProtocol};
+TEST_F(ConsumerGroupTest, a_group_that_will_not_have_the_member_says_why_and_what_to_do) {
+  const std::pair<ErrorCode, const char*> refusals[] = {
+      {ErrorCode::kInvalidSessionTimeout, "set session.timeout.ms"},
+      {ErrorCode::kGroupAuthorizationFailed, "grant READ on the group"},
+      {ErrorCode::kInvalidGroupId, "set another"},
+      {ErrorCode::kFencedInstanceId, "--worker"},
+      {ErrorCode::kTopicAuthorizationFailed, "grant READ on them"}};
+  for (const auto& [code, fix] : refusals) {
+    join_errors_ = {code};
+    ConsumerGroup group = make();
+    bool told = false;
+    group.on_event([&] { told = true; });
+    EXPECT_TRUE(loop_.run_until([&] { return group.failure() != nullptr; }, seconds(10)));
+    if (code != ErrorCode::kFencedInstanceId) {
+      EXPECT_THAT(group.failure()->text, testing::HasSubstr(protocol::to_string(code)));
+      EXPECT_THAT(group.failure()->text, testing::HasSubstr(fix));
+    }
+    EXPECT_TRUE(told);
+  }
+}
+
+TEST_F(ConsumerGroupTest, a_group_that_others_hold_is_tried_again_until_they_have_gone) {
+  for (const ErrorCode code :
+       {ErrorCode::kInconsistentGroupProtocol, ErrorCode::kGroupMaxSizeReached,
+        ErrorCode::kGroupIdNotFound, ErrorCode::kUnreleasedInstanceId}) {
+    join_errors_.assign(4, code);
+    ConsumerGroup group = make();
+    bool told = false;
+    group.on_event([&] { told = true; });
+    EXPECT_TRUE(loop_.run_until([&] { return group.trouble() != nullptr; }, seconds(10)));
+    ASSERT_NE(group.trouble(), nullptr);
+    EXPECT_TRUE(told);
+    EXPECT_TRUE(group.trouble()->is_held_by_others);
+    EXPECT_THAT(group.trouble()->error.text, testing::HasSubstr(protocol::to_string(code)));
+    EXPECT_EQ(next(group).kind, Kind::kAssigned);
+    EXPECT_EQ(group.trouble(), nullptr);
+  }
+}
+
+TEST_F(ConsumerGroupTest, a_coordinator_that_is_away_is_a_trouble_until_it_answers) {
   ConsumerGroup group = make();
-  bool told = false;
-  group.on_event([&] { told = true; });
-  const auto event = run(group.next_event(deadline()));
-  ASSERT_FALSE(event);
-  EXPECT_EQ(event.error().code, onceflow::ErrorCode::kRefused);
-  EXPECT_THAT(event.error().text, testing::HasSubstr("INCONSISTENT_GROUP_PROTOCOL"));
-  ASSERT_NE(group.failure(), nullptr);
-  EXPECT_TRUE(told);
+  next(group);
+  broker_.stop();
+  EXPECT_TRUE(loop_.run_until([&] { return group.trouble() != nullptr; }, seconds(10)));
+  ASSERT_NE(group.trouble(), nullptr);
+  EXPECT_FALSE(group.trouble()->is_held_by_others);
+  broker_.start();
+  EXPECT_TRUE(loop_.run_until([&] { return group.trouble() == nullptr; }, seconds(10)));
+}
+
+TEST_F(ConsumerGroupTest, a_final_answer_to_a_heartbeat_ends_the_member_by_name) {
+  ConsumerGroup group = make();
+  next(group);
+  heartbeat_error_ = ErrorCode::kGroupAuthorizationFailed;
+  EXPECT_EQ(next(group).kind, Kind::kLost);
+  EXPECT_TRUE(loop_.run_until([&] { return group.failure() != nullptr; }, seconds(10)));
+  EXPECT_THAT(group.failure()->text, testing::HasSubstr("GROUP_AUTHORIZATION_FAILED"));
+}
+
+TEST_F(ConsumerGroupTest, a_static_member_leaves_under_its_instance_id) {
+  ConsumerGroup group(cluster_,
+                      {.group_id = "g",
+                       .group_instance_id = "p-1",
+                       .session_timeout = seconds(10),
+                       .heartbeat_interval = milliseconds(10)},
+                      {"t"});
+  std::optional<std::string> left;
+  broker_.script<protocol::LeaveGroupRequest>(
+      [&](const protocol::LeaveGroupRequest& request, std::int16_t) {
+        left = request.members.at(0).group_instance_id;
+        return protocol::LeaveGroupResponse{};
+      });
+  group.start();
+  next(group);
+  EXPECT_TRUE(run([](ConsumerGroup& leaving, MonotonicTime until) -> Task<Result<int>> {
+    co_await leaving.leave(until);
+    co_return 1;
+  }(group, deadline())));
+  EXPECT_EQ(left, "p-1");
 }
 
 TEST_F(ConsumerGroupTest, a_give_up_without_a_revocation_changes_nothing) {

@@ -49,6 +49,8 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   }
   Offset position(const TopicPartition& partition) const;
   Offset known_end(const TopicPartition& partition) const;
+  Ends known_ends(const TopicPartition& partition) const;
+  const std::optional<Trouble>& trouble() const { return trouble_; }
   void close() override;
 
  private:
@@ -71,7 +73,7 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
     NodeId leader = kNoNode;
     MonotonicTime retry_at;
     int failure_count = 0;
-    Offset known_end = kNoOffset;  ///< kNoOffset until an answer for this position
+    Ends known_ends;  ///< absent until an answer for this position
   };
   using Partitions = std::map<TopicPartition, Partition>;
 
@@ -83,7 +85,7 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   bool wants_more(NodeId node) const;
   bool is_due(const Partition& partition, MonotonicTime now) const;
   void arm_retry(MonotonicTime time);
-  void put_off(Partition& partition);
+  void put_off(Partition& partition, const Error& why);
   protocol::FetchRequest make_request(NodeId node) const;
   static Task<void> ask(std::shared_ptr<Core> self, NodeId node, std::uint64_t round);
   static Task<void> find_leaders(std::shared_ptr<Core> self, std::uint64_t round);
@@ -109,6 +111,7 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   std::uint64_t round_ = 0;
   std::vector<OffsetOutOfRange> out_of_range_;
   std::optional<Error> failure_;
+  std::optional<Trouble> trouble_;
   bool wake_requested_ = false;
   bool closed_ = false;
   io::TimerId retry_timer_ = 0;
@@ -121,7 +124,7 @@ void Fetcher::Core::restart(Partition& partition, Offset offset) {
   partition.position = partition.fetch_position = offset;
   partition.queue.clear();
   partition.is_stalled = false;
-  partition.known_end = kNoOffset;
+  partition.known_ends = {};
 }
 
 // Questions on their way are for positions that no longer matter, and a long poll among them would
@@ -160,6 +163,9 @@ void Fetcher::Core::assign(std::vector<Position> positions) {
     }
   }
   partitions_ = std::move(assigned);
+  if (partitions_.empty()) {
+    trouble_.reset();
+  }
   out_of_range_.clear();
   drop_questions();
   pump();
@@ -199,7 +205,17 @@ Offset Fetcher::Core::position(const TopicPartition& name) const {
 
 Offset Fetcher::Core::known_end(const TopicPartition& name) const {
   const auto place = partitions_.find(name);
-  return place == partitions_.end() ? kNoOffset : place->second.known_end;
+  if (place == partitions_.end()) {
+    return kNoOffset;
+  }
+  return options_.isolation_level == IsolationLevel::kReadCommitted
+             ? place->second.known_ends.last_stable
+             : place->second.known_ends.high_watermark;
+}
+
+Fetcher::Ends Fetcher::Core::known_ends(const TopicPartition& name) const {
+  const auto place = partitions_.find(name);
+  return place == partitions_.end() ? Ends{} : place->second.known_ends;
 }
 
 void Fetcher::Core::close() {
@@ -309,7 +325,12 @@ void Fetcher::Core::arm_retry(MonotonicTime time) {
   });
 }
 
-void Fetcher::Core::put_off(Partition& partition) {
+void Fetcher::Core::put_off(Partition& partition, const Error& why) {
+  if (trouble_) {
+    trouble_->error = why;
+  } else {
+    trouble_ = Trouble{why, cluster_->scheduler().now()};
+  }
   const auto doublings = std::min(partition.failure_count++, 10);
   partition.retry_at =
       cluster_->scheduler().now() + std::min(cluster_->options().retry_backoff * (1 << doublings),
@@ -396,7 +417,7 @@ Task<void> Fetcher::Core::find_leaders(std::shared_ptr<Core> self, std::uint64_t
                leader.error().code == ErrorCode::kRefused) {
       self->failure_ = leader.error();
     } else {
-      self->put_off(place->second);
+      self->put_off(place->second, leader.error());
     }
   }
   self->finding_leaders_ = false;
@@ -479,7 +500,7 @@ Task<void> Fetcher::Core::ask(std::shared_ptr<Core> self, NodeId node, std::uint
     }
     for (auto& [name, partition] : self->partitions_) {
       if (partition.leader == node) {
-        self->put_off(partition);
+        self->put_off(partition, *failed);
         if (!connection) {
           // The node may be gone for good, and its partitions led by others.
           partition.leader = kNoNode;
@@ -533,31 +554,31 @@ void Fetcher::Core::accept_partition(const TopicPartition& name, Partition& part
     return;
   }
   if (result.error_code != kNone) {
+    const Error refusal = broker_error(
+        result.error_code, fmt::format("Fetch of {}-{} at offset {}", name.topic,
+                                       name.partition.value, partition.fetch_position.value));
     if (is_wrong_leader(result.error_code) || result.error_code == kUnknownTopicId ||
         result.error_code == kInconsistentTopicId) {
       partition.leader = kNoNode;
       cluster_->forget_topic(name.topic);
     } else if (!protocol::retriable(result.error_code) || result.error_code == kCorruptMessage) {
-      failure_ = broker_error(result.error_code,
-                              fmt::format("Fetch of {}-{} at offset {}", name.topic,
-                                          name.partition.value, partition.fetch_position.value));
+      failure_ = refusal;
       if (result.error_code == kCorruptMessage) {
         failure_->code = ErrorCode::kCorrupt;
         failure_->recovery = Recovery::kFatal;
       }
     }
-    put_off(partition);
+    put_off(partition, refusal);
     return;
   }
   partition.failure_count = 0;
+  trouble_.reset();
   auto run = read_records(name, partition, result, bytes);
   if (!run) {
     failure_ = run.error();
     return;
   }
-  partition.known_end = options_.isolation_level == IsolationLevel::kReadCommitted
-                            ? run->last_stable_offset
-                            : run->high_watermark;
+  partition.known_ends = {run->last_stable_offset, run->high_watermark};
   if (run->next_offset > partition.fetch_position) {
     partition.fetch_position = run->next_offset;
     partition.queue.push_back(std::move(*run));
@@ -642,6 +663,10 @@ Offset Fetcher::position(const TopicPartition& partition) const {
 Offset Fetcher::known_end(const TopicPartition& partition) const {
   return core_->known_end(partition);
 }
+Fetcher::Ends Fetcher::known_ends(const TopicPartition& partition) const {
+  return core_->known_ends(partition);
+}
+const std::optional<Fetcher::Trouble>& Fetcher::trouble() const { return core_->trouble(); }
 bool Fetcher::is_at_end(const TopicPartition& partition) const {
   const Offset end = core_->known_end(partition);
   return end != kNoOffset && core_->position(partition) >= end;

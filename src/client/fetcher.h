@@ -107,6 +107,19 @@ class Fetcher {
   Offset position(const TopicPartition& partition) const;
   /// As the last answer said: high watermark, or last stable offset under read_committed.
   Offset known_end(const TopicPartition& partition) const;
+  /// Both as the last answer said; kNoOffset before the first for this position.
+  struct Ends {
+    Offset last_stable = kNoOffset;
+    Offset high_watermark = kNoOffset;
+  };
+  Ends known_ends(const TopicPartition& partition) const;
+  /// Why nothing comes: what the questions of the last time met with, one after the other, while
+  /// they are asked again. None once an answer has come.
+  struct Trouble {
+    Error error;
+    MonotonicTime since;
+  };
+  const std::optional<Trouble>& trouble() const;
   /// True once position() has met known_end(), which was read from an answer for this position.
   bool is_at_end(const TopicPartition& partition) const;
 

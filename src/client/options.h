@@ -63,8 +63,9 @@ struct FetchOptions {
 struct GroupOptions {
   std::string group_id;                          ///< group.id
   std::optional<std::string> group_instance_id;  ///< group.instance.id; set: static member
-  Duration session_timeout = seconds(45);        ///< session.timeout.ms
-  Duration heartbeat_interval = seconds(3);      ///< heartbeat.interval.ms
+  std::string member_note;  ///< shown to whoever describes the group: the user data of the member
+  Duration session_timeout = seconds(45);    ///< session.timeout.ms
+  Duration heartbeat_interval = seconds(3);  ///< heartbeat.interval.ms
   /// max.poll.interval.ms: how long the owner may take to give up its partitions in a rebalance.
   Duration rebalance_timeout = seconds(60);
 };

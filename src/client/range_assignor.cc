@@ -70,10 +70,13 @@ GroupAssignment assign_range(std::vector<GroupMember> members,
   return assignment;
 }
 
-Buffer encode_subscription(const std::vector<std::string>& topics) {
+Buffer encode_subscription(const std::vector<std::string>& topics, std::string_view note) {
   protocol::ConsumerProtocolSubscription subscription;
   subscription.topics = topics;
   std::ranges::sort(subscription.topics);
+  if (!note.empty()) {
+    subscription.user_data = as_bytes(note);
+  }
   return encode_versioned(subscription);
 }
 
@@ -81,6 +84,12 @@ Result<std::vector<std::string>> decode_subscription(ByteView bytes) {
   auto subscription = decode_versioned<protocol::ConsumerProtocolSubscription>(bytes);
   RETURN_IF_ERROR(subscription);
   return std::move(subscription->topics);
+}
+
+std::string decode_note(ByteView bytes) {
+  const auto subscription = decode_versioned<protocol::ConsumerProtocolSubscription>(bytes);
+  return subscription && subscription->user_data ? std::string(as_text(*subscription->user_data))
+                                                 : std::string();
 }
 
 Buffer encode_assignment(const std::vector<TopicPartition>& partitions) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -27,8 +28,11 @@ GroupAssignment assign_range(std::vector<GroupMember> members,
                              const std::map<std::string, std::int32_t>& partition_counts);
 
 /// The bytes that members and their leader exchange through the broker: version, then the message.
-Buffer encode_subscription(const std::vector<std::string>& topics);
+/// `note` is what Kafka calls user data; empty: none.
+Buffer encode_subscription(const std::vector<std::string>& topics, std::string_view note = {});
 Result<std::vector<std::string>> decode_subscription(ByteView bytes);
+/// The note in a subscription; empty if there is none, or the bytes are none.
+std::string decode_note(ByteView bytes);
 Buffer encode_assignment(const std::vector<TopicPartition>& partitions);
 /// In order of topic and partition; empty bytes are an empty assignment.
 Result<std::vector<TopicPartition>> decode_assignment(ByteView bytes);

@@ -11,10 +11,12 @@ namespace onceflow::console {
 
 class StatusServer::State {
  public:
-  State(io::Environment environment, StatusServerOptions options, ReadStatus read_status)
+  State(io::Environment environment, StatusServerOptions options, ReadStatus read_status,
+        ReadHealth read_health)
       : environment_(environment),
         options_(std::move(options)),
-        read_status_(std::move(read_status)) {}
+        read_status_(std::move(read_status)),
+        read_health_(std::move(read_health)) {}
 
   Status listen() {
     auto listener = environment_.network.listen(options_.listen);
@@ -122,24 +124,36 @@ class StatusServer::State {
     if (request.method != "GET" && request.method != "HEAD") {
       co_return HttpResponse{.status = 405, .body = "GET and HEAD are all\n"};
     }
-    if (request.path == "/metrics") {
+    if (request.path == "/healthz" || request.path == "/readyz") {
+      const Health health = state.read_health_();
+      const bool is_well = request.path == "/healthz" ? health.is_alive : health.is_ready;
+      co_return HttpResponse{.status = is_well ? 200 : 503, .body = health.text};
+    }
+    if (request.path == "/metrics" || request.path == "/status") {
       const StatusPage page = co_await state.read_status_();
+      if (!page.not_yet.empty()) {
+        co_return HttpResponse{.status = 503, .body = page.not_yet + "\n"};
+      }
+      if (request.path == "/status") {
+        co_return HttpResponse{.content_type = "application/json", .body = page.json};
+      }
       co_return HttpResponse{.content_type = std::string(kPrometheusContentType),
                              .body = to_prometheus(page.metrics)};
     }
-    if (request.path == "/status") {
-      const StatusPage page = co_await state.read_status_();
-      co_return HttpResponse{.content_type = "application/json", .body = page.json};
-    }
     if (request.path == "/") {
-      co_return HttpResponse{.body = "onceflow\n/metrics  for Prometheus\n/status   as JSON\n"};
+      co_return HttpResponse{.body =
+                                 "onceflow\n/metrics  for Prometheus\n/status   as JSON\n"
+                                 "/healthz  200 unless a restart would help\n"
+                                 "/readyz   200 while it does its work\n"};
     }
-    co_return HttpResponse{.status = 404, .body = "there are /metrics and /status\n"};
+    co_return HttpResponse{.status = 404,
+                           .body = "there are /metrics, /status, /healthz and /readyz\n"};
   }
 
   io::Environment environment_;
   StatusServerOptions options_;
   ReadStatus read_status_;
+  ReadHealth read_health_;
   std::unique_ptr<io::Listener> listener_;
   Connections connections_;
   bool is_closed_ = false;
@@ -147,8 +161,10 @@ class StatusServer::State {
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(io::Environment environment,
                                                           StatusServerOptions options,
-                                                          ReadStatus read_status) {
-  auto state = std::make_shared<State>(environment, std::move(options), std::move(read_status));
+                                                          ReadStatus read_status,
+                                                          ReadHealth read_health) {
+  auto state = std::make_shared<State>(environment, std::move(options), std::move(read_status),
+                                       std::move(read_health));
   RETURN_IF_ERROR(state->listen());
   environment.scheduler.spawn(State::accept(state));
   return std::unique_ptr<StatusServer>(new StatusServer(std::move(state)));

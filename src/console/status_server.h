@@ -1,5 +1,5 @@
-// StatusServer: serves /metrics (Prometheus) and /status (JSON) over HTTP. It knows nothing of what
-// they show: whoever starts it hands in a function that reads the status.
+// StatusServer: serves /metrics (Prometheus), /status (JSON), /healthz and /readyz over HTTP. It
+// knows nothing of what they show: whoever starts it hands in functions that read it.
 //
 // Owned by the program, runs on its environment's scheduler. Bounds: connections_max at once, a
 // request of request_bytes_max, and silence_max until one is whole.
@@ -21,10 +21,21 @@ namespace onceflow::console {
 struct StatusPage {
   std::vector<MetricFamily> metrics;
   std::string json;
+  /// Why there is no page yet; then it is answered with 503.
+  std::string not_yet;
+};
+
+/// For probes: /healthz says whether a restart would help, /readyz whether it does its work.
+struct Health {
+  bool is_alive = true;
+  bool is_ready = false;
+  std::string text;  ///< lines for people
 };
 
 /// May ask another thread and wait.
 using ReadStatus = std::function<Task<StatusPage>()>;
+/// At once.
+using ReadHealth = std::function<Health()>;
 
 struct StatusServerOptions {
   io::Endpoint listen;
@@ -38,8 +49,9 @@ class StatusServer {
   /// Listens from now on. kAddressInUse.
   static Result<std::unique_ptr<StatusServer>> start(io::Environment environment,
                                                      StatusServerOptions options,
-                                                     ReadStatus read_status);
-  /// Closes everything. `read_status` is not called any more; one that is running ends by itself.
+                                                     ReadStatus read_status,
+                                                     ReadHealth read_health);
+  /// Closes everything. Nothing is called any more; a `read_status` that is running ends by itself.
   ~StatusServer();
 
   io::Endpoint local() const;

@@ -15,13 +15,16 @@ class StatusServerTest : public ::testing::Test {
  protected:
   void start(StatusServerOptions options = {}) {
     options.listen = {"127.0.0.1", 0};
-    auto server = StatusServer::start(os_.environment(), options, [this]() -> Task<StatusPage> {
-      ++read_count_;
-      StatusPage page{.json = "{\"state\": \"running\"}\n"};
-      page.metrics.push_back({"up", "it is", MetricType::kGauge, {}});
-      page.metrics.back().add({}, 1);
-      co_return page;
-    });
+    auto server = StatusServer::start(
+        os_.environment(), options,
+        [this]() -> Task<StatusPage> {
+          ++read_count_;
+          StatusPage page{.json = "{\"state\": \"running\"}\n", .not_yet = not_yet_};
+          page.metrics.push_back({"up", "it is", MetricType::kGauge, {}});
+          page.metrics.back().add({}, 1);
+          co_return page;
+        },
+        [this] { return health_; });
     ASSERT_TRUE(server.has_value());
     server_ = std::move(*server);
   }
@@ -58,9 +61,34 @@ class StatusServerTest : public ::testing::Test {
   }
 
   io::OsEnvironment os_;
+  std::string not_yet_;
+  Health health_;
   int read_count_ = 0;
   std::unique_ptr<StatusServer> server_;
 };
+
+TEST_F(StatusServerTest, probes_answer_with_503_what_is_not_well) {
+  start();
+  health_ = {.is_alive = true, .is_ready = false, .text = "paid: retrying\n"};
+  EXPECT_THAT(ask("GET /healthz HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 200 OK"));
+  const std::string not_ready = ask("GET /readyz HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(not_ready, StartsWith("HTTP/1.1 503 Service Unavailable"));
+  EXPECT_THAT(not_ready, HasSubstr("paid: retrying"));
+  health_ = {.is_alive = false, .is_ready = true, .text = "x\n"};
+  EXPECT_THAT(ask("GET /healthz HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(ask("GET /readyz HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(read_count_, 0);
+}
+
+TEST_F(StatusServerTest, what_is_not_known_yet_is_no_page) {
+  start();
+  not_yet_ = "it is starting";
+  for (const char* path : {"/status", "/metrics"}) {
+    const std::string answer = ask("GET " + std::string(path) + " HTTP/1.1\r\n\r\n");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 503"));
+    EXPECT_THAT(answer, HasSubstr("it is starting"));
+  }
+}
 
 TEST_F(StatusServerTest, metrics_and_status_are_served) {
   start();

@@ -20,7 +20,7 @@ KeyedState::KeyedState(std::shared_ptr<client::Cluster> cluster, const Aggregate
       admin_(cluster_),
       fetcher_(cluster_, changelog_options(options)) {}
 
-Task<Status> KeyedState::restore(std::span<const TopicPartition> partitions,
+Task<Status> KeyedState::restore(std::span<const TopicPartition> partitions, OnProgress on_progress,
                                  MonotonicTime deadline) {
   drop_pending();
   std::erase_if(tables_, [&](const auto& entry) {
@@ -44,12 +44,12 @@ Task<Status> KeyedState::restore(std::span<const TopicPartition> partitions,
       tables_.at(listed.partition.partition).changelog_position = listed.offset;
     }
   }
-  const Status read = co_await read_changelog(deadline);
+  const Status read = co_await read_changelog(on_progress, deadline);
   fetcher_.assign({});
   co_return read;
 }
 
-Task<Status> KeyedState::read_changelog(MonotonicTime deadline) {
+Task<Status> KeyedState::read_changelog(const OnProgress& on_progress, MonotonicTime deadline) {
   std::vector<TopicPartition> changelogs;
   std::vector<client::Fetcher::Position> positions;
   for (const auto& [index, partition] : tables_) {
@@ -75,7 +75,9 @@ Task<Status> KeyedState::read_changelog(MonotonicTime deadline) {
                                               "(retention.ms=-1, retention.bytes=-1)");
     }
     for (const client::FetchedRun& run : polled->runs) {
-      CO_RETURN_IF_ERROR(read_run(run));
+      const auto count = read_run(run);
+      CO_RETURN_IF_ERROR(count);
+      on_progress(*count);
     }
     if (cluster_->scheduler().now() >= deadline) {
       co_return fail(ErrorCode::kTimedOut,
@@ -86,18 +88,20 @@ Task<Status> KeyedState::read_changelog(MonotonicTime deadline) {
   co_return Status{};
 }
 
-Status KeyedState::read_run(const client::FetchedRun& run) {
+Result<std::uint64_t> KeyedState::read_run(const client::FetchedRun& run) {
   Partition& partition = tables_.at(run.partition.partition);
   Status restored;
+  std::uint64_t count = 0;
   RETURN_IF_ERROR(
       run.for_each([&](const protocol::RecordBatchHeader&, const protocol::RecordView& record) {
+        ++count;
         if (restored && record.key) {
           restored = partition.table.restore(*record.key, record.value);
         }
       }));
   RETURN_IF_ERROR(restored);
   partition.changelog_position = run.next_offset;
-  return {};
+  return count;
 }
 
 Status KeyedState::write_changes(TopicWriter& changelog) {

@@ -5,6 +5,7 @@
 // Owned by its stage.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -19,6 +20,8 @@ namespace onceflow::engine {
 
 class KeyedState {
  public:
+  using OnProgress = std::function<void(std::uint64_t count)>;
+
   KeyedState(std::shared_ptr<client::Cluster> cluster, const AggregateSpec& spec,
              const StageOptions& options);
 
@@ -26,7 +29,9 @@ class KeyedState {
   /// after the take-over and after the committed positions are known to be decided. A transaction
   /// that a dead worker left open in the changelog is waited for: records committed behind it count
   /// too. kTimedOut if it still is open at the deadline.
-  Task<Status> restore(std::span<const TopicPartition> partitions, MonotonicTime deadline);
+  /// `on_progress` hears of every few records that were read.
+  Task<Status> restore(std::span<const TopicPartition> partitions, OnProgress on_progress,
+                       MonotonicTime deadline);
 
   AggregateTable& table(PartitionIndex partition) { return tables_.at(partition).table; }
   /// Writes every pending change to the changelog.
@@ -44,8 +49,8 @@ class KeyedState {
     Offset changelog_position = kNoOffset;
   };
 
-  Task<Status> read_changelog(MonotonicTime deadline);
-  Status read_run(const client::FetchedRun& run);
+  Task<Status> read_changelog(const OnProgress& on_progress, MonotonicTime deadline);
+  Result<std::uint64_t> read_run(const client::FetchedRun& run);
 
   std::shared_ptr<client::Cluster> cluster_;
   const AggregateSpec& spec_;

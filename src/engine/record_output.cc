@@ -10,7 +10,7 @@ class TransactionalOutput final : public RecordOutput {
       : options_(options),
         group_(group),
         producer_(std::move(cluster), options.producer,
-                  {.transactional_id = options.pipeline + "-" + stage_id + "-" + options.worker,
+                  {.transactional_id = transactional_id_of(options, stage_id, options.worker),
                    .transaction_timeout = options.transaction_timeout}) {}
 
   Task<Status> take_over(MonotonicTime deadline) override {
@@ -115,6 +115,11 @@ class AtLeastOnceOutput final : public RecordOutput {
 };
 
 }  // namespace
+
+std::string transactional_id_of(const StageOptions& options, const std::string& stage_id,
+                                const std::string& worker) {
+  return options.pipeline + "-" + stage_id + "-" + worker;
+}
 
 std::unique_ptr<RecordOutput> make_record_output(std::shared_ptr<client::Cluster> cluster,
                                                  const std::string& stage_id,

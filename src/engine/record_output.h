@@ -43,7 +43,10 @@ class RecordOutput {
   virtual Offset acknowledged_end(client::PartitionSlot slot) const = 0;
 };
 
-/// The transactional id is <pipeline>-<stage>-<worker>.
+/// <pipeline>-<stage>-<worker>.
+std::string transactional_id_of(const StageOptions& options, const std::string& stage_id,
+                                const std::string& worker);
+
 std::unique_ptr<RecordOutput> make_record_output(std::shared_ptr<client::Cluster> cluster,
                                                  const std::string& stage_id,
                                                  const StageOptions& options,

@@ -31,7 +31,8 @@ class SinkStage final : public StageLoop, private PositionKeeper {
  public:
   SinkStage(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options)
       : StageLoop(std::move(cluster), stage, std::move(options)),
-        plan_(std::get<SinkOutput>(stage_.output)) {
+        plan_(std::get<SinkOutput>(stage_.output)),
+        committing_(fmt::format("committing to {} table '{}'", plan_.kind, plan_.table.table)) {
     reader_.keep_chunks();
   }
 
@@ -63,6 +64,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   void reset();
 
   const SinkOutput& plan_;
+  const std::string committing_;  ///< what it is doing then
   std::unique_ptr<connectors::Sink> sink_;
   OperatorChain operators_;
   std::unique_ptr<Projection> columns_;
@@ -107,6 +109,8 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SinkStage::claim(
 
 Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   reset();
+  news_.doing(
+      fmt::format("claiming its partitions in {} table '{}'", plan_.kind, plan_.table.table));
   const auto claimed = co_await claim(std::move(partitions));
   CO_RETURN_IF_ERROR(claimed);
   const std::map<TopicPartition, std::int64_t> epochs_before = std::exchange(epochs_, {});
@@ -174,6 +178,7 @@ Task<Status> SinkStage::open(std::vector<OpenedPosition> opened) {
 }
 
 Task<Status> SinkStage::work() {
+  news_.doing({});
   while (!reader_.must_leave()) {
     CO_RETURN_IF_ERROR(co_await fill());
     if (!reader_.account().is_empty()) {
@@ -274,8 +279,10 @@ Task<Status> SinkStage::commit() {
   open_.receipt = std::string(as_text(receipt));
   open_.positions = positions();
   const MonotonicTime started = now();
+  news_.doing(committing_);
   const connectors::CommitOutcome outcome = co_await sink_->commit(open_);
   CO_RETURN_IF_ERROR(judge(outcome));
+  news_.doing({});
   status_.commit_latency.add(now() - started);
   status_.transaction_open_since.reset();
   status_.records_out += open_.rows.size();

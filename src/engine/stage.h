@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "client/cluster.h"
+#include "engine/stage_news.h"
 #include "engine/stage_options.h"
 #include "engine/stage_status.h"
 #include "engine/topology.h"
@@ -25,6 +26,12 @@ class StageTask {
   /// run() finishes the open commit and returns soon.
   virtual void stop() = 0;
   virtual const StageStatus& status() const = 0;
+  /// Brings what status() says of the ends of the input up to now.
+  virtual void refresh_status() = 0;
+  /// Before run(): what the worker has met with while it prepared.
+  virtual void report(StageEvent event, StageCause cause, Aloud aloud) = 0;
+  /// Gives its partitions to the others, whatever run() is waiting for; its open commit is fenced.
+  virtual Task<void> leave_group(MonotonicTime deadline) = 0;
 };
 
 /// The operators of a stage, made anew for one worker.

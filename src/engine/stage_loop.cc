@@ -1,11 +1,30 @@
 #include "engine/stage_loop.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace onceflow::engine {
 namespace {
 
 constexpr Duration kBackoffMax = seconds(5);
+constexpr Duration kWatchInterval = seconds(1);
+/// What lasts less long is not worth a word.
+constexpr Duration kTroubleAfter = seconds(2);
+constexpr Duration kHeldAfter = seconds(3);
+constexpr Duration kStandsAfter = seconds(30);
+
+std::string describe(const std::vector<TopicPartition>& partitions) {
+  constexpr std::size_t kNamedMax = 8;
+  std::string text;
+  for (std::size_t index = 0; index < std::min(partitions.size(), kNamedMax); ++index) {
+    text += fmt::format("{}{}-{}", index == 0 ? "" : ", ", partitions[index].topic,
+                        partitions[index].partition.value);
+  }
+  return partitions.size() > kNamedMax
+             ? fmt::format("{} and {} more partitions", text, partitions.size() - kNamedMax)
+             : text;
+}
 
 }  // namespace
 
@@ -24,18 +43,35 @@ StageLoop::StageLoop(std::shared_ptr<client::Cluster> cluster, const Stage& stag
     : cluster_(std::move(cluster)),
       stage_(stage),
       options_(std::move(options)),
-      reader_(cluster_, stage_, options_, status_) {
+      status_(cluster_->scheduler().now()),
+      news_(status_, cluster_->scheduler(), options_.tell),
+      reader_(cluster_, stage_, options_, status_, news_),
+      input_watch_(kHeldAfter + 2 * options_.commit_interval, kStandsAfter),
+      inquiry_(cluster_) {
   status_.stage = stage.id;
   status_.worker = options_.worker;
 }
 
+StageLoop::~StageLoop() { cluster_->scheduler().cancel(watch_timer_); }
+
 Task<Status> StageLoop::run() {
   if (Status prepared = prepare(); !prepared) {
-    note(prepared.error());
-    status_.state = StageStatus::State::kFailed;
+    fail_for_good(prepared.error());
     co_return prepared;
   }
   reader_.start();
+  arm_watch();
+  const Status ended = co_await recover_and_work();
+  if (!ended) {
+    fail_for_good(ended.error());
+  }
+  cluster_->scheduler().cancel(std::exchange(watch_timer_, 0));
+  co_await reader_.leave(farewell_deadline());
+  news_.on(StageEvent::kEnded);
+  co_return ended;
+}
+
+Task<Status> StageLoop::recover_and_work() {
   client::Backoff backoff(
       {.retry_backoff = options_.retry_backoff, .retry_backoff_max = kBackoffMax},
       cluster_->environment().random);
@@ -43,6 +79,7 @@ Task<Status> StageLoop::run() {
   while (!reader_.is_stopping()) {
     const std::uint64_t commits_before = status_.commits;
     const Status ended = co_await run_once();
+    is_working_ = false;
     if (ended) {
       backoff.reset();
       continue;
@@ -52,8 +89,6 @@ Task<Status> StageLoop::run() {
     const bool made_progress = status_.commits != commits_before;
     was_tried_again = was_tried_again && !made_progress;
     if (is_final(ended.error(), was_tried_again)) {
-      status_.state = StageStatus::State::kFailed;
-      co_await reader_.leave();
       co_return ended;
     }
     was_tried_again = was_tried_again || is_unclear(ended.error());
@@ -61,10 +96,13 @@ Task<Status> StageLoop::run() {
     if (made_progress) {
       backoff.reset();
     }
-    co_await reader_.pause(backoff.next());
+    if (!reader_.is_stopping()) {
+      news_.on(StageEvent::kTrouble,
+               {ended.error().text,
+                fmt::format("it tries again by itself, {} apart at most", to_text(kBackoffMax))});
+      co_await reader_.pause(backoff.next());
+    }
   }
-  co_await reader_.leave();
-  status_.state = StageStatus::State::kStopped;
   co_return Status{};
 }
 
@@ -74,15 +112,28 @@ Task<Status> StageLoop::run_once() {
   if (reader_.is_stopping()) {
     co_return Status{};
   }
-  status_.state = StageStatus::State::kRecovering;
+  news_.on(StageEvent::kRecoveryBegins, {describe(*partitions), {}});
   CO_RETURN_IF_ERROR(co_await recover(std::move(*partitions)));
-  status_.state = StageStatus::State::kRunning;
+  if (reader_.must_leave()) {
+    co_return Status{};
+  }
+  is_working_ = true;
+  news_.on(StageEvent::kRecovered);
   status_.last_error.clear();
+  status_.last_error_at.reset();
   co_return co_await work();
 }
 
+void StageLoop::stop() {
+  news_.on(StageEvent::kStopAsked);
+  reader_.stop();
+}
+
+Task<void> StageLoop::leave_group(MonotonicTime deadline) { return reader_.leave(deadline); }
+
 void StageLoop::note(const Error& error) {
   status_.last_error = error.text;
+  status_.last_error_at = now();
   status_.transaction_open_since.reset();
   if (error.code == ErrorCode::kFenced) {
     ++status_.fenced;
@@ -90,6 +141,128 @@ void StageLoop::note(const Error& error) {
     ++status_.in_doubt;
   }
   ++status_.aborts;
+}
+
+void StageLoop::fail_for_good(const Error& error) {
+  if (status_.last_error != error.text) {
+    note(error);
+  }
+  news_.on(StageEvent::kFailedForGood, {error.text, {}});
+}
+
+// ---- the look from outside
+
+void StageLoop::arm_watch() {
+  watch_timer_ = cluster_->scheduler().schedule_after(kWatchInterval, [this] {
+    watch_timer_ = 0;
+    look();
+    arm_watch();
+  });
+}
+
+void StageLoop::look() {
+  reader_.refresh_ends();
+  if (!reader_.is_stopping() && !look_for_trouble()) {
+    look_at_input();
+  }
+  news_.tick();
+}
+
+// What the calls of the client meet with while they try again inside. True: it is in the way.
+bool StageLoop::look_for_trouble() {
+  const auto tell = [&](const Error& error, MonotonicTime since) {
+    if (now() - since < kTroubleAfter) {
+      return false;
+    }
+    status_.last_error = error.text;
+    status_.last_error_at = now();
+    news_.on(StageEvent::kTrouble, {error.text, "it tries again by itself"});
+    return true;
+  };
+  const std::optional<Error> unreachable = cluster_->unreachable();
+  if (!unreachable) {
+    unreachable_since_.reset();
+  } else if (!unreachable_since_) {
+    unreachable_since_ = now();
+  }
+  if (unreachable) {
+    return tell(*unreachable, *unreachable_since_);
+  }
+  // A group that others hold is waited for: the reader says so, with who they are.
+  const auto* group = reader_.group().trouble();
+  if (group != nullptr && !group->is_held_by_others) {
+    return tell(group->error, group->since);
+  }
+  if (const auto& fetch = reader_.fetch_trouble(); fetch && is_working_) {
+    return tell(fetch->error, fetch->since);
+  }
+  return false;
+}
+
+void StageLoop::look_at_input() {
+  const std::uint64_t progress = status_.records_in + status_.commits + status_.restored_records;
+  if (!is_working_) {
+    // Recovery has no input to look at; what it does takes its time, and longer is worth a word.
+    const bool is_recovering = status_.state() == StageState::kRecovering;
+    if (is_recovering &&
+        now() - std::max(status_.life.since(), status_.doing_since) >= kStandsAfter &&
+        status_.restored_records == restored_when_seen_) {
+      tell_standstill();
+    }
+    restored_when_seen_ = status_.restored_records;
+    status_.holders.clear();
+    return;
+  }
+  const InputWatch::Verdict verdict = input_watch_.look(reader_.input_view(), progress, now());
+  if (!verdict.held.empty()) {
+    inquiry_.ask(verdict.held);
+    status_.holders = inquiry_.holders();
+    tell_hold(verdict.held);
+    return;
+  }
+  status_.holders.clear();
+  inquiry_.forget();
+  told_held_.clear();
+  if (verdict.stands_since) {
+    tell_standstill();
+  } else {
+    if (status_.state() == StageState::kRetrying) {
+      status_.last_error.clear();
+      status_.last_error_at.reset();
+    }
+    news_.on(StageEvent::kFlows);
+  }
+}
+
+// Told when it is known who holds it, and again when other partitions are held; not for each
+// record that is held as well.
+void StageLoop::tell_hold(const std::vector<InputWatch::Held>& held) {
+  const bool is_known = std::ranges::any_of(
+      status_.holders, [&](const auto& holder) { return holder.partition == held.front().source; });
+  const bool has_waited =
+      now() - held.front().since >= 2 * kHeldAfter + 2 * options_.commit_interval;
+  std::vector<TopicPartition> sources;
+  for (const InputWatch::Held& one : held) {
+    sources.push_back(one.source);
+  }
+  const bool is_news = sources != told_held_ || status_.state() != StageState::kHeldBack;
+  if ((is_known || has_waited) && is_news) {
+    told_held_ = std::move(sources);
+    news_.on(StageEvent::kInputHeld, describe_hold(held, status_.holders));
+  }
+}
+
+void StageLoop::tell_standstill() {
+  StageCause cause;
+  const std::string age = to_text(kStandsAfter);
+  if (status_.doing.empty()) {
+    cause = {"no progress for " + age + " although there is input; why is not known",
+             "if it lasts, restart the worker: nothing is lost; and report it with /status"};
+  } else {
+    cause = {"no progress for " + age + "; it is " + status_.doing,
+             "it gives up by itself when the call's time is over, and tries again"};
+  }
+  news_.on(StageEvent::kNoProgress, std::move(cause));
 }
 
 protocol::Receipt StageLoop::begin_receipt() {

@@ -4,7 +4,10 @@
 
 #include <string>
 
+#include "engine/hold_inquiry.h"
+#include "engine/input_watch.h"
 #include "engine/stage.h"
+#include "engine/stage_news.h"
 #include "engine/stage_reader.h"
 
 namespace onceflow::engine {
@@ -13,9 +16,16 @@ class StageLoop : public StageTask {
  public:
   StageLoop(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options);
 
+  ~StageLoop() override;
+
   Task<Status> run() final;
-  void stop() final { reader_.stop(); }
+  void stop() final;
   const StageStatus& status() const final { return status_; }
+  void refresh_status() final { reader_.refresh_ends(); }
+  void report(StageEvent event, StageCause cause, Aloud aloud) final {
+    news_.on(event, std::move(cause), aloud);
+  }
+  Task<void> leave_group(MonotonicTime deadline) final;
 
  protected:
   /// Makes what the stage needs once; an error is final.
@@ -30,19 +40,40 @@ class StageLoop : public StageTask {
 
   MonotonicTime now() const { return cluster_->scheduler().now(); }
   MonotonicTime call_deadline() const { return now() + options_.call_timeout; }
+  /// For what is only polite: shorter when somebody waits for the end.
+  MonotonicTime farewell_deadline() const {
+    return now() + (reader_.is_stopping() ? seconds(1) : seconds(5));
+  }
   protocol::Receipt begin_receipt();
 
   std::shared_ptr<client::Cluster> cluster_;
   const Stage& stage_;
   const StageOptions options_;
   StageStatus status_;
+  StageNews news_;
   StageReader reader_;
 
  private:
+  Task<Status> recover_and_work();
   Task<Status> run_once();
+  void fail_for_good(const Error& error);
   void note(const Error& error);
+  /// Looks from outside, once a second, at whatever run() is doing.
+  void look();
+  bool look_for_trouble();
+  void look_at_input();
+  void tell_hold(const std::vector<InputWatch::Held>& held);
+  void tell_standstill();
+  void arm_watch();
 
   std::int64_t commit_number_ = 0;
+  bool is_working_ = false;
+  InputWatch input_watch_;
+  HoldInquiry inquiry_;
+  std::vector<TopicPartition> told_held_;
+  std::optional<MonotonicTime> unreachable_since_;
+  std::uint64_t restored_when_seen_ = 0;
+  io::TimerId watch_timer_ = 0;
 };
 
 }  // namespace onceflow::engine

@@ -4,12 +4,19 @@
 #include <string>
 
 #include "base/error_class.h"
+#include "base/log_event.h"
 #include "base/seeded_bug.h"
 #include "base/time.h"
 #include "client/options.h"
 #include "engine/topology.h"
 
 namespace onceflow::engine {
+
+/// What a worker does with its place in the groups when it is stopped.
+enum class AtStop {
+  kLeave,  ///< its partitions go to the others at once
+  kStay,   ///< they wait for it, for session.timeout.ms: a rolling restart
+};
 
 struct StageOptions {
   std::string pipeline;
@@ -34,6 +41,8 @@ struct StageOptions {
   client::ProducerOptions producer;
   client::GroupOptions group;
   Duration transaction_timeout = seconds(10);
+  AtStop at_stop = AtStop::kLeave;
+  TellEvent tell = tell_nobody();
   SeededBug seeded_bug = SeededBug::kNone;
 };
 

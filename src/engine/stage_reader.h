@@ -11,10 +11,13 @@
 #include <optional>
 #include <vector>
 
+#include "client/admin.h"
 #include "client/consumer_group.h"
 #include "client/fetcher.h"
 #include "engine/input_account.h"
+#include "engine/input_watch.h"
 #include "engine/record.h"
+#include "engine/stage_news.h"
 #include "engine/stage_options.h"
 #include "engine/stage_status.h"
 #include "io/event.h"
@@ -24,7 +27,7 @@ namespace onceflow::engine {
 class StageReader {
  public:
   StageReader(std::shared_ptr<client::Cluster> cluster, const Stage& stage,
-              const StageOptions& options, StageStatus& status);
+              const StageOptions& options, StageStatus& status, StageNews& news);
 
   /// Begins to join the group.
   void start();
@@ -32,11 +35,11 @@ class StageReader {
   void stop();
   bool is_stopping() const { return stopping_; }
   /// Something is to be done outside of the read loop: a rebalance, or the end.
-  bool must_leave() const { return stopping_ || group_.has_event(); }
+  bool must_leave() const { return stopping_ || group_.has_event() || group_.failure() != nullptr; }
 
   /// Takes the group's events, gives up what was revoked (nothing is open), and waits until
-  /// partitions are held. Empty only when stopping. kRefused: another member has this
-  /// group.instance.id.
+  /// partitions are held; tells what it waits for. Empty only when stopping. kRefused: the group
+  /// will not have this member, or another has its group.instance.id.
   Task<Result<std::vector<TopicPartition>>> wait_for_assignment();
   /// Pauses for a while, less if the stage is to leave.
   Task<void> pause(Duration duration);
@@ -61,10 +64,20 @@ class StageReader {
   const client::GroupMetadata& group_metadata() const { return group_metadata_; }
   /// Notes committed positions and known ends in the status.
   void report_positions();
+  void refresh_ends();
+  std::vector<InputWatch::Partition> input_view() const;
+  const std::optional<client::Fetcher::Trouble>& fetch_trouble() const {
+    return fetcher_.trouble();
+  }
 
-  Task<void> leave();
+  /// As options.at_stop says.
+  Task<void> leave(MonotonicTime deadline);
 
  private:
+  Status take_group_events();
+  void tell_waiting();
+  /// Asks who holds the partitions, or which topic is missing.
+  Task<void> explain_waiting();
   using Process = std::function<Status(Chunk&)>;
   Status show(const client::FetchedRun& run, const Process& process);
   Status show_chunk(std::unique_ptr<Chunk>& chunk, const Process& process);
@@ -72,9 +85,12 @@ class StageReader {
 
   std::shared_ptr<client::Cluster> cluster_;
   const StageOptions& options_;
+  const Stage& stage_;
   StageStatus& status_;
+  StageNews& news_;
   client::ConsumerGroup group_;
   client::Fetcher fetcher_;
+  client::Admin admin_;
   io::Event changed_;
   InputAccount account_;
   bool stopping_ = false;
@@ -86,5 +102,8 @@ class StageReader {
   std::vector<std::unique_ptr<Chunk>> kept_chunks_;
   std::vector<std::unique_ptr<Chunk>> spare_chunks_;
 };
+
+/// What a stage says that waits for a source topic.
+StageCause missing_topic(const std::string& topic);
 
 }  // namespace onceflow::engine

@@ -11,6 +11,7 @@
 
 #include "engine/group_positions.h"
 #include "engine/keyed_state.h"
+#include "engine/peers.h"
 #include "engine/record_output.h"
 #include "engine/stage_loop.h"
 #include "engine/start_positions.h"
@@ -19,6 +20,9 @@
 namespace onceflow::engine {
 namespace {
 
+/// What takes longer is left to its time-out.
+constexpr Duration kPeersTimeout = seconds(3);
+
 class TopicStage final : public StageLoop {
  public:
   TopicStage(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options)
@@ -26,7 +30,8 @@ class TopicStage final : public StageLoop {
         output_(make_record_output(cluster_, stage_.id, options_, reader_.group())),
         receipts_(options_.receipts_topic, *output_),
         kept_positions_(cluster_, options_, reader_.group(), *output_, receipts_,
-                        [this] { return begin_receipt(); }) {
+                        [this] { return begin_receipt(); }),
+        peers_(cluster_, stage_, options_) {
     for (const TopicOutput& topic : std::get<std::vector<TopicOutput>>(stage_.output)) {
       writers_.emplace_back(topic.topic, *output_);
     }
@@ -56,6 +61,7 @@ class TopicStage final : public StageLoop {
   std::vector<TopicWriter> writers_;
   TopicWriter receipts_;
   GroupPositions kept_positions_;
+  Peers peers_;
   OperatorChain operators_;
   std::optional<KeyedState> state_;
   std::optional<TopicWriter> changelog_;
@@ -82,13 +88,18 @@ Status TopicStage::prepare() {
 // it the committed positions are decided; then the state is brought to the same point.
 Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   sources_ = partitions;
+  news_.doing("taking over from whoever wrote here before (transactional.id)");
   CO_RETURN_IF_ERROR(co_await output_->take_over(call_deadline()));
+  news_.doing("looking up the topics that it writes to");
   for (TopicWriter& writer : writers_) {
     CO_RETURN_IF_ERROR(co_await writer.open(*cluster_, call_deadline()));
   }
   CO_RETURN_IF_ERROR(co_await receipts_.open(*cluster_, call_deadline()));
   reset_totals();
   group_metadata_ = reader_.group_metadata();
+  news_.doing("ending what workers that have gone left open");
+  co_await peers_.end_what_is_left(now() + kPeersTimeout);
+  news_.doing("reading the committed positions of group '" + stage_.group_id + "'");
   if (state_) {
     cluster_->forget_topic(changelog_->topic());
     CO_RETURN_IF_ERROR(co_await changelog_->open(*cluster_, call_deadline()));
@@ -105,7 +116,10 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
       std::move(*kept), reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
   CO_RETURN_IF_ERROR(positions);
   if (state_) {
-    CO_RETURN_IF_ERROR(co_await state_->restore(partitions, call_deadline()));
+    news_.doing("restoring its state from " + stage_.aggregate->changelog_topic);
+    CO_RETURN_IF_ERROR(co_await state_->restore(
+        partitions, [this](std::uint64_t count) { status_.restored_records += count; },
+        call_deadline()));
     status_.state_keys = state_->key_count();
   }
   reader_.begin_at(*positions);
@@ -131,6 +145,7 @@ Error TopicStage::with_source(Error error) const {
 }
 
 Task<Status> TopicStage::work_on() {
+  news_.doing({});
   while (!reader_.must_leave()) {
     CO_RETURN_IF_ERROR(co_await fill());
     if (!reader_.account().is_empty()) {
@@ -184,9 +199,11 @@ Task<Status> TopicStage::commit() {
     }
   }
   const MonotonicTime started = now();
+  news_.doing("committing a transaction");
   CO_RETURN_IF_ERROR(co_await output_->commit(
       group_metadata_, kept_positions_.to_commit(reader_.account().moved_positions()),
       call_deadline()));
+  news_.doing({});
   status_.commit_latency.add(now() - started);
   status_.transaction_open_since.reset();
   status_.records_out += static_cast<std::uint64_t>(written_count);
@@ -205,7 +222,7 @@ Task<void> TopicStage::abandon() {
   if (state_) {
     state_->drop_pending();
   }
-  co_await output_->abandon(now() + seconds(5));
+  co_await output_->abandon(farewell_deadline());
 }
 
 Status TopicStage::process(Chunk& chunk) {

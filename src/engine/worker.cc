@@ -3,12 +3,22 @@
 #include <variant>
 
 #include "client/admin.h"
+#include "engine/stage_reader.h"
 
 namespace onceflow::engine {
 namespace {
 
 // Kafka's default of max.message.bytes.
 constexpr std::size_t kMessageBytesMaxOfKafka = 1'048'588;
+constexpr Duration kPrepareTimeout = seconds(3);
+constexpr Duration kPrepareInterval = milliseconds(500);
+constexpr Duration kFarewellTimeout = milliseconds(700);
+
+// A mistyped source is not made by asking for it; what the plan needs is made by name.
+client::ClientOptions without_making_topics(client::ClientOptions options) {
+  options.allow_auto_create_topics = false;
+  return options;
+}
 
 }  // namespace
 
@@ -16,7 +26,7 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     : environment_(environment),
       plan_(plan),
       options_(std::move(options)),
-      cluster_(client::Cluster::create(environment, options_.client)),
+      cluster_(client::Cluster::create(environment, without_making_topics(options_.client))),
       changed_(environment.scheduler) {
   StageOptions stage_options = options_.stage;
   stage_options.pipeline = plan.pipeline;
@@ -37,30 +47,63 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
   }
 }
 
-Worker::~Worker() { cluster_->close(); }
+Worker::~Worker() {
+  environment_.scheduler.cancel(patience_);
+  cluster_->close();
+}
 
 Task<Status> Worker::run() {
   while (!stopping_) {
-    const Status created = co_await create_topics();
-    if (created) {
+    const Status prepared = co_await prepare();
+    if (prepared || stopping_) {
       break;
     }
-    if (is_final(created.error())) {
-      co_return created;
+    if (is_final(prepared.error())) {
+      report(StageEvent::kFailedForGood, {prepared.error().text, {}});
+      co_return prepared;
     }
-    co_await changed_.wait_for(options_.stage.retry_backoff);
+    if (prepared.error().code != ErrorCode::kNotFound) {
+      report(StageEvent::kTrouble, {prepared.error().text, "it tries again by itself"});
+    }
+    co_await changed_.wait_for(kPrepareInterval);
   }
   if (stopping_) {
+    report(StageEvent::kEnded, {});
     co_return Status{};
   }
   running_count_ = stages_.size();
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     environment_.scheduler.spawn(run_stage(*stage));
   }
-  while (running_count_ > 0) {
+  while (running_count_ > 0 && !has_given_up_) {
     co_await changed_.wait();
   }
   co_return ended_;
+}
+
+Task<Status> Worker::prepare() {
+  CO_RETURN_IF_ERROR(co_await prepare_topics());
+  co_return co_await take_place();
+}
+
+Task<Status> Worker::take_place() {
+  PlaceQuestion question{.group_ids = {},
+                         .group_instance_id = options_.stage.group.group_instance_id.value_or(""),
+                         .worker = options_.stage.worker,
+                         .session_timeout = options_.stage.group.session_timeout};
+  for (const Stage& stage : plan_.stages) {
+    question.group_ids.push_back(stage.group_id);
+  }
+  co_return co_await engine::take_place(
+      cluster_, options_.place, std::move(question), [this] { return stopping_; },
+      [this](StageCause cause) { report(StageEvent::kNoPartitions, cause); });
+}
+
+void Worker::report(StageEvent event, const StageCause& cause) {
+  // All are in it; one says so.
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    stage->report(event, cause, stage == stages_.front() ? Aloud::kYes : Aloud::kNo);
+  }
 }
 
 Task<void> Worker::run_stage(StageTask& stage) {
@@ -75,26 +118,78 @@ Task<void> Worker::run_stage(StageTask& stage) {
 }
 
 void Worker::stop() {
-  stopping_ = true;
+  if (std::exchange(stopping_, true)) {
+    return;
+  }
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     stage->stop();
+  }
+  if (running_count_ == 0) {
+    // Nothing is open: whatever is waited for needs not be waited for.
+    cluster_->close();
+  } else {
+    patience_ = environment_.scheduler.schedule_after(
+        kStopPatience, [this] { environment_.scheduler.spawn(give_up()); });
   }
   changed_.notify_all();
 }
 
-Task<Status> Worker::create_topics() {
+// The others need not wait for the session of a worker that only waits for its database.
+Task<void> Worker::give_up() {
+  patience_ = 0;
+  const MonotonicTime deadline = environment_.scheduler.now() + kFarewellTimeout;
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    const StageState state = stage->status().state();
+    if (state != StageState::kStopped && state != StageState::kFailed) {
+      environment_.scheduler.spawn(stage->leave_group(deadline));
+    }
+  }
+  while (running_count_ > 0 && co_await changed_.wait_until(deadline)) {
+  }
+  cluster_->close();
+  co_await environment_.scheduler.sleep_for(milliseconds(100));
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    const StageStatus& status = stage->status();
+    if (running_count_ > 0 && status.state() == StageState::kStopping) {
+      options_.stage.tell({.level = LogLevel::kWarn,
+                           .stage = status.stage,
+                           .event = "stopping",
+                           .text = "does not end in time: it is " +
+                                   (status.doing.empty() ? std::string("working") : status.doing) +
+                                   "; left as by a crash: nothing is lost, the next start decides "
+                                   "what became of it"});
+    }
+  }
+  has_given_up_ = true;
+  changed_.notify_all();
+}
+
+Task<Result<Worker::Sources>> Worker::look_at_sources(client::Admin& admin,
+                                                      MonotonicTime deadline) {
+  Sources sources;
+  for (const std::string& source : plan_.stages.front().source_topics) {
+    const auto topic = co_await cluster_->existing_topic(source, deadline);
+    if (!topic && topic.error().code == ErrorCode::kNotFound) {
+      report(StageEvent::kTopicMissing, missing_topic(source));
+    }
+    CO_RETURN_IF_ERROR(topic);
+    sources.partition_count = std::max(sources.partition_count, topic->partition_count());
+    const auto bytes_max = co_await admin.message_bytes_max(source, deadline);
+    sources.record_bytes_max = std::max(sources.record_bytes_max, bytes_max.value_or(0));
+  }
+  co_return sources;
+}
+
+Task<Status> Worker::prepare_topics() {
   client::Admin admin(cluster_);
-  const MonotonicTime deadline = environment_.scheduler.now() + options_.stage.call_timeout;
+  const MonotonicTime deadline = environment_.scheduler.now() + kPrepareTimeout;
   std::int32_t source_partition_count = 0;
   std::size_t source_bytes_max = 0;
   if (!plan_.stages.empty()) {
-    for (const std::string& source : plan_.stages.front().source_topics) {
-      const auto topic = co_await cluster_->topic(source, deadline);
-      CO_RETURN_IF_ERROR(topic);
-      source_partition_count = std::max(source_partition_count, topic->partition_count());
-      const auto bytes_max = co_await admin.message_bytes_max(source, deadline);
-      source_bytes_max = std::max(source_bytes_max, bytes_max.value_or(0));
-    }
+    const auto sources = co_await look_at_sources(admin, deadline);
+    CO_RETURN_IF_ERROR(sources);
+    source_partition_count = sources->partition_count;
+    source_bytes_max = sources->record_bytes_max;
   }
   for (const TopicSpec& spec : plan_.topics) {
     const auto existing = co_await cluster_->existing_topic(spec.name, deadline);
@@ -134,6 +229,7 @@ std::vector<const StageStatus*> Worker::statuses() const {
   std::vector<const StageStatus*> statuses;
   statuses.reserve(stages_.size());
   for (const std::unique_ptr<StageTask>& stage : stages_) {
+    stage->refresh_status();
     statuses.push_back(&stage->status());
   }
   return statuses;

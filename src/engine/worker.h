@@ -8,9 +8,11 @@
 #include <memory>
 #include <vector>
 
+#include "client/admin.h"
 #include "client/cluster.h"
 #include "engine/stage.h"
 #include "engine/topology.h"
+#include "engine/worker_place.h"
 #include "io/environment.h"
 
 namespace onceflow::engine {
@@ -19,6 +21,7 @@ struct WorkerOptions {
   client::ClientOptions client;
   /// Everything but what the plan says (pipeline, receipts_topic, guarantee, commit_interval).
   StageOptions stage;
+  PlaceOptions place;
 };
 
 class Worker {
@@ -28,15 +31,29 @@ class Worker {
   ~Worker();
 
   /// Runs until stop(), or until a stage has failed for good: then the others are stopped too and
-  /// the first error is returned. A cluster that is away is waited for.
+  /// the first error is returned. A cluster that is away is waited for, and so is a source topic
+  /// that does not exist; both are said.
   Task<Status> run();
-  /// Every stage finishes its open commit and leaves its group; run() returns soon.
+  /// Every stage finishes its open commit and leaves its group; run() returns soon. Whatever does
+  /// not end within kStopPatience is left as it is, as by a crash: run() returns, and
+  /// has_left_work() says so. Nothing is lost by that; the next start decides it.
   void stop();
+  static constexpr Duration kStopPatience = milliseconds(2500);
+  bool has_left_work() const { return running_count_ > 0; }
 
   std::vector<const StageStatus*> statuses() const;
 
  private:
-  Task<Status> create_topics();
+  Task<Status> prepare();
+  Task<Status> prepare_topics();
+  Task<Status> take_place();
+  struct Sources {
+    std::int32_t partition_count = 0;  ///< the most of any
+    std::size_t record_bytes_max = 0;  ///< max.message.bytes, likewise
+  };
+  Task<Result<Sources>> look_at_sources(client::Admin& admin, MonotonicTime deadline);
+  void report(StageEvent event, const StageCause& cause);
+  Task<void> give_up();
   Task<void> run_stage(StageTask& stage);
 
   io::Environment environment_;
@@ -47,6 +64,8 @@ class Worker {
   io::Event changed_;
   std::size_t running_count_ = 0;
   bool stopping_ = false;
+  bool has_given_up_ = false;
+  io::TimerId patience_ = 0;
   Status ended_;
 };
 

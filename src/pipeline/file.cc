@@ -9,6 +9,7 @@
 #include <limits>
 #include <set>
 
+#include "pipeline/group_times.h"
 #include "pipeline/sink_section.h"
 #include "pipeline/steps_section.h"
 #include "pipeline/yaml_reader.h"
@@ -111,8 +112,9 @@ void read_source(YamlReader& reader, const YAML::Node& root, PipelineSpec& spec)
     return;
   }
   const auto kafka = reader.require(*source, "kafka", "source", example);
-  if (!kafka ||
-      !reader.check_map(*kafka, "source.kafka", {"topics", "group.id", "auto.offset.reset"})) {
+  if (!kafka || !reader.check_map(*kafka, "source.kafka",
+                                  {"topics", "group.id", "auto.offset.reset", "session.timeout.ms",
+                                   "heartbeat.interval.ms", "max.poll.interval.ms"})) {
     return;
   }
   spec.source.line = YamlReader::line_of(*kafka);
@@ -130,6 +132,7 @@ void read_source(YamlReader& reader, const YAML::Node& root, PipelineSpec& spec)
   if (const auto group = reader.find(*kafka, "group.id")) {
     spec.source.group_id = reader.setting(*group, "group.id").value_or("");
   }
+  spec.source.group_times = read_group_times(reader, *kafka);
   if (const auto reset = reader.find(*kafka, "auto.offset.reset")) {
     if (reader.choice(*reset, "auto.offset.reset", {"earliest", "latest"}) == 1) {
       spec.source.offset_reset = engine::OffsetReset::kLatest;

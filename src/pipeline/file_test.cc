@@ -54,6 +54,23 @@ TEST(PipelineFile, the_example_of_the_manual_is_read) {
   EXPECT_EQ(spec->sinks[1].dsn, "postgresql://user:hush@localhost/db");
 }
 
+TEST(PipelineFile, times_of_the_groups_follow_the_session) {
+  const auto times = [](const std::string& settings) {
+    const auto spec = parse_pipeline("p.yaml",
+                                     "name: p\nsource: { kafka: { topics: [in]" + settings +
+                                         " } }\nsinks: [ { kafka: { topic: out } } ]\n",
+                                     variables);
+    EXPECT_TRUE(spec.has_value());
+    return spec ? spec->source.group_times : GroupTimes{};
+  };
+  EXPECT_EQ(times("").session_timeout, milliseconds(10'000));
+  EXPECT_EQ(times("").heartbeat_interval, milliseconds(1'000));
+  EXPECT_EQ(times("").max_poll_interval, milliseconds(60'000));
+  EXPECT_EQ(times(", session.timeout.ms: 1500").heartbeat_interval, milliseconds(500));
+  EXPECT_EQ(times(", session.timeout.ms: 90000").max_poll_interval, milliseconds(90'000));
+  EXPECT_EQ(times(", heartbeat.interval.ms: 250").heartbeat_interval, milliseconds(250));
+}
+
 TEST(PipelineFile, every_bad_file_is_refused_as_expected) {
   std::size_t count = 0;
   for (const auto& entry : std::filesystem::directory_iterator("tests/negative/pipeline")) {

@@ -13,10 +13,19 @@
 
 namespace onceflow::pipeline {
 
+/// A worker that dies loses its partitions to the others after the session; one that ends in order
+/// gives them up at once.
+struct GroupTimes {
+  milliseconds session_timeout{10'000};
+  milliseconds heartbeat_interval{1'000};
+  milliseconds max_poll_interval{60'000};
+};
+
 struct SourceSpec {
   std::vector<std::string> topics;
   std::string group_id;  ///< group.id; the pipeline's name if the file has none
   engine::OffsetReset offset_reset = engine::OffsetReset::kEarliest;
+  GroupTimes group_times;
   int line = 1;
 };
 

@@ -119,8 +119,7 @@ bool PipelineWorkers::has_begun(const DrawnPipeline& pipeline, const TopicPartit
       return false;
     }
     const engine::StageStatus& status = *life->worker->statuses().front();
-    return status.state == engine::StageStatus::State::kRunning &&
-           status.positions.contains(source);
+    return status.state() == engine::StageState::kRunning && status.positions.contains(source);
   });
 }
 

@@ -1,0 +1,106 @@
+#include "engine/hold_inquiry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log_line.h"
+#include "client/open_transactions.h"
+
+namespace onceflow::engine {
+namespace {
+
+constexpr Duration kAskTimeout = seconds(3);
+constexpr Duration kAskInterval = seconds(5);
+/// The others are in /status.
+constexpr std::size_t kPartitionsAskedMax = 8;
+
+std::string name_of(const TopicPartition& partition) {
+  return fmt::format("{}-{}", partition.topic, partition.partition.value);
+}
+
+std::string describe_holder(const StageStatus::Holder& holder) {
+  if (!holder.producer_id) {
+    return "an open transaction; whose is not known: " + holder.unknown_why;
+  }
+  std::string text = fmt::format("the open transaction of producer id {} (epoch {})",
+                                 *holder.producer_id, holder.producer_epoch.value_or(-1));
+  if (!holder.transactional_id.empty()) {
+    text = fmt::format("the open transaction of transactional.id '{}' (producer id {}, epoch {})",
+                       holder.transactional_id, *holder.producer_id,
+                       holder.producer_epoch.value_or(-1));
+  }
+  if (holder.started_at_ms) {
+    text += ", begun " + to_iso8601_ms(WallTime(*holder.started_at_ms));
+  }
+  if (holder.timeout_ms) {
+    text += fmt::format(", time-out {} ms", *holder.timeout_ms);
+  }
+  return text;
+}
+
+}  // namespace
+
+HoldInquiry::HoldInquiry(std::shared_ptr<client::Cluster> cluster)
+    : state_(std::make_shared<State>()) {
+  state_->channel = cluster->new_channel();
+  state_->cluster = std::move(cluster);
+}
+
+void HoldInquiry::ask(const std::vector<InputWatch::Held>& held) {
+  io::Scheduler& scheduler = state_->cluster->scheduler();
+  if (state_->is_asking || scheduler.now() < state_->ask_again_at) {
+    return;
+  }
+  state_->is_asking = true;
+  scheduler.spawn(run(state_, held));
+}
+
+Task<void> HoldInquiry::run(std::shared_ptr<State> state, std::vector<InputWatch::Held> held) {
+  const auto cluster = state->cluster;
+  std::vector<StageStatus::Holder> holders;
+  for (const InputWatch::Held& one : held) {
+    if (holders.size() == kPartitionsAskedMax) {
+      break;
+    }
+    const auto found = co_await client::find_open_transaction(
+        cluster, state->channel, one.source, cluster->scheduler().now() + kAskTimeout);
+    StageStatus::Holder holder{.partition = one.source, .first_offset = one.first_offset};
+    if (!found) {
+      holder.unknown_why = found.error().text;
+    } else if (*found) {
+      holder.producer_id = (*found)->producer_id;
+      holder.producer_epoch = (*found)->producer_epoch;
+      holder.transactional_id = (*found)->transactional_id;
+      holder.started_at_ms = (*found)->started_at_ms;
+      holder.timeout_ms = (*found)->timeout_ms;
+    } else {
+      continue;  // it has ended meanwhile
+    }
+    holders.push_back(std::move(holder));
+  }
+  state->holders = std::move(holders);
+  state->is_asking = false;
+  state->ask_again_at = cluster->scheduler().now() + kAskInterval;
+}
+
+StageCause describe_hold(const std::vector<InputWatch::Held>& held,
+                         const std::vector<StageStatus::Holder>& holders) {
+  StageCause cause;
+  const InputWatch::Held& first = held.front();
+  cause.what = fmt::format("{} record{} of {} from offset {} on {} held back by ", first.count,
+                           first.count == 1 ? "" : "s", name_of(first.source),
+                           first.first_offset.value, first.count == 1 ? "is" : "are");
+  const auto holder = std::ranges::find(holders, first.source, &StageStatus::Holder::partition);
+  cause.what += holder == holders.end() ? std::string("an open transaction, whose is being asked")
+                                        : describe_holder(*holder);
+  if (held.size() > 1) {
+    cause.what += fmt::format("; {} more partitions are held back as well", held.size() - 1);
+  }
+  cause.remedy =
+      "its producer must commit or abort it; the broker aborts it after its time-out; "
+      "kafka-transactions.sh abort ends it at once";
+  return cause;
+}
+
+}  // namespace onceflow::engine

@@ -1,0 +1,67 @@
+"""C14: what the group answers for good ends the stage by name; what may pass is waited for, with
+who holds the group and how."""
+
+from harness import Broker, Worker, check, check_plain, produce, wait_for
+from harness.rdkafka import GroupMember
+
+PIPELINE = """name: p
+source: { kafka: { topics: [orders], group.id: w } }
+sinks: [ { kafka: { topic: out } } ]
+"""
+
+
+def a_group_of_another_protocol_is_waited_for_and_named(at):
+    with Broker(at, "--override", "group.initial.rebalance.delay.ms=0") as broker:
+        produce(broker.address, "orders", ["a"])
+        with GroupMember(broker.port, "w", "orders", client_id="theirs",
+                         partition_assignment_strategy="cooperative-sticky") as member:
+            wait_for(member.is_assigned, "assignment")
+            with Worker(at, PIPELINE, servers=broker.address) as worker:
+                wait_for(lambda: "cooperative-sticky" in (worker.stage()["cause"] or ""),
+                         lambda: f"cause: {worker.stage()}")
+                stage = worker.stage()
+                check(stage["state"] == "waiting for partitions", stage)
+                for word in ["INCONSISTENT_GROUP_PROTOCOL", "theirs", "127.0.0.1", "group.id"]:
+                    check(word in stage["cause"], stage)
+                check("INCONSISTENT_GROUP_PROTOCOL" in worker.said(), worker.said())
+                member.leave()
+                wait_for(worker.is_running, lambda: f"running: {worker.stage()}")
+                check_plain(worker.said())
+
+
+def a_full_group_is_waited_for_and_named(at):
+    with Broker(at, "--override", "group.max.size=1", "--override",
+                "group.initial.rebalance.delay.ms=0") as broker:
+        produce(broker.address, "orders", ["a"])
+        with GroupMember(broker.port, "w", "orders", client_id="theirs",
+                         partition_assignment_strategy="range") as member:
+            wait_for(member.is_assigned, "assignment")
+            with Worker(at, PIPELINE, servers=broker.address) as worker:
+                wait_for(lambda: "theirs" in (worker.stage()["cause"] or ""),
+                         lambda: f"cause: {worker.stage()}")
+                check("GROUP_MAX_SIZE_REACHED" in worker.stage()["cause"], worker.stage())
+                member.leave()
+                wait_for(worker.is_running, lambda: f"running: {worker.stage()}")
+
+
+def a_session_time_out_that_the_broker_does_not_allow_ends_it_by_name(at):
+    with Broker(at, "--override", "group.min.session.timeout.ms=20000") as broker:
+        produce(broker.address, "orders", ["a"])
+        with Worker(at, PIPELINE, servers=broker.address, wait=False) as worker:
+            check(worker.wait(30) == 1, worker.said())
+            for word in ["INVALID_SESSION_TIMEOUT", "session.timeout.ms", "stage 'p'"]:
+                check(word in worker.said() or word == "stage 'p'", worker.said())
+            check_plain(worker.said())
+
+
+def a_member_without_partitions_says_who_holds_them(at):
+    with Broker(at, "--override", "group.initial.rebalance.delay.ms=0") as broker:
+        produce(broker.address, "orders", ["a"])
+        with Worker(at, PIPELINE, servers=broker.address) as first:
+            wait_for(first.is_running, "running")
+            with Worker(at, None, servers=broker.address, worker="2") as second:
+                wait_for(lambda: "'p-1'" in (second.stage()["cause"] or "") or
+                         "'p-2'" in (first.stage()["cause"] or ""),
+                         lambda: f"cause: {first.stage()} {second.stage()}")
+                check(all(each.get("/readyz") is not None for each in [first, second]),
+                      "one is not ready")

@@ -1,0 +1,163 @@
+"""C17: a stage that makes no progress says so, why, and what to do; once when it begins and once
+when it is over; and SIGTERM ends it within 5 s, whatever is away."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from harness import Broker, Postgres, Worker, check, check_plain, free_port, produce, wait_for
+from harness.rdkafka import OpenTransaction
+
+TO_TOPIC = """name: p
+source: { kafka: { topics: [orders] } }
+sinks: [ { kafka: { topic: out } } ]
+"""
+TO_POSTGRES = """name: p
+source: { kafka: { topics: [orders] } }
+sinks: [ { postgres: { dsn: "${env:DSN}", table: t } } ]
+"""
+
+
+QUICK = ["--override", "group.initial.rebalance.delay.ms=0"]
+
+
+def lines(worker, event):
+    return [line for line in worker.said().splitlines() if f'event="{event}"' in line]
+
+
+def state(worker, wanted, seconds=30):
+    wait_for(lambda: worker.stage()["state"] == wanted, lambda: f"{wanted}: {worker.stage()}",
+             seconds)
+    return worker.stage()
+
+
+def ends_in_time(worker):
+    started = time.monotonic()
+    code = worker.stop(20)
+    took = time.monotonic() - started
+    check(took <= 5, f"SIGTERM took {took:.1f} s")
+    check(code == 0, f"exit code {code}: {worker.said()}")
+    check_plain(worker.said())
+
+
+def a_database_that_is_not_there_is_said_once(at):
+    port = free_port()
+    with Broker(at, *QUICK) as broker:
+        produce(broker.address, "orders", ["a", "b"])
+        dsn = f"postgresql://nobody@127.0.0.1:{port}/none?connect_timeout=2"
+        with Worker(at, TO_POSTGRES, servers=broker.address, environment={"DSN": dsn}) as worker:
+            stage = state(worker, "retrying")
+            check("refused" in stage["cause"], stage)
+            check(stage["what_to_do"], stage)
+            check(stage["lag"] is None or stage["lag"] == 2, stage)
+            time.sleep(3)
+            check(len(lines(worker, "retrying")) == 1, worker.said())
+            check("no stage is running" in worker.status()["summary"], worker.status()["summary"])
+            ends_in_time(worker)
+
+
+def a_database_that_comes_back_is_said_too(at):
+    server = Postgres("fsync=off")
+    try:
+        with Broker(at, *QUICK) as broker:
+            produce(broker.address, "orders", ["a"])
+            with Worker(at, TO_POSTGRES, servers=broker.address,
+                        environment={"DSN": server.dsn}) as worker:
+                state(worker, "running")
+                server.stop()
+                produce(broker.address, "orders", ["b"])
+                stage = state(worker, "retrying")
+                check(stage["state_age_seconds"] is not None and stage["cause"], stage)
+                server.start()
+                state(worker, "running", 40)
+                wait_for(lambda: server.query("select count(*) from t") == [["2"]], "two rows")
+                check(len(lines(worker, "retrying")) == 1, worker.said())
+                check("was retrying for" in lines(worker, "running")[-1], worker.said())
+                ends_in_time(worker)
+    finally:
+        server.close()
+
+
+def a_frozen_database_does_not_keep_the_process(at):
+    server = Postgres("fsync=off")
+    try:
+        with Broker(at, *QUICK) as broker:
+            produce(broker.address, "orders", ["a"])
+            with Worker(at, TO_POSTGRES, servers=broker.address,
+                        environment={"DSN": server.dsn}) as worker:
+                state(worker, "running")
+                signal_all(server, signal.SIGSTOP)
+                produce(broker.address, "orders", ["b"])
+                wait_for(lambda: "committing" in (worker.stage()["doing"] or ""), worker.stage)
+                ends_in_time(worker)
+            # The same at the claim.
+            with Worker(at, None, servers=broker.address,
+                        environment={"DSN": server.dsn}) as worker:
+                state(worker, "recovering")
+                check("claiming" in worker.stage()["doing"], worker.stage())
+                ends_in_time(worker)
+    finally:
+        signal_all(server, signal.SIGCONT)
+        server.close()
+
+
+def signal_all(server, number):
+    found = subprocess.run(["pgrep", "-P", str(server.pid)], capture_output=True, text=True,
+                           check=False)
+    for pid in [server.pid, *map(int, found.stdout.split())]:
+        os.kill(pid, number)
+
+
+def a_broker_that_is_not_there_is_said_once_and_once_when_it_is(at):
+    port = free_port()
+    with Worker(at, TO_TOPIC, servers=f"127.0.0.1:{port}") as worker:
+        stage = state(worker, "retrying")
+        check(str(port) in stage["cause"], stage)
+        check(stage["lag"] is None, stage)
+        check("lag unknown" in worker.status()["summary"], worker.status()["summary"])
+        check(worker.metric("onceflow_stage_lag_records") is None, worker.get("/metrics"))
+        time.sleep(2)
+        check(len(lines(worker, "retrying")) == 1, worker.said())
+        with Broker(at, *QUICK, port=port) as broker:
+            state(worker, "waiting for topic")
+            produce(broker.address, "orders", ["a"])
+            state(worker, "running")
+            broker.kill()
+            stage = state(worker, "retrying")
+            check("no broker answers" in stage["cause"], stage)
+            ends_in_time(worker)
+
+
+def a_broker_that_is_never_there_does_not_keep_the_process(at):
+    with Worker(at, TO_TOPIC, servers=f"127.0.0.1:{free_port()}") as worker:
+        ends_in_time(worker)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = "127.0.0.1:%d" % silent.getsockname()[1]
+        with Worker(at, None, servers=address) as worker:
+            time.sleep(0.5)
+            ends_in_time(worker)
+
+
+def a_foreign_open_transaction_is_named_with_what_it_holds_back(at):
+    with Broker(at, *QUICK) as broker:
+        produce(broker.address, "orders", ["a"])
+        with Worker(at, TO_TOPIC, servers=broker.address) as worker:
+            state(worker, "running")
+            with OpenTransaction(broker.port, "payer", "orders", 5) as hanging:
+                stage = state(worker, "held back")
+                check("'payer'" in stage["cause"] and "5 records of orders-0" in stage["cause"],
+                      stage)
+                holder = stage["held_back_by"][0]
+                check(holder["transactional_id"] == "payer" and
+                      holder["producer_id"] is not None and holder["timeout_ms"] == 120_000,
+                      holder)
+                check(stage["lag"] >= 5 and stage["positions"][0]["held_back"] >= 5, stage)
+                time.sleep(3)
+                check(len(lines(worker, "held back")) == 1, worker.said())
+                hanging.commit()
+                state(worker, "running")
+            check(len(lines(worker, "held back")) == 1, worker.said())
+            wait_for(lambda: worker.stage()["lag"] == 0, lambda: str(worker.stage()))
+            ends_in_time(worker)
