@@ -60,9 +60,9 @@ def set_replaces_and_never_adds_a_second(at):
         check(worker.stop() == 0, worker.said())
 
 
-def rows(at):
+def rows(folder):
     try:
-        with sqlite3.connect(at / "out.db") as database:
+        with sqlite3.connect(folder / "out.db") as database:
             return sorted(database.execute("SELECT g, n FROM rows"))
     except sqlite3.OperationalError:
         return []

@@ -20,9 +20,9 @@ def postgres_sink(dsn, name="$.name"):
             f'{{ value: $.id, type: integer }}, name: "{name}" }} }}\n')
 
 
-def rows(at, sql="SELECT id, name FROM rows"):
+def rows(folder, sql="SELECT id, name FROM rows"):
     try:
-        with sqlite3.connect(at / "out.db") as database:
+        with sqlite3.connect(folder / "out.db") as database:
             return sorted(database.execute(sql))
     except sqlite3.OperationalError:
         return []
@@ -31,7 +31,7 @@ def rows(at, sql="SELECT id, name FROM rows"):
 def refusal(at, pipeline, records, *words):
     """The worker ends at a record, and says which and why."""
     with Worker(at, pipeline) as worker:
-        produce(worker.address, "t", records)
+        produce(worker.address, "t", records, good=False)
         check(worker.wait() == 1, worker.said())
         for word in words:
             check(word in worker.said(), f"{word!r} is not in: {worker.said()}")
@@ -111,7 +111,7 @@ def a_key_that_is_not_utf8_does_not_come_to_an_aggregate(at):
     steps = "steps:\n  - id: by\n    key: key\n    aggregate: { n: count(*) }\n"
     text = SOURCE + steps + "sinks:\n  - kafka: { topic: out }\n"
     with Worker(at, text) as worker:
-        kcat(worker.address, "-P", "-t", "t", "-K", ":", given=b"k\xff:{}\n")
+        kcat(worker.address, "-P", "-t", "t", "-K", ":", given=b"k\xff:{}\n", good=False)
         check(worker.wait() == 1, worker.said())
         check("t/0@0" in worker.said() and "not UTF-8" in worker.said(), worker.said())
     with Worker(at, text.replace("key: key", 'key: "hex(key)"')) as worker:

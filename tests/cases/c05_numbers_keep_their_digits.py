@@ -72,7 +72,7 @@ sinks:
   - sqlite: { file: out.db, table: rows, columns: { id: $.id, a: $.next, b: value } }
 """
     with Worker(at, text.replace("EXPRESSION", "$.id + 1")) as worker:
-        produce(worker.address, "t", ['{"id":9223372036854775807}'])
+        produce(worker.address, "t", ['{"id":9223372036854775807}'], good=False)
         check(worker.wait() == 1, worker.said())
         check("t/0@0" in worker.said() and "leaves 64 bits" in worker.said(), worker.said())
     with Worker(at, text.replace("EXPRESSION", "cast($.id as real) + 1")) as worker:
@@ -82,9 +82,9 @@ sinks:
         check(worker.stop() == 0, worker.said())
 
 
-def rows(at):
+def rows(folder):
     try:
-        with sqlite3.connect(at / "out.db") as database:
+        with sqlite3.connect(folder / "out.db") as database:
             return [row[:3] for row in database.execute("SELECT * FROM rows")]
     except sqlite3.OperationalError:
         return []

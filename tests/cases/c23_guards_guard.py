@@ -45,6 +45,6 @@ steps: [{ id: late, where: "$.id is not null and json_valid(value)" }]
 sinks: [{ kafka: { topic: out } }]
 """
     with Worker(at, text) as worker:
-        produce(worker.address, "t", ["not json"])
+        produce(worker.address, "t", ["not json"], good=False)
         check(worker.wait() == 1, worker.said())
         check("t/0@0" in worker.said() and "malformed JSON" in worker.said(), worker.said())

@@ -22,7 +22,7 @@ sinks:
 def entered(at, value, guard):
     """The record stops the first stage, nothing is in the topic between, and a `where` helps."""
     with Worker(at, AGGREGATE.replace("GUARD", "true")) as worker:
-        produce(worker.address, "t", ['{"k":"a","v":1}', value])
+        produce(worker.address, "t", ['{"k":"a","v":1}', value], good=False)
         check(worker.wait() == 1, worker.said())
         check("step by, record t/0@1" in worker.said(), worker.said())
     with Worker(at, AGGREGATE.replace("GUARD", guard)) as worker:
@@ -65,7 +65,7 @@ sinks:
   - sqlite: { file: out.db, table: rows, columns: { v: { value: $.v, type: integer } } }
 """
     with Worker(at, text.replace("GUARD", "true")) as worker:
-        produce(worker.address, "t", ['{"v":"seven"}'])
+        produce(worker.address, "t", ['{"v":"seven"}'], good=False)
         check(worker.wait() == 1, worker.said())
         check("step sqlite, record t/0@0" in worker.said(), worker.said())
     with Worker(at, text.replace("GUARD", "typeof($.v) = 'integer'")) as worker:

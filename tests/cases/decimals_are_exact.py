@@ -22,9 +22,9 @@ sinks:
 """
 
 
-def rows(at):
+def rows(folder):
     try:
-        with sqlite3.connect(at / "out.db") as database:
+        with sqlite3.connect(folder / "out.db") as database:
             return database.execute("SELECT k, total, mean, least FROM rows ORDER BY k").fetchall()
     except sqlite3.OperationalError:
         return []

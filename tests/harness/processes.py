@@ -166,14 +166,15 @@ def kcat(address, *arguments, given=None, good=True, seconds=60):
     return done.stdout.decode(errors="surrogateescape")
 
 
-def produce(address, topic, records, *arguments):
-    """Produces records through kcat, in their order: text, bytes, or what json.dumps can write."""
+def produce(address, topic, records, *arguments, good=True):
+    """Produces records through kcat, in their order: text, bytes, or what json.dumps can write.
+    good=False: the log may end with the worker that refuses one of them."""
     def encoded(record):
         if isinstance(record, bytes):
             return record
         return (record if isinstance(record, str) else json.dumps(record)).encode()
     kcat(address, "-P", "-t", topic, *arguments,
-         given=b"".join(encoded(record) + b"\n" for record in records))
+         given=b"".join(encoded(record) + b"\n" for record in records), good=good)
 
 
 def consume(address, topic, *arguments):
