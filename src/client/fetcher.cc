@@ -30,11 +30,30 @@ Status FetchedRun::corrupt(Offset base_offset) const {
                           partition.topic, partition.partition.value, base_offset.value));
 }
 
+RunReader::RunReader(FetchedRun run) : run_(std::move(run)) {
+  if (!run_.batches.empty()) {
+    reader_ = run_.batches.front().records();
+  }
+}
+
+Status RunReader::next_batch() {
+  if (!reader_->complete()) {
+    return run_.corrupt(header().base_offset);
+  }
+  if (++index_ == run_.batches.size()) {
+    reader_.reset();
+  } else {
+    reader_ = run_.batches[index_].records();
+  }
+  return {};
+}
+
 class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Core> {
  public:
-  Core(std::shared_ptr<Cluster> cluster, FetchOptions options)
+  Core(std::shared_ptr<Cluster> cluster, FetchOptions options, std::size_t unpacked_bytes_max)
       : cluster_(std::move(cluster)),
         options_(options),
+        unpacked_bytes_max_(unpacked_bytes_max),
         channel_(cluster_->new_channel()),
         changed_(cluster_->scheduler()) {}
 
@@ -58,6 +77,7 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   struct Run {
     std::shared_ptr<const Buffer> bytes;
     std::vector<protocol::RecordBatchView> batches;
+    std::size_t handed_out_count = 0;  ///< of the batches
     Offset first_offset;
     Offset next_offset;
     Offset high_watermark;
@@ -97,11 +117,13 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   Result<Run> read_records(const TopicPartition& name, const Partition& partition,
                            const protocol::FetchResponse::Partition& result,
                            const std::shared_ptr<const Buffer>& bytes) const;
-  Result<FetchedRun> hand_out(const TopicPartition& name, Run run) const;
+  Status hand_out(PollResult& result);
+  Result<FetchedRun> unpack(const TopicPartition& name, Run& run, std::size_t& bytes_left) const;
   bool has_something() const;
 
   std::shared_ptr<Cluster> cluster_;
   FetchOptions options_;
+  std::size_t unpacked_bytes_max_;
   Channel channel_;
   io::Event changed_;
   Partitions partitions_;
@@ -112,6 +134,7 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   std::vector<OffsetOutOfRange> out_of_range_;
   std::optional<Error> failure_;
   std::optional<Trouble> trouble_;
+  TopicPartition last_handed_out_;
   bool wake_requested_ = false;
   bool closed_ = false;
   io::TimerId retry_timer_ = 0;
@@ -246,18 +269,8 @@ Task<Result<PollResult>> Fetcher::Core::poll(MonotonicTime deadline) {
     co_return std::unexpected(cancelled_error());
   }
   PollResult result;
-  for (auto& [name, partition] : partitions_) {
-    if (partition.queue.empty()) {
-      continue;
-    }
-    auto run = hand_out(name, std::move(partition.queue.front()));
-    partition.queue.pop_front();
-    if (!run) {
-      failure_ = run.error();  // for every poll to come: nothing is skipped
-      break;
-    }
-    partition.position = run->next_offset;
-    result.runs.push_back(std::move(*run));
+  if (Status handed = hand_out(result); !handed) {
+    failure_ = handed.error();  // for every poll to come: nothing is skipped
   }
   result.out_of_range = std::exchange(out_of_range_, {});
   if (failure_ && result.runs.empty() && result.out_of_range.empty()) {
@@ -267,24 +280,58 @@ Task<Result<PollResult>> Fetcher::Core::poll(MonotonicTime deadline) {
   co_return result;
 }
 
-Result<FetchedRun> Fetcher::Core::hand_out(const TopicPartition& name, Run run) const {
+// Who was last is not first again: a partition with much to unpack does not hold up the others.
+Status Fetcher::Core::hand_out(PollResult& result) {
+  std::size_t bytes_left = unpacked_bytes_max_;
+  auto place = partitions_.upper_bound(last_handed_out_);
+  for (std::size_t count = 0; count < partitions_.size() && bytes_left > 0; ++count, ++place) {
+    if (place == partitions_.end()) {
+      place = partitions_.begin();
+    }
+    auto& [name, partition] = *place;
+    if (partition.queue.empty()) {
+      continue;
+    }
+    Run& run = partition.queue.front();
+    auto handed = unpack(name, run, bytes_left);
+    RETURN_IF_ERROR(handed);
+    partition.position = handed->next_offset;
+    if (run.handed_out_count == run.batches.size()) {
+      partition.queue.pop_front();
+    }
+    last_handed_out_ = name;
+    result.runs.push_back(std::move(*handed));
+  }
+  return {};
+}
+
+Result<FetchedRun> Fetcher::Core::unpack(const TopicPartition& name, Run& run,
+                                         std::size_t& bytes_left) const {
   FetchedRun handed;
   handed.partition = name;
   handed.first_offset = run.first_offset;
-  handed.next_offset = run.next_offset;
   handed.high_watermark = run.high_watermark;
   handed.last_stable_offset = run.last_stable_offset;
-  handed.batches.reserve(run.batches.size());
-  for (const protocol::RecordBatchView& batch : run.batches) {
+  handed.bytes = run.bytes;
+  while (run.handed_out_count < run.batches.size() && bytes_left > 0) {
+    const protocol::RecordBatchView& batch = run.batches[run.handed_out_count];
     auto decoded = protocol::DecodedBatch::decode(batch);
+    if (!decoded && !handed.batches.empty()) {
+      break;  // what lies before it comes first
+    }
     if (!decoded) {
       return fail(decoded.error().code,
                   fmt::format("{}-{}: the batch at offset {}: {}", name.topic, name.partition.value,
                               batch.header().base_offset.value, decoded.error().text));
     }
+    bytes_left -= std::min(bytes_left, decoded->record_bytes().size());
+    handed.next_offset = decoded->header().next_offset();
     handed.batches.push_back(std::move(*decoded));
+    ++run.handed_out_count;
   }
-  handed.bytes = std::move(run.bytes);
+  if (run.handed_out_count == run.batches.size()) {
+    handed.next_offset = run.next_offset;
+  }
   return handed;
 }
 
@@ -608,14 +655,15 @@ Result<Fetcher::Core::Run> Fetcher::Core::read_records(
   };
   while (true) {
     const auto batch = reader.next();
-    if (!batch) {
-      return corrupt(batch.error().text);
+    const bool is_damaged = !batch || (*batch && options_.check_crcs && !(*batch)->crc_matches());
+    if (is_damaged && run.next_offset > run.first_offset) {
+      break;  // what lies before it comes first; the next answer begins with it
+    }
+    if (is_damaged) {
+      return corrupt(batch ? "the checksum of a batch is wrong" : batch.error().text);
     }
     if (!*batch) {
       break;
-    }
-    if (options_.check_crcs && !(*batch)->crc_matches()) {
-      return corrupt("the checksum of a batch is wrong");
     }
     const bool is_shown = filter.shows(**batch);
     const protocol::RecordBatchHeader& header = (*batch)->header();
@@ -635,8 +683,9 @@ Result<Fetcher::Core::Run> Fetcher::Core::read_records(
 
 // ---- the face
 
-Fetcher::Fetcher(std::shared_ptr<Cluster> cluster, FetchOptions options)
-    : core_(std::make_shared<Core>(cluster, options)) {
+Fetcher::Fetcher(std::shared_ptr<Cluster> cluster, FetchOptions options,
+                 std::size_t unpacked_bytes_max)
+    : core_(std::make_shared<Core>(cluster, options, unpacked_bytes_max)) {
   cluster->add_user(core_);
 }
 Fetcher::~Fetcher() { close(); }

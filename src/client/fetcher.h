@@ -2,6 +2,9 @@
 // before the last one is processed. Records are views into the fetched bytes; nothing is allocated
 // per record.
 //
+// What was fetched stays packed until it is polled, and a poll unpacks one batch after another up
+// to a bound: memory follows what is worked on, not what compressed bytes may become.
+//
 // Owned by the worker that reads; runs on the cluster's scheduler.
 //
 // With read_committed the fetcher leaves out aborted transactions and control records itself, as
@@ -60,7 +63,63 @@ class FetchedRun {
       bytes;  ///< what the batches view; shared with runs of the same answer
 
  private:
+  friend class RunReader;
   Status corrupt(Offset base_offset) const;
+};
+
+/// Reads a run in pieces of the caller's choice. Its views live as long as the reader does.
+class RunReader {
+ public:
+  explicit RunReader(FetchedRun run);
+
+  const FetchedRun& run() const { return run_; }
+  /// Nothing is left of it.
+  bool is_done() const { return !reader_ && !has_waiting_; }
+
+  /// Calls visit(header, record) for the records not visited yet, in order, until it returns false:
+  /// that record has not been taken and comes first the next time. kCorrupt: a batch does not hold
+  /// the records it claims.
+  template <typename Visitor>
+  Status read(Visitor&& visit) {
+    if (has_waiting_) {
+      if (!visit(header(), waiting_)) {
+        return {};
+      }
+      has_waiting_ = false;
+    }
+    protocol::RecordView record;
+    while (reader_) {
+      const protocol::RecordBatchHeader& header = this->header();
+      protocol::RecordReader reader = *reader_;  // a copy stays in registers
+      while (reader.next(record)) {
+        if (header.offset_of(record) < run_.first_offset) [[unlikely]] {
+          continue;
+        }
+        if (!visit(header, record)) {
+          waiting_ = record;
+          has_waiting_ = true;
+          *reader_ = reader;
+          return {};
+        }
+      }
+      *reader_ = reader;
+      RETURN_IF_ERROR(next_batch());
+    }
+    return {};
+  }
+
+  /// The run, for its memory: views of its records stay valid.
+  FetchedRun take_run() && { return std::move(run_); }
+
+ private:
+  const protocol::RecordBatchHeader& header() const { return run_.batches[index_].header(); }
+  Status next_batch();
+
+  FetchedRun run_;
+  std::size_t index_ = 0;
+  std::optional<protocol::RecordReader> reader_;  ///< of batch index_; none after the last one
+  protocol::RecordView waiting_;                  ///< was shown and not taken
+  bool has_waiting_ = false;
 };
 
 /// The position of a partition is outside its log. The owner decides where to go on: seek().
@@ -76,7 +135,9 @@ struct PollResult {
 
 class Fetcher {
  public:
-  Fetcher(std::shared_ptr<Cluster> cluster, FetchOptions options);
+  /// A poll unpacks up to that many bytes, or one batch if that is larger.
+  Fetcher(std::shared_ptr<Cluster> cluster, FetchOptions options,
+          std::size_t unpacked_bytes_max = std::size_t{1} << 20);
   ~Fetcher();
   Fetcher(Fetcher&&) noexcept;
   Fetcher& operator=(Fetcher&&) noexcept;
@@ -96,9 +157,10 @@ class Fetcher {
   void pause(const TopicPartition& partition);
   void resume(const TopicPartition& partition);
 
-  /// What has been fetched, at most one run a partition; waits for some. Empty at the deadline or
-  /// after wake(). kCancelled, kCorrupt (a batch does not decode or its checksum is wrong; names
-  /// it), kRefused.
+  /// Some of what has been fetched, at most one run a partition, unpacked up to
+  /// unpacked_bytes_max or one batch; waits for some. Empty at the deadline or after
+  /// wake(). kCancelled, kCorrupt (a batch does not decode or its checksum is wrong; names it),
+  /// kRefused.
   Task<Result<PollResult>> poll(MonotonicTime deadline);
   /// Ends the poll that waits now, or the next one.
   void wake();

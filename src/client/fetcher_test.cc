@@ -74,8 +74,8 @@ class FetcherTest : public ClientTest {
     end_ = end_ + 1;
   }
 
-  Fetcher make(FetchOptions options = {}) {
-    Fetcher fetcher(cluster_, options);
+  Fetcher make(FetchOptions options = {}, std::size_t unpacked_bytes_max = 1 << 20) {
+    Fetcher fetcher(cluster_, options, unpacked_bytes_max);
     fetcher.assign({{partition_, Offset(0)}});
     return fetcher;
   }
@@ -192,6 +192,56 @@ TEST_F(FetcherTest, a_seek_drops_what_was_fetched_and_does_not_wait_for_a_long_p
   const MonotonicTime start = loop_.now();
   EXPECT_THAT(read(fetcher), ElementsAre("a", "b"));
   EXPECT_LT(loop_.now() - start, seconds(3));
+}
+
+TEST_F(FetcherTest, a_poll_unpacks_no_more_than_its_bound_or_one_batch) {
+  const std::string large(1000, 'x');
+  for (int index = 0; index < 6; ++index) {
+    add({large, large});
+  }
+  Fetcher fetcher = make({}, 3000);
+  for (int poll = 0; poll < 3; ++poll) {
+    EXPECT_EQ(read(fetcher).size(), 4U);
+    EXPECT_EQ(fetcher.position(partition_), Offset(4 * (poll + 1)));
+  }
+  EXPECT_TRUE(fetcher.is_at_end(partition_));
+  Fetcher small = make({}, 1);
+  EXPECT_EQ(read(small).size(), 2U);
+}
+
+TEST_F(FetcherTest, a_run_is_read_in_pieces_across_its_batches) {
+  add({"a", "b", "c"});
+  add({"d"});
+  add({"e", "f"});
+  Fetcher fetcher = make();
+  fetcher.seek(partition_, Offset(1));
+  auto polled = run(fetcher.poll(deadline()));
+  ASSERT_TRUE(polled);
+  ASSERT_EQ(polled->runs.size(), 1U);
+  RunReader reader(std::move(polled->runs.front()));
+  std::vector<std::vector<std::string>> pieces;
+  while (!reader.is_done()) {
+    std::vector<std::string>& piece = pieces.emplace_back();
+    good(reader.read([&](const auto&, const protocol::RecordView& view) {
+      if (piece.size() == 2) {
+        return false;
+      }
+      piece.emplace_back(as_text(*view.value));
+      return true;
+    }));
+  }
+  EXPECT_THAT(pieces, ElementsAre(ElementsAre("b", "c"), ElementsAre("d", "e"), ElementsAre("f")));
+}
+
+TEST_F(FetcherTest, what_lies_before_a_damaged_batch_is_handed_out_first) {
+  add({"a"});
+  add({"b"});
+  log_.back()[log_.back().size() - 2] ^= std::byte{1};
+  Fetcher fetcher = make();
+  EXPECT_THAT(read(fetcher), ElementsAre("a"));
+  const auto polled = run(fetcher.poll(deadline()));
+  ASSERT_FALSE(polled);
+  EXPECT_EQ(polled.error().code, ErrorCode::kCorrupt);
 }
 
 TEST_F(FetcherTest, a_paused_partition_is_left_alone) {

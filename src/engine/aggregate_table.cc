@@ -106,9 +106,12 @@ Status AggregateTable::update(ByteView key, std::span<const Value> arguments) {
   return {};
 }
 
-void AggregateTable::for_each_pending(const std::function<void(const Change&)>& visit) {
+void AggregateTable::for_each_pending(std::size_t first, std::size_t count_max,
+                                      const std::function<void(const Change&)>& visit) {
   Buffer state_bytes;
-  for (const std::string* key : pending_order_) {
+  const std::size_t end = first + std::min(count_max, pending_order_.size() - first);
+  for (std::size_t index = first; index < end; ++index) {
+    const std::string* const key = pending_order_[index];
     const State& state = pending_.find(*key)->second;
     state_bytes.clear();
     encode_state(state_bytes, state);
@@ -117,15 +120,23 @@ void AggregateTable::for_each_pending(const std::function<void(const Change&)>& 
   }
 }
 
-void AggregateTable::apply_pending() {
-  for (const std::string* key : pending_order_) {
-    auto changed = pending_.find(*key);
-    table_.insert_or_assign(*key, std::move(changed->second));
+bool AggregateTable::apply_pending(std::size_t count_max) {
+  const std::size_t end =
+      applied_count_ + std::min(count_max, pending_order_.size() - applied_count_);
+  for (; applied_count_ < end; ++applied_count_) {
+    const std::string& key = *pending_order_[applied_count_];
+    auto changed = pending_.find(key);
+    table_.insert_or_assign(key, std::move(changed->second));
+  }
+  if (applied_count_ < pending_order_.size()) {
+    return false;
   }
   drop_pending();
+  return true;
 }
 
 void AggregateTable::drop_pending() {
+  applied_count_ = 0;
   pending_order_.clear();
   pending_.clear();
 }

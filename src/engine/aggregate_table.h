@@ -33,11 +33,14 @@ class AggregateTable {
     ByteView state;   ///< for the changelog
     ByteView output;  ///< JSON object: the key columns, then the aggregates
   };
-  /// Every key changed since the last apply or drop, in the order in which they were first touched.
-  void for_each_pending(const std::function<void(const Change&)>& visit);
+  /// Of the keys changed since the last apply or drop, in the order in which they were first
+  /// touched: `count_max` of them from the `first` on.
+  void for_each_pending(std::size_t first, std::size_t count_max,
+                        const std::function<void(const Change&)>& visit);
   std::size_t pending_count() const { return pending_order_.size(); }
 
-  void apply_pending();
+  /// Takes over that many at most; true once nothing is pending.
+  bool apply_pending(std::size_t count_max);
   void drop_pending();
 
   /// One changelog record; a null state is a deletion. kCorrupt if it does not decode.
@@ -64,6 +67,7 @@ class AggregateTable {
   Table table_;
   Table pending_;
   std::vector<const std::string*> pending_order_;  ///< keys of pending_, whose nodes do not move
+  std::size_t applied_count_ = 0;                  ///< of those, while they are taken over
 };
 
 /// The value of an output record. `key` is the record key: the text of the single key column, or a

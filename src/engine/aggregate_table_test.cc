@@ -26,8 +26,9 @@ Status add(AggregateTable& table, std::string_view key, const Value& value) {
 
 std::vector<std::string> outputs(AggregateTable& table) {
   std::vector<std::string> texts;
-  table.for_each_pending(
-      [&](const AggregateTable::Change& change) { texts.emplace_back(as_text(change.output)); });
+  table.for_each_pending(0, table.pending_count(), [&](const AggregateTable::Change& change) {
+    texts.emplace_back(as_text(change.output));
+  });
   return texts;
 }
 
@@ -83,7 +84,7 @@ TEST(AggregateTable, decimals_are_exact_and_restored_as_they_were) {
   EXPECT_EQ(outputs(original).front(),
             R"({"origin":"k","n":3,"known":3,"total":18446744073709551615.3,"low":0.1,)"
             R"("high":18446744073709551615,"mean":6148914691236517205.1})");
-  original.for_each_pending([&](const AggregateTable::Change& change) {
+  original.for_each_pending(0, original.pending_count(), [&](const AggregateTable::Change& change) {
     ASSERT_TRUE(restored.restore(change.key, change.state));
   });
   ASSERT_TRUE(add(original, "k", Decimal{"-0.3"}));
@@ -99,7 +100,7 @@ TEST(AggregateTable, a_state_of_decimals_has_the_bytes_of_its_page) {
   const Value amount = Decimal{"0.5"};
   ASSERT_TRUE(table.update(as_bytes("k"), {&amount, 1}));
   std::string column;
-  table.for_each_pending([&](const AggregateTable::Change& change) {
+  table.for_each_pending(0, table.pending_count(), [&](const AggregateTable::Change& change) {
     column = std::string(as_text(change.state.last(6)));
   });
   EXPECT_EQ(column, std::string("\x02\x04\x03") + "0.5");
@@ -121,7 +122,7 @@ TEST(AggregateTable, state_moves_only_when_it_is_applied_STG_2) {
   const AggregateSpec spec = all_functions();
   AggregateTable table(spec);
   ASSERT_TRUE(add(table, "k", std::int64_t{1}));
-  table.apply_pending();
+  EXPECT_TRUE(table.apply_pending(table.pending_count()));
   ASSERT_TRUE(add(table, "k", std::int64_t{10}));
   table.drop_pending();
   ASSERT_TRUE(add(table, "k", std::int64_t{100}));
@@ -134,10 +135,11 @@ TEST(AggregateTable, a_restored_table_goes_on_where_the_changelog_ends) {
   AggregateTable restored(spec);
   ASSERT_TRUE(add(original, "k", 2.25));
   ASSERT_TRUE(add(original, "l", std::int64_t{3}));
-  original.for_each_pending([&](const AggregateTable::Change& change) {
+  original.for_each_pending(0, 2, [&](const AggregateTable::Change& change) {
     ASSERT_TRUE(restored.restore(change.key, change.state));
   });
-  original.apply_pending();
+  EXPECT_FALSE(original.apply_pending(1));
+  EXPECT_TRUE(original.apply_pending(1));
   EXPECT_EQ(restored.key_count(), 2U);
   for (AggregateTable* table : {&original, &restored}) {
     ASSERT_TRUE(add(*table, "k", std::int64_t{1}));

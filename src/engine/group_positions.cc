@@ -54,7 +54,8 @@ std::vector<client::OffsetToCommit> GroupPositions::to_commit(
 
 Task<Result<std::vector<KeptPosition>>> GroupPositions::read(
     std::vector<TopicPartition> partitions) {
-  const auto committed = co_await group_.committed(std::move(partitions), deadline());
+  const auto committed = co_await group_.committed(
+      std::move(partitions), cluster_->scheduler().now() + options_.decision_wait_max());
   CO_RETURN_IF_ERROR(committed);
   std::vector<KeptPosition> kept;
   for (const client::CommittedOffset& offset : *committed) {

@@ -5,6 +5,10 @@
 namespace onceflow::engine {
 namespace {
 
+/// What is done before the loop may do other work.
+constexpr std::size_t kRecordsPerStep = 256;
+constexpr Duration kLeaveCheck = milliseconds(200);
+
 client::FetchOptions changelog_options(const StageOptions& options) {
   client::FetchOptions fetch = options.fetch;
   fetch.isolation_level = client::IsolationLevel::kReadCommitted;
@@ -18,10 +22,13 @@ KeyedState::KeyedState(std::shared_ptr<client::Cluster> cluster, const Aggregate
     : cluster_(std::move(cluster)),
       spec_(spec),
       admin_(cluster_),
-      fetcher_(cluster_, changelog_options(options)) {}
+      fetcher_(cluster_, changelog_options(options)),
+      call_timeout_(options.call_timeout),
+      patience_(options.decision_wait_max()),
+      slice_(cluster_->scheduler(), options.slice_length) {}
 
 Task<Status> KeyedState::restore(std::span<const TopicPartition> partitions, OnProgress on_progress,
-                                 MonotonicTime deadline) {
+                                 std::function<bool()> must_leave) {
   drop_pending();
   std::erase_if(tables_, [&](const auto& entry) {
     return std::ranges::none_of(partitions, [&](const TopicPartition& partition) {
@@ -37,19 +44,21 @@ Task<Status> KeyedState::restore(std::span<const TopicPartition> partitions, OnP
     }
   }
   if (!cold.empty()) {
-    const auto earliest = co_await admin_.list_offsets(
-        cold, client::Admin::kEarliest, client::IsolationLevel::kReadUncommitted, deadline);
+    const auto earliest = co_await admin_.list_offsets(cold, client::Admin::kEarliest,
+                                                       client::IsolationLevel::kReadUncommitted,
+                                                       cluster_->scheduler().now() + call_timeout_);
     CO_RETURN_IF_ERROR(earliest);
     for (const client::ListedOffset& listed : *earliest) {
       tables_.at(listed.partition.partition).changelog_position = listed.offset;
     }
   }
-  const Status read = co_await read_changelog(on_progress, deadline);
+  const Status read = co_await read_changelog(on_progress, must_leave);
   fetcher_.assign({});
   co_return read;
 }
 
-Task<Status> KeyedState::read_changelog(const OnProgress& on_progress, MonotonicTime deadline) {
+Task<Status> KeyedState::read_changelog(const OnProgress& on_progress,
+                                        const std::function<bool()>& must_leave) {
   std::vector<TopicPartition> changelogs;
   std::vector<client::Fetcher::Position> positions;
   for (const auto& [index, partition] : tables_) {
@@ -58,15 +67,17 @@ Task<Status> KeyedState::read_changelog(const OnProgress& on_progress, Monotonic
   }
   // The end as uncommitted readers see it: the last stable offset may lie before records that were
   // committed behind another transaction's open ones.
-  const auto ends = co_await admin_.list_offsets(
-      changelogs, client::Admin::kLatest, client::IsolationLevel::kReadUncommitted, deadline);
+  const auto ends = co_await admin_.list_offsets(changelogs, client::Admin::kLatest,
+                                                 client::IsolationLevel::kReadUncommitted,
+                                                 cluster_->scheduler().now() + call_timeout_);
   CO_RETURN_IF_ERROR(ends);
   fetcher_.assign(std::move(positions));
   const auto is_behind = [&](const client::ListedOffset& end) {
     return tables_.at(end.partition.partition).changelog_position < end.offset;
   };
-  while (std::ranges::any_of(*ends, is_behind)) {
-    const auto polled = co_await fetcher_.poll(deadline);
+  MonotonicTime give_up_at = cluster_->scheduler().now() + patience_;
+  while (std::ranges::any_of(*ends, is_behind) && !must_leave()) {
+    auto polled = co_await fetcher_.poll(cluster_->scheduler().now() + kLeaveCheck);
     CO_RETURN_IF_ERROR(polled);
     if (!polled->out_of_range.empty()) {
       co_return fail(ErrorCode::kCorrupt, "changelog '" + spec_.changelog_topic +
@@ -74,12 +85,11 @@ Task<Status> KeyedState::read_changelog(const OnProgress& on_progress, Monotonic
                                               "cannot be rebuilt; it must keep everything "
                                               "(retention.ms=-1, retention.bytes=-1)");
     }
-    for (const client::FetchedRun& run : polled->runs) {
-      const auto count = read_run(run);
-      CO_RETURN_IF_ERROR(count);
-      on_progress(*count);
+    for (client::FetchedRun& run : polled->runs) {
+      CO_RETURN_IF_ERROR(co_await read_run(std::move(run), on_progress));
+      give_up_at = cluster_->scheduler().now() + patience_;
     }
-    if (cluster_->scheduler().now() >= deadline) {
+    if (cluster_->scheduler().now() >= give_up_at) {
       co_return fail(ErrorCode::kTimedOut,
                      "changelog '" + spec_.changelog_topic + "': its end was not reached in time",
                      Recovery::kRetriable);
@@ -88,37 +98,36 @@ Task<Status> KeyedState::read_changelog(const OnProgress& on_progress, Monotonic
   co_return Status{};
 }
 
-Result<std::uint64_t> KeyedState::read_run(const client::FetchedRun& run) {
+Task<Status> KeyedState::read_run(client::FetchedRun run, const OnProgress& on_progress) {
   Partition& partition = tables_.at(run.partition.partition);
-  Status restored;
-  std::uint64_t count = 0;
-  RETURN_IF_ERROR(
-      run.for_each([&](const protocol::RecordBatchHeader&, const protocol::RecordView& record) {
-        ++count;
-        if (restored && record.key) {
-          restored = partition.table.restore(*record.key, record.value);
-        }
-      }));
-  RETURN_IF_ERROR(restored);
-  partition.changelog_position = run.next_offset;
-  return count;
-}
-
-Status KeyedState::write_changes(TopicWriter& changelog) {
-  Status written;
-  for (auto& [index, partition] : tables_) {
-    partition.table.for_each_pending([&](const AggregateTable::Change& change) {
-      if (written) {
-        written = changelog.append_to(index, {.key = change.key, .value = change.state});
-      }
-    });
+  client::RunReader reader(std::move(run));
+  while (!reader.is_done()) {
+    std::size_t count = 0;
+    Status restored;
+    CO_RETURN_IF_ERROR(
+        reader.read([&](const protocol::RecordBatchHeader&, const protocol::RecordView& record) {
+          if (!restored || count == kRecordsPerStep) {
+            return false;
+          }
+          ++count;
+          if (record.key) {
+            restored = partition.table.restore(*record.key, record.value);
+          }
+          return true;
+        }));
+    CO_RETURN_IF_ERROR(restored);
+    on_progress(count);
+    co_await slice_.rest();
   }
-  return written;
+  partition.changelog_position = reader.run().next_offset;
+  co_return Status{};
 }
 
-void KeyedState::apply(const TopicWriter& changelog, const RecordOutput& output) {
+Task<void> KeyedState::apply(const TopicWriter& changelog, const RecordOutput& output) {
   for (auto& [index, partition] : tables_) {
-    partition.table.apply_pending();
+    while (!partition.table.apply_pending(kRecordsPerStep)) {
+      co_await slice_.rest();
+    }
     // The producer may have written here in an earlier assignment, long before what was restored.
     if (changelog.has_written_to(index)) {
       const Offset end = output.acknowledged_end(changelog.slot(index));

@@ -15,6 +15,7 @@
 #include "engine/aggregate_table.h"
 #include "engine/stage_options.h"
 #include "engine/topic_writer.h"
+#include "io/time_slice.h"
 
 namespace onceflow::engine {
 
@@ -28,16 +29,15 @@ class KeyedState {
   /// Brings the tables of these partitions, and no others, to the end of their changelog. Call it
   /// after the take-over and after the committed positions are known to be decided. A transaction
   /// that a dead worker left open in the changelog is waited for: records committed behind it count
-  /// too. kTimedOut if it still is open at the deadline.
+  /// too. It may take as long as it gets on; kTimedOut after a wait in which nothing came. Asked
+  /// now and then, `must_leave` ends it early: what was restored stays, and is not all.
   /// `on_progress` hears of every few records that were read.
   Task<Status> restore(std::span<const TopicPartition> partitions, OnProgress on_progress,
-                       MonotonicTime deadline);
+                       std::function<bool()> must_leave);
 
   AggregateTable& table(PartitionIndex partition) { return tables_.at(partition).table; }
-  /// Writes every pending change to the changelog.
-  Status write_changes(TopicWriter& changelog);
   /// STG-2: only after the commit has answered.
-  void apply(const TopicWriter& changelog, const RecordOutput& output);
+  Task<void> apply(const TopicWriter& changelog, const RecordOutput& output);
   void drop_pending();
 
   std::map<PartitionIndex, AggregateTable*> tables();
@@ -49,13 +49,17 @@ class KeyedState {
     Offset changelog_position = kNoOffset;
   };
 
-  Task<Status> read_changelog(const OnProgress& on_progress, MonotonicTime deadline);
-  Result<std::uint64_t> read_run(const client::FetchedRun& run);
+  Task<Status> read_changelog(const OnProgress& on_progress,
+                              const std::function<bool()>& must_leave);
+  Task<Status> read_run(client::FetchedRun run, const OnProgress& on_progress);
 
   std::shared_ptr<client::Cluster> cluster_;
   const AggregateSpec& spec_;
   client::Admin admin_;
   client::Fetcher fetcher_;
+  const Duration call_timeout_;
+  const Duration patience_;  ///< with a changelog from which nothing comes
+  io::TimeSlice slice_;
   std::map<PartitionIndex, Partition> tables_;
 };
 

@@ -43,7 +43,7 @@ Task<void> Peers::end_transaction_of(std::string worker, MonotonicTime deadline)
   client::TransactionalProducer producer(
       cluster_, options_.producer,
       {.transactional_id = transactional_id_of(options_, stage_.id, worker),
-       .transaction_timeout = options_.transaction_timeout});
+       .transaction_timeout = options_.transaction_timeout()});
   if (const Status ended = co_await producer.init_transactions(deadline); !ended) {
     options_.tell({.level = LogLevel::kWarn,
                    .stage = stage_.id,

@@ -47,14 +47,17 @@ Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> c
     co_return newest;
   }
   fetcher.assign({{receipts, position}});
-  MonotonicTime until = deadline();
+  const auto patience_end = [&] {
+    return cluster->scheduler().now() + options.decision_wait_max();
+  };
+  MonotonicTime until = patience_end();
   while (position < end->front().offset) {
     const auto polled = co_await fetcher.poll(until);
     CO_RETURN_IF_ERROR(polled);
     for (const client::FetchedRun& run : polled->runs) {
       CO_RETURN_IF_ERROR(add(run, stage, newest));
       position = run.next_offset;
-      until = deadline();
+      until = patience_end();
     }
     if (!polled->out_of_range.empty() || cluster->scheduler().now() >= until) {
       co_return fail(ErrorCode::kTimedOut,

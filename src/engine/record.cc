@@ -24,6 +24,8 @@ MutableByteView Arena::allocate(std::size_t size_bytes) {
 }
 
 void Arena::clear() {
+  // What one large record took goes back.
+  std::erase_if(blocks_, [](const Block& block) { return block.size_bytes > kArenaBlockBytes; });
   block_index_ = 0;
   used_bytes_ = 0;
 }

@@ -1,5 +1,7 @@
 #include "engine/record_output.h"
 
+#include <fmt/format.h>
+
 namespace onceflow::engine {
 namespace {
 
@@ -11,10 +13,21 @@ class TransactionalOutput final : public RecordOutput {
         group_(group),
         producer_(std::move(cluster), options.producer,
                   {.transactional_id = transactional_id_of(options, stage_id, options.worker),
-                   .transaction_timeout = options.transaction_timeout}) {}
+                   .transaction_timeout = options.transaction_timeout()}) {}
 
   Task<Status> take_over(MonotonicTime deadline) override {
-    co_return co_await producer_.init_transactions(deadline);
+    Status taken = co_await producer_.init_transactions(deadline);
+    if (!taken && taken.error().code == ErrorCode::kRefused &&
+        taken.error().text.contains("INVALID_TRANSACTION_TIMEOUT")) {
+      taken.error().text = fmt::format(
+          "commit.interval.ms is {} ms and needs transactions of up to {} ms, more than the "
+          "cluster's transaction.max.timeout.ms; a commit must end within its transaction: make "
+          "commit.interval.ms shorter in the pipeline file, or transaction.max.timeout.ms {} or "
+          "more on the brokers",
+          to_ms(options_.commit_interval), to_ms(options_.transaction_timeout()),
+          to_ms(options_.transaction_timeout()));
+    }
+    co_return taken;
   }
   Status begin() override {
     return producer_.state() == client::TransactionalProducer::State::kInTransaction

@@ -57,7 +57,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   protocol::Receipt make_receipt();
   /// Every source, so that SinkRow::source_index holds and every claim is checked.
   std::vector<connectors::SinkPosition> positions();
-  Status judge(const connectors::CommitOutcome& outcome) const;
+  Status judge(const connectors::CommitOutcome& outcome);
   std::string describe_refusal(const connectors::CommitOutcome& outcome,
                                std::string_view where) const;
   Task<void> report_offsets();
@@ -184,18 +184,23 @@ Task<Status> SinkStage::work() {
     if (!reader_.account().is_empty()) {
       CO_RETURN_IF_ERROR(co_await commit());
     }
+    CO_RETURN_IF_ERROR(reader_.held_up());
   }
   co_return Status{};
 }
 
 Task<Status> SinkStage::fill() {
   const auto process_chunk = [this](Chunk& chunk) { return process(chunk); };
-  while (reader_.account().is_empty() && !reader_.must_leave()) {
+  while (reader_.account().is_empty() && !must_commit()) {
     CO_RETURN_IF_ERROR(co_await reader_.poll(now() + seconds(1), process_chunk));
+  }
+  if (reader_.account().is_empty()) {
+    co_return Status{};
   }
   status_.transaction_open_since = now();
   const MonotonicTime commit_at = now() + options_.commit_interval;
-  while (now() < commit_at && !reader_.must_leave() && open_.rows.size() < options_.sink_rows_max) {
+  while (now() < commit_at && !must_commit() && open_.rows.size() < options_.sink_rows_max &&
+         reader_.kept_bytes() < options_.sink_bytes_max) {
     CO_RETURN_IF_ERROR(co_await reader_.poll(commit_at, process_chunk));
   }
   co_return Status{};
@@ -297,7 +302,7 @@ Task<Status> SinkStage::commit() {
   co_return Status{};
 }
 
-Status SinkStage::judge(const connectors::CommitOutcome& outcome) const {
+Status SinkStage::judge(const connectors::CommitOutcome& outcome) {
   const std::string where = fmt::format("{} table '{}'", plan_.kind, plan_.table.table);
   switch (outcome.kind) {
     case connectors::CommitOutcome::Kind::kCommitted:
@@ -313,9 +318,15 @@ Status SinkStage::judge(const connectors::CommitOutcome& outcome) const {
       return fail(ErrorCode::kUnknownOutcome,
                   where + ": the commit's answer was lost: " + outcome.text, Recovery::kAbort);
     case connectors::CommitOutcome::Kind::kRefused: {
-      std::string text = describe_refusal(outcome, where);
-      return outcome.is_final ? fail(ErrorCode::kRefused, std::move(text))
-                              : std::unexpected(unclear_error(std::move(text)));
+      const Error error = outcome.is_final
+                              ? Error{ErrorCode::kRefused, describe_refusal(outcome, where)}
+                              : unclear_error(describe_refusal(outcome, where));
+      if (outcome.refused_row < open_.rows.size()) {
+        const connectors::SinkRow& row = open_.rows[outcome.refused_row];
+        reader_.refusals().note(
+            {sources_[row.source_index], row.source_offset, row.source_offset, error});
+      }
+      return std::unexpected(error);
     }
   }
   CHECK(false);

@@ -25,6 +25,9 @@ class StageTask {
   virtual Task<Status> run() = 0;
   /// run() finishes the open commit and returns soon.
   virtual void stop() = 0;
+  /// run() processes and commits what there is by now, for a few seconds at most, and returns. For
+  /// a stage after one that has failed.
+  virtual void drain() = 0;
   virtual const StageStatus& status() const = 0;
   /// Brings what status() says of the ends of the input up to now.
   virtual void refresh_status() = 0;

@@ -88,7 +88,12 @@ Task<Status> StageLoop::recover_and_work() {
     co_await abandon();
     const bool made_progress = status_.commits != commits_before;
     was_tried_again = was_tried_again && !made_progress;
-    if (is_final(ended.error(), was_tried_again)) {
+    const bool is_end = is_final(ended.error(), was_tried_again);
+    if (is_end && reader_.refusals().learn()) {
+      ++status_.recoveries;  // once more, to commit what lies before the record
+      continue;
+    }
+    if (is_end) {
       co_return ended;
     }
     was_tried_again = was_tried_again || is_unclear(ended.error());

@@ -20,6 +20,7 @@ class StageLoop : public StageTask {
 
   Task<Status> run() final;
   void stop() final;
+  void drain() final { reader_.drain(); }
   const StageStatus& status() const final { return status_; }
   void refresh_status() final { reader_.refresh_ends(); }
   void report(StageEvent event, StageCause cause, Aloud aloud) final {
@@ -44,6 +45,10 @@ class StageLoop : public StageTask {
   MonotonicTime farewell_deadline() const {
     return now() + (reader_.is_stopping() ? seconds(1) : seconds(5));
   }
+  /// For what is decided only when another worker's transaction has ended.
+  MonotonicTime decision_deadline() const { return now() + options_.decision_wait_max(); }
+  /// Reading ends here for now; what is open is to be committed.
+  bool must_commit() const { return reader_.must_leave() || reader_.is_drained(); }
   protocol::Receipt begin_receipt();
 
   std::shared_ptr<client::Cluster> cluster_;

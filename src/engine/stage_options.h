@@ -5,10 +5,12 @@
 
 #include "base/error_class.h"
 #include "base/log_event.h"
+#include "base/result.h"
 #include "base/seeded_bug.h"
 #include "base/time.h"
 #include "client/options.h"
 #include "engine/topology.h"
+#include "io/time_slice.h"
 
 namespace onceflow::engine {
 
@@ -34,17 +36,35 @@ struct StageOptions {
   /// A commit is made earlier when this many records have been read since the last one.
   std::size_t commit_records_max = 1'000'000;
   std::size_t sink_rows_max = 10'000;  ///< the same, for the rows of a sink
+  /// The same, for the bytes of the records that the rows were made of: they are kept until then.
+  std::size_t sink_bytes_max = std::size_t{32} << 20;
+  /// How long it works before the loop may do other work. Zero in the simulator, where no time
+  /// passes meanwhile: then it is after every step.
+  Duration slice_length = io::kSliceLength;
   /// How long a single call to the cluster may take before the stage goes back to recovery.
   Duration call_timeout = seconds(30);
   Duration retry_backoff = milliseconds(100);
   client::FetchOptions fetch;
   client::ProducerOptions producer;
   client::GroupOptions group;
-  Duration transaction_timeout = seconds(10);
+  /// How long the waits in an open transaction may take beside the commit interval: for room in the
+  /// producer's buffer, for the answers of its commit.
+  Duration transaction_wait_max = seconds(9);
   AtStop at_stop = AtStop::kLeave;
   TellEvent tell = tell_nobody();
   SeededBug seeded_bug = SeededBug::kNone;
+
+  // Times that follow from others. Nothing else in the engine computes them; check_times() has the
+  // rules between those that are set.
+
+  /// transaction.timeout.ms: the transaction of a commit lasts its interval and its waits.
+  Duration transaction_timeout() const;
+  /// What another worker's open transaction holds back is decided when that one has timed out.
+  Duration decision_wait_max() const { return transaction_timeout() + call_timeout; }
 };
+
+/// kInvalidArgument, naming both, if a time does not fit another that depends on it.
+Status check_times(const StageOptions& options);
 
 /// Whether recovery can help. Everything that a crash could also have caused can be recovered from;
 /// what is wrong with a record, a file, a definition or the set-up of another system will be wrong

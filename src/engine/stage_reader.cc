@@ -7,6 +7,11 @@ namespace {
 
 // Small enough that a chunk's records and what operators make of them stay in the nearest cache.
 constexpr std::size_t kChunkRecordsMax = 512;
+constexpr std::size_t kChunkBytesMax = std::size_t{1} << 20;
+
+// How long a stage that is to end reads on: while something comes, and no longer than this.
+constexpr Duration kDrainMax = seconds(5);
+constexpr Duration kDrainQuiet = seconds(1);
 
 client::GroupOptions group_options(const Stage& stage, const StageOptions& options) {
   client::GroupOptions group = options.group;
@@ -68,7 +73,8 @@ StageReader::StageReader(std::shared_ptr<client::Cluster> cluster, const Stage& 
       group_(cluster_, group_options(stage, options), stage.source_topics),
       fetcher_(cluster_, options.fetch),
       admin_(cluster_),
-      changed_(cluster_->scheduler()) {}
+      changed_(cluster_->scheduler()),
+      slice_(cluster_->scheduler(), options.slice_length) {}
 
 void StageReader::start() {
   group_.on_event([this] {
@@ -195,11 +201,45 @@ void StageReader::begin_at(const std::vector<InputAccount::Position>& positions)
     status_.positions[position.source].committed = position.offset;
   }
   release();
+  runs_.clear();
+  input_error_.reset();
   account_.begin(positions);
   fetcher_.assign(std::move(fetch_positions));
+  if (!ends_when_drained_) {
+    drains_since_.reset();
+  }
+  refusals_.begin_round();
+  for (const InputAccount::Position& position : positions) {
+    refusals_.settle(position.source, position.offset);
+    if (refusals_.holds(position.source)) {
+      hold(position.source);
+    }
+  }
 }
 
 Task<Status> StageReader::poll(MonotonicTime deadline, const Process& process) {
+  co_await slice_.rest();
+  if (runs_.empty()) {
+    if (const Status fetched = co_await fetch(deadline); !fetched) {
+      co_return end_input(fetched.error());
+    }
+  }
+  co_return runs_.empty() ? Status{} : show_next(process);
+}
+
+// What cannot be read ends the stage, once what was read before it is committed.
+Status StageReader::end_input(const Error& error) {
+  if (!is_final(error) || account_.is_empty()) {
+    return std::unexpected(error);
+  }
+  input_error_ = error;
+  return {};
+}
+
+Task<Status> StageReader::fetch(MonotonicTime deadline) {
+  if (drains_since_) {
+    deadline = std::min(deadline, cluster_->scheduler().now() + kDrainQuiet / 10);
+  }
   auto polled = co_await fetcher_.poll(deadline);
   CO_RETURN_IF_ERROR(polled);
   if (!polled->out_of_range.empty()) {
@@ -211,54 +251,145 @@ Task<Status> StageReader::poll(MonotonicTime deadline, const Process& process) {
                    Recovery::kRetriable);
   }
   for (client::FetchedRun& run : polled->runs) {
-    CO_RETURN_IF_ERROR(show(run, process));
-    account_.advance(run.partition, run.next_offset);
-    if (keeps_chunks_) {
-      kept_runs_.push_back(std::move(run));
-    }
+    runs_.emplace_back(std::move(run));
   }
   co_return Status{};
 }
 
-Status StageReader::show(const client::FetchedRun& run, const Process& process) {
-  Status shown;
-  std::unique_ptr<Chunk> chunk = take_chunk(run.partition);
-  const Status read = run.for_each(
-      [&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
-        if (!shown) {
-          return;
-        }
-        chunk->records.push_back({.offset = header.offset_of(record),
-                                  .timestamp_ms = header.timestamp_of(record),
-                                  .key = record.key,
-                                  .value = record.value,
-                                  .headers = headers_with_count(record)});
-        if (chunk->records.size() == kChunkRecordsMax) {
-          shown = show_chunk(chunk, process);
-        }
-      });
-  if (shown && !read) {
-    shown = read;
+Status StageReader::show_next(const Process& process) {
+  client::RunReader& run = runs_.front();
+  const TopicPartition source = run.run().partition;
+  const ChunkLimit limit = limit_of(source);
+  std::unique_ptr<Chunk> chunk = take_chunk(source);
+  const auto has_met_end = fill(run, *chunk, limit);
+  if (!has_met_end && chunk->records.empty()) {
+    return end_input(has_met_end.error());
   }
-  if (shown && !chunk->records.empty()) {
-    shown = show_chunk(chunk, process);
+  if (chunk->records.empty()) {
+    spare_chunks_.push_back(std::move(chunk));
+  } else {
+    RETURN_IF_ERROR(show(std::move(chunk), process));
   }
-  spare_chunks_.push_back(std::move(chunk));
-  return shown;
+  if (has_met_end && *has_met_end) {
+    account_.advance(source, limit.end);
+  }
+  if (run.is_done()) {
+    finish_run();
+  }
+  refusals_.settle(source, account_.next_offset(source));
+  if (refusals_.holds(source)) {
+    hold(source);
+  }
+  return {};
 }
 
-Status StageReader::show_chunk(std::unique_ptr<Chunk>& chunk, const Process& process) {
-  status_.records_in += chunk->records.size();
-  account_.add(*chunk);
-  const Status processed = process(*chunk);
+// True: a record at or after the limit's end came and was left for later.
+Result<bool> StageReader::fill(client::RunReader& run, Chunk& chunk, const ChunkLimit& limit) {
+  std::size_t bytes = 0;
+  bool has_met_end = false;
+  const Status read =
+      run.read([&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
+        if (chunk.records.size() >= limit.records_max || bytes >= kChunkBytesMax) [[unlikely]] {
+          return false;
+        }
+        const Offset offset = header.offset_of(record);
+        if (offset >= limit.end) [[unlikely]] {
+          has_met_end = true;
+          return false;
+        }
+        chunk.records.push_back({.offset = offset,
+                                 .timestamp_ms = header.timestamp_of(record),
+                                 .key = record.key,
+                                 .value = record.value,
+                                 .headers = headers_with_count(record)});
+        bytes += record.raw.size();
+        return true;
+      });
   if (keeps_chunks_) {
-    TopicPartition source = chunk->source;
-    kept_chunks_.push_back(std::move(chunk));
-    chunk = take_chunk(source);
-  } else {
-    chunk->clear();
+    kept_bytes_ += bytes;
   }
+  RETURN_IF_ERROR(read);
+  return has_met_end;
+}
+
+Status StageReader::show(std::unique_ptr<Chunk> chunk, const Process& process) {
+  status_.records_in += chunk->records.size();
+  busy_at_ = cluster_->scheduler().now();
+  account_.add(*chunk);
+  const Offset first = chunk->records.front().offset;
+  const Offset last = chunk->records.back().offset;
+  const Status processed = process(*chunk);
+  if (!processed && is_final(processed.error())) {
+    refusals_.note({chunk->source, first, last, processed.error()});
+  }
+  (keeps_chunks_ ? kept_chunks_ : spare_chunks_).push_back(std::move(chunk));
   return processed;
+}
+
+// The run that was shown to its end.
+void StageReader::finish_run() {
+  client::RunReader& run = runs_.front();
+  account_.advance(run.run().partition, run.run().next_offset);
+  if (keeps_chunks_) {
+    kept_runs_.push_back(std::move(run).take_run());
+  }
+  runs_.pop_front();
+}
+
+// Nothing more is read of it: the stage has come to a record that it refuses.
+void StageReader::hold(const TopicPartition& source) {
+  fetcher_.pause(source);
+  for (auto run = runs_.begin(); run != runs_.end();) {
+    if (run->run().partition != source) {
+      ++run;
+      continue;
+    }
+    if (keeps_chunks_) {
+      kept_runs_.push_back(std::move(*run).take_run());
+    }
+    run = runs_.erase(run);
+  }
+  if (!drains_since_) {
+    drains_since_ = cluster_->scheduler().now();
+  }
+}
+
+ChunkLimit StageReader::limit_of(const TopicPartition& source) const {
+  return refusals_.limit(source, account_.next_offset(source), kChunkRecordsMax);
+}
+
+void StageReader::drain() {
+  ends_when_drained_ = true;
+  drains_since_ = cluster_->scheduler().now();
+  fetcher_.wake();
+  changed_.notify_all();
+}
+
+bool StageReader::is_drained() const {
+  if (input_error_) {
+    return true;
+  }
+  if (!drains_since_) {
+    return false;
+  }
+  const MonotonicTime now = cluster_->scheduler().now();
+  bool all_are_held = !ends_when_drained_;
+  bool all_are_at_end = runs_.empty();
+  for (const TopicPartition& partition : partitions_) {
+    if (!refusals_.holds(partition)) {
+      all_are_held = false;
+      all_are_at_end = all_are_at_end && fetcher_.is_at_end(partition);
+    }
+  }
+  return all_are_held || now >= *drains_since_ + kDrainMax ||
+         (all_are_at_end && now >= std::max(busy_at_, *drains_since_) + kDrainQuiet);
+}
+
+Status StageReader::held_up() const {
+  if (input_error_) {
+    return std::unexpected(*input_error_);
+  }
+  return is_drained() ? refusals_.held_up() : Status{};
 }
 
 std::unique_ptr<Chunk> StageReader::take_chunk(const TopicPartition& source) {
@@ -276,6 +407,7 @@ std::unique_ptr<Chunk> StageReader::take_chunk(const TopicPartition& source) {
 
 void StageReader::release() {
   kept_runs_.clear();
+  kept_bytes_ = 0;
   for (std::unique_ptr<Chunk>& chunk : kept_chunks_) {
     spare_chunks_.push_back(std::move(chunk));
   }

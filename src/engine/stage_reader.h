@@ -4,8 +4,12 @@
 // Owned by its stage; runs on the worker's thread. A rebalance is a way of leaving the stage's
 // loop: the stage sees must_leave(), finishes its commit, and comes back through
 // wait_for_assignment().
+//
+// What was fetched is shown in chunks, one a poll, so that commits that are due, rebalances and the
+// loop's other work never wait for more than one.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,10 +21,12 @@
 #include "engine/input_account.h"
 #include "engine/input_watch.h"
 #include "engine/record.h"
+#include "engine/refusals.h"
 #include "engine/stage_news.h"
 #include "engine/stage_options.h"
 #include "engine/stage_status.h"
 #include "io/event.h"
+#include "io/time_slice.h"
 
 namespace onceflow::engine {
 
@@ -33,9 +39,11 @@ class StageReader {
   void start();
   /// The stage is to end: everything that waits here returns soon.
   void stop();
-  bool is_stopping() const { return stopping_; }
+  bool is_stopping() const { return stopping_ || (ends_when_drained_ && is_drained()); }
   /// Something is to be done outside of the read loop: a rebalance, or the end.
-  bool must_leave() const { return stopping_ || group_.has_event() || group_.failure() != nullptr; }
+  bool must_leave() const {
+    return is_stopping() || group_.has_event() || group_.failure() != nullptr;
+  }
 
   /// Takes the group's events, gives up what was revoked (nothing is open), and waits until
   /// partitions are held; tells what it waits for. Empty only when stopping. kRefused: the group
@@ -49,14 +57,29 @@ class StageReader {
   /// Begins to read at these positions.
   void begin_at(const std::vector<InputAccount::Position>& positions);
 
-  /// Reads what has come, until the deadline at most, and shows it in chunks. Every record is
+  /// Shows one chunk of what has come, or waits for it, until the deadline at most. Every record is
   /// counted in the account before it is shown. A position outside the log is an error for recovery
   /// to judge. kRefused: the topic was deleted and made again.
   Task<Status> poll(MonotonicTime deadline, const std::function<Status(Chunk&)>& process);
+  /// Lets the loop's other work go first if the stage has had it for long enough.
+  auto rest() { return slice_.rest(); }
   /// From now on chunks, and the fetched bytes they view, live until release(), not only while
   /// shown.
   void keep_chunks() { keeps_chunks_ = true; }
+  std::size_t kept_bytes() const { return kept_bytes_; }
   void release();
+
+  /// What this stage has refused; refusals.h says how the record is found.
+  Refusals& refusals() { return refusals_; }
+  /// The end is near and nothing is left to be read before it: a record that was refused has been
+  /// reached, or drain() was called, and what else there is has been read, or waited for long
+  /// enough.
+  bool is_drained() const;
+  /// The error of the record that a partition stands in front of, once the others are drained.
+  Status held_up() const;
+  /// Reads what there is by now, for a few seconds at most, then stops. For a stage after one that
+  /// has failed.
+  void drain();
 
   InputAccount& account() { return account_; }
   client::ConsumerGroup& group() { return group_; }
@@ -79,9 +102,15 @@ class StageReader {
   /// Asks who holds the partitions, or which topic is missing.
   Task<void> explain_waiting();
   using Process = std::function<Status(Chunk&)>;
-  Status show(const client::FetchedRun& run, const Process& process);
-  Status show_chunk(std::unique_ptr<Chunk>& chunk, const Process& process);
+  Task<Status> fetch(MonotonicTime deadline);
+  Status show_next(const Process& process);
+  ChunkLimit limit_of(const TopicPartition& source) const;
+  Result<bool> fill(client::RunReader& run, Chunk& chunk, const ChunkLimit& limit);
+  Status show(std::unique_ptr<Chunk> chunk, const Process& process);
   std::unique_ptr<Chunk> take_chunk(const TopicPartition& source);
+  void finish_run();
+  Status end_input(const Error& error);
+  void hold(const TopicPartition& source);
 
   std::shared_ptr<client::Cluster> cluster_;
   const StageOptions& options_;
@@ -97,7 +126,15 @@ class StageReader {
   bool is_out_of_range_ = false;
   std::vector<TopicPartition> partitions_;  ///< held, as of the last event taken
   client::GroupMetadata group_metadata_;
+  io::TimeSlice slice_;
+  std::deque<client::RunReader> runs_;  ///< fetched, not yet all shown
+  std::optional<Error> input_error_;    ///< of what comes next
+  Refusals refusals_;
+  std::optional<MonotonicTime> drains_since_;
+  bool ends_when_drained_ = false;
+  MonotonicTime busy_at_;  ///< when something was shown last
   bool keeps_chunks_ = false;
+  std::size_t kept_bytes_ = 0;
   std::vector<client::FetchedRun> kept_runs_;
   std::vector<std::unique_ptr<Chunk>> kept_chunks_;
   std::vector<std::unique_ptr<Chunk>> spare_chunks_;

@@ -22,6 +22,8 @@ namespace {
 
 /// What takes longer is left to its time-out.
 constexpr Duration kPeersTimeout = seconds(3);
+/// Changed keys that a commit writes, or takes over, before the loop may do other work.
+constexpr std::size_t kKeysPerStep = 256;
 
 class TopicStage final : public StageLoop {
  public:
@@ -52,9 +54,13 @@ class TopicStage final : public StageLoop {
   Task<Status> commit();
   Status process(Chunk& chunk);
   /// The error with the place of the record that the output will not take, if it is one's.
-  Error with_source(Error error) const;
+  Error with_source(Error error);
   Status aggregate(Chunk& chunk);
-  Status write_aggregates();
+  Task<Status> write_aggregates();
+  Status begin_transaction();
+  Task<Status> make_room();
+  /// For the waits of the open transaction: past it the cluster has aborted it.
+  MonotonicTime transaction_deadline() const;
   void reset_totals();
 
   std::unique_ptr<RecordOutput> output_;
@@ -68,6 +74,7 @@ class TopicStage final : public StageLoop {
   std::unique_ptr<Projection> arguments_;
   std::vector<Value> values_;
   client::GroupMetadata group_metadata_;
+  MonotonicTime transaction_began_at_;
   std::uint64_t records_in_at_begin_ = 0;
   std::vector<TopicPartition> sources_;  ///< what RecordOrigin::source_index means
 };
@@ -90,6 +97,7 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   sources_ = partitions;
   news_.doing("taking over from whoever wrote here before (transactional.id)");
   CO_RETURN_IF_ERROR(co_await output_->take_over(call_deadline()));
+  status_.transaction_open_since.reset();
   news_.doing("looking up the topics that it writes to");
   for (TopicWriter& writer : writers_) {
     CO_RETURN_IF_ERROR(co_await writer.open(*cluster_, call_deadline()));
@@ -119,8 +127,11 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
     news_.doing("restoring its state from " + stage_.aggregate->changelog_topic);
     CO_RETURN_IF_ERROR(co_await state_->restore(
         partitions, [this](std::uint64_t count) { status_.restored_records += count; },
-        call_deadline()));
+        [this] { return reader_.must_leave(); }));
     status_.state_keys = state_->key_count();
+  }
+  if (reader_.must_leave()) {
+    co_return Status{};
   }
   reader_.begin_at(*positions);
   co_return Status{};
@@ -134,12 +145,13 @@ Task<Status> TopicStage::work() {
   co_return worked;
 }
 
-Error TopicStage::with_source(Error error) const {
+Error TopicStage::with_source(Error error) {
   const auto& origin = output_->refused_origin();
   if (origin && origin->offset != kNoOffset && is_final(error)) {
     const TopicPartition& source = sources_[origin->source_index];
     error.text = fmt::format("what {}-{}@{} became: {}", source.topic, source.partition.value,
                              origin->offset.value, error.text);
+    reader_.refusals().note({source, origin->offset, origin->offset, error});
   }
   return error;
 }
@@ -151,6 +163,7 @@ Task<Status> TopicStage::work_on() {
     if (!reader_.account().is_empty()) {
       CO_RETURN_IF_ERROR(co_await commit());
     }
+    CO_RETURN_IF_ERROR(reader_.held_up());
   }
   co_return Status{};
 }
@@ -159,25 +172,43 @@ Task<Status> TopicStage::work_on() {
 Task<Status> TopicStage::fill() {
   const auto process_chunk = [this](Chunk& chunk) { return process(chunk); };
   records_in_at_begin_ = status_.records_in;
-  while (reader_.account().is_empty() && !reader_.must_leave()) {
+  while (reader_.account().is_empty() && !must_commit()) {
     CO_RETURN_IF_ERROR(co_await reader_.poll(now() + seconds(1), process_chunk));
   }
-  CO_RETURN_IF_ERROR(output_->begin());
-  status_.transaction_open_since = now();
-  const MonotonicTime commit_at = now() + options_.commit_interval;
-  while (now() < commit_at && !reader_.must_leave() &&
+  if (reader_.account().is_empty()) {
+    co_return Status{};
+  }
+  CO_RETURN_IF_ERROR(begin_transaction());
+  const MonotonicTime commit_at = transaction_began_at_ + options_.commit_interval;
+  while (now() < commit_at && !must_commit() &&
          status_.records_in - records_in_at_begin_ < options_.commit_records_max) {
-    if (!output_->has_room()) {
-      CO_RETURN_IF_ERROR(co_await output_->wait_for_room(call_deadline()));
-    }
+    CO_RETURN_IF_ERROR(co_await make_room());
     CO_RETURN_IF_ERROR(co_await reader_.poll(commit_at, process_chunk));
   }
   co_return Status{};
 }
 
+Status TopicStage::begin_transaction() {
+  if (!status_.transaction_open_since) {
+    RETURN_IF_ERROR(output_->begin());
+    transaction_began_at_ = now();
+    status_.transaction_open_since = transaction_began_at_;
+  }
+  return {};
+}
+
+Task<Status> TopicStage::make_room() {
+  co_return output_->has_room() ? Status{}
+                                : co_await output_->wait_for_room(transaction_deadline());
+}
+
+MonotonicTime TopicStage::transaction_deadline() const {
+  return std::min(call_deadline(), transaction_began_at_ + options_.transaction_timeout());
+}
+
 Task<Status> TopicStage::commit() {
   if (state_) {
-    CO_RETURN_IF_ERROR(write_aggregates());
+    CO_RETURN_IF_ERROR(co_await write_aggregates());
   }
   protocol::Receipt receipt = begin_receipt();
   std::int64_t written_count = 0;
@@ -195,21 +226,21 @@ Task<Status> TopicStage::commit() {
                                               .value = ByteView(encoded)}));
   if (state_ && options_.seeded_bug == SeededBug::kApplyStateBeforeCommit) {
     for (const auto& [partition, table] : state_->tables()) {
-      table->apply_pending();
+      table->apply_pending(table->pending_count());
     }
   }
   const MonotonicTime started = now();
   news_.doing("committing a transaction");
   CO_RETURN_IF_ERROR(co_await output_->commit(
       group_metadata_, kept_positions_.to_commit(reader_.account().moved_positions()),
-      call_deadline()));
+      transaction_deadline()));
   news_.doing({});
   status_.commit_latency.add(now() - started);
   status_.transaction_open_since.reset();
   status_.records_out += static_cast<std::uint64_t>(written_count);
   ++status_.commits;
   if (state_) {
-    state_->apply(*changelog_, *output_);
+    co_await state_->apply(*changelog_, *output_);
     status_.state_keys = state_->key_count();
   }
   reader_.report_positions();
@@ -227,7 +258,7 @@ Task<void> TopicStage::abandon() {
 
 Status TopicStage::process(Chunk& chunk) {
   // The first chunk comes before fill() has opened the transaction that it belongs to.
-  RETURN_IF_ERROR(output_->begin());
+  RETURN_IF_ERROR(begin_transaction());
   RETURN_IF_ERROR(operators_.process(chunk));
   if (state_) {
     return aggregate(chunk);
@@ -269,21 +300,31 @@ Status TopicStage::aggregate(Chunk& chunk) {
   return {};
 }
 
-Status TopicStage::write_aggregates() {
-  RETURN_IF_ERROR(state_->write_changes(*changelog_));
+// In pieces: a commit may have touched any number of keys.
+Task<Status> TopicStage::write_aggregates() {
   const std::int64_t timestamp_ms = cluster_->scheduler().wall_now().ms;
-  Status written;
-  for (const auto& [partition, table] : state_->tables()) {
-    table->for_each_pending([&](const AggregateTable::Change& change) {
+  for (const auto& [index, table] : state_->tables()) {
+    const PartitionIndex partition = index;
+    Status written;
+    const auto write = [&](const AggregateTable::Change& change) {
+      if (written) {
+        written = changelog_->append_to(partition, {.key = change.key, .value = change.state});
+      }
       for (TopicWriter& writer : writers_) {
         if (written) {
           written = writer.append(
               {.timestamp_ms = timestamp_ms, .key = change.key, .value = change.output}, partition);
         }
       }
-    });
+    };
+    for (std::size_t first = 0; first < table->pending_count(); first += kKeysPerStep) {
+      table->for_each_pending(first, kKeysPerStep, write);
+      CO_RETURN_IF_ERROR(written);
+      CO_RETURN_IF_ERROR(co_await make_room());
+      co_await reader_.rest();
+    }
   }
-  return written;
+  co_return Status{};
 }
 
 void TopicStage::reset_totals() {

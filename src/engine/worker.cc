@@ -19,6 +19,8 @@ client::ClientOptions without_making_topics(client::ClientOptions options) {
   options.allow_auto_create_topics = false;
   return options;
 }
+/// For all stages after one that has failed together.
+constexpr Duration kDrainMax = seconds(5);
 
 }  // namespace
 
@@ -53,6 +55,7 @@ Worker::~Worker() {
 }
 
 Task<Status> Worker::run() {
+  CO_RETURN_IF_ERROR(check_times(options_.stage));
   while (!stopping_) {
     const Status prepared = co_await prepare();
     if (prepared || stopping_) {
@@ -71,11 +74,13 @@ Task<Status> Worker::run() {
     report(StageEvent::kEnded, {});
     co_return Status{};
   }
-  running_count_ = stages_.size();
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    running_.insert(stage.get());
+  }
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     environment_.scheduler.spawn(run_stage(*stage));
   }
-  while (running_count_ > 0 && !has_given_up_) {
+  while (!running_.empty() && !has_given_up_) {
     co_await changed_.wait();
   }
   co_return ended_;
@@ -108,13 +113,31 @@ void Worker::report(StageEvent event, const StageCause& cause) {
 
 Task<void> Worker::run_stage(StageTask& stage) {
   Status ended = co_await stage.run();
-  --running_count_;
+  running_.erase(&stage);
+  changed_.notify_all();
   if (!ended && ended_) {
     ended_ =
         fail(ended.error().code, "stage '" + stage.status().stage + "': " + ended.error().text);
+    co_await drain_after(stage);
     stop();
   }
-  changed_.notify_all();
+}
+
+// What the stage has committed goes on its way before the worker ends.
+Task<void> Worker::drain_after(const StageTask& failed) {
+  const MonotonicTime until = environment_.scheduler.now() + kDrainMax;
+  bool comes_after = false;
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    if (stage.get() == &failed) {
+      comes_after = true;
+    } else if (!comes_after) {
+      stage->stop();
+    } else {
+      stage->drain();
+      while (running_.contains(stage.get()) && !stopping_ && co_await changed_.wait_until(until)) {
+      }
+    }
+  }
 }
 
 void Worker::stop() {
@@ -124,7 +147,7 @@ void Worker::stop() {
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     stage->stop();
   }
-  if (running_count_ == 0) {
+  if (running_.empty()) {
     // Nothing is open: whatever is waited for needs not be waited for.
     cluster_->close();
   } else {
@@ -144,13 +167,13 @@ Task<void> Worker::give_up() {
       environment_.scheduler.spawn(stage->leave_group(deadline));
     }
   }
-  while (running_count_ > 0 && co_await changed_.wait_until(deadline)) {
+  while (!running_.empty() && co_await changed_.wait_until(deadline)) {
   }
   cluster_->close();
   co_await environment_.scheduler.sleep_for(milliseconds(100));
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     const StageStatus& status = stage->status();
-    if (running_count_ > 0 && status.state() == StageState::kStopping) {
+    if (!running_.empty() && status.state() == StageState::kStopping) {
       options_.stage.tell({.level = LogLevel::kWarn,
                            .stage = status.stage,
                            .event = "stopping",

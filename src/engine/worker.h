@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "client/admin.h"
@@ -30,16 +31,17 @@ class Worker {
   Worker(io::Environment environment, const Plan& plan, WorkerOptions options);
   ~Worker();
 
-  /// Runs until stop(), or until a stage has failed for good: then the others are stopped too and
-  /// the first error is returned. A cluster that is away is waited for, and so is a source topic
-  /// that does not exist; both are said.
+  /// Runs until stop(), or until a stage has failed for good: then the others are stopped too,
+  /// those after it once they have passed on what it committed, and the first error is returned. A
+  /// cluster that is away is waited for, and so is a source topic that does not exist; both are
+  /// said.
   Task<Status> run();
   /// Every stage finishes its open commit and leaves its group; run() returns soon. Whatever does
   /// not end within kStopPatience is left as it is, as by a crash: run() returns, and
   /// has_left_work() says so. Nothing is lost by that; the next start decides it.
   void stop();
   static constexpr Duration kStopPatience = milliseconds(2500);
-  bool has_left_work() const { return running_count_ > 0; }
+  bool has_left_work() const { return !running_.empty(); }
 
   std::vector<const StageStatus*> statuses() const;
 
@@ -55,6 +57,7 @@ class Worker {
   void report(StageEvent event, const StageCause& cause);
   Task<void> give_up();
   Task<void> run_stage(StageTask& stage);
+  Task<void> drain_after(const StageTask& failed);
 
   io::Environment environment_;
   const Plan& plan_;
@@ -62,7 +65,7 @@ class Worker {
   std::shared_ptr<client::Cluster> cluster_;
   std::vector<std::unique_ptr<StageTask>> stages_;
   io::Event changed_;
-  std::size_t running_count_ = 0;
+  std::set<const StageTask*> running_;
   bool stopping_ = false;
   bool has_given_up_ = false;
   io::TimerId patience_ = 0;

@@ -219,7 +219,8 @@ std::string aggregated(const std::string& call, bool is_decimal,
     }
   }
   std::string output;
-  table.for_each_pending([&](const auto& change) { output = std::string(as_text(change.output)); });
+  table.for_each_pending(0, 1,
+                         [&](const auto& change) { output = std::string(as_text(change.output)); });
   JsonDocument document;
   EXPECT_FALSE(document.parse(output).has_value()) << output;
   return std::string(document.raw(*document.member(JsonDocument::kRoot, "result")));

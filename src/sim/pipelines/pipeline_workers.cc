@@ -16,7 +16,8 @@ engine::WorkerOptions worker_options(const std::string& name) {
   options.client = simulated_client_options(name);
   options.stage.worker = name;
   options.stage.call_timeout = seconds(5);
-  options.stage.transaction_timeout = seconds(5);
+  options.stage.transaction_wait_max = seconds(4);
+  options.stage.slice_length = Duration(0);
   options.stage.group.session_timeout = seconds(6);
   options.stage.group.heartbeat_interval = milliseconds(500);
   options.stage.group.rebalance_timeout = seconds(5);

@@ -1,0 +1,63 @@
+#include "engine/refusals.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace onceflow::engine {
+
+const Refusals::Known* Refusals::find(const TopicPartition& source) const {
+  const auto place = std::ranges::find(known_, source, &Refusal::source);
+  return place == known_.end() ? nullptr : &*place;
+}
+
+bool Refusals::learn() {
+  if (!noted_) {
+    return false;
+  }
+  const Refusal noted = *std::exchange(noted_, std::nullopt);
+  // An error about a record names it: the same words about two places are not about a record.
+  const auto is_of_another_place = [&](const Refusal& known) {
+    const bool is_inside = known.source == noted.source &&
+                           known.first_offset <= noted.first_offset &&
+                           noted.last_offset <= known.last_offset && !known.is_one_record();
+    return known.error.text == noted.error.text && !is_inside;
+  };
+  if (std::ranges::any_of(known_, is_of_another_place)) {
+    return false;
+  }
+  std::erase_if(known_, [&](const Known& known) { return known.source == noted.source; });
+  known_.push_back({noted});
+  return true;
+}
+
+ChunkLimit Refusals::limit(const TopicPartition& source, Offset position,
+                           std::size_t records_max) const {
+  const Known* const known = find(source);
+  if (known == nullptr || position > known->last_offset) {
+    return {.records_max = records_max};
+  }
+  if (known->is_one_record() || position < known->first_offset) {
+    return {.records_max = records_max, .end = known->first_offset};
+  }
+  return {.records_max = 1};
+}
+
+void Refusals::settle(const TopicPartition& source, Offset position) {
+  for (Known& known : known_) {
+    if (known.source == source && known.is_one_record()) {
+      known.is_reached = position == known.first_offset;
+    }
+  }
+}
+
+bool Refusals::holds(const TopicPartition& source) const {
+  const Known* const known = find(source);
+  return known != nullptr && known->is_reached;
+}
+
+Status Refusals::held_up() const {
+  const auto reached = std::ranges::find(known_, true, &Known::is_reached);
+  return reached == known_.end() ? Status{} : Status(std::unexpected(reached->error));
+}
+
+}  // namespace onceflow::engine

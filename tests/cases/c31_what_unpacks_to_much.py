@@ -1,0 +1,37 @@
+"""C31: memory follows what is worked on: one batch is unpacked at a time."""
+
+from harness import Broker, Worker, check, consume, kcat, onceflow, produce, wait_for
+
+MIB = 1 << 20
+PIPELINE = """
+name: p
+source: {{ kafka: {{ topics: [orders], group.id: p }} }}
+steps:
+  - {{ id: small, where: "{where}" }}
+sinks:
+  - kafka: {{ topic: out }}
+"""
+
+
+def feed_large(at, broker, count, size_bytes):
+    """Each a batch of its own, of a few KB."""
+    path = at / "large"
+    path.write_bytes(b'{"n":1,"s":"' + b"x" * size_bytes + b'"}')
+    kcat(broker.address, "-P", "-t", "orders", "-p", "0", "-z", "zstd", "-X",
+         "message.max.bytes=200000000", "-X", "batch.num.messages=1", "-X",
+         "queue.buffering.max.kbytes=2000000", *[str(path)] * count, seconds=120)
+
+
+def batches_that_unpack_to_100_mib_are_worked_on_one_at_a_time(at):
+    with Broker(at) as broker:
+        feed_large(at, broker, 8, 100 * MIB)
+        produce(broker.address, "orders", [{"n": 2}])
+        with Worker(at, PIPELINE.format(where="length(value) < 1000"),
+                    servers=broker.address) as worker:
+            wait_for(lambda: consume(broker.address, "out") == ['{"n": 2}'], worker.said)
+            most = worker.memory_bytes("VmHWM")
+            check(most < 600 * MIB, f"{most // MIB} MiB were taken")
+            worker.stop()
+        most = broker.memory_bytes("VmHWM")
+        check(most < 600 * MIB, f"the log took {most // MIB} MiB")
+        onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at)
