@@ -18,6 +18,9 @@ import shutil
 import subprocess
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import api_list  # noqa: E402  (its folder is known only now)
+
 FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
 COLUMNS_MAX = 100
@@ -463,9 +466,25 @@ def check_invariants(tree):
             yield Finding(path, line, "invariants", f"{invariant} is not in INVARIANTS.md")
 
 
+def check_api_list(tree):
+    """LIMITS.md names the APIs that the broker does not have, as its table says now."""
+    paths = (api_list.PAGE, api_list.KNOWN, api_list.TABLE)
+    if any(path not in tree.texts for path in paths):
+        return
+    page, known, table = (tree.texts[path] for path in paths)
+    try:
+        is_current = api_list.with_list(page, known, table) == page
+    except ValueError as error:
+        yield Finding(api_list.PAGE, 1, "apis", str(error))
+        return
+    if not is_current:
+        yield Finding(api_list.PAGE, 1, "apis",
+                      "the list of APIs is not what the broker's table says; run tools/api_list.py")
+
+
 RULES = [check_layers, check_own_includes, check_fences, check_banned, check_size,
          check_function_length, check_openings, check_words, check_scripts, check_shell,
-         check_links, check_packages, check_invariants, check_format]
+         check_links, check_packages, check_invariants, check_api_list, check_format]
 
 
 def main():

@@ -197,6 +197,23 @@ class CheckTest(unittest.TestCase):
         self.expect({"tools/packages.txt": "cmake\nninja-build\n"},
                     "tools/packages.txt:2: packages")
 
+    def test_list_of_apis_that_is_not_the_tables_is_found(self):
+        def page(rows):
+            return ("# Limits\n" + check.api_list.BEGIN +
+                    "| not there | key | what to know |\n|---|---|---|\n" + rows +
+                    check.api_list.END)
+        known = "# all\n0 : Produce\n43 : ElectLeaders : one node\n"
+        table = source("constexpr auto kApi = api<&handle_produce>();")
+        tree = {"tools/kafka_apis.txt": known, "src/broker/api_table.cc": table}
+        layers = {"tools/layers.txt": SOUND["tools/layers.txt"] + "broker : base\n"}
+        row = "| ElectLeaders | 43 | one node |\n"
+        self.expect({**tree, **layers, "LIMITS.md": page(row)})
+        self.expect({**tree, **layers, "LIMITS.md": page("")}, "LIMITS.md:1: apis")
+        self.expect({**tree, **layers, "LIMITS.md": "# Limits\n"}, "LIMITS.md:1: apis")
+        self.expect({**tree, **layers, "LIMITS.md": page(row),
+                     "tools/kafka_apis.txt": known.replace(" : one node", "")},
+                    "LIMITS.md:1: apis")
+
     def test_promise_without_a_guard_is_found(self):
         self.expect({"src/log/segment.cc": "\n"}, "INVARIANTS.md:3: invariants")
         self.expect({"src/log/segment_test.cc": "// LOG-1.\n"}, "INVARIANTS.md:4: invariants")

@@ -500,11 +500,21 @@ def generate_equality(structure, cpp_name):
             f"  return {joined};", "}", ""]
 
 
+def is_named(definition):
+    """Whether api_key.h has a name for the key; one that no code speaks of needs none."""
+    names = definition.path.parent.parent / "api_key.h"
+    return f" k{definition.name} = " in names.read_text(encoding="utf-8")
+
+
+def api_key(definition):
+    return f"ApiKey::k{definition.name}" if is_named(definition) else f"ApiKey{{{definition.key}}}"
+
+
 def generate_message_struct(message):
     definition = message.definition
     lines = [f"struct {message.name} {{"]
     if definition.key is not None:
-        lines.append(f"  static constexpr ApiKey kApiKey = ApiKey::k{definition.name};")
+        lines.append(f"  static constexpr ApiKey kApiKey = {api_key(definition)};")
     lines += [f'  static constexpr std::string_view kName = "{message.name}";',
               f"  static constexpr std::int16_t kVersionMin = {definition.versions.first};",
               f"  static constexpr std::int16_t kVersionMax = {definition.versions.last};",
@@ -534,8 +544,10 @@ def generate_header(definition):
              '#include "protocol/error_code.h"', '#include "protocol/field_info.h"', "",
              "namespace onceflow::protocol {", ""]
     if definition.key is not None:
-        lines += [f"static_assert(static_cast<std::int16_t>(ApiKey::k{definition.name}) == "
-                  f"{definition.key});", "", f"struct {definition.name}Response;", ""]
+        if is_named(definition):
+            lines += [f"static_assert(static_cast<std::int16_t>(ApiKey::k{definition.name}) == "
+                      f"{definition.key});", ""]
+        lines += [f"struct {definition.name}Response;", ""]
     for message in definition.messages:
         lines += generate_message_struct(message)
     return lines + ["}  // namespace onceflow::protocol"]

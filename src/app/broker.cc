@@ -14,6 +14,7 @@
 #include "app/status_port.h"
 #include "broker/broker.h"
 #include "broker/server_properties.h"
+#include "io/os/boot_id.h"
 #include "io/os/os_environment.h"
 #include "io/os/signals.h"
 
@@ -63,6 +64,7 @@ class BrokerProcess {
         directory_(options.log.directory),
         is_durable_(options.log.flush == log::FlushMode::kDurable),
         node_id_(options.node_id) {
+    options.boot_id = io::read_boot_id();
     options.on_fatal = [this](const Error& error) { stop_at_once(error); };
     options.on_notice = [this](const Error& error) { tell(LogLevel::kWarn, "notice", error.text); };
     broker_ = std::make_unique<broker::Broker>(os_.environment(), std::move(options));

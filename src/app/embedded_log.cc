@@ -6,6 +6,7 @@
 #include "broker/broker.h"
 #include "broker/server_properties.h"
 #include "io/event.h"
+#include "io/os/boot_id.h"
 
 namespace onceflow::app {
 namespace {
@@ -31,6 +32,7 @@ class EmbeddedLog::Content {
       report(applied.error());
       return;
     }
+    applied->options.boot_id = io::read_boot_id();
     applied->options.on_fatal = [this](const Error& error) { report(error); };
     applied->options.on_notice = [tell = std::move(tell)](const Error& error) {
       tell({.level = LogLevel::kWarn, .stage = {}, .event = "embedded log", .text = error.text});

@@ -66,6 +66,14 @@ void add_gauges(Families& families, const BrokerStatus& status) {
       static_cast<double>(status.parked_fetches));
   set("onceflow_journal_bytes", "Bytes in the journal since the last checkpoint",
       static_cast<double>(status.log.journal_bytes));
+  if (status.log.free_bytes) {
+    set("onceflow_log_free_bytes", "Bytes left on the volume of the data directory",
+        static_cast<double>(*status.log.free_bytes));
+  }
+  set("onceflow_log_reserve_bytes", "With less than this left no record is taken in",
+      static_cast<double>(status.log.free_bytes_min));
+  set("onceflow_log_out_of_room", "1 while records are refused for want of room",
+      status.log.is_out_of_room ? 1 : 0);
   set("onceflow_recovery_seconds", "How long the last start took to recover",
       to_seconds(status.log.recovery));
   set("onceflow_topics", "Topics", static_cast<double>(status.topic_count));

@@ -47,7 +47,8 @@ Task<Status> Broker::start() {
       core_->fetches.on_removed(partition->id());
     }
   });
-  coordinator_.start(core_->moment());
+  coordinator_.start(core_->moment(), core_->effects);
+  core_->settle();
   arm_timer();
   server_.start();
   co_return Status{};
@@ -114,7 +115,10 @@ Disposition Broker::handle(const Request& request, Reply& reply) {
 
 void Broker::on_connection_closed(ConnectionNumber connection) {
   if (core_ != nullptr) {
-    core_->fetches.on_connection_closed(connection);
+    core_->on_connection_closed(connection);
+    if (timer_ != 0) {  // it is while anybody waits, until stop()
+      arm_timer();
+    }
   }
 }
 

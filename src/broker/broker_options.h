@@ -22,6 +22,9 @@ inline bool is_every_address(const std::string& host) {
 
 struct BrokerOptions {
   std::int32_t node_id = 1;
+  /// Names the count of the scheduler's monotonic clock, which goes on over restarts of the process
+  /// but not of the machine (io/os/boot_id.h). 0: not known, and every start is a new count.
+  std::uint64_t boot_id = 0;
   ServerOptions server;
   /// What clients are told to connect to; an empty host or port 0 means what the server listens on.
   io::Endpoint advertised{"", 0};

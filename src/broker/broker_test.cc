@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "broker/broker_testing.h"
@@ -378,6 +379,106 @@ TEST_F(BrokerTest, a_commit_behind_a_refused_batch_is_refused) {
   auto abort = commit_of("id", producer);
   abort.committed = false;
   EXPECT_EQ(client.call(abort, 5)->error_code, ErrorCode::kNone);
+}
+
+// A batch that came before its turn is sent again, and nothing is missing then.
+TEST_F(BrokerTest, a_commit_behind_a_batch_that_was_refused_and_sent_again_succeeds) {
+  start();
+  RawClient& client = connect();
+  create(client, "t");
+  ProducerIdentity producer = init_producer(client, "id");
+  const ProduceTo to{.transactional_id = "id"};
+  const auto batch = [&](std::int32_t sequence) {
+    return BatchOf{.producer = producer, .sequence = sequence, .is_transactional = true};
+  };
+  EXPECT_EQ(produce(client, batch(1), to).error_code, ErrorCode::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(produce(client, batch(2), to).error_code, ErrorCode::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(produce(client, batch(0), to).error_code, ErrorCode::kNone);
+  EXPECT_EQ(produce(client, batch(1), to).error_code, ErrorCode::kNone);
+  EXPECT_EQ(client.call(commit_of("id", producer), 5)->error_code,
+            ErrorCode::kTransactionAbortable);
+  EXPECT_EQ(produce(client, batch(2), to).error_code, ErrorCode::kNone);
+  const auto committed = client.call(commit_of("id", producer), 5);
+  EXPECT_EQ(committed->error_code, ErrorCode::kNone);
+
+  producer = {ProducerId(committed->producer_id), ProducerEpoch(committed->producer_epoch)};
+  const ProduceTo later{.topic = "later", .transactional_id = "id"};
+  EXPECT_EQ(produce(client, batch(0), later).error_code, ErrorCode::kUnknownTopicOrPartition);
+  create(client, "later");
+  EXPECT_EQ(client.call(commit_of("id", producer), 5)->error_code,
+            ErrorCode::kTransactionAbortable);
+  EXPECT_EQ(produce(client, batch(0), later).error_code, ErrorCode::kNone);
+  EXPECT_EQ(client.call(commit_of("id", producer), 5)->error_code, ErrorCode::kNone);
+}
+
+TEST_F(BrokerTest, an_old_batch_that_comes_once_more_too_late_leaves_no_doubt) {
+  start();
+  RawClient& client = connect();
+  create(client, "t");
+  const ProducerIdentity producer = init_producer(client, "id");
+  const ProduceTo to{.transactional_id = "id"};
+  const auto batch = [&](std::int32_t sequence) {
+    return BatchOf{.producer = producer, .sequence = sequence, .is_transactional = true};
+  };
+  for (std::int32_t sequence = 0; sequence < 7; ++sequence) {
+    EXPECT_EQ(produce(client, batch(sequence), to).error_code, ErrorCode::kNone);
+  }
+  EXPECT_EQ(produce(client, batch(0), to).error_code, ErrorCode::kOutOfOrderSequenceNumber);
+  EXPECT_EQ(client.call(commit_of("id", producer), 5)->error_code, ErrorCode::kNone);
+}
+
+// Only the broker's own timer runs: nobody asks for anything while the sessions end.
+TEST_F(BrokerTest, members_that_are_gone_leave_their_groups_empty_without_a_request) {
+  BrokerOptions quick = options();
+  quick.coordinator.groups.session_timeout_min = milliseconds(1);
+  start(std::move(quick));
+  RawClient& client = connect();
+  const std::vector<std::string> groups = {"g1", "g2", "g3"};
+  for (const std::string& group : groups) {
+    protocol::JoinGroupRequest join;
+    join.group_id = group;
+    join.group_instance_id = "instance";
+    join.protocol_type = "consumer";
+    join.session_timeout_ms = 300;
+    join.rebalance_timeout_ms = 60'000;
+    join.protocols.push_back({.name = "range"});
+    const auto joined = client.call(join, 5);
+    ASSERT_EQ(joined->error_code, ErrorCode::kNone);
+    protocol::SyncGroupRequest sync;
+    sync.group_id = group;
+    sync.group_instance_id = "instance";
+    sync.member_id = joined->member_id;
+    sync.generation_id = joined->generation_id;
+    ASSERT_EQ(client.call(sync, 3)->error_code, ErrorCode::kNone);
+  }
+  EXPECT_TRUE(os_.loop().run_until(
+      [&] {
+        const auto listed = broker_->status().groups;
+        return std::ranges::all_of(listed,
+                                   [](const GroupStatus& group) { return group.state == "Empty"; });
+      },
+      kTestPatience));
+}
+
+TEST_F(BrokerTest, a_member_whose_connection_ends_while_it_joins_is_gone_after_its_session) {
+  BrokerOptions slow = options();
+  slow.coordinator.groups.session_timeout_min = milliseconds(1);
+  slow.coordinator.groups.initial_rebalance_delay = milliseconds(100);
+  start(std::move(slow));
+  RawClient& client = connect();
+  protocol::JoinGroupRequest join;
+  join.group_id = "g";
+  join.group_instance_id = "instance";
+  join.protocol_type = "consumer";
+  join.session_timeout_ms = 200;
+  join.rebalance_timeout_ms = 60'000;
+  join.protocols.push_back({.name = "range"});
+  client.send(join, 5);
+  EXPECT_TRUE(
+      os_.loop().run_until([&] { return !broker_->status().groups.empty(); }, kTestPatience));
+  client.close();
+  EXPECT_TRUE(os_.loop().run_until([&] { return broker_->status().groups.at(0).state == "Empty"; },
+                                   kTestPatience));
 }
 
 TEST_F(BrokerTest, a_retry_appends_nothing_also_after_the_transaction_has_ended) {

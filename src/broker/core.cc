@@ -56,13 +56,23 @@ void BrokerCore::settle() {
   }
 }
 
-coordinator::Ticket BrokerCore::park(const Request& request) {
+coordinator::Ticket BrokerCore::park(const Request& request, const std::string& group_id) {
   ++last_ticket_;
   parked_.emplace(last_ticket_,
-                  ParkedGroupRequest{.slot = request.slot,
+                  ParkedGroupRequest{.group_id = group_id,
+                                     .slot = request.slot,
                                      .api_version = request.header.api_version,
                                      .correlation_id = request.header.correlation_id});
   return last_ticket_;
+}
+
+void BrokerCore::on_connection_closed(ConnectionNumber connection) {
+  fetches.on_connection_closed(connection);
+  for (const auto& [ticket, parked] : parked_) {
+    if (parked.slot.connection == connection) {
+      coordinator.groups().on_ticket_lost(parked.group_id, ticket, moment());
+    }
+  }
 }
 
 void BrokerCore::answer_tickets() {

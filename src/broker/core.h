@@ -21,6 +21,7 @@ namespace onceflow::broker {
 
 /// A JoinGroup or SyncGroup that waits for other members.
 struct ParkedGroupRequest {
+  std::string group_id;
   ReplySlot slot;
   std::int16_t api_version = 0;
   std::int32_t correlation_id = 0;
@@ -33,7 +34,7 @@ class BrokerCore {
              std::string cluster_id_of);
 
   coordinator::Moment moment() const {
-    return {environment.scheduler.now(), environment.scheduler.wall_now()};
+    return {environment.scheduler.now(), environment.scheduler.wall_now(), options.boot_id};
   }
   coordinator::Caller caller(const Request& request) const {
     return {moment(), request.slot.connection, request.header.api_version};
@@ -46,7 +47,9 @@ class BrokerCore {
   /// append_entries, and answers the tickets.
   void settle();
 
-  coordinator::Ticket park(const Request& request);
+  coordinator::Ticket park(const Request& request, const std::string& group_id);
+  /// Nobody hears what is parked there.
+  void on_connection_closed(ConnectionNumber connection);
 
   io::Environment& environment;
   const BrokerOptions& options;

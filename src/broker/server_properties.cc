@@ -232,6 +232,7 @@ class Keys {
     keys_["advertised.listeners"] = [this](std::string_view value) {
       return parse_listeners(value, 1, options_.advertised);
     };
+    keys_["log.free.bytes.min"] = integer(0, kInt64Max, options_.log.free_bytes_min);
     keys_["log.flush"] = [this](std::string_view value) -> Problem {
       if (value != "sync" && value != "os") {
         return "must be sync (acknowledged is fsynced) or os (acknowledged is in the page cache, "
@@ -253,6 +254,10 @@ class Keys {
     keys_["log.retention.bytes"] = integer(-1, kInt64Max, topic.retention_bytes);
     keys_["log.retention.check.interval.ms"] = duration(1, options_.log.retention_check_interval);
     keys_["message.max.bytes"] = integer(0, kInt32Max, topic.max_message_bytes);
+    keys_["log.message.timestamp.after.max.ms"] =
+        integer(0, kInt64Max, topic.timestamp_after_max_ms);
+    keys_["log.message.timestamp.before.max.ms"] =
+        integer(0, kInt64Max, topic.timestamp_before_max_ms);
     keys_["log.message.timestamp.type"] = [&topic](std::string_view value) -> Problem {
       if (value != "CreateTime" && value != "LogAppendTime") {
         return "must be CreateTime or LogAppendTime";

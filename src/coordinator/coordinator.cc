@@ -7,7 +7,7 @@
 namespace onceflow::coordinator {
 namespace {
 
-constexpr std::int8_t kSnapshotVersion = 0;
+constexpr std::int8_t kSnapshotVersion = kSnapshotVersionWithBeginnings;
 
 std::unexpected<Error> corrupt(const char* what) {
   return fail(onceflow::ErrorCode::kCorrupt,
@@ -34,9 +34,21 @@ OffsetCommitReply Coordinator::txn_offset_commit(const TxnOffsetCommitRequest& r
   }
   OffsetCommitReply reply = groups_.commit_pending_offsets(
       request.member, request.transaction.producer.id, request.offsets, moment, effects);
-  if (std::ranges::any_of(reply.partition_errors,
-                          [](ErrorCode error) { return error != ErrorCode::kNone; })) {
-    transactions_.mark_must_abort(request.transaction.producer, moment, effects);
+  for (std::size_t index = 0; index < request.offsets.size(); ++index) {
+    const TopicIdPartition& partition = request.offsets[index].partition;
+    const TransactionPart part{.group_id = group_id,
+                               .topic = as_text(std::as_bytes(std::span(partition.topic_id.bytes))),
+                               .partition = partition.partition};
+    switch (reply.partition_errors[index]) {
+      case ErrorCode::kNone:
+        transactions_.settle_doubt(request.transaction.producer, part, effects);
+        break;
+      case ErrorCode::kCoordinatorNotAvailable:  // clients ask again
+        transactions_.add_doubt(request.transaction.producer, part, moment, effects);
+        break;
+      default:
+        transactions_.mark_must_abort(request.transaction.producer, moment, effects);
+    }
   }
   return reply;
 }
@@ -67,7 +79,10 @@ void Coordinator::on_time(const Moment& moment, Effects& effects) {
 Status Coordinator::replay(ByteView record) {
   WireReader reader(record);
   const auto kind = static_cast<RecordKind>(reader.read_int8());
-  if (reader.read_int8() != kRecordVersion || !reader.ok()) {
+  const std::int8_t version = reader.read_int8();
+  const std::int8_t version_max =
+      kind == RecordKind::kTransactionExtended ? kExtendedVersionWithBeginning : kRecordVersion;
+  if (version < 0 || version > version_max || !reader.ok()) {
     return corrupt("record");
   }
   switch (kind) {
@@ -78,7 +93,7 @@ Status Coordinator::replay(ByteView record) {
       transactions_.replay_transactional_id(reader);
       break;
     case RecordKind::kTransactionExtended:
-      transactions_.replay_transaction_extended(reader);
+      transactions_.replay_transaction_extended(reader, version);
       break;
     case RecordKind::kTransactionEnded:
       transactions_.replay_transaction_ended(reader);
@@ -98,6 +113,15 @@ Status Coordinator::replay(ByteView record) {
     case RecordKind::kMemberRemoved:
       groups_.replay_member_removed(reader);
       break;
+    case RecordKind::kTransactionDoubt:
+      transactions_.replay_transaction_doubt(reader);
+      break;
+    case RecordKind::kMemberSilence:
+      groups_.replay_member_silence(reader);
+      break;
+    case RecordKind::kOffsetsDeleted:
+      groups_.replay_offsets_deleted(reader);
+      break;
     default:
       reader.fail();
   }
@@ -107,9 +131,9 @@ Status Coordinator::replay(ByteView record) {
   return {};
 }
 
-void Coordinator::start(const Moment& moment) {
-  transactions_.restart_clocks(moment.monotonic);
-  groups_.restart_clocks(moment.monotonic);
+void Coordinator::start(const Moment& moment, Effects& effects) {
+  transactions_.restart_clocks(moment, effects);
+  groups_.restart_clocks(moment, effects);
 }
 
 void Coordinator::write_snapshot(Buffer& destination) const {
@@ -128,10 +152,11 @@ Buffer Coordinator::snapshot() const {
 
 Status Coordinator::restore(ByteView snapshot) {
   WireReader reader(snapshot);
-  if (reader.read_int8() == kSnapshotVersion) {
+  const std::int8_t version = reader.read_int8();
+  if (version >= 0 && version <= kSnapshotVersion) {
     producer_ids_.restore(reader);
-    transactions_.restore(reader);
-    groups_.restore(reader);
+    transactions_.restore(reader, version);
+    groups_.restore(reader, version);
   } else {
     reader.fail();
   }

@@ -51,8 +51,8 @@ class Coordinator {
   const GroupCoordinator& groups() const { return groups_; }
 
   /// TxnOffsetCommit: the transaction first (v5+ adds the group to it), then the member, then the
-  /// offsets become pending. What the group refuses marks the transaction must-abort, for its
-  /// commit may be on its way already. Errors of the transaction: INVALID_PRODUCER_ID_MAPPING,
+  /// offsets become pending. What the group refuses puts the transaction in doubt, or dooms it, for
+  /// its commit may be on its way already. Errors of the transaction: INVALID_PRODUCER_ID_MAPPING,
   /// INVALID_PRODUCER_EPOCH, TRANSACTION_ABORTABLE, INVALID_TXN_STATE; of the group as
   /// OffsetCommit.
   OffsetCommitReply txn_offset_commit(const TxnOffsetCommitRequest& request, const Moment& moment,
@@ -79,9 +79,10 @@ class Coordinator {
   /// A record as it stood in an entry of Effects, in the order of the journal, from exactly where
   /// the restored snapshot was written. kCorrupt if it does not decode.
   Status replay(ByteView record);
-  /// After the last replay, before the first request: all clocks start anew, so that a broker that
-  /// was down expires nothing and nobody early.
-  void start(const Moment& moment);
+  /// After the last replay, before the first request: clocks go on. What began at a time ends when
+  /// its time is up, the broker's absence included; a member of a group has its whole session from
+  /// the first start that it has not been heard after.
+  void start(const Moment& moment, Effects& effects);
   /// All that replay would have to know, without what dies with the connections.
   void write_snapshot(Buffer& destination) const;
   Buffer snapshot() const;

@@ -47,10 +47,12 @@ class TestBroker {
   explicit TestBroker(CoordinatorOptions options = {}) : options_(options) {
     live = std::make_unique<Coordinator>(options_);
     replayed_ = std::make_unique<Coordinator>(options_);
-    live->start(moment());
+    live->start(moment(), effects);
   }
 
-  Moment moment() const { return {MonotonicTime(now), WallTime{1'000'000 + to_ms(now)}}; }
+  Moment moment() const {
+    return {MonotonicTime(now), WallTime{1'000'000 + to_ms(now + wall_clock_offset)}, boot};
+  }
   Caller caller(std::int16_t api_version, std::uint64_t connection = 1) const {
     return {
         .moment = moment(), .connection = ConnectionNumber(connection), .api_version = api_version};
@@ -105,11 +107,11 @@ class TestBroker {
     }
     ASSERT_TRUE(equal(live->snapshot(), snapshot));
     now += downtime;
-    live->start(moment());
-    ASSERT_TRUE(equal(live->snapshot(), snapshot));
     replayed_ = std::make_unique<Coordinator>(options_);
     ASSERT_TRUE(replayed_->restore(snapshot).has_value());
     ASSERT_TRUE(equal(replayed_->snapshot(), snapshot));
+    live->start(moment(), effects);
+    finish_step();
   }
 
   // --- Transactions, each with its step finished. ---
@@ -161,6 +163,18 @@ class TestBroker {
     live->transactions().mark_must_abort(producer, moment(), effects);
     finish_step();
   }
+  void add_doubt(ProducerIdentity producer, const TransactionPart& refused) {
+    live->transactions().add_doubt(producer, refused, moment(), effects);
+    finish_step();
+  }
+  void settle_doubt(ProducerIdentity producer, const TransactionPart& accepted) {
+    live->transactions().settle_doubt(producer, accepted, effects);
+    finish_step();
+  }
+  void lose_ticket(std::string_view group, Ticket ticket) {
+    live->groups().on_ticket_lost(group, ticket, moment());
+    finish_step();
+  }
   TransactionDescription describe(std::string_view id) const {
     return live->transactions().describe(id).value_or(TransactionDescription{});
   }
@@ -181,7 +195,7 @@ class TestBroker {
     return ticket;
   }
   ErrorCode heartbeat(const GroupMemberKey& key) {
-    const ErrorCode error = live->groups().heartbeat(key, moment());
+    const ErrorCode error = live->groups().heartbeat(key, moment(), effects);
     finish_step();
     return error;
   }
@@ -227,6 +241,8 @@ class TestBroker {
 
   std::unique_ptr<Coordinator> live;
   Duration now = std::chrono::hours(1);
+  Duration wall_clock_offset{};
+  std::uint64_t boot = 1;
   Effects effects;
   std::vector<Buffer> records;
   std::vector<EndTransaction> ended;

@@ -25,6 +25,8 @@ using protocol::ErrorCode;
 struct Moment {
   MonotonicTime monotonic;
   WallTime wall;
+  /// Whose count `monotonic` is: another one after each start of the machine. 0: not known.
+  std::uint64_t monotonic_epoch = 0;
 };
 
 /// Numbers connections in the order they were accepted, from 1, within one life of the broker.

@@ -76,7 +76,7 @@ void Group::join_known(JoinGroupRequest& request, Ticket ticket, const Moment& m
     rebalance_for(place, ticket, moment, effects);
     return;
   }
-  refresh_session(*place, moment);
+  hear(*place, moment, effects);
   effects.join_answers.push_back({ticket, current_generation(*place)});
 }
 
@@ -109,7 +109,7 @@ void Group::replace_static_member(MemberPlace place, JoinGroupRequest& request, 
     return;
   }
   persist(generation(), effects);
-  refresh_session(member, moment);
+  hear(member, moment, effects);
   JoinGroupReply reply = current_generation(member);
   if (request.api_version >= kJoinVersionWithSkipAssignment) {
     reply.skip_assignment = member.id == leader_;
@@ -125,6 +125,7 @@ void Group::replace_static_member(MemberPlace place, JoinGroupRequest& request, 
 void Group::rebalance_for(MemberPlace place, Ticket ticket, const Moment& moment,
                           Effects& effects) {
   answer_waiting(*place, ErrorCode::kRebalanceInProgress, effects);
+  hear(*place, moment, effects);
   place->joining = ticket;
   if (state_ != GroupState::kPreparingRebalance) {
     prepare_rebalance(moment, effects);
@@ -259,8 +260,8 @@ void Group::sync(const SyncGroupRequest& request, Ticket ticket, const Moment& m
   }
   Member& member = *place;
   member.has_to_sync = false;
+  hear(member, moment, effects);
   if (state_ == GroupState::kStable) {
-    refresh_session(member, moment);
     effects.sync_answers.push_back({ticket, current_assignment(member)});
     return;
   }
@@ -291,7 +292,7 @@ void Group::assign(const SyncGroupRequest& request, const Moment& moment, Effect
 
 // --- Heartbeat, LeaveGroup, commits ---
 
-ErrorCode Group::heartbeat(const GroupMemberKey& key, const Moment& moment) {
+ErrorCode Group::heartbeat(const GroupMemberKey& key, const Moment& moment, Effects& effects) {
   ErrorCode error = ErrorCode::kNone;
   const auto place = find_checked(key.member_id, key.instance_id, error);
   if (place == members_.end()) {
@@ -300,7 +301,7 @@ ErrorCode Group::heartbeat(const GroupMemberKey& key, const Moment& moment) {
   if (key.generation != generation()) {
     return ErrorCode::kIllegalGeneration;
   }
-  refresh_session(*place, moment);
+  hear(*place, moment, effects);
   return state_ == GroupState::kPreparingRebalance ? ErrorCode::kRebalanceInProgress
                                                    : ErrorCode::kNone;
 }
@@ -336,7 +337,8 @@ ErrorCode Group::leave_one(const MemberToRemove& leaving, Effects& effects) {
   return ErrorCode::kNone;
 }
 
-ErrorCode Group::check_commit(const GroupMemberKey& key, CommitKind kind, const Moment& moment) {
+ErrorCode Group::check_commit(const GroupMemberKey& key, CommitKind kind, const Moment& moment,
+                              Effects& effects) {
   const bool has_identity =
       key.generation.value >= 0 || !key.member_id.empty() || key.instance_id.has_value();
   if (state_ == GroupState::kEmpty && key.generation.value < 0) {
@@ -359,7 +361,7 @@ ErrorCode Group::check_commit(const GroupMemberKey& key, CommitKind kind, const 
     return ErrorCode::kRebalanceInProgress;
   }
   CHECK_INVARIANT("GRP-2", place->id == key.member_id && key.generation == durable_.generation);
-  refresh_session(*place, moment);
+  hear(*place, moment, effects);
   return ErrorCode::kNone;
 }
 
@@ -403,7 +405,7 @@ std::optional<MonotonicTime> Group::next_deadline() const {
     consider(deadline);
   }
   for (const Member& member : members_) {
-    if (!member.is_waiting()) {
+    if (!member.lives_by_waiting()) {
       consider(member.session_deadline);
     }
   }
@@ -423,7 +425,9 @@ void Group::on_time(const Moment& moment, Effects& effects) {
   const MonotonicTime now = moment.monotonic;
   std::erase_if(expected_members_, [&](const auto& expected) { return expected.second <= now; });
   remove_members_if(
-      [&](const Member& member) { return !member.is_waiting() && member.session_deadline <= now; },
+      [&](const Member& member) {
+        return !member.lives_by_waiting() && member.session_deadline <= now;
+      },
       moment, effects);
   if (sync_deadline_ && *sync_deadline_ <= now) {
     sync_deadline_.reset();
@@ -435,7 +439,8 @@ void Group::on_time(const Moment& moment, Effects& effects) {
   try_complete_join(moment, effects);
 }
 
-void Group::restart_clocks(MonotonicTime now) {
+void Group::restart_clocks(const Moment& moment, Effects& effects) {
+  const MonotonicTime now = moment.monotonic;
   if (options_.seeded_bug == SeededBug::kForgetGeneration) {
     durable_.generation = GenerationId(0);
   }
@@ -446,7 +451,13 @@ void Group::restart_clocks(MonotonicTime now) {
   members_.clear();
   for (const GroupMember& image : durable_.members) {
     Member member{image};
-    member.session_deadline = now + image.session_timeout;
+    const auto known = silences_.find(image.id);
+    const Beginning silence = known != silences_.end() ? known->second : Beginning::at(moment);
+    if (known == silences_.end() || !silence.is_of_epoch(moment.monotonic_epoch)) {
+      persist_silence(image.id, silence.rebased(moment), effects);
+    }
+    member.session_deadline =
+        now + std::max(image.session_timeout - silence.age(moment), Duration::zero());
     member.has_to_sync = state_ == GroupState::kCompletingRebalance;
     members_.push_back(std::move(member));
   }
@@ -456,6 +467,16 @@ void Group::restart_clocks(MonotonicTime now) {
     sync_deadline_ = now + rebalance_timeout();
   } else if (state_ == GroupState::kEmpty) {
     empty_since_ = now;
+  }
+}
+
+void Group::on_ticket_lost(Ticket ticket, const Moment& moment) {
+  const auto place = std::ranges::find_if(members_, [&](const Member& member) {
+    return member.joining == ticket || member.syncing == ticket;
+  });
+  if (place != members_.end()) {
+    refresh_session(*place, moment);
+    place->is_unreachable = true;
   }
 }
 
@@ -566,8 +587,20 @@ Duration Group::rebalance_timeout() const {
   return longest;
 }
 
+/// After an answer that the member waited for. One that cannot be reached does not get it.
 void Group::refresh_session(Member& member, const Moment& moment) {
-  member.session_deadline = moment.monotonic + member.session_timeout;
+  if (!member.is_unreachable) {
+    member.session_deadline = moment.monotonic + member.session_timeout;
+  }
+}
+
+/// A sign of life.
+void Group::hear(Member& member, const Moment& moment, Effects& effects) {
+  member.is_unreachable = false;
+  refresh_session(member, moment);
+  if (silences_.contains(member.id)) {
+    persist_silence(member.id, std::nullopt, effects);
+  }
 }
 
 void Group::answer_waiting(Member& member, ErrorCode error, Effects& effects) {
@@ -616,12 +649,12 @@ SyncGroupReply Group::current_assignment(const Member& member) const {
 // --- The durable view ---
 
 void Group::persist(GenerationId generation, Effects& effects) {
-  durable_ = {.state = state_,
-              .generation = generation,
-              .protocol_type = protocol_type_,
-              .protocol_name = protocol_name_,
-              .leader = leader_,
-              .members = {members_.begin(), members_.end()}};
+  set_image({.state = state_,
+             .generation = generation,
+             .protocol_type = protocol_type_,
+             .protocol_name = protocol_name_,
+             .leader = leader_,
+             .members = {members_.begin(), members_.end()}});
   Buffer record = begin_record(RecordKind::kGroup);
   WireWriter writer(record);
   writer.write_sized_string(id_);
@@ -633,12 +666,50 @@ void Group::persist_removal(const std::string& member_id, Effects& effects) {
   if (!durable_.has_member(member_id)) {
     return;
   }
-  durable_.remove_member(member_id);
+  remove_from_image(member_id);
   Buffer record = begin_record(RecordKind::kMemberRemoved);
   WireWriter writer(record);
   writer.write_sized_string(id_);
   writer.write_sized_string(member_id);
   effects.entries.push_back({.record = std::move(record)});
+}
+
+void Group::persist_silence(const std::string& member_id, std::optional<Beginning> since,
+                            Effects& effects) {
+  CHECK(set_silence(member_id, since));
+  Buffer record = begin_record(RecordKind::kMemberSilence);
+  WireWriter writer(record);
+  writer.write_sized_string(id_);
+  writer.write_sized_string(member_id);
+  writer.write_bool(since.has_value());
+  if (since) {
+    since->encode(writer);
+  }
+  effects.entries.push_back({.record = std::move(record)});
+}
+
+void Group::set_image(GroupImage image) {
+  durable_ = std::move(image);
+  std::erase_if(silences_, [&](const auto& entry) { return !durable_.has_member(entry.first); });
+}
+
+void Group::remove_from_image(std::string_view member_id) {
+  durable_.remove_member(member_id);
+  if (const auto place = silences_.find(member_id); place != silences_.end()) {
+    silences_.erase(place);
+  }
+}
+
+bool Group::set_silence(const std::string& member_id, std::optional<Beginning> since) {
+  if (!durable_.has_member(member_id)) {
+    return false;
+  }
+  if (since) {
+    silences_.insert_or_assign(member_id, *since);
+  } else {
+    silences_.erase(member_id);
+  }
+  return true;
 }
 
 }  // namespace onceflow::coordinator

@@ -26,6 +26,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "base/wire.h"
+#include "coordinator/beginning.h"
 #include "coordinator/effects.h"
 #include "coordinator/group_coordinator.h"
 #include "coordinator/group_image.h"
@@ -47,13 +48,17 @@ class Group {
 
   void join(JoinGroupRequest request, Ticket ticket, const Moment& moment, Effects& effects);
   void sync(const SyncGroupRequest& request, Ticket ticket, const Moment& moment, Effects& effects);
-  ErrorCode heartbeat(const GroupMemberKey& key, const Moment& moment);
+  ErrorCode heartbeat(const GroupMemberKey& key, const Moment& moment, Effects& effects);
   std::vector<ErrorCode> leave(std::span<const MemberToRemove> leaving, const Moment& moment,
                                Effects& effects);
 
   enum class CommitKind { kPlain, kTransactional };
   /// Whether this member may commit offsets now (GRP-2); one that may has shown that it lives.
-  ErrorCode check_commit(const GroupMemberKey& key, CommitKind kind, const Moment& moment);
+  ErrorCode check_commit(const GroupMemberKey& key, CommitKind kind, const Moment& moment,
+                         Effects& effects);
+  /// Nobody hears the answer to this ticket any more. Its member keeps its place in the rebalance,
+  /// but no longer lives by waiting: its session runs from now on.
+  void on_ticket_lost(Ticket ticket, const Moment& moment);
 
   GroupDescription describe() const;
   /// A restart finds it: it has had a generation, or has offsets.
@@ -65,12 +70,19 @@ class Group {
 
   std::optional<MonotonicTime> next_deadline() const;
   void on_time(const Moment& moment, Effects& effects);
-  /// The live view from the durable one, with all deadlines anew.
-  void restart_clocks(MonotonicTime now);
+  /// The live view from the durable one. A member's session runs from the first start that it has
+  /// not been heard after; rebalances get their whole time again, for those who do not come back to
+  /// one are taken out of it by their sessions.
+  void restart_clocks(const Moment& moment, Effects& effects);
 
   const GroupImage& image() const { return durable_; }
-  void set_image(GroupImage image) { durable_ = std::move(image); }
-  void remove_from_image(std::string_view member_id) { durable_.remove_member(member_id); }
+  void set_image(GroupImage image);
+  void remove_from_image(std::string_view member_id);
+  /// By member id: the start that it has not been heard after. For checkpoints and replay.
+  using Silences = std::map<std::string, Beginning, std::less<>>;
+  const Silences& silences() const { return silences_; }
+  /// nullopt: it has been heard. False if there is no such member.
+  bool set_silence(const std::string& member_id, std::optional<Beginning> since);
 
   /// Where the GroupCoordinator has it among its deadlines.
   std::optional<MonotonicTime> scheduled_at;
@@ -80,9 +92,13 @@ class Group {
     std::optional<Ticket> joining;
     std::optional<Ticket> syncing;
     bool has_to_sync = false;
+    bool is_unreachable = false;  // waits, but on a connection that has gone
     MonotonicTime session_deadline{};
 
-    bool is_waiting() const { return joining.has_value() || syncing.has_value(); }
+    /// Who waits for others need not send heartbeats.
+    bool lives_by_waiting() const {
+      return (joining.has_value() || syncing.has_value()) && !is_unreachable;
+    }
   };
 
   using MemberPlace = std::vector<Member>::iterator;
@@ -118,6 +134,9 @@ class Group {
   std::string select_protocol() const;
   Duration rebalance_timeout() const;
   static void refresh_session(Member& member, const Moment& moment);
+  void hear(Member& member, const Moment& moment, Effects& effects);
+  void persist_silence(const std::string& member_id, std::optional<Beginning> since,
+                       Effects& effects);
   static void answer_waiting(Member& member, ErrorCode error, Effects& effects);
   void answer_join(Member& member, const Moment& moment, Effects& effects);
   JoinGroupReply current_generation(const Member& member) const;
@@ -131,6 +150,7 @@ class Group {
   const GroupOptions& options_;
   const GenerationId& generation_floor_;
   GroupImage durable_;
+  Silences silences_;  // of members of durable_
   GroupOffsets offsets_;
 
   // The live view.

@@ -143,12 +143,13 @@ void GroupCoordinator::sync_group(const SyncGroupRequest& request, Ticket ticket
   settle(*group);
 }
 
-ErrorCode GroupCoordinator::heartbeat(const GroupMemberKey& member, const Moment& moment) {
+ErrorCode GroupCoordinator::heartbeat(const GroupMemberKey& member, const Moment& moment,
+                                      Effects& effects) {
   Group* group = find(member.group_id);
   if (group == nullptr) {
     return member.group_id.empty() ? ErrorCode::kInvalidGroupId : ErrorCode::kUnknownMemberId;
   }
-  const ErrorCode error = group->heartbeat(member, moment);
+  const ErrorCode error = group->heartbeat(member, moment, effects);
   settle(*group);
   return error;
 }
@@ -165,6 +166,14 @@ std::vector<ErrorCode> GroupCoordinator::leave_group(std::string_view group_id,
   return errors;
 }
 
+void GroupCoordinator::on_ticket_lost(std::string_view group_id, Ticket ticket,
+                                      const Moment& moment) {
+  if (Group* group = find(group_id)) {
+    group->on_ticket_lost(ticket, moment);
+    settle(*group);
+  }
+}
+
 // --- Offsets ---
 
 OffsetCommitReply GroupCoordinator::commit_offsets(const GroupMemberKey& member,
@@ -173,7 +182,7 @@ OffsetCommitReply GroupCoordinator::commit_offsets(const GroupMemberKey& member,
                                                    Effects& effects) {
   ErrorCode error = ErrorCode::kNone;
   if (Group* group = find(member.group_id)) {
-    error = group->check_commit(member, Group::CommitKind::kPlain, moment);
+    error = group->check_commit(member, Group::CommitKind::kPlain, moment, effects);
     settle(*group);
   } else if (member.generation.value >= 0) {
     error = api_version >= kOffsetCommitVersionWithGroupNotFound ? ErrorCode::kGroupIdNotFound
@@ -191,7 +200,7 @@ OffsetCommitReply GroupCoordinator::commit_pending_offsets(const GroupMemberKey&
                                                            const Moment& moment, Effects& effects) {
   ErrorCode error = ErrorCode::kNone;
   if (Group* group = find(member.group_id)) {
-    error = group->check_commit(member, Group::CommitKind::kTransactional, moment);
+    error = group->check_commit(member, Group::CommitKind::kTransactional, moment, effects);
     settle(*group);
   } else if (member.generation.value >= 0) {
     error = ErrorCode::kIllegalGeneration;
@@ -326,6 +335,41 @@ ErrorCode GroupCoordinator::delete_group(std::string_view group_id, Effects& eff
   return ErrorCode::kNone;
 }
 
+std::vector<ErrorCode> GroupCoordinator::delete_offsets(
+    std::string_view group_id, std::span<const TopicIdPartition> partitions, Effects& effects) {
+  const Group* const group = find(group_id);
+  if (group == nullptr) {
+    return std::vector<ErrorCode>(partitions.size(), ErrorCode::kGroupIdNotFound);
+  }
+  std::vector<ErrorCode> errors;
+  std::vector<TopicIdPartition> deleted;
+  for (const TopicIdPartition& partition : partitions) {
+    const bool is_pending = group->offsets().is_pending(partition);
+    errors.push_back(is_pending ? ErrorCode::kUnstableOffsetCommit : ErrorCode::kNone);
+    if (!is_pending && group->offsets().find(partition) != nullptr) {
+      deleted.push_back(partition);
+    }
+  }
+  if (deleted.empty()) {
+    return errors;
+  }
+  Buffer record = begin_record(RecordKind::kOffsetsDeleted);
+  WireWriter writer(record);
+  writer.write_sized_string(group_id);
+  writer.write_unsigned_varint(deleted.size());
+  for (const TopicIdPartition& partition : deleted) {
+    write_partition(writer, partition);
+  }
+  WireReader reader = record_body(record);
+  replay_offsets_deleted(reader);
+  CHECK(reader.ok());
+  effects.entries.push_back({.record = std::move(record)});
+  if (Group* const left = find(group_id)) {
+    settle(*left);
+  }
+  return errors;
+}
+
 // --- Transactions ---
 
 void GroupCoordinator::end_transaction(ProducerId producer, TransactionResult result,
@@ -365,12 +409,12 @@ void GroupCoordinator::on_time(const Moment& moment, Effects& effects) {
   }
 }
 
-void GroupCoordinator::restart_clocks(MonotonicTime now) {
+void GroupCoordinator::restart_clocks(const Moment& moment, Effects& effects) {
   deadlines_.clear();
   for (auto place = groups_.begin(); place != groups_.end();) {
     Group& group = *(place++)->second;
     group.scheduled_at.reset();
-    group.restart_clocks(now);
+    group.restart_clocks(moment, effects);
     settle(group);
   }
 }
@@ -392,6 +436,32 @@ void GroupCoordinator::replay_member_removed(WireReader& reader) {
     group->remove_from_image(member_id);
   } else {
     reader.fail();
+  }
+}
+
+void GroupCoordinator::replay_member_silence(WireReader& reader) {
+  const std::string group_id = reader.read_sized_string();
+  const std::string member_id = reader.read_sized_string();
+  std::optional<Beginning> since;
+  if (reader.read_bool()) {
+    since = Beginning::decode(reader);
+  }
+  Group* group = find(group_id);
+  if (!reader.ok() || group == nullptr || !group->set_silence(member_id, since)) {
+    reader.fail();
+  }
+}
+
+void GroupCoordinator::replay_offsets_deleted(WireReader& reader) {
+  Group* const group = find(as_text(reader.read_sized_bytes()));
+  for (std::size_t left = read_count(reader, sizeof(TopicId) + sizeof(std::int32_t)); left > 0;
+       --left) {
+    const TopicIdPartition partition = read_partition(reader);
+    if (!reader.ok() || group == nullptr) {
+      reader.fail();
+      return;
+    }
+    group->offsets().remove(partition);
   }
 }
 
@@ -439,11 +509,16 @@ void GroupCoordinator::write_snapshot(WireWriter& writer) const {
       writer.write_sized_string(entry.first);
       entry.second->image().encode(writer);
       entry.second->offsets().encode(writer);
+      writer.write_unsigned_varint(entry.second->silences().size());
+      for (const auto& [member_id, since] : entry.second->silences()) {
+        writer.write_sized_string(member_id);
+        since.encode(writer);
+      }
     }
   }
 }
 
-void GroupCoordinator::restore(WireReader& reader) {
+void GroupCoordinator::restore(WireReader& reader, std::int8_t version) {
   deleted_generation_max_ = GenerationId(reader.read_int32());
   for (std::size_t left = read_count(reader, 1); left > 0 && reader.ok(); --left) {
     const std::string group_id = reader.read_sized_string();
@@ -454,6 +529,16 @@ void GroupCoordinator::restore(WireReader& reader) {
     Group& group = find_or_create(group_id);
     group.set_image(std::move(image));
     group.offsets().decode(reader);
+    if (version < kSnapshotVersionWithBeginnings) {
+      continue;
+    }
+    for (std::size_t silent = read_count(reader, 2); silent > 0 && reader.ok(); --silent) {
+      const std::string member_id = reader.read_sized_string();
+      if (const Beginning since = Beginning::decode(reader);
+          !reader.ok() || !group.set_silence(member_id, since)) {
+        reader.fail();
+      }
+    }
   }
 }
 

@@ -134,12 +134,16 @@ class GroupCoordinator {
   /// As join_group.
   void sync_group(const SyncGroupRequest& request, Ticket ticket, const Moment& moment,
                   Effects& effects);
-  ErrorCode heartbeat(const GroupMemberKey& member, const Moment& moment);
+  ErrorCode heartbeat(const GroupMemberKey& member, const Moment& moment, Effects& effects);
   /// One error for each of `members`. v0-2 have one, without an instance id, whose error is the
   /// request's; v3+ answers kNone for the request.
   std::vector<ErrorCode> leave_group(std::string_view group_id,
                                      std::span<const MemberToRemove> members, const Moment& moment,
                                      Effects& effects);
+
+  /// The connection of a parked request has gone. Its ticket is answered all the same, in its time;
+  /// but a member that nobody hears from any more does not outlive its session by waiting.
+  void on_ticket_lost(std::string_view group_id, Ticket ticket, const Moment& moment);
 
   // --- Offsets. ---
 
@@ -173,6 +177,13 @@ class GroupCoordinator {
   /// yet.
   ErrorCode delete_group(std::string_view group_id, Effects& effects);
 
+  /// OffsetDelete, of partitions on which the caller has found no member subscribed; in their
+  /// order. kGroupIdNotFound in every place if there is no such group; UNSTABLE_OFFSET_COMMIT for
+  /// one with an offset in an open transaction, whose commit would succeed without it.
+  std::vector<ErrorCode> delete_offsets(std::string_view group_id,
+                                        std::span<const TopicIdPartition> partitions,
+                                        Effects& effects);
+
   // --- Transactions: called by the TransactionCoordinator, live and in recovery. ---
 
   void end_transaction(ProducerId producer, TransactionResult result,
@@ -183,16 +194,18 @@ class GroupCoordinator {
 
   std::optional<MonotonicTime> next_deadline() const;
   void on_time(const Moment& moment, Effects& effects);
-  /// After replay: sessions and rebalances get their whole time again.
-  void restart_clocks(MonotonicTime now);
+  /// After replay: see Group::restart_clocks.
+  void restart_clocks(const Moment& moment, Effects& effects);
 
   void replay_group(WireReader& reader);
   void replay_member_removed(WireReader& reader);
+  void replay_member_silence(WireReader& reader);
+  void replay_offsets_deleted(WireReader& reader);
   void replay_group_deleted(WireReader& reader);
   void replay_offsets(WireReader& reader);
   void replay_pending_offsets(WireReader& reader);
   void write_snapshot(WireWriter& writer) const;
-  void restore(WireReader& reader);
+  void restore(WireReader& reader, std::int8_t version);
 
  private:
   using Groups = std::map<std::string, std::unique_ptr<Group>, std::less<>>;

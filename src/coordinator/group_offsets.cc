@@ -83,6 +83,11 @@ void GroupOffsets::remove_topic(const TopicId& topic) {
   forget_if_empty();
 }
 
+void GroupOffsets::remove(const TopicIdPartition& partition) {
+  committed_.erase(partition);
+  forget_if_empty();
+}
+
 /// Without offsets nothing is left to compare with: live and replayed groups, of which one may have
 /// been forgotten in between, count alike again.
 void GroupOffsets::forget_if_empty() {

@@ -49,6 +49,8 @@ class GroupOffsets {
   /// Makes what is pending of `producer` the committed offsets, or drops it. Nothing if none is.
   void end_transaction(ProducerId producer, TransactionResult result);
   void remove_topic(const TopicId& topic);
+  /// The committed offset; nothing if there is none.
+  void remove(const TopicIdPartition& partition);
 
   const CommittedOffset* find(const TopicIdPartition& partition) const;
   bool is_pending(const TopicIdPartition& partition) const;

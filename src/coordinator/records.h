@@ -20,17 +20,25 @@ enum class RecordKind : std::int8_t {
   kOffsets = 7,
   kPendingOffsets = 8,
   kMemberRemoved = 9,
+  kTransactionDoubt = 10,
+  kMemberSilence = 11,
+  kOffsetsDeleted = 12,
 };
 
+/// Of every kind but those that have another.
 inline constexpr std::int8_t kRecordVersion = 0;
+/// kTransactionExtended since it says when the transaction began.
+inline constexpr std::int8_t kExtendedVersionWithBeginning = 1;
+/// Of the snapshot since it has the same, and doubts and silences.
+inline constexpr std::int8_t kSnapshotVersionWithBeginnings = 1;
 inline constexpr std::size_t kRecordHeaderBytes = 2;
 static_assert(sizeof(RecordKind) + sizeof(kRecordVersion) == kRecordHeaderBytes);
 
-inline Buffer begin_record(RecordKind kind) {
+inline Buffer begin_record(RecordKind kind, std::int8_t version = kRecordVersion) {
   Buffer record;
   WireWriter writer(record);
   writer.write_int8(static_cast<std::int8_t>(kind));
-  writer.write_int8(kRecordVersion);
+  writer.write_int8(version);
   return record;
 }
 

@@ -196,7 +196,8 @@ EndTxnReply TransactionCoordinator::end_txn(const TransactionKey& key, Transacti
   if (found.error != ErrorCode::kNone || found.verdict == ConnectionVerdict::kClose) {
     return {.error = found.error, .verdict = found.verdict};
   }
-  if (transaction.state == TransactionState::kOngoing && transaction.must_abort &&
+  if (transaction.state == TransactionState::kOngoing &&
+      (transaction.must_abort || !transaction.doubts.empty()) &&
       result == TransactionResult::kCommit) {
     return {.error = ErrorCode::kTransactionAbortable};
   }
@@ -328,6 +329,44 @@ void TransactionCoordinator::mark_must_abort(ProducerIdentity producer, const Mo
   }
 }
 
+void TransactionCoordinator::add_doubt(ProducerIdentity producer, const TransactionPart& refused,
+                                       const Moment& moment, Effects& effects) {
+  const Found found = find_for_data({}, producer);
+  if (found.error != ErrorCode::kNone) {
+    return;
+  }
+  if (found.entry->second.doubts.has(refused)) {
+    return;
+  }
+  if (found.entry->second.doubts.is_full()) {
+    mark_must_abort(producer, moment, effects);
+    return;
+  }
+  begin_or_add(*found.entry, {}, moment, effects);
+  write_doubt(*found.entry, false, refused, effects);
+}
+
+void TransactionCoordinator::settle_doubt(ProducerIdentity producer,
+                                          const TransactionPart& accepted, Effects& effects) {
+  const Found found = find_for_data({}, producer);
+  if (found.error == ErrorCode::kNone && found.entry->second.doubts.is_settled_by(accepted)) {
+    write_doubt(*found.entry, true, accepted, effects);
+  }
+}
+
+void TransactionCoordinator::write_doubt(Entry& entry, bool is_settled, const TransactionPart& part,
+                                         Effects& effects) {
+  Buffer record = begin_record(RecordKind::kTransactionDoubt);
+  WireWriter writer(record);
+  writer.write_sized_string(entry.first);
+  writer.write_bool(is_settled);
+  Doubts::encode_part(writer, part);
+  WireReader reader = record_body(record);
+  replay_transaction_doubt(reader);
+  CHECK(reader.ok());
+  effects.entries.push_back({.record = std::move(record)});
+}
+
 // --- Moves ---
 
 TransactionCoordinator::Bump TransactionCoordinator::bump(ProducerIdentity producer,
@@ -355,11 +394,22 @@ void TransactionCoordinator::begin_or_add(Entry& entry, const Addition& addition
       (transaction.must_abort || !addition.must_abort)) {
     return;
   }
+  write_extension(entry, addition, is_ongoing ? transaction.started_at : moment.wall,
+                  is_ongoing ? transaction.beginning : Beginning::at(moment), effects);
+  if (!is_ongoing) {
+    transaction.deadline = moment.monotonic + transaction.timeout;
+    deadlines_.emplace(transaction.deadline, transaction.producer.id);
+  }
+}
 
-  Buffer record = begin_record(RecordKind::kTransactionExtended);
+void TransactionCoordinator::write_extension(Entry& entry, const Addition& addition,
+                                             WallTime started_at, const Beginning& beginning,
+                                             Effects& effects) {
+  Buffer record = begin_record(RecordKind::kTransactionExtended, kExtendedVersionWithBeginning);
   WireWriter writer(record);
   writer.write_sized_string(entry.first);
-  writer.write_int64(is_ongoing ? transaction.started_at.ms : moment.wall.ms);
+  writer.write_int64(started_at.ms);
+  beginning.encode(writer);
   writer.write_bool(addition.must_abort);
   writer.write_unsigned_varint(addition.partitions.size());
   for (const TopicIdPartition& partition : addition.partitions) {
@@ -370,13 +420,9 @@ void TransactionCoordinator::begin_or_add(Entry& entry, const Addition& addition
     writer.write_sized_string(group);
   }
   WireReader reader = record_body(record);
-  replay_transaction_extended(reader);
+  replay_transaction_extended(reader, kExtendedVersionWithBeginning);
   CHECK(reader.ok());
   effects.entries.push_back({.record = std::move(record)});
-  if (!is_ongoing) {
-    transaction.deadline = moment.monotonic + transaction.timeout;
-    deadlines_.emplace(transaction.deadline, transaction.producer.id);
-  }
 }
 
 /// The one end of every transaction: by EndTxn, by timeout, by a newer producer.
@@ -385,7 +431,8 @@ void TransactionCoordinator::end(Entry& entry, TransactionResult result, Produce
   const Transaction& transaction = entry.second;
   CHECK(transaction.state == TransactionState::kOngoing);
   CHECK(marker.id == transaction.producer.id && marker.epoch >= transaction.producer.epoch);
-  CHECK(result == TransactionResult::kAbort || !transaction.must_abort);
+  CHECK(result == TransactionResult::kAbort ||
+        (!transaction.must_abort && transaction.doubts.empty()));
   check_no_step_back(transaction, settled);
 
   Buffer record = begin_record(RecordKind::kTransactionEnded);
@@ -453,8 +500,10 @@ void TransactionCoordinator::apply_settled(Entry& entry, const Settled& settled)
   transaction.previous = settled.previous;
   transaction.state = settled.state;
   transaction.must_abort = false;
+  transaction.doubts.clear();
   transaction.timeout = settled.timeout;
   transaction.started_at = {};
+  transaction.beginning = {};
   transaction.partitions.clear();
   transaction.groups.clear();
 }
@@ -482,7 +531,7 @@ TransactionDescription TransactionCoordinator::description(const Entry& entry) {
           .producer = transaction.producer,
           .timeout = transaction.timeout,
           .started_at = is_ongoing ? std::optional(transaction.started_at) : std::nullopt,
-          .must_abort = transaction.must_abort,
+          .must_abort = transaction.must_abort || !transaction.doubts.empty(),
           .partitions = {transaction.partitions.begin(), transaction.partitions.end()},
           .groups = {transaction.groups.begin(), transaction.groups.end()}};
 }
@@ -545,15 +594,22 @@ void TransactionCoordinator::on_time(const Moment& moment, Effects& effects) {
   CHECK_INVARIANT("TXN-3", deadlines_.empty() || deadlines_.begin()->first > moment.monotonic);
 }
 
-void TransactionCoordinator::restart_clocks(MonotonicTime now) {
+void TransactionCoordinator::restart_clocks(const Moment& moment, Effects& effects) {
   deadlines_.clear();
   for (Entry& entry : transactions_) {
     Transaction& transaction = entry.second;
-    if (transaction.state == TransactionState::kOngoing &&
-        options_.seeded_bug != SeededBug::kForgetTransactionTimeouts) {
-      transaction.deadline = now + transaction.timeout;
-      deadlines_.emplace(transaction.deadline, transaction.producer.id);
+    if (transaction.state != TransactionState::kOngoing) {
+      continue;
     }
+    if (!transaction.beginning.is_of_epoch(moment.monotonic_epoch)) {
+      write_extension(entry, {}, transaction.started_at, transaction.beginning.rebased(moment),
+                      effects);
+    }
+    const Duration age = options_.seeded_bug == SeededBug::kForgetTransactionTimeouts
+                             ? Duration::zero()
+                             : transaction.beginning.age(moment);
+    transaction.deadline = moment.monotonic + std::max(transaction.timeout - age, Duration::zero());
+    deadlines_.emplace(transaction.deadline, transaction.producer.id);
   }
 }
 
@@ -599,9 +655,12 @@ void TransactionCoordinator::read_addition(WireReader& reader, Transaction& tran
   }
 }
 
-void TransactionCoordinator::replay_transaction_extended(WireReader& reader) {
+void TransactionCoordinator::replay_transaction_extended(WireReader& reader, std::int8_t version) {
   const auto place = transactions_.find(as_text(reader.read_sized_bytes()));
   const WallTime started_at{reader.read_int64()};
+  const Beginning beginning = version < kExtendedVersionWithBeginning
+                                  ? Beginning{.wall = started_at}
+                                  : Beginning::decode(reader);
   const bool must_abort = reader.read_bool();
   if (!reader.ok() || place == transactions_.end()) {
     reader.fail();
@@ -611,8 +670,25 @@ void TransactionCoordinator::replay_transaction_extended(WireReader& reader) {
   transaction.state = TransactionState::kOngoing;
   transaction.previous = {};
   transaction.started_at = started_at;
+  transaction.beginning = beginning;
   transaction.must_abort |= must_abort;
   read_addition(reader, transaction);
+}
+
+void TransactionCoordinator::replay_transaction_doubt(WireReader& reader) {
+  const auto place = transactions_.find(as_text(reader.read_sized_bytes()));
+  const bool is_settled = reader.read_bool();
+  const TransactionPart part = Doubts::decode_part(reader);
+  if (!reader.ok() || place == transactions_.end() ||
+      place->second.state != TransactionState::kOngoing) {
+    reader.fail();
+    return;
+  }
+  if (is_settled) {
+    place->second.doubts.settle(part);
+  } else {
+    place->second.doubts.add(part);
+  }
 }
 
 void TransactionCoordinator::replay_transaction_ended(WireReader& reader) {
@@ -644,7 +720,9 @@ void TransactionCoordinator::write_snapshot(WireWriter& writer) const {
     writer.write_bool(is_ongoing);
     if (is_ongoing) {
       writer.write_int64(transaction.started_at.ms);
+      transaction.beginning.encode(writer);
       writer.write_bool(transaction.must_abort);
+      transaction.doubts.encode(writer);
       writer.write_unsigned_varint(transaction.partitions.size());
       for (const TopicIdPartition& partition : transaction.partitions) {
         write_partition(writer, partition);
@@ -657,7 +735,8 @@ void TransactionCoordinator::write_snapshot(WireWriter& writer) const {
   }
 }
 
-void TransactionCoordinator::restore(WireReader& reader) {
+void TransactionCoordinator::restore(WireReader& reader, std::int8_t version) {
+  const bool has_beginnings = version >= kSnapshotVersionWithBeginnings;
   for (std::size_t left = read_count(reader, 1); left > 0 && reader.ok(); --left) {
     const std::string transactional_id = reader.read_sized_string();
     const Settled settled = read_settled(reader);
@@ -671,7 +750,12 @@ void TransactionCoordinator::restore(WireReader& reader) {
       Transaction& transaction = entry.second;
       transaction.state = TransactionState::kOngoing;
       transaction.started_at = WallTime{reader.read_int64()};
+      transaction.beginning =
+          has_beginnings ? Beginning::decode(reader) : Beginning{.wall = transaction.started_at};
       transaction.must_abort = reader.read_bool();
+      if (has_beginnings) {
+        transaction.doubts.decode(reader);
+      }
       read_addition(reader, transaction);
     }
   }

@@ -19,9 +19,14 @@
 // (EndTxn 0-4, Produce up to 11, TxnOffsetCommit 0-4) and v2 (KIP-890; EndTxn 5, Produce 12,
 // TxnOffsetCommit 5), where partitions are added by the first produce and each end bumps the epoch.
 //
+// A part that was refused (a batch of Produce 12, offsets) may have the commit behind it on its way
+// already. If its producer cannot send it again, the transaction must abort; if it can, there is a
+// doubt (doubts.h) until the part has been accepted.
+//
 // Invariants: TXN-2 (the groups' offsets move in the entry that ends the transaction), TXN-3 (no
-// transaction outlives its timeout; the clock restarts when the broker does), and: an epoch never
-// goes back, and only the newest (producer id, epoch) of an id changes anything.
+// transaction outlives its timeout, however often the broker starts meanwhile; see beginning.h),
+// and: an epoch never goes back, and only the newest (producer id, epoch) of an id changes
+// anything.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +44,8 @@
 #include "base/seeded_bug.h"
 #include "base/time.h"
 #include "base/wire.h"
+#include "coordinator/beginning.h"
+#include "coordinator/doubts.h"
 #include "coordinator/effects.h"
 #include "coordinator/group_coordinator.h"
 #include "coordinator/producer_ids.h"
@@ -109,7 +116,7 @@ struct TransactionDescription {
   ProducerIdentity producer;
   Duration timeout{};
   std::optional<WallTime> started_at;  ///< while Ongoing
-  bool must_abort = false;
+  bool must_abort = false;             ///< if a commit came now
   std::vector<TopicIdPartition> partitions;
   std::vector<std::string> groups;
 };
@@ -174,11 +181,17 @@ class TransactionCoordinator {
                           std::int16_t api_version, const Moment& moment, Effects& effects);
 
   /// Something that belongs to this producer's transaction was refused (a batch, offsets), and its
-  /// commit may already be on its way: from now on the transaction can only be aborted. Call it for
-  /// every refused transactional batch of Produce 12 and later, whatever the error; a stale or
-  /// unknown producer is ignored. With v2 a transaction that has not begun begins by this, so that
-  /// a commit behind it finds something to refuse.
+  /// commit may already be on its way: from now on the transaction can only be aborted. Call this
+  /// or add_doubt for every refused transactional batch of Produce 12 and later, whatever the
+  /// error; a stale or unknown producer is ignored. With v2 a transaction that has not begun begins
+  /// by this, so that a commit behind it finds something to refuse.
   void mark_must_abort(ProducerIdentity producer, const Moment& moment, Effects& effects);
+  /// As mark_must_abort, for a part that its producer sends again on this error: until settle_doubt
+  /// hears that it was accepted.
+  void add_doubt(ProducerIdentity producer, const TransactionPart& refused, const Moment& moment,
+                 Effects& effects);
+  /// To be called for whatever is accepted of a transaction of v2, a duplicate too.
+  void settle_doubt(ProducerIdentity producer, const TransactionPart& accepted, Effects& effects);
 
   // --- Looking. ---
 
@@ -197,14 +210,15 @@ class TransactionCoordinator {
   std::optional<MonotonicTime> next_deadline() const;
   /// Aborts what has outlived its timeout and fences its producer.
   void on_time(const Moment& moment, Effects& effects);
-  /// After replay: every ongoing transaction gets its whole timeout again.
-  void restart_clocks(MonotonicTime now);
+  /// After replay: every ongoing transaction gets what is left of its timeout since it began.
+  void restart_clocks(const Moment& moment, Effects& effects);
 
   void replay_transactional_id(WireReader& reader);
-  void replay_transaction_extended(WireReader& reader);
+  void replay_transaction_extended(WireReader& reader, std::int8_t version);
   void replay_transaction_ended(WireReader& reader);
+  void replay_transaction_doubt(WireReader& reader);
   void write_snapshot(WireWriter& writer) const;
-  void restore(WireReader& reader);
+  void restore(WireReader& reader, std::int8_t version);
 
  private:
   struct Transaction {
@@ -215,8 +229,10 @@ class TransactionCoordinator {
     ProducerIdentity previous;
     TransactionState state = TransactionState::kEmpty;
     bool must_abort = false;
+    Doubts doubts;
     Duration timeout{};
-    WallTime started_at;
+    WallTime started_at;  ///< as people read it
+    Beginning beginning;  ///< as the timeout counts
     std::set<TopicIdPartition> partitions;
     std::set<std::string, std::less<>> groups;
     // What follows is not durable.
@@ -269,6 +285,9 @@ class TransactionCoordinator {
   static void write_settled(WireWriter& writer, const Settled& settled);
   static Settled read_settled(WireReader& reader);
   static void read_addition(WireReader& reader, Transaction& transaction);
+  void write_extension(Entry& entry, const Addition& addition, WallTime started_at,
+                       const Beginning& beginning, Effects& effects);
+  void write_doubt(Entry& entry, bool is_settled, const TransactionPart& part, Effects& effects);
 
   TransactionOptions options_;
   ProducerIds& producer_ids_;

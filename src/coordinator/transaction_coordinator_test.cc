@@ -454,19 +454,6 @@ TEST_F(Transactions, a_producer_that_was_replaced_after_its_timeout_may_not) {
   EXPECT_EQ(broker.abort(kId, producer).error, ErrorCode::kProducerFenced);
 }
 
-TEST_F(Transactions, a_restart_gives_an_ongoing_transaction_its_whole_timeout_again) {
-  for (const auto from : {TestBroker::From::kRecords, TestBroker::From::kSnapshot}) {
-    const ProducerIdentity producer = start_ongoing();
-    broker.advance(seconds(59));
-    broker.restart(from, std::chrono::hours(5));
-    broker.advance(seconds(59));
-    EXPECT_EQ(state(), TransactionState::kOngoing);
-    EXPECT_EQ(broker.produce(kId, producer, kPartition), ErrorCode::kNone);
-    broker.advance(seconds(1));
-    EXPECT_EQ(state(), TransactionState::kCompleteAbort);
-  }
-}
-
 // --- Data in a transaction (4.8, 4.10) ---
 
 TEST_F(Transactions, v1_produce_needs_the_partition_in_the_ongoing_transaction) {

@@ -25,19 +25,27 @@ Result<std::unique_ptr<Log>> Log::open(const io::Environment& environment, LogOp
   auto state = std::make_unique<LogState>(environment, std::move(options));
   RETURN_IF_ERROR(Recovery(*state, listener).run());
   auto log = std::unique_ptr<Log>(new Log(std::move(state)));
-  log->start_upkeep();
+  // An operator hears of a disk without room before the first record is refused.
+  const LogOptions& set = log->state_->options;
+  if (const auto free_bytes = environment.disk.free_bytes(set.directory);
+      free_bytes && *free_bytes < set.free_bytes_min) {
+    static_cast<void>(log->state_->has_room());
+  }
+  // Kafka's delay: a log that is started often is kept in bounds all the same.
+  log->start_upkeep(seconds(30));
   return log;
 }
 
 Log::Log(std::unique_ptr<LogState> state) : state_(std::move(state)) {}
 Log::~Log() = default;
 
-void Log::start_upkeep() {
+void Log::start_upkeep(Duration first_after) {
   state_->remove_doomed();
-  state_->environment.scheduler.schedule_after(state_->options.retention_check_interval,
-                                               state_->guarded([this] {
+  const Duration interval = state_->options.retention_check_interval;
+  state_->environment.scheduler.schedule_after(std::min(first_after, interval),
+                                               state_->guarded([this, interval] {
                                                  apply_retention();
-                                                 start_upkeep();
+                                                 start_upkeep(interval);
                                                }));
 }
 
@@ -168,7 +176,7 @@ TopicAnswer<TopicConfig> Log::check_new_topic(std::string_view name, std::int32_
     return refuse(ErrorCode::kPolicyViolation, fmt::format("No more than {} partitions in all.",
                                                            state_->options.partitions_max));
   }
-  auto config = apply_overrides(state_->options.topic_defaults, overrides);
+  auto config = check_overrides(state_->options.topic_defaults, overrides);
   if (!config) {
     return refuse(ErrorCode::kInvalidConfig, config.error().text);
   }
@@ -225,7 +233,7 @@ TopicAnswer<ChangedTopic> Log::set_topic_config(std::string_view name,
   if (topic == nullptr) {
     return unknown_topic(name);
   }
-  const auto config = apply_overrides(state_->options.topic_defaults, overrides);
+  const auto config = check_overrides(state_->options.topic_defaults, overrides);
   if (!config) {
     return refuse(ErrorCode::kInvalidConfig, config.error().text);
   }
@@ -362,6 +370,11 @@ Log::Statistics Log::statistics() const {
   statistics.journal_bytes = state_->journal->end() - state_->journal->released();
   statistics.journal_flushes = state_->journal->flush_count();
   statistics.last_flush = state_->journal->last_flush();
+  if (const auto free_bytes = state_->environment.disk.free_bytes(state_->options.directory)) {
+    statistics.free_bytes = *free_bytes;
+  }
+  statistics.free_bytes_min = state_->options.free_bytes_min;
+  statistics.is_out_of_room = state_->is_out_of_room();
   for (const auto& [name, topic] : state_->topics.by_name()) {
     for (const auto& partition : topic->partitions) {
       statistics.open_transactions += partition->open_transactions().size();

@@ -47,7 +47,8 @@ struct LogOptions {
   /// What is durable is written to a partition's segment when there is as much of it; sooner only
   /// at a checkpoint, or when memory is short.
   std::size_t segment_flush_bytes = 64u << 10;
-  /// Appends are refused with KAFKA_STORAGE_ERROR when the disk has less than this left.
+  /// Appends are refused with KAFKA_STORAGE_ERROR when the disk has less than this left: the
+  /// reserve, log.free.bytes.min.
   std::uint64_t free_bytes_min = 64ull << 20;
   std::size_t partitions_max = 100'000;
 
@@ -156,6 +157,7 @@ class Log {
                                          const TopicConfigOverrides& overrides = {});
   /// `partition_count` is the new total.
   TopicAnswer<ChangedTopic> add_partitions(std::string_view name, std::int32_t partition_count);
+  /// Replaces all that was set on the topic. In force at once; retention at its next check.
   TopicAnswer<ChangedTopic> set_topic_config(std::string_view name,
                                              const TopicConfigOverrides& overrides);
   /// Its partitions are gone at once (every Partition& of it dangles); its files soon after.
@@ -204,13 +206,17 @@ class Log {
     std::uint64_t replayed_bytes = 0;  ///< at this start
     Duration recovery{};
     std::size_t open_transactions = 0;
+    /// What the disk has left now; nothing if it does not say.
+    std::optional<std::uint64_t> free_bytes;
+    std::uint64_t free_bytes_min = 0;  ///< the reserve
+    bool is_out_of_room = false;       ///< appends are refused
   };
   Statistics statistics() const;
 
  private:
   explicit Log(std::unique_ptr<LogState> state);
 
-  void start_upkeep();
+  void start_upkeep(Duration first_after);
   JournalPosition move_log_start(Partition& partition, Offset offset);
 
   std::unique_ptr<LogState> state_;

@@ -230,11 +230,16 @@ bool LogState::has_room() {
     if (disk_is_full_ != was_full && options.on_damage) {
       options.on_damage(
           {ErrorCode::kDiskFull,
-           fmt::format("{}: {} bytes are left on this disk; {} (needed: {})", options.directory,
-                       left_bytes,
-                       disk_is_full_ ? "nothing more is taken in until there is more room"
-                                     : "there is room again",
-                       options.free_bytes_min),
+           disk_is_full_
+               ? fmt::format(
+                     "{}: {} bytes are left on this disk, less than the reserve of {} bytes "
+                     "(log.free.bytes.min): no record is taken in until there is more room; "
+                     "free some, shorten retention, or set a smaller reserve",
+                     options.directory, left_bytes, options.free_bytes_min)
+               : fmt::format(
+                     "{}: {} bytes are left on this disk, more than the reserve of {} bytes "
+                     "(log.free.bytes.min): there is room again",
+                     options.directory, left_bytes, options.free_bytes_min),
            onceflow::Recovery::kRetriable});
     }
   }

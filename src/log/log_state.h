@@ -55,6 +55,7 @@ class LogState {
   /// Writes tails that are large enough, or all.
   Status flush_all(std::uint64_t unwritten_bytes_min);
   bool has_room();
+  bool is_out_of_room() const { return disk_is_full_; }
   void fail(const Error& error) { journal->fail(error); }
 
   io::Environment environment;

@@ -594,8 +594,9 @@ Status Segments::remove_files(std::unique_ptr<Segment> segment) {
     if (!removed && removed.error().code != ErrorCode::kNotFound) {
       return removed;
     }
+    // What was never written has no file, and perhaps no folder either.
+    directory_unsynced_ = directory_unsynced_ || removed.has_value();
   }
-  directory_unsynced_ = true;
   return {};
 }
 

@@ -7,32 +7,69 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
+
 namespace onceflow::log {
 
 namespace {
 
-// Accepted and kept for tools that set them; nothing here depends on them.
-constexpr std::array<std::string_view, 21> kKeysWithoutEffect = {"compression.type",
-                                                                 "compression.gzip.level",
-                                                                 "compression.lz4.level",
-                                                                 "compression.zstd.level",
-                                                                 "delete.retention.ms",
-                                                                 "file.delete.delay.ms",
-                                                                 "flush.messages",
-                                                                 "flush.ms",
-                                                                 "index.interval.bytes",
-                                                                 "local.retention.bytes",
-                                                                 "local.retention.ms",
-                                                                 "max.compaction.lag.ms",
-                                                                 "message.timestamp.after.max.ms",
-                                                                 "message.timestamp.before.max.ms",
-                                                                 "min.cleanable.dirty.ratio",
-                                                                 "min.compaction.lag.ms",
-                                                                 "min.insync.replicas",
-                                                                 "preallocate",
-                                                                 "segment.index.bytes",
-                                                                 "segment.ms",
-                                                                 "unclean.leader.election.enable"};
+enum class Effect { kYes, kNo };
+
+struct Key {
+  std::string_view name;
+  ConfigType type;
+  std::string_view default_value;  // Kafka's
+  std::string_view broker_key;     // what sets it for all topics; empty if nothing does
+  Effect effect = Effect::kNo;
+};
+
+constexpr std::string_view kForEver = "9223372036854775807";
+
+// By name. What has no effect is accepted and kept for tools that set it; nothing here depends on
+// it.
+constexpr std::array kKeys = {
+    Key{"cleanup.policy", ConfigType::kList, "delete", "log.cleanup.policy", Effect::kYes},
+    Key{"compression.gzip.level", ConfigType::kInt, "-1", "compression.gzip.level"},
+    Key{"compression.lz4.level", ConfigType::kInt, "9", "compression.lz4.level"},
+    Key{"compression.type", ConfigType::kString, "producer", "compression.type"},
+    Key{"compression.zstd.level", ConfigType::kInt, "3", "compression.zstd.level"},
+    Key{"delete.retention.ms", ConfigType::kLong, "86400000", "log.cleaner.delete.retention.ms"},
+    Key{"file.delete.delay.ms", ConfigType::kLong, "60000", "log.segment.delete.delay.ms"},
+    Key{"flush.messages", ConfigType::kLong, kForEver, "log.flush.interval.messages"},
+    Key{"flush.ms", ConfigType::kLong, kForEver, "log.flush.interval.ms"},
+    Key{"follower.replication.throttled.replicas", ConfigType::kList, "", ""},
+    Key{"index.interval.bytes", ConfigType::kInt, "4096", "log.index.interval.bytes"},
+    Key{"leader.replication.throttled.replicas", ConfigType::kList, "", ""},
+    Key{"local.retention.bytes", ConfigType::kLong, "-2", "log.local.retention.bytes"},
+    Key{"local.retention.ms", ConfigType::kLong, "-2", "log.local.retention.ms"},
+    Key{"max.compaction.lag.ms", ConfigType::kLong, kForEver, "log.cleaner.max.compaction.lag.ms"},
+    Key{"max.message.bytes", ConfigType::kInt, "1048588", "message.max.bytes", Effect::kYes},
+    Key{"message.timestamp.after.max.ms", ConfigType::kLong, kForEver,
+        "log.message.timestamp.after.max.ms", Effect::kYes},
+    Key{"message.timestamp.before.max.ms", ConfigType::kLong, kForEver,
+        "log.message.timestamp.before.max.ms", Effect::kYes},
+    Key{"message.timestamp.type", ConfigType::kString, "CreateTime", "log.message.timestamp.type",
+        Effect::kYes},
+    Key{"min.cleanable.dirty.ratio", ConfigType::kDouble, "0.5", "log.cleaner.min.cleanable.ratio"},
+    Key{"min.compaction.lag.ms", ConfigType::kLong, "0", "log.cleaner.min.compaction.lag.ms"},
+    Key{"min.insync.replicas", ConfigType::kInt, "1", "min.insync.replicas"},
+    Key{"preallocate", ConfigType::kBoolean, "false", "log.preallocate"},
+    Key{"remote.storage.enable", ConfigType::kBoolean, "false", ""},
+    Key{"retention.bytes", ConfigType::kLong, "-1", "log.retention.bytes", Effect::kYes},
+    Key{"retention.ms", ConfigType::kLong, "604800000", "log.retention.ms", Effect::kYes},
+    Key{"segment.bytes", ConfigType::kInt, "1073741824", "log.segment.bytes", Effect::kYes},
+    Key{"segment.index.bytes", ConfigType::kInt, "10485760", "log.index.size.max.bytes"},
+    Key{"segment.jitter.ms", ConfigType::kLong, "0", "log.roll.jitter.ms"},
+    Key{"segment.ms", ConfigType::kLong, "604800000", "log.roll.ms"},
+    Key{"unclean.leader.election.enable", ConfigType::kBoolean, "false",
+        "unclean.leader.election.enable"},
+};
+static_assert(std::ranges::is_sorted(kKeys, {}, &Key::name));
+
+const Key* find_key(std::string_view name) {
+  const auto* const found = std::ranges::lower_bound(kKeys, name, {}, &Key::name);
+  return found != kKeys.end() && found->name == name ? found : nullptr;
+}
 
 std::unexpected<Error> invalid(std::string_view key, std::string_view value,
                                std::string_view rule) {
@@ -92,6 +129,12 @@ Status apply_one(std::string_view key, std::string_view value, TopicConfig& conf
   if (key == "max.message.bytes") {
     return parse_number<std::int32_t>(key, value, 0, config.max_message_bytes);
   }
+  if (key == "message.timestamp.after.max.ms") {
+    return parse_number<std::int64_t>(key, value, 0, config.timestamp_after_max_ms);
+  }
+  if (key == "message.timestamp.before.max.ms") {
+    return parse_number<std::int64_t>(key, value, 0, config.timestamp_before_max_ms);
+  }
   if (key == "message.timestamp.type") {
     if (value == "CreateTime") {
       config.message_timestamp_type = TimestampType::kCreateTime;
@@ -105,10 +148,44 @@ Status apply_one(std::string_view key, std::string_view value, TopicConfig& conf
   if (key == "cleanup.policy") {
     return parse_cleanup_policy(key, value, config);
   }
-  if (std::ranges::find(kKeysWithoutEffect, key) != kKeysWithoutEffect.end()) {
+  if (find_key(key) != nullptr) {
     return {};
   }
   return fail(ErrorCode::kInvalidArgument, fmt::format("Unknown topic config name: {}", key));
+}
+
+// Of a key that apply_one takes as it is.
+Status check_without_effect(const Key& key, std::string_view value) {
+  if (key.name == "compression.type") {
+    constexpr std::array<std::string_view, 6> kWords = {"gzip",   "lz4",          "producer",
+                                                        "snappy", "uncompressed", "zstd"};
+    return std::ranges::find(kWords, value) != kWords.end()
+               ? Status{}
+               : invalid(key.name, value, "one of gzip, lz4, producer, snappy, uncompressed, zstd");
+  }
+  std::int32_t small = 0;
+  std::int64_t large = 0;
+  double fraction = 0;
+  switch (key.type) {
+    case ConfigType::kBoolean:
+      return value == "true" || value == "false" ? Status{}
+                                                 : invalid(key.name, value, "true or false");
+    case ConfigType::kInt:
+      return parse_number<std::int32_t>(key.name, value, -1, small);
+    case ConfigType::kLong:
+      return parse_number<std::int64_t>(key.name, value, -2, large);
+    case ConfigType::kDouble: {
+      const auto [end, error] =
+          std::from_chars(value.data(), value.data() + value.size(), fraction);
+      const bool is_sound = error == std::errc{} && end == value.data() + value.size() &&
+                            fraction >= 0 && fraction <= 1;
+      return is_sound ? Status{} : invalid(key.name, value, "a number from 0 to 1");
+    }
+    case ConfigType::kString:
+    case ConfigType::kList:
+      return {};
+  }
+  return {};
 }
 
 std::string cleanup_policy_text(const TopicConfig& config) {
@@ -116,6 +193,28 @@ std::string cleanup_policy_text(const TopicConfig& config) {
     return config.cleanup_delete ? "compact,delete" : "compact";
   }
   return config.cleanup_delete ? "delete" : "";
+}
+
+// Of a key with effect.
+std::string value_text(const TopicConfig& config, std::string_view key) {
+  if (key == "cleanup.policy") {
+    return cleanup_policy_text(config);
+  }
+  if (key == "message.timestamp.type") {
+    return config.message_timestamp_type == TimestampType::kCreateTime ? "CreateTime"
+                                                                       : "LogAppendTime";
+  }
+  const std::array<std::pair<std::string_view, std::int64_t>, 6> numbers = {
+      {{"max.message.bytes", config.max_message_bytes},
+       {"message.timestamp.after.max.ms", config.timestamp_after_max_ms},
+       {"message.timestamp.before.max.ms", config.timestamp_before_max_ms},
+       {"retention.bytes", config.retention_bytes},
+       {"retention.ms", config.retention_ms},
+       {"segment.bytes", config.segment_bytes}}};
+  const auto* const found =
+      std::ranges::find(numbers, key, &std::pair<std::string_view, std::int64_t>::first);
+  CHECK(found != numbers.end());
+  return fmt::to_string(found->second);
 }
 
 }  // namespace
@@ -127,28 +226,41 @@ Result<TopicConfig> apply_overrides(TopicConfig defaults, const TopicConfigOverr
   return defaults;
 }
 
-std::vector<TopicConfigEntry> describe(const TopicConfig& config,
-                                       const TopicConfigOverrides& overrides) {
-  std::vector<TopicConfigEntry> entries = {
-      {"cleanup.policy", cleanup_policy_text(config)},
-      {"max.message.bytes", fmt::to_string(config.max_message_bytes)},
-      {"message.timestamp.type", config.message_timestamp_type == TimestampType::kCreateTime
-                                     ? "CreateTime"
-                                     : "LogAppendTime"},
-      {"retention.bytes", fmt::to_string(config.retention_bytes)},
-      {"retention.ms", fmt::to_string(config.retention_ms)},
-      {"segment.bytes", fmt::to_string(config.segment_bytes)},
-  };
-  for (TopicConfigEntry& entry : entries) {
-    entry.is_default = !overrides.contains(entry.name);
-  }
-  for (const auto& [key, value] : overrides) {
-    if (std::ranges::find(kKeysWithoutEffect, key) != kKeysWithoutEffect.end()) {
-      entries.push_back({key, value, false});
+Result<TopicConfig> check_overrides(TopicConfig defaults, const TopicConfigOverrides& overrides) {
+  for (const auto& [name, value] : overrides) {
+    if (const Key* const key = find_key(name); key != nullptr && key->effect == Effect::kNo) {
+      RETURN_IF_ERROR(check_without_effect(*key, value));
     }
   }
-  std::ranges::sort(entries, {}, &TopicConfigEntry::name);
+  return apply_overrides(defaults, overrides);
+}
+
+std::vector<TopicConfigEntry> describe(const TopicConfig& broker_defaults,
+                                       const TopicConfigOverrides& overrides) {
+  std::vector<TopicConfigEntry> entries;
+  entries.reserve(kKeys.size());
+  for (const Key& key : kKeys) {
+    TopicConfigEntry& entry = entries.emplace_back();
+    entry.name = key.name;
+    entry.type = key.type;
+    entry.has_effect = key.effect == Effect::kYes;
+    if (const auto set = overrides.find(entry.name); set != overrides.end()) {
+      entry.settings.push_back({entry.name, set->second, ConfigSource::kTopic});
+    }
+    const std::string of_broker =
+        entry.has_effect ? value_text(broker_defaults, key.name) : std::string(key.default_value);
+    const std::string broker_key(key.broker_key.empty() ? key.name : key.broker_key);
+    if (of_broker != key.default_value) {
+      entry.settings.push_back({broker_key, of_broker, ConfigSource::kStaticBroker});
+    }
+    entry.settings.push_back({broker_key, std::string(key.default_value), ConfigSource::kDefault});
+  }
   return entries;
+}
+
+bool is_list(std::string_view key) {
+  const Key* const found = find_key(key);
+  return found != nullptr && found->type == ConfigType::kList;
 }
 
 Status check_topic_name(std::string_view name) {

@@ -176,6 +176,10 @@ class Planner {
         databases.push_back(&sink);
       }
     }
+    if (!databases.empty() && !topics.empty()) {
+      // The database's stage reads it again: it stays until it has been read.
+      plan_.topics[plan_.topics.size() - topics.size()].is_internal = true;
+    }
     if (topics.empty() && databases.size() == 1 && !open_.aggregate) {
       close_to_database(*databases.front());
       return;

@@ -66,6 +66,20 @@ TEST(Planner, a_database_beside_a_topic_reads_the_topic) {
       "sqlite (p-sqlite): a -> table t\n");
 }
 
+TEST(Planner, only_topics_that_the_pipeline_reads_again_are_kept_for_ever) {
+  const auto kept = [](const std::string& more) {
+    std::string names;
+    for (const engine::TopicSpec& topic :
+         plan(kWhere + "sinks: [ kafka: { topic: a }, kafka: { topic: b }" + more + " ]\n")
+             .plan.topics) {
+      names += topic.is_internal ? topic.name + " " : "";
+    }
+    return names;
+  };
+  EXPECT_EQ(kept(""), "p-receipts ");
+  EXPECT_EQ(kept(", sqlite: { file: f, table: t }"), "p-receipts a ");
+}
+
 TEST(Planner, two_databases_read_one_internal_topic) {
   EXPECT_EQ(stages(plan(kWhere + "sinks: [ sqlite: { file: f, table: t }, "
                                  "postgres: { dsn: \"${env:D}\", table: u } ]\n")),

@@ -55,14 +55,20 @@ std::expected<RecordBatchView, BatchFault> check_envelope(ByteView records,
   }
   const auto size_bytes_or_0 = static_cast<std::size_t>(std::max<std::int64_t>(size_bytes, 0));
   if (size_bytes_or_0 > options.max_message_bytes) {
-    return fault(ErrorCode::kMessageTooLarge,
-                 fmt::format("a record batch of {} bytes; max.message.bytes is {}", size_bytes,
-                             options.max_message_bytes));
+    return fault(
+        ErrorCode::kMessageTooLarge,
+        fmt::format("a record batch of {} bytes is larger than the topic's max.message.bytes of "
+                    "{} bytes; send smaller batches, or raise it with kafka-configs "
+                    "--alter --add-config max.message.bytes={}",
+                    size_bytes, options.max_message_bytes, size_bytes));
   }
   if (size_bytes_or_0 > options.segment_bytes) {
-    return fault(ErrorCode::kRecordListTooLarge,
-                 fmt::format("a record batch of {} bytes; segment.bytes is {}", size_bytes,
-                             options.segment_bytes));
+    return fault(
+        ErrorCode::kRecordListTooLarge,
+        fmt::format("a record batch of {} bytes is larger than the topic's segment.bytes of {} "
+                    "bytes; send smaller batches, or raise it with kafka-configs --alter "
+                    "--add-config segment.bytes={}",
+                    size_bytes, options.segment_bytes, size_bytes));
   }
   const auto batch = RecordBatchView::parse(records);
   if (!batch) {

@@ -1,5 +1,8 @@
 // Produce: validate the batch, check transaction and producer state in the same step as the append,
 // answer when it is durable, whatever acks says. Stateless; on the broker's thread.
+#include <fmt/format.h>
+
+#include <limits>
 #include <utility>
 
 #include "broker/handlers/handlers.h"
@@ -12,6 +15,46 @@ using protocol::ErrorCode;
 using PartitionResponse = protocol::ProduceResponse::Partition;
 
 constexpr std::int16_t kFirstVersionOfTransactionsV2 = 12;
+// One batch that unpacks to much does not keep that memory for good.
+constexpr std::size_t kScratchBytesKept = 8u << 20;
+
+// What an error without a text of its own means here, and what helps.
+std::string_view advice(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kKafkaStorageError:
+      return "the log takes nothing in: its disk has less free than log.free.bytes.min, or has "
+             "failed; the broker's own messages say which";
+    case ErrorCode::kOutOfOrderSequenceNumber:
+      return "a batch before this one has not arrived; send them again in their order";
+    case ErrorCode::kInvalidProducerEpoch:
+      return "a newer producer with the same transactional.id has taken over, or the transaction "
+             "timed out; begin again with InitProducerId";
+    case ErrorCode::kInvalidTxnState:
+    case ErrorCode::kTransactionAbortable:
+      return "the partition is not part of an ongoing transaction of this producer; abort, and "
+             "begin another";
+    case ErrorCode::kInvalidProducerIdMapping:
+      return "this transactional.id has another producer id; begin again with InitProducerId";
+    default:
+      return "";
+  }
+}
+
+// The errors on which clients send the same records with the same sequences again
+// (MESSAGE_TOO_LARGE: in smaller batches). Not CORRUPT_MESSAGE: what a damaged header says of its
+// sequences counts for nothing. After every other error the records are given up, and so is their
+// transaction.
+bool is_repeated_by_clients(ErrorCode error) {
+  switch (error) {
+    case ErrorCode::kOutOfOrderSequenceNumber:
+    case ErrorCode::kUnknownTopicOrPartition:
+    case ErrorCode::kMessageTooLarge:
+    case ErrorCode::kKafkaStorageError:
+      return true;
+    default:
+      return false;
+  }
+}
 
 struct Refused {
   ErrorCode code;
@@ -30,12 +73,15 @@ class Produce {
     if (const auto refused = try_append(topic, partition, response)) {
       response.error_code = refused->code;
       response.base_offset = -1;
-      response.error_message = refused->text.empty() ? std::optional<std::string>()
-                                                     : std::optional<std::string>(refused->text);
+      const std::string_view text =
+          refused->text.empty() ? advice(refused->code) : std::string_view(refused->text);
+      if (!text.empty()) {
+        response.error_message = fmt::format("{}-{}: {}", topic, partition.index, text);
+      }
       if (refused->record_index) {
         response.record_errors.push_back({*refused->record_index, refused->text});
       }
-      mark_must_abort(partition.records.value_or(ByteView{}));
+      doubt(topic, partition, refused->code);
     }
     return response;
   }
@@ -50,7 +96,9 @@ class Produce {
     log::Topic* const topic = core_.log.topics().find(topic_name);
     const auto index = static_cast<std::size_t>(partition.index);
     if (topic == nullptr || partition.index < 0 || index >= topic->partitions.size()) {
-      return Refused{ErrorCode::kUnknownTopicOrPartition, "", {}};
+      return Refused{ErrorCode::kUnknownTopicOrPartition,
+                     "it does not exist; create the topic, or produce to a partition that it has",
+                     {}};
     }
     const log::TopicConfig& config = topic->config;
     const ByteView records = partition.records.value_or(ByteView{});
@@ -63,8 +111,13 @@ class Produce {
              config.cleanup_compact ? protocol::KeyRule::kRequired : protocol::KeyRule::kAny,
          .timestamp_type = config.message_timestamp_type == log::TimestampType::kLogAppendTime
                                ? protocol::TimestampType::kLogAppendTime
-                               : protocol::TimestampType::kCreateTime},
+                               : protocol::TimestampType::kCreateTime,
+         .timestamp_ms_min = earliest(config.timestamp_before_max_ms),
+         .timestamp_ms_max = latest(config.timestamp_after_max_ms)},
         core_.scratch);
+    if (core_.scratch.capacity() > kScratchBytesKept) {
+      core_.scratch = {};
+    }
     if (!batch) {
       return Refused{batch.error().code, batch.error().text, batch.error().record_index};
     }
@@ -83,8 +136,20 @@ class Produce {
     response.base_offset = appended->base_offset.value;
     response.log_append_time_ms = appended->log_append_time_ms;
     response.log_start_offset = appended->log_start_offset.value;
+    settle_doubt(topic_name, partition.index, batch->header);
     count(batch->header, *appended, records.size());
     return std::nullopt;
+  }
+
+  std::int64_t earliest(std::int64_t before_max_ms) const {
+    const std::int64_t now_ms = core_.environment.scheduler.wall_now().ms;
+    return before_max_ms > now_ms ? std::numeric_limits<std::int64_t>::min()
+                                  : now_ms - before_max_ms;
+  }
+  std::int64_t latest(std::int64_t after_max_ms) const {
+    constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max();
+    const std::int64_t now_ms = core_.environment.scheduler.wall_now().ms;
+    return after_max_ms > kLast - now_ms ? kLast : now_ms + after_max_ms;
   }
 
   // A transactional batch must belong to the ongoing transaction of its producer. The retry of a
@@ -108,16 +173,50 @@ class Produce {
   }
 
   // The commit may be on its way behind the refused batch (design D2a).
-  void mark_must_abort(ByteView records) {
-    if (version_ < kFirstVersionOfTransactionsV2 || !body_.transactional_id) {
+  void doubt(const std::string& topic, const protocol::ProduceRequest::Partition& partition,
+             ErrorCode error) {
+    const auto header = protocol::RecordBatchHeader::parse(partition.records.value_or(ByteView{}));
+    if (!is_version_2() || !header || !header->is_transactional()) {
       return;
     }
-    const auto header = protocol::RecordBatchHeader::parse(records);
-    if (header && header->is_transactional()) {
-      core_.coordinator.transactions().mark_must_abort(header->producer(), core_.moment(),
-                                                       core_.effects);
-      core_.settle();
+    coordinator::TransactionCoordinator& transactions = core_.coordinator.transactions();
+    if (!is_repeated_by_clients(error)) {
+      transactions.mark_must_abort(header->producer(), core_.moment(), core_.effects);
+    } else if (!has_been_accepted(topic, partition.index, *header)) {
+      transactions.add_doubt(header->producer(), part_of(topic, partition.index, *header),
+                             core_.moment(), core_.effects);
     }
+    core_.settle();
+  }
+
+  void settle_doubt(const std::string& topic, std::int32_t partition,
+                    const protocol::RecordBatchHeader& header) {
+    if (is_version_2() && header.is_transactional()) {
+      core_.coordinator.transactions().settle_doubt(
+          header.producer(), part_of(topic, partition, header), core_.effects);
+      core_.append_entries();
+    }
+  }
+
+  bool is_version_2() const {
+    return version_ >= kFirstVersionOfTransactionsV2 && body_.transactional_id.has_value();
+  }
+
+  // One that comes late, when all of its sequences are in the log already, leaves nothing out.
+  bool has_been_accepted(const std::string& topic, std::int32_t partition,
+                         const protocol::RecordBatchHeader& header) const {
+    const log::Partition* const found = core_.log.topics().find(topic, PartitionIndex(partition));
+    const log::ProducerState* const known =
+        found == nullptr ? nullptr : found->producers().find(header.producer_id);
+    return known != nullptr && known->epoch == header.producer_epoch &&
+           known->last_sequence() >= log::IncomingBatch::of(header).last_sequence();
+  }
+
+  static coordinator::TransactionPart part_of(const std::string& topic, std::int32_t partition,
+                                              const protocol::RecordBatchHeader& header) {
+    return {.topic = topic,
+            .partition = PartitionIndex(partition),
+            .last_sequence = log::IncomingBatch::of(header).last_sequence()};
   }
 
   void count(const protocol::RecordBatchHeader& header, const log::AppendedBatch& appended,

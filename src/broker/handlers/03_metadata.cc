@@ -1,6 +1,7 @@
 // Metadata: one broker, which leads every partition; makes topics that are asked for by name, where
 // that is allowed. Stateless; on the broker's thread.
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/no_authorizer.h"
 
 namespace onceflow::broker {
 namespace {
@@ -72,11 +73,23 @@ protocol::MetadataResponse handle_metadata(BrokerCore& core, const Request& requ
   response.cluster_id = core.cluster_id;
   response.controller_id = core.options.node_id;
 
+  if (body.include_cluster_authorized_operations) {
+    response.cluster_authorized_operations = kClusterOperations;
+  }
+  const auto operations_of_topics = [&] {
+    for (TopicResponse& topic : response.topics) {
+      if (body.include_topic_authorized_operations && topic.error_code == ErrorCode::kNone) {
+        topic.topic_authorized_operations = kTopicOperations;
+      }
+    }
+  };
+
   const bool is_all = !body.topics || (request.header.api_version == 0 && body.topics->empty());
   if (is_all) {
     for (const auto& [name, topic] : core.log.topics().by_name()) {
       response.topics.push_back(describe(core, *topic));
     }
+    operations_of_topics();
     return response;
   }
   const auto if_missing = core.options.auto_create_topics && body.allow_auto_topic_creation
@@ -86,6 +99,7 @@ protocol::MetadataResponse handle_metadata(BrokerCore& core, const Request& requ
     response.topics.push_back(topic.name ? find_by_name(core, *topic.name, if_missing)
                                          : find_by_id(core, topic.topic_id));
   }
+  operations_of_topics();
   return response;
 }
 

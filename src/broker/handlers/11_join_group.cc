@@ -37,8 +37,8 @@ Disposition handle_join_group(BrokerCore& core, const Request& request,
   for (const auto& protocol : body.protocols) {
     join.protocols.push_back({protocol.name, to_buffer(protocol.metadata)});
   }
-  core.coordinator.groups().join_group(std::move(join), core.park(request), core.moment(),
-                                       core.effects);
+  const coordinator::Ticket ticket = core.park(request, body.group_id);
+  core.coordinator.groups().join_group(std::move(join), ticket, core.moment(), core.effects);
   core.settle();
   return Disposition::kLater;
 }

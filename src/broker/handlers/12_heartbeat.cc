@@ -11,7 +11,8 @@ protocol::HeartbeatResponse handle_heartbeat(BrokerCore& core, const Request&,
                                            .member_id = body.member_id,
                                            .instance_id = body.group_instance_id,
                                            .generation = GenerationId(body.generation_id)},
-                                          core.moment());
+                                          core.moment(), core.effects);
+  core.settle();
   return response;
 }
 

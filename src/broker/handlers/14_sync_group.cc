@@ -14,7 +14,8 @@ Disposition handle_sync_group(BrokerCore& core, const Request& request,
   for (const auto& assignment : body.assignments) {
     sync.assignments.push_back({assignment.member_id, to_buffer(assignment.assignment)});
   }
-  core.coordinator.groups().sync_group(sync, core.park(request), core.moment(), core.effects);
+  const coordinator::Ticket ticket = core.park(request, body.group_id);
+  core.coordinator.groups().sync_group(sync, ticket, core.moment(), core.effects);
   core.settle();
   return Disposition::kLater;
 }

@@ -1,6 +1,7 @@
 // DescribeGroups. A group that is not known is "Dead", without an error, as before version 6.
 // Stateless; on the broker's thread.
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/no_authorizer.h"
 
 namespace onceflow::broker {
 
@@ -18,6 +19,9 @@ Disposition handle_describe_groups(BrokerCore& core, const Request& request,
     group.group_state = description.state;
     group.protocol_type = description.protocol_type;
     group.protocol_data = description.protocol_name;
+    if (body.include_authorized_operations) {
+      group.authorized_operations = kGroupOperations;
+    }
     for (const auto& member : description.members) {
       group.members.push_back({.member_id = member.member_id,
                                .group_instance_id = member.instance_id,

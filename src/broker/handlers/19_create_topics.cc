@@ -11,9 +11,6 @@ using protocol::ErrorCode;
 using TopicRequest = protocol::CreateTopicsRequest::Topic;
 using TopicResponse = protocol::CreateTopicsResponse::Topic;
 
-constexpr std::int8_t kTopicConfigSource = 1;
-constexpr std::int8_t kDefaultConfigSource = 5;
-
 struct Wish {
   std::int32_t partition_count = 0;
   log::TopicConfigOverrides overrides;
@@ -67,15 +64,15 @@ log::TopicAnswer<Wish> wish_of(const BrokerCore& core, const TopicRequest& topic
   return wish;
 }
 
-void describe(const log::TopicConfig& config, const Wish& wish, TopicResponse& response) {
+void describe(const BrokerCore& core, const Wish& wish, TopicResponse& response) {
   response.num_partitions = wish.partition_count;
   response.replication_factor = 1;
   response.configs.emplace();
-  for (const log::TopicConfigEntry& entry : log::describe(config, wish.overrides)) {
-    response.configs->push_back(
-        {.name = entry.name,
-         .value = entry.value,
-         .config_source = entry.is_default ? kDefaultConfigSource : kTopicConfigSource});
+  for (const log::TopicConfigEntry& entry :
+       log::describe(core.options.log.topic_defaults, wish.overrides)) {
+    response.configs->push_back({.name = entry.name,
+                                 .value = entry.value(),
+                                 .config_source = static_cast<std::int8_t>(entry.source())});
   }
 }
 
@@ -104,7 +101,7 @@ void create(BrokerCore& core, const TopicRequest& topic, bool validate_only,
     }
     response.topic_id = created->id;
   }
-  describe(*config, *wish, response);
+  describe(core, *wish, response);
 }
 
 }  // namespace

@@ -8,6 +8,28 @@ namespace {
 
 constexpr std::int16_t kFirstVersionOfTransactionsV2 = 5;
 
+// The commit may be on its way behind offsets of a partition that does not exist (design D2a);
+// clients send them again.
+void doubt_unknown(BrokerCore& core, const protocol::TxnOffsetCommitRequest& body,
+                   ProducerIdentity producer, const KnownOffsets& known,
+                   const coordinator::OffsetCommitReply& committed) {
+  coordinator::TransactionCoordinator& transactions = core.coordinator.transactions();
+  std::size_t asked = 0;
+  for (const auto& topic : body.topics) {
+    for (const auto& partition : topic.partitions) {
+      const coordinator::TransactionPart part{
+          .group_id = body.group_id,
+          .topic = topic.name,
+          .partition = PartitionIndex(partition.partition_index)};
+      if (!known.is_known[asked++]) {
+        transactions.add_doubt(producer, part, core.moment(), core.effects);
+      } else if (committed.error == protocol::ErrorCode::kNone) {
+        transactions.settle_doubt(producer, part, core.effects);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 protocol::TxnOffsetCommitResponse handle_txn_offset_commit(
@@ -23,9 +45,8 @@ protocol::TxnOffsetCommitResponse handle_txn_offset_commit(
        .offsets = known.offsets,
        .api_version = request.header.api_version},
       core.moment(), core.effects);
-  if (!known.all_known() && request.header.api_version >= kFirstVersionOfTransactionsV2) {
-    // The commit may be on its way behind the refused offsets (design D2a).
-    core.coordinator.transactions().mark_must_abort(producer, core.moment(), core.effects);
+  if (request.header.api_version >= kFirstVersionOfTransactionsV2) {
+    doubt_unknown(core, body, producer, known, committed);
   }
   core.settle();
   protocol::TxnOffsetCommitResponse response;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "broker/handlers/config_resources.h"
 #include "broker/handlers/handlers.h"
 
 namespace onceflow::broker {
@@ -12,50 +13,60 @@ using protocol::ErrorCode;
 using ResourceRequest = protocol::DescribeConfigsRequest::Resource;
 using ResourceResponse = protocol::DescribeConfigsResponse::Resource;
 
-constexpr std::int8_t kTopicResource = 2;
-constexpr std::int8_t kBrokerResource = 4;
+using Setting = log::TopicConfigEntry::Setting;
+using log::ConfigSource;
+using log::ConfigType;
 
-constexpr std::int8_t kTopicConfigSource = 1;
-constexpr std::int8_t kStaticBrokerSource = 4;
-constexpr std::int8_t kDefaultSource = 5;
-
-constexpr std::int8_t kBooleanType = 1;
-constexpr std::int8_t kStringType = 2;
-constexpr std::int8_t kLongType = 5;
-
-std::int8_t type_of(std::string_view value) {
+ConfigType type_of(std::string_view value) {
   if (value == "true" || value == "false") {
-    return kBooleanType;
+    return ConfigType::kBoolean;
   }
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  return error == std::errc() && end == value.data() + value.size() ? kLongType : kStringType;
+  return error == std::errc() && end == value.data() + value.size() ? ConfigType::kLong
+                                                                    : ConfigType::kString;
 }
 
 class Answer {
  public:
-  Answer(const ResourceRequest& request, bool include_synonyms, ResourceResponse& response)
-      : request_(request), include_synonyms_(include_synonyms), response_(response) {}
+  Answer(const ResourceRequest& request, const protocol::DescribeConfigsRequest& body,
+         ResourceResponse& response)
+      : request_(request), body_(body), response_(response) {}
 
-  void add(const std::string& name, const std::string& value, std::int8_t source) {
+  void add(const log::TopicConfigEntry& entry) {
     const auto& keys = request_.configuration_keys;
-    if (keys && !keys->empty() && std::ranges::find(*keys, name) == keys->end()) {
+    if (keys && !keys->empty() && std::ranges::find(*keys, entry.name) == keys->end()) {
       return;
     }
     auto& config = response_.configs.emplace_back();
-    config.name = name;
-    config.value = value;
-    config.config_source = source;
-    config.config_type = type_of(value);
-    config.read_only = source == kStaticBrokerSource;
-    if (include_synonyms_) {
-      config.synonyms.push_back({.name = name, .value = value, .source = source});
+    config.name = entry.name;
+    config.value = entry.value();
+    config.config_source = static_cast<std::int8_t>(entry.source());
+    config.config_type = static_cast<std::int8_t>(entry.type);
+    config.read_only = request_.resource_type == kBrokerResource;
+    if (body_.include_documentation) {
+      config.documentation =
+          entry.has_effect ? "As in Apache Kafka." : "Accepted and kept; it has no effect here.";
     }
+    if (body_.include_synonyms) {
+      for (const Setting& setting : entry.settings) {
+        config.synonyms.push_back({.name = setting.name,
+                                   .value = setting.value,
+                                   .source = static_cast<std::int8_t>(setting.source)});
+      }
+    }
+  }
+
+  /// Of the broker.
+  void add(const std::string& name, const std::string& value) {
+    add({.name = name,
+         .type = type_of(value),
+         .settings = {Setting{name, value, ConfigSource::kStaticBroker}}});
   }
 
  private:
   const ResourceRequest& request_;
-  const bool include_synonyms_;
+  const protocol::DescribeConfigsRequest& body_;
   ResourceResponse& response_;
 };
 
@@ -67,8 +78,9 @@ void describe_topic(const BrokerCore& core, const std::string& name, Answer answ
     response.error_message = "there is no such topic";
     return;
   }
-  for (const log::TopicConfigEntry& entry : log::describe(topic->config, topic->overrides)) {
-    answer.add(entry.name, entry.value, entry.is_default ? kDefaultSource : kTopicConfigSource);
+  for (const log::TopicConfigEntry& entry :
+       log::describe(core.options.log.topic_defaults, topic->overrides)) {
+    answer.add(entry);
   }
 }
 
@@ -83,15 +95,14 @@ void describe_broker(const BrokerCore& core, const std::string& name, Answer ans
   }
   const io::Endpoint advertised = core.advertised();
   const auto number = [&](const char* key, std::int64_t value) {
-    answer.add(key, std::to_string(value), kStaticBrokerSource);
+    answer.add(key, std::to_string(value));
   };
-  const auto word = [&](const char* key, const std::string& value) {
-    answer.add(key, value, kStaticBrokerSource);
-  };
+  const auto word = [&](const char* key, const std::string& value) { answer.add(key, value); };
   const log::TopicConfig& topic = options.log.topic_defaults;
   word("advertised.listeners", "PLAINTEXT://" + io::to_string(advertised));
   word("auto.create.topics.enable", options.auto_create_topics ? "true" : "false");
   number("broker.id", options.node_id);
+  word("compression.type", "producer");
   number("connections.max.idle.ms", to_ms(options.server.idle_max));
   number("default.replication.factor", 1);
   word("delete.topic.enable", "true");
@@ -103,6 +114,17 @@ void describe_broker(const BrokerCore& core, const std::string& name, Answer ans
   word("listeners", "PLAINTEXT://" + io::to_string(core.server.local()));
   word("log.cleanup.policy", topic.cleanup_compact ? "compact" : "delete");
   word("log.dirs", options.log.directory);
+  number("log.free.bytes.min", static_cast<std::int64_t>(options.log.free_bytes_min));
+  number("log.message.timestamp.after.max.ms", topic.timestamp_after_max_ms);
+  number("log.message.timestamp.before.max.ms", topic.timestamp_before_max_ms);
+  word("log.message.timestamp.type", topic.message_timestamp_type == log::TimestampType::kCreateTime
+                                         ? "CreateTime"
+                                         : "LogAppendTime");
+  number("log.retention.check.interval.ms", to_ms(options.log.retention_check_interval));
+  number("group.max.size", static_cast<std::int64_t>(options.coordinator.groups.group_size_max));
+  number("offset.metadata.max.bytes",
+         static_cast<std::int64_t>(options.coordinator.groups.offset_metadata_bytes_max));
+  number("producer.id.expiration.ms", to_ms(options.log.producer_id_expiration));
   word("log.flush", options.log.flush == log::FlushMode::kDurable ? "sync" : "os");
   number("log.retention.bytes", topic.retention_bytes);
   number("log.retention.ms", topic.retention_ms);
@@ -127,7 +149,7 @@ protocol::DescribeConfigsResponse handle_describe_configs(
     ResourceResponse& answered = response.results.emplace_back();
     answered.resource_type = resource.resource_type;
     answered.resource_name = resource.resource_name;
-    const Answer answer(resource, body.include_synonyms, answered);
+    const Answer answer(resource, body, answered);
     if (resource.resource_type == kTopicResource) {
       describe_topic(core, resource.resource_name, answer, answered);
     } else if (resource.resource_type == kBrokerResource) {

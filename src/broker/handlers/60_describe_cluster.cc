@@ -1,5 +1,6 @@
 // DescribeCluster: this broker is the cluster. Stateless; on the broker's thread.
 #include "broker/handlers/handlers.h"
+#include "broker/handlers/no_authorizer.h"
 
 namespace onceflow::broker {
 namespace {
@@ -20,6 +21,9 @@ protocol::DescribeClusterResponse handle_describe_cluster(
   const io::Endpoint advertised = core.advertised();
   response.cluster_id = core.cluster_id;
   response.controller_id = core.options.node_id;
+  if (body.include_cluster_authorized_operations) {
+    response.cluster_authorized_operations = kClusterOperations;
+  }
   auto& broker = response.brokers.emplace_back();
   broker.broker_id = core.options.node_id;
   broker.host = advertised.host;

@@ -47,6 +47,8 @@ protocol::CreateTopicsResponse handle_create_topics(BrokerCore& core, const Requ
                                                     const protocol::CreateTopicsRequest& body);
 protocol::DeleteTopicsResponse handle_delete_topics(BrokerCore& core, const Request& request,
                                                     const protocol::DeleteTopicsRequest& body);
+protocol::DeleteRecordsResponse handle_delete_records(BrokerCore& core, const Request& request,
+                                                      const protocol::DeleteRecordsRequest& body);
 std::optional<protocol::InitProducerIdResponse> handle_init_producer_id(
     BrokerCore& core, const Request& request, const protocol::InitProducerIdRequest& body);
 protocol::OffsetForLeaderEpochResponse handle_offset_for_leader_epoch(
@@ -59,12 +61,29 @@ Disposition handle_end_txn(BrokerCore& core, const Request& request,
                            const protocol::EndTxnRequest& body, Reply& reply);
 protocol::TxnOffsetCommitResponse handle_txn_offset_commit(
     BrokerCore& core, const Request& request, const protocol::TxnOffsetCommitRequest& body);
+protocol::DescribeAclsResponse handle_describe_acls(BrokerCore& core, const Request& request,
+                                                    const protocol::DescribeAclsRequest& body);
+protocol::CreateAclsResponse handle_create_acls(BrokerCore& core, const Request& request,
+                                                const protocol::CreateAclsRequest& body);
+protocol::DeleteAclsResponse handle_delete_acls(BrokerCore& core, const Request& request,
+                                                const protocol::DeleteAclsRequest& body);
 protocol::DescribeConfigsResponse handle_describe_configs(
     BrokerCore& core, const Request& request, const protocol::DescribeConfigsRequest& body);
+protocol::AlterConfigsResponse handle_alter_configs(BrokerCore& core, const Request& request,
+                                                    const protocol::AlterConfigsRequest& body);
+protocol::DescribeLogDirsResponse handle_describe_log_dirs(
+    BrokerCore& core, const Request& request, const protocol::DescribeLogDirsRequest& body);
 protocol::CreatePartitionsResponse handle_create_partitions(
     BrokerCore& core, const Request& request, const protocol::CreatePartitionsRequest& body);
 protocol::DeleteGroupsResponse handle_delete_groups(BrokerCore& core, const Request& request,
                                                     const protocol::DeleteGroupsRequest& body);
+protocol::IncrementalAlterConfigsResponse handle_incremental_alter_configs(
+    BrokerCore& core, const Request& request, const protocol::IncrementalAlterConfigsRequest& body);
+protocol::ListPartitionReassignmentsResponse handle_list_partition_reassignments(
+    BrokerCore& core, const Request& request,
+    const protocol::ListPartitionReassignmentsRequest& body);
+protocol::OffsetDeleteResponse handle_offset_delete(BrokerCore& core, const Request& request,
+                                                    const protocol::OffsetDeleteRequest& body);
 protocol::DescribeClusterResponse handle_describe_cluster(
     BrokerCore& core, const Request& request, const protocol::DescribeClusterRequest& body);
 protocol::DescribeProducersResponse handle_describe_producers(
@@ -73,6 +92,8 @@ protocol::DescribeTransactionsResponse handle_describe_transactions(
     BrokerCore& core, const Request& request, const protocol::DescribeTransactionsRequest& body);
 protocol::ListTransactionsResponse handle_list_transactions(
     BrokerCore& core, const Request& request, const protocol::ListTransactionsRequest& body);
+protocol::ListConfigResourcesResponse handle_list_config_resources(
+    BrokerCore& core, const Request& request, const protocol::ListConfigResourcesRequest& body);
 
 /// The answer to a version of ApiVersions that we lack: error 35 in the oldest form (KIP-511).
 void answer_unsupported_api_versions(const Request& request, Reply& reply);

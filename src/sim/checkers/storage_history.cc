@@ -109,6 +109,10 @@ void StorageHistory::recovered(log::Log& log, std::uint64_t records) {
       findings_.report("LOG-1", fmt::format("topic {} is not the one that was made", name));
       continue;
     }
+    if (found->second->overrides != stored.overrides) {
+      findings_.report("LOG-1",
+                       fmt::format("topic {} has not the configuration it was given", name));
+    }
     for (std::size_t index = 0; index < stored.partitions.size(); ++index) {
       compare(name, index, stored.partitions[index], *found->second->partitions[index]);
     }

@@ -37,6 +37,7 @@ struct StoredPartition {
 
 struct StoredTopic {
   TopicId id;
+  log::TopicConfigOverrides overrides;
   std::vector<StoredPartition> partitions;
 };
 

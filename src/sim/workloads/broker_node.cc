@@ -22,6 +22,7 @@ broker::BrokerOptions simulated_broker_options(std::int32_t partition_count) {
 void boot_broker(SimProcess& process, broker::BrokerOptions options, Findings& findings) {
   options.coordinator.groups.seeded_bug = process.world().seeded_bug();
   options.coordinator.transactions.seeded_bug = process.world().seeded_bug();
+  options.boot_id = 1 + std::uint64_t{process.machine().crash_count};
   options.on_fatal = [&process](const Error& error) { process.exit(error.text); };
   auto& broker = process.make<broker::Broker>(process.environment(), std::move(options));
   process.scheduler().spawn(

@@ -156,6 +156,8 @@ class StorageNode final : public log::RecoveryListener {
     } else if (what < 90) {
       apply_retention();
     } else if (what < 92) {
+      configure_topic();
+    } else if (what < 94) {
       process_.scheduler().spawn(make_checkpoint(*log_));
     } else {
       const auto [name, index] = some_partition();
@@ -204,6 +206,34 @@ class StorageNode final : public log::RecoveryListener {
     if (history_.now().topics.contains(name)) {
       return;
     }
+    const log::TopicConfigOverrides overrides = draw_overrides();
+    const std::size_t partition_count = random_.between(1, 3);
+    const auto created =
+        log_->create_topic(name, static_cast<std::int32_t>(partition_count), overrides);
+    if (!created) {
+      judge_refusal("the creation of a topic", created.error().code);
+      return;
+    }
+    if (!workload_.topic_ids_.insert(created->id).second) {
+      findings().report("LOG-2", fmt::format("topic {} has the id of an earlier one", name));
+    }
+    done(created->position, [=, id = created->id](Stored& stored) {
+      stored.topics[name] = {id, overrides, std::vector<StoredPartition>(partition_count)};
+    });
+  }
+
+  void configure_topic() {
+    const std::string name = some_topic();
+    const log::TopicConfigOverrides overrides = draw_overrides();
+    const auto changed = log_->set_topic_config(name, overrides);
+    if (!changed) {
+      judge_refusal("a topic's configuration", changed.error().code);
+      return;
+    }
+    done(changed->position, [=](Stored& stored) { stored.topics.at(name).overrides = overrides; });
+  }
+
+  log::TopicConfigOverrides draw_overrides() {
     log::TopicConfigOverrides overrides{
         {"segment.bytes", std::to_string(random_.between(2000, 5000))}, {"retention.ms", "-1"}};
     switch (random_.below(3)) {
@@ -216,19 +246,7 @@ class StorageNode final : public log::RecoveryListener {
       default:
         break;
     }
-    const std::size_t partition_count = random_.between(1, 3);
-    const auto created =
-        log_->create_topic(name, static_cast<std::int32_t>(partition_count), overrides);
-    if (!created) {
-      judge_refusal("the creation of a topic", created.error().code);
-      return;
-    }
-    if (!workload_.topic_ids_.insert(created->id).second) {
-      findings().report("LOG-2", fmt::format("topic {} has the id of an earlier one", name));
-    }
-    done(created->position, [name, partition_count, id = created->id](Stored& stored) {
-      stored.topics[name] = {id, std::vector<StoredPartition>(partition_count)};
-    });
+    return overrides;
   }
 
   void delete_topic() {

@@ -24,9 +24,12 @@ constexpr const char* kDataTopic = "data";
 constexpr const char* kInputTopic = "input";
 constexpr Duration kTransactionTimeout = seconds(3);
 constexpr Duration kCallTimeout = seconds(8);
-// TXN-3: how much longer than its timeout a transaction may be open with a broker that is up; the
-// broker may start once more when faults have stopped, and then gives each its whole timeout.
+// TXN-3: how much longer than its timeout a transaction may be open with a broker that is up: one
+// more, for a wall clock that went back when the machine started anew, and what a call may take.
 constexpr Duration kTimeoutSlack = seconds(10);
+// While the last transactions wait for their timeouts the broker is killed this often, and the last
+// time so late that a timeout which began anew then would end after the slack.
+constexpr Duration kLifeWhileWaiting = seconds(1);
 
 PartitionIndex index_of(std::size_t partition) {
   return PartitionIndex(static_cast<std::int32_t>(partition));
@@ -371,6 +374,8 @@ Task<void> TransactionsWorkload::come_to_rest(SimProcess& process) {
       client::Cluster::create(process.environment(), simulated_client_options(process.name()));
   static_cast<void>(co_await cluster->connect(MonotonicTime::max()));
   const MonotonicTime deadline = scheduler.now() + kTransactionTimeout + kTimeoutSlack;
+  is_waiting_for_timeouts_ = true;
+  kill_broker_until(deadline - 2 * kLifeWhileWaiting);
   while (co_await has_open_transactions(*cluster, process)) {
     if (scheduler.now() > deadline) {
       findings_.report("TXN-3",
@@ -381,6 +386,7 @@ Task<void> TransactionsWorkload::come_to_rest(SimProcess& process) {
     }
     co_await scheduler.sleep_for(milliseconds(100));
   }
+  is_waiting_for_timeouts_ = false;
   while (!readers_have_read_all()) {
     co_await scheduler.sleep_for(milliseconds(100));
   }
@@ -394,6 +400,16 @@ Task<void> TransactionsWorkload::come_to_rest(SimProcess& process) {
     final_offsets_[transactional_id] = *offsets;
   }
   is_at_rest_ = true;
+}
+
+// What is open is aborted its timeout after it began, however often the broker starts meanwhile.
+void TransactionsWorkload::kill_broker_until(MonotonicTime deadline) {
+  world_->schedule_after(kLifeWhileWaiting, [this, deadline] {
+    if (world_->now() < deadline && is_waiting_for_timeouts_) {
+      world_->kill(world_->node("broker"), "kill, before any timeout can have passed");
+      kill_broker_until(deadline);
+    }
+  });
 }
 
 // Leaves what it was told in stable_ends_ and ends_.

@@ -57,6 +57,7 @@ class TransactionsWorkload final : public Workload {
   Task<void> read(SimProcess& process, ReaderKind kind);
   Task<void> come_to_rest(SimProcess& process);
   Task<bool> has_open_transactions(client::Cluster& cluster, SimProcess& process);
+  void kill_broker_until(MonotonicTime deadline);
   bool readers_have_read_all() const;
   void schedule_zombie();
   std::vector<bool> draw_offsets(SimRandom& random) const;
@@ -68,6 +69,7 @@ class TransactionsWorkload final : public Workload {
   std::set<std::string> transactional_ids_;
   std::set<std::string> finished_nodes_;
   bool is_settling_ = false;
+  bool is_waiting_for_timeouts_ = false;
   bool is_at_rest_ = false;
   std::vector<std::int64_t> stable_ends_;  ///< last stable offsets, when all writers have finished
   std::vector<std::int64_t> ends_;         ///< high watermarks, likewise

@@ -34,6 +34,9 @@ APIS = {
     "DescribeConfigs": (1, 4), "CreatePartitions": (0, 3), "DeleteGroups": (0, 2),
     "DescribeCluster": (0, 2), "DescribeProducers": (0, 0), "DescribeTransactions": (0, 0),
     "ListTransactions": (0, 2),
+    "DeleteRecords": (0, 2), "DescribeAcls": (1, 3), "CreateAcls": (1, 3), "DeleteAcls": (1, 3),
+    "AlterConfigs": (0, 2), "DescribeLogDirs": (1, 4), "IncrementalAlterConfigs": (0, 1),
+    "ListPartitionReassignments": (0, 0), "OffsetDelete": (0, 0), "ListConfigResources": (0, 1),
 }
 RENAMED = {
     "DescribeClusterResponse": "cluster_authorized_operations",

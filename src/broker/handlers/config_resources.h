@@ -1,0 +1,53 @@
+// What has a configuration, by Kafka's numbers; and how the two APIs that change one share it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "broker/core.h"
+#include "log/log.h"
+
+namespace onceflow::broker {
+
+inline constexpr std::int8_t kTopicResource = 2;
+inline constexpr std::int8_t kBrokerResource = 4;
+
+/// Nullopt if a resource of this type and name may be changed here, and is there.
+inline std::optional<log::Refusal> refuse_to_alter(const BrokerCore& core, std::int8_t type,
+                                                   const std::string& name) {
+  if (type == kBrokerResource) {
+    return log::Refusal{protocol::ErrorCode::kInvalidRequest,
+                        "The broker's settings are read when it starts: change server.properties "
+                        "and start it again."};
+  }
+  if (type != kTopicResource) {
+    return log::Refusal{protocol::ErrorCode::kInvalidRequest,
+                        "Only topics have a configuration that can be changed here."};
+  }
+  if (core.log.topics().find(name) == nullptr) {
+    return log::Refusal{protocol::ErrorCode::kUnknownTopicOrPartition,
+                        "Topic '" + name + "' does not exist."};
+  }
+  return std::nullopt;
+}
+
+/// Puts `overrides` in the place of all that was set on the topic, or only checks them. What
+/// retention takes by the new values goes at once.
+inline std::optional<log::Refusal> alter_topic(BrokerCore& core, const std::string& name,
+                                               const log::TopicConfigOverrides& overrides,
+                                               bool validate_only) {
+  if (validate_only) {
+    const auto checked = log::check_overrides(core.options.log.topic_defaults, overrides);
+    return checked ? std::nullopt
+                   : std::optional(
+                         log::Refusal{protocol::ErrorCode::kInvalidConfig, checked.error().text});
+  }
+  if (const auto changed = core.log.set_topic_config(name, overrides); !changed) {
+    return changed.error();
+  }
+  core.log.apply_retention();
+  return std::nullopt;
+}
+
+}  // namespace onceflow::broker
