@@ -47,9 +47,11 @@ def take_over_ends_the_older_one_by_name(at):
             home = at / "newcomer"
             home.mkdir()
             with running(home, broker, "--take-over") as newcomer:
-                check(older.wait(30) == 1, older.said())
+                code = older.wait(30)
+                check(code == 1, f"exit code {code}: {older.said()}")
                 check("another" in older.said(), older.said())
-                check(newcomer.is_running(), newcomer.said())
+                # The older one may have fenced it once more before it heard that it is out.
+                wait_for(newcomer.is_running, lambda: newcomer.said())
 
 
 def a_killed_worker_starts_again_at_once(at):
