@@ -58,6 +58,7 @@ Task<Result<std::vector<KeptPosition>>> GroupPositions::read(
       std::move(partitions), cluster_->scheduler().now() + options_.decision_wait_max());
   CO_RETURN_IF_ERROR(committed);
   std::vector<KeptPosition> kept;
+  kept.reserve(committed->size());
   for (const client::CommittedOffset& offset : *committed) {
     const GroupPositionText text = parse_group_position(offset.metadata);
     CO_RETURN_IF_ERROR(check_changelog(offset, text));
@@ -103,6 +104,7 @@ Task<Status> GroupPositions::open(std::vector<OpenedPosition> opened) {
   protocol::Receipt receipt = make_receipt_();
   receipt.inputs = beginnings(opened);
   std::vector<InputAccount::Position> positions;
+  positions.reserve(opened.size());
   for (const OpenedPosition& position : opened) {
     positions.push_back({position.before.source, position.next_offset, position.topic_id});
   }

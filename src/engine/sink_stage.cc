@@ -144,6 +144,7 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::read(std::vector<TopicPartiti
   const auto stored = co_await sink_->read_positions(std::move(partitions));
   CO_RETURN_IF_ERROR(stored);
   std::vector<KeptPosition> kept;
+  kept.reserve(stored->size());
   for (const connectors::ClaimedPartition& partition : *stored) {
     kept.push_back(to_kept(partition));
   }

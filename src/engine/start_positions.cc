@@ -36,6 +36,7 @@ MonotonicTime StartPositions::deadline() const {
 Task<Result<std::vector<InputAccount::Position>>> StartPositions::settle(
     std::vector<KeptPosition> own, LogBounds bounds) {
   std::vector<TopicPartition> partitions;
+  partitions.reserve(own.size());
   for (const KeptPosition& position : own) {
     partitions.push_back(position.source);
   }
@@ -58,6 +59,7 @@ Task<Result<std::vector<InputAccount::Position>>> StartPositions::settle(
     CO_RETURN_IF_ERROR(co_await pass_deleted(own));
   }
   std::vector<InputAccount::Position> positions;
+  positions.reserve(own.size());
   for (const KeptPosition& position : own) {
     positions.push_back(
         {position.source, position.next_offset, topics_.at(position.source.topic).id});
@@ -192,6 +194,7 @@ Task<Status> StartPositions::begin_topic(const Topic& topic, std::vector<KeptPos
     co_return Status{};
   }
   std::vector<TopicPartition> partitions;
+  partitions.reserve(kept->size());
   for (const KeptPosition& position : *kept) {
     partitions.push_back(position.source);
   }
@@ -201,6 +204,7 @@ Task<Status> StartPositions::begin_topic(const Topic& topic, std::vector<KeptPos
       client::IsolationLevel::kReadCommitted, deadline());
   CO_RETURN_IF_ERROR(listed);
   std::vector<OpenedPosition> opened;
+  opened.reserve(kept->size());
   for (const KeptPosition& position : *kept) {
     const auto place =
         std::ranges::find(*listed, position.source, &client::ListedOffset::partition);
@@ -247,6 +251,7 @@ Task<Status> StartPositions::adopt(const Topic& topic, std::vector<KeptPosition>
 
 Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
   std::vector<TopicPartition> partitions;
+  partitions.reserve(own.size());
   for (const KeptPosition& position : own) {
     partitions.push_back(position.source);
   }

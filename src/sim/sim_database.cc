@@ -76,6 +76,7 @@ std::vector<connectors::ClaimedPartition> SimDatabase::read_positions(
     const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions) {
   const Table& table = tables_[definition.table];
   std::vector<connectors::ClaimedPartition> read;
+  read.reserve(partitions.size());
   for (const TopicPartition& partition : partitions) {
     const auto place = table.positions.find(partition);
     const Position position = place != table.positions.end() ? place->second : Position{};
