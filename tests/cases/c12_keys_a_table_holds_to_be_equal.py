@@ -4,6 +4,7 @@ the audit says what it cannot know instead of finding fault."""
 import sqlite3
 
 from harness import Worker, audit, check, produce, shared_postgres, wait_for
+from harness.kafka_admin import create_topic
 
 NAMES = ["Bob@shop.example", "bob@shop.example", "ann@shop.example", "BOB@shop.example"]
 
@@ -27,6 +28,7 @@ def postgres_pipeline(table):
 def run_users(at, pipeline, names, rows):
     """The rows, once the last record is one; all records come within one commit."""
     with Worker(at, pipeline) as worker:
+        create_topic(worker.address, "users", 1)
         wait_for(worker.is_running, "a running stage")
         produce(worker.address, "users", [{"email": name, "n": n} for n, name in enumerate(names)])
         wait_for(lambda: any(int(n) == len(names) - 1 for _, n in rows()), worker.said)

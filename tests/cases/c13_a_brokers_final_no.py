@@ -2,6 +2,7 @@
 and what fits in smaller batches is written in them."""
 
 from harness import Worker, audit, check, consume, produce, wait_for
+from harness.kafka_admin import create_topic
 
 TOPICS = """
 name: p
@@ -35,6 +36,7 @@ def stops(worker, *words):
 
 def a_record_that_a_step_made_too_large(at):
     with Worker(at, pipeline()) as worker:
+        create_topic(worker.address, "orders", 1)
         wait_for(worker.is_running, "a running stage")
         produce_what_stops(worker, [{"a": "x"}, {"a": "y" * 700_000}])
         stops(worker, "orders-0@1", "out-0", str(LIMIT), "max.message.bytes", "the rule: ",
@@ -43,6 +45,7 @@ def a_record_that_a_step_made_too_large(at):
 
 def the_same_where_repetitions_are_allowed(at):
     with Worker(at, pipeline("guarantee: at_least_once")) as worker:
+        create_topic(worker.address, "orders", 1)
         wait_for(worker.is_running, "a running stage")
         produce_what_stops(worker, [{"a": "x"}, {"a": "y" * 700_000}])
         stops(worker, "orders-0@1", "out-0", str(LIMIT), "max.message.bytes")
@@ -50,6 +53,7 @@ def the_same_where_repetitions_are_allowed(at):
 
 def a_topic_that_is_made_with_a_higher_limit(at):
     with Worker(at, pipeline(limit=3_000_000)) as worker:
+        create_topic(worker.address, "orders", 1)
         wait_for(worker.is_running, "a running stage")
         produce(worker.address, "orders", [{"a": "y" * 700_000}, {"a": "z"}])
         wait_for(lambda: len(consume(worker.address, "out")) == 2, worker.said)
@@ -59,6 +63,7 @@ def a_topic_that_is_made_with_a_higher_limit(at):
 
 def batches_obey_a_lower_limit(at):
     with Worker(at, pipeline(limit=2_000)) as worker:
+        create_topic(worker.address, "orders", 1)
         wait_for(worker.is_running, "a running stage")
         produce(worker.address, "orders", [{"a": f"{number:050}"} for number in range(500)])
         wait_for(lambda: len(consume(worker.address, "out")) == 500, worker.said)
@@ -68,6 +73,7 @@ def batches_obey_a_lower_limit(at):
 
 def max_request_size_is_settable_and_its_fix_helps(at):
     with Worker(at, pipeline("max.request.size: 100000")) as worker:
+        create_topic(worker.address, "orders", 1)
         wait_for(worker.is_running, "a running stage")
         produce_what_stops(worker, [{"a": "x"}, {"a": "y" * 60_000}])
         stops(worker, "orders-0@1", "max.request.size, 100000 bytes",
@@ -87,6 +93,7 @@ sinks:
   - kafka: { topic: out }
 """
     with Worker(at, text) as worker:
+        create_topic(worker.address, "orders", 1)
         wait_for(worker.is_running, "running stages")
         produce_what_stops(worker, [{"a": "x"}, {"a": "y" * 700_000}])
         stops(worker, "orders-0@1", "p-per-a-repartition", "max.message.bytes")

@@ -4,6 +4,7 @@ gets its rows without a restart, and what was not sent is not called a lost answ
 import time
 
 from harness import Postgres, Worker, check, produce, shared_postgres, wait_for
+from harness.kafka_admin import create_topic
 
 PIPELINE = """
 name: p
@@ -21,6 +22,7 @@ class Line:
         self.dsn = self.server.new_database()
         self.name = self.dsn.rsplit("/", 1)[1]
         self.worker = Worker(at, PIPELINE.format(sink="postgres", target=f"dsn: '{self.dsn}'"))
+        create_topic(self.worker.address, "in", 1)
         wait_for(self.worker.is_running, "a running stage")
         self.write(1)
         self.arrives(1)
@@ -104,6 +106,7 @@ def a_server_that_is_restarted(at):
     try:
         pipeline = PIPELINE.format(sink="postgres", target=f"dsn: '{server.dsn}'")
         with Worker(at, pipeline) as worker:
+            create_topic(worker.address, "in", 1)
             wait_for(worker.is_running, "a running stage")
             for value, mode in [(1, "fast"), (2, "immediate")]:
                 server.stop(mode)

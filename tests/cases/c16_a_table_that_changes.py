@@ -4,6 +4,7 @@ before a row is written under the old one."""
 import sqlite3
 
 from harness import Worker, check, produce, shared_postgres, wait_for
+from harness.kafka_admin import create_topic
 
 PIPELINE = """
 name: p
@@ -24,6 +25,7 @@ class Table:
         self.query(f"CREATE TABLE t ({columns})")
         self.worker = Worker(
             at, PIPELINE.format(sink="postgres", target=f"dsn: '{self.dsn}'", mode=mode))
+        create_topic(self.worker.address, "in", 1)
         wait_for(self.worker.is_running, "a running stage")
         self.write("a", 1)
         wait_for(lambda: self.query("SELECT count(*) FROM t") == [["1"]], self.worker.said)
@@ -110,6 +112,7 @@ def a_table_of_sqlite(at):
     database.execute("CREATE TABLE t (k TEXT, v INTEGER, onceflow_source TEXT)")
     pipeline = PIPELINE.format(sink="sqlite", target="file: t.db", mode="")
     with Worker(at, pipeline) as worker:
+        create_topic(worker.address, "in", 1)
         wait_for(worker.is_running, "a running stage")
         produce(worker.address, "in", [{"k": "a", "v": 1}])
         wait_for(lambda: database.execute("SELECT count(*) FROM t").fetchone() == (1,), worker.said)
