@@ -4,8 +4,8 @@
 
 namespace onceflow::sim {
 
-/// A document's names with escapes in them: names are compared as bytes, not as JSON strings.
-inline constexpr bool kDrawsEscapedNames = false;
+/// A document's names with escapes in them.
+inline constexpr bool kDrawsEscapedNames = true;
 /// U+0000 in a text, a lone surrogate, integers beyond 64 bits as keys, lists and objects as parts
 /// of a key: some are cut, rounded or passed on.
 inline constexpr bool kDrawsDoubtfulTexts = false;
