@@ -18,7 +18,8 @@ COUNT = "  - { id: per-n, key: $.n, aggregate: { count: count(*) } }"
 def an_interval_above_ten_seconds_commits(at):
     with Worker(at, PIPELINE.format(steps=COPY)) as worker:
         produce(worker.address, "orders", [{"n": n} for n in range(5)])
-        wait_for(lambda: len(consume(worker.address, "copies")) == 5, worker.said, seconds=40)
+        wait_for(lambda: worker.stage()["totals"]["commits"] > 0, worker.said, seconds=40)
+        check(len(consume(worker.address, "copies")) == 5, worker.said())
         check(worker.stage()["totals"]["aborts"] == 0, f"aborted: {worker.stage()}")
         check(worker.stop() == 0, worker.said())
     audit(at)
