@@ -81,4 +81,4 @@ def a_disk_within_its_reserve_is_named(at):
         check(broker.ready, broker.said())
         kcat(broker.address, "-P", "-t", "t", "-X", "message.timeout.ms=2000", given="a\n",
              good=False)
-        check("log.free.bytes.min" in broker.said(), f"not named: {broker.said()}")
+        check("less than the reserve" in broker.said(), f"not named: {broker.said()}")
