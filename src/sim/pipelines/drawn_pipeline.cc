@@ -200,6 +200,8 @@ const Aggregate kAggregates[] = {
 
 constexpr std::string_view kIntervals[] = {"", "commit.interval.ms: 20\n",
                                            "commit.interval.ms: 1000\n"};
+/// Longer than the transactions of a worker would last by themselves.
+constexpr std::string_view kLongInterval = "commit.interval.ms: 15000\n";
 
 template <typename T, std::size_t kCount>
 const T& one_of(const T (&all)[kCount], SimRandom& random) {
@@ -246,8 +248,9 @@ std::string show(const Row& row) {
 }
 
 std::string head(std::string_view name, SimRandom& random, bool begins_at_latest) {
+  const bool is_slow = random.below(8) == 0 && kDrawsLongIntervals;
   return fmt::format("name: {}\n{}source: {{ kafka: {{ topics: [numbers], group.id: {}{} }} }}\n",
-                     name, one_of(kIntervals, random), name,
+                     name, is_slow ? kLongInterval : one_of(kIntervals, random), name,
                      begins_at_latest ? ", auto.offset.reset: latest" : "");
 }
 

@@ -20,6 +20,9 @@ constexpr Duration kVisitMax = seconds(100);
 constexpr Duration kLookEvery = milliseconds(200);
 constexpr std::uint64_t kLateRecordsMax = 20;
 constexpr int kDrawsMax = 30;
+/// More than a segment holds, in batches smaller than one.
+constexpr int kUnreadBatches = 6;
+constexpr int kUnreadBatchRecords = 15;
 
 class Ending {
  public:
@@ -28,16 +31,25 @@ class Ending {
   void doubtful_record();
   void positions_set_back();
   void topic_made_again();
+  void records_deleted_unread();
 
  private:
   using Visit = std::function<Task<void>(SimProcess&, std::shared_ptr<client::Cluster>)>;
 
   void visit(const Visit& visit);
   void feed(std::vector<Document> documents);
+  /// Until the log of the partition begins after that offset; where it begins.
+  Offset wait_for_deletion(const TopicPartition& partition, Offset after);
+  void expect_named_by_both(const std::string& named);
   std::vector<Document> draw_documents();
+  /// What a pipeline that has stopped must have left.
+  enum class Refused {
+    kBefore,   ///< all as it was before: a record was refused
+    kStopped,  ///< others may have gone on, as far as they came; the audit must name it too
+  };
   /// Waits until each pipeline has either the right rows for all of the input, or has stopped and
   /// said something that holds `named`. Then model and audit judge what can be judged.
-  void expect_right_or_refused(const std::string& what, std::string_view named);
+  void expect_right_or_refused(const std::string& what, std::string_view named, Refused refused);
   bool is_right(const DrawnPipeline& pipeline) const {
     return pipeline.judge(scene_.database.image(), scene_.input).empty();
   }
@@ -81,7 +93,8 @@ std::vector<Document> Ending::draw_documents() {
   return drawn;
 }
 
-void Ending::expect_right_or_refused(const std::string& what, std::string_view named) {
+void Ending::expect_right_or_refused(const std::string& what, std::string_view named,
+                                     Refused refused) {
   std::vector<Judged> judged;
   judged.reserve(scene_.pipelines.size());
   for (const DrawnPipeline& pipeline : scene_.pipelines) {
@@ -106,7 +119,12 @@ void Ending::expect_right_or_refused(const std::string& what, std::string_view n
       scene_.findings.report(
           "STG-1", fmt::format("{}: {}: neither right nor refused", pipeline.name(), what));
     }
-    judged.push_back({pipeline, refusal.empty() ? scene_.input : before_});
+    if (refusal.empty() || refused == Refused::kBefore) {
+      judged.push_back({pipeline, refusal.empty() ? scene_.input : before_});
+    } else if (audit(scene_.world, scene_.database.image(), pipeline).empty()) {
+      scene_.findings.report("AUD-1",
+                             fmt::format("{}: {}: the audit says clean", pipeline.name(), what));
+    }
   }
   judge_by_both(scene_.world, scene_.database.image(), judged, scene_.findings);
 }
@@ -131,7 +149,7 @@ void Ending::doubtful_record() {
   std::vector<Document> one;
   one.push_back(std::move(document));
   feed(std::move(one));
-  expect_right_or_refused(what, "@");
+  expect_right_or_refused(what, "@", Refused::kBefore);
 }
 
 // As if the positions alone came from a backup: what lies after them is in the table already.
@@ -142,7 +160,7 @@ void Ending::positions_set_back() {
   scene_.world.note("world", moved);
   feed(draw_documents());
   scene_.workers.take_up();
-  expect_right_or_refused(moved, "offset");
+  expect_right_or_refused(moved, "offset", Refused::kStopped);
 }
 
 // Under the old positions, which are of another topic.
@@ -159,7 +177,72 @@ void Ending::topic_made_again() {
   });
   feed(draw_documents());
   scene_.workers.take_up();
-  expect_right_or_refused("the source topic was deleted and made again", kInputTopic);
+  expect_right_or_refused("the source topic was deleted and made again", kInputTopic,
+                          Refused::kStopped);
+}
+
+// Retention overtakes a stage that is down. Running again, it must say which records it never read;
+// so must the audit.
+void Ending::records_deleted_unread() {
+  scene_.workers.take_down();
+  const PartitionIndex index(
+      static_cast<std::int32_t>(scene_.random.below(scene_.input.partitions.size())));
+  const TopicPartition partition{kInputTopic, index};
+  const Offset position(static_cast<std::int64_t>(
+      scene_.input.partitions[static_cast<std::size_t>(index.value)].documents.size()));
+  for (int batch = 0; batch < kUnreadBatches; ++batch) {
+    visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+      client::Producer producer(cluster, {});
+      for (int record = 0; record < kUnreadBatchRecords; ++record) {
+        scene_.feeder.feed_to(index, process, producer,
+                              scene_.feeder.documents().draw(scene_.feeder.number()));
+      }
+      CHECK((co_await producer.flush(process.scheduler().now() + kVisitMax)).has_value());
+    });
+  }
+  scene_.shorten_retention();
+  const Offset start = wait_for_deletion(partition, position);
+  const std::string named =
+      fmt::format("offset{} {}", start - position == 1 ? "" : "s", position.value);
+  scene_.world.note("world", fmt::format("{}-{} {} to {} are deleted unread", kInputTopic,
+                                         index.value, named, start.value - 1));
+  scene_.workers.take_up();
+  expect_named_by_both(named);
+}
+
+Offset Ending::wait_for_deletion(const TopicPartition& partition, Offset after) {
+  Offset start;
+  visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+    client::Admin admin(cluster);
+    while (start <= after) {
+      std::vector<TopicPartition> asked;
+      asked.push_back(partition);
+      const auto listed = co_await admin.list_offsets(std::move(asked), client::Admin::kEarliest,
+                                                      client::IsolationLevel::kReadUncommitted,
+                                                      process.scheduler().now() + seconds(10));
+      start = listed ? listed->front().offset : start;
+      co_await process.scheduler().sleep_for(milliseconds(100));
+    }
+  });
+  return start;
+}
+
+void Ending::expect_named_by_both(const std::string& named) {
+  for (const DrawnPipeline& pipeline : scene_.pipelines) {
+    const auto refusal = [&] { return scene_.workers.refusal_of(pipeline); };
+    scene_.world.run_until([&] { return !refusal().empty(); }, kPatience);
+    if (refusal().find(named) == std::string::npos) {
+      scene_.findings.report("STG-1", fmt::format("{}: records were deleted before they were read, "
+                                                  "and it does not name '{}': {}",
+                                                  pipeline.name(), named, refusal()));
+    }
+    const std::string audited = audit(scene_.world, scene_.database.image(), pipeline);
+    if (audited.find(named) == std::string::npos) {
+      scene_.findings.report("AUD-1", fmt::format("{}: records were deleted before they were read, "
+                                                  "and the audit does not name '{}': {}",
+                                                  pipeline.name(), named, audited));
+    }
+  }
 }
 
 }  // namespace
@@ -170,6 +253,9 @@ void end_run(EndScene scene) {
   std::vector<void (Ending::*)()> drawn = {&Ending::doubtful_record};
   if (kDrawsPositionsSetBack) {
     drawn.push_back(&Ending::positions_set_back);
+  }
+  if (kDrawsDeletedRecords) {
+    drawn.push_back(&Ending::records_deleted_unread);
   }
   if (kDrawsTopicsMadeAgain) {
     drawn.push_back(&Ending::topic_made_again);

@@ -5,8 +5,7 @@
 // pipeline.
 #pragma once
 
-#include <string>
-#include <string_view>
+#include <functional>
 #include <vector>
 
 #include "sim/pipelines/input_feeder.h"
@@ -24,6 +23,8 @@ struct EndScene {
   PipelineWorkers& workers;
   InputFeeder& feeder;
   InputTopic& input;
+  /// From now on the broker keeps no closed segment.
+  std::function<void()> shorten_retention;
   Findings& findings;
 };
 

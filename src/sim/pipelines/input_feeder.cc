@@ -28,12 +28,17 @@ void InputFeeder::know_partitions(std::size_t count) {
 void InputFeeder::feed(SimProcess& process, client::Producer& producer, Document document) {
   const std::size_t index = placing_ == Placing::kByKey ? hash_of(document) % first_partition_count_
                                                         : random_.below(input_.partitions.size());
-  last_ = PartitionIndex(static_cast<std::int32_t>(index));
+  feed_to(PartitionIndex(static_cast<std::int32_t>(index)), process, producer, std::move(document));
+}
+
+void InputFeeder::feed_to(PartitionIndex partition, SimProcess& process, client::Producer& producer,
+                          Document document) {
   protocol::NewRecord record;
   record.timestamp_ms = process.scheduler().wall_now().ms;
   record.value = as_bytes(document.json);
-  CHECK(producer.append(producer.slot(last_place()), record).has_value());
-  input_.partitions[index].documents.push_back(std::move(document));
+  CHECK(producer.append(producer.slot({kInputTopic, partition}), record).has_value());
+  input_.partitions[static_cast<std::size_t>(partition.value)].documents.push_back(
+      std::move(document));
 }
 
 }  // namespace onceflow::sim

@@ -27,8 +27,8 @@ class InputFeeder {
   /// The next number.
   std::int64_t number() const { return static_cast<std::int64_t>(input_.record_count()); }
   void feed(SimProcess& process, client::Producer& producer, Document document);
-  /// Where the last one went.
-  TopicPartition last_place() const { return {kInputTopic, last_}; }
+  void feed_to(PartitionIndex partition, SimProcess& process, client::Producer& producer,
+               Document document);
 
  private:
   InputTopic& input_;
@@ -36,7 +36,6 @@ class InputFeeder {
   const Placing placing_;
   DocumentSource documents_;
   std::size_t first_partition_count_ = 0;
-  PartitionIndex last_;
 };
 
 }  // namespace onceflow::sim

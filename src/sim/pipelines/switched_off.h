@@ -22,8 +22,7 @@ inline constexpr bool kDrawsPositionsSetBack = false;
 inline constexpr bool kDrawsChangedFiles = false;
 /// The source topic deleted and made again under its name: as above.
 inline constexpr bool kDrawsTopicsMadeAgain = false;
-/// Records deleted before they were read: neither DeleteRecords nor the audit's word for them is
-/// there.
+/// Records deleted by retention before they were read: not yet seen on enough seeds.
 inline constexpr bool kDrawsDeletedRecords = false;
 /// commit.interval.ms beyond the transaction time-out, which does not follow it.
 inline constexpr bool kDrawsLongIntervals = false;

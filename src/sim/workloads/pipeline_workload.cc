@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::int32_t kPartitionCount = 3;
 constexpr std::int32_t kAddedPartitionsMax = 2;
+constexpr std::int32_t kSegmentBytes = 4000;
 constexpr std::int64_t kRecordsMin = 150;
 constexpr std::int64_t kRecordsMax = 400;
 constexpr std::uint64_t kEarlyRecordsMax = 30;  ///< before a pipeline that begins at the end
@@ -41,8 +42,10 @@ void PipelineWorkload::start(SimWorld& world) {
   database_ = std::make_unique<SimDatabase>(world);
   database_->on_stale_commit([this](const std::string& text) { findings_.report("SNK-1", text); });
   workers_ = std::make_unique<PipelineWorkers>(pipelines_, *database_, findings_);
+  broker_options_ = simulated_broker_options(kPartitionCount);
+  broker_options_.log.topic_defaults.segment_bytes = kSegmentBytes;
   world.add_node({.name = "broker", .boot = [this](SimProcess& process) {
-                    boot_broker(process, simulated_broker_options(kPartitionCount), findings_);
+                    boot_broker(process, broker_options_, findings_);
                   }});
   world.add_node({.name = "feeder",
                   .boot = [this](SimProcess& process) { process.scheduler().spawn(feed(process)); },
@@ -209,6 +212,12 @@ void PipelineWorkload::check_end() {
              .workers = *workers_,
              .feeder = *feeder_,
              .input = input_,
+             .shorten_retention =
+                 [this] {
+                   broker_options_.log.topic_defaults.retention_bytes = 0;
+                   broker_options_.log.retention_check_interval = seconds(1);
+                   world_->kill(world_->node("broker"), "gets a short retention");
+                 },
              .findings = findings_});
   }
 }

@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "broker/broker_options.h"
 #include "client/cluster.h"
 #include "sim/pipelines/input_feeder.h"
 #include "sim/pipelines/judges.h"
@@ -48,6 +49,7 @@ class PipelineWorkload final : public Workload {
   std::unique_ptr<SimDatabase> database_;
   std::vector<DrawnPipeline> pipelines_;
   InputTopic input_;
+  broker::BrokerOptions broker_options_;
   std::unique_ptr<InputFeeder> feeder_;
   std::unique_ptr<PipelineWorkers> workers_;
   std::multimap<std::int64_t, std::function<void()>> operations_;
