@@ -260,7 +260,7 @@ DrawnPipeline DrawnPipeline::rows(SimRandom& random) {
   DrawnPipeline drawn;
   drawn.name_ = "pick";
   drawn.table_ = "picked";
-  drawn.begins_at_latest_ = random.below(4) == 0 && kDrawsLatest;
+  drawn.begins_at_latest_ = random.below(4) == 0;
   drawn.keeps_last_of_key_ = !drawn.begins_at_latest_ && random.below(3) == 0;
   std::string steps;
   if (random.below(4) != 0) {

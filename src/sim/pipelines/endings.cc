@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include "client/admin.h"
 #include "client/cluster.h"
-#include "sim/pipelines/switched_off.h"
 #include "sim/visitor.h"
 #include "sim/workloads/broker_node.h"
 
@@ -16,6 +16,7 @@ namespace onceflow::sim {
 namespace {
 
 constexpr Duration kPatience = seconds(120);
+constexpr Duration kStopPatience = seconds(30);
 constexpr Duration kVisitMax = seconds(100);
 constexpr Duration kLookEvery = milliseconds(200);
 constexpr std::uint64_t kLateRecordsMax = 20;
@@ -98,7 +99,9 @@ void Ending::expect_right_or_refused(const std::string& what, std::string_view n
   std::vector<Judged> judged;
   judged.reserve(scene_.pipelines.size());
   for (const DrawnPipeline& pipeline : scene_.pipelines) {
-    MonotonicTime next_look{};
+    // Rows may be right already, where no new record counts: a stop is given time to come.
+    MonotonicTime next_look =
+        scene_.world.now() + (refused == Refused::kStopped ? kStopPatience : Duration(0));
     scene_.world.run_until(
         [&] {
           if (!scene_.workers.refusal_of(pipeline).empty()) {
@@ -119,9 +122,9 @@ void Ending::expect_right_or_refused(const std::string& what, std::string_view n
       scene_.findings.report(
           "STG-1", fmt::format("{}: {}: neither right nor refused", pipeline.name(), what));
     }
-    if (refusal.empty() || refused == Refused::kBefore) {
+    if (refused == Refused::kBefore) {
       judged.push_back({pipeline, refusal.empty() ? scene_.input : before_});
-    } else if (audit(scene_.world, scene_.database.image(), pipeline).empty()) {
+    } else if (!refusal.empty() && audit(scene_.world, scene_.database.image(), pipeline).empty()) {
       scene_.findings.report("AUD-1",
                              fmt::format("{}: {}: the audit says clean", pipeline.name(), what));
     }
@@ -250,17 +253,10 @@ void Ending::expect_named_by_both(const std::string& named) {
 void end_run(EndScene scene) {
   scene.workers.may_refuse();
   Ending ending(scene);
-  std::vector<void (Ending::*)()> drawn = {&Ending::doubtful_record};
-  if (kDrawsPositionsSetBack) {
-    drawn.push_back(&Ending::positions_set_back);
-  }
-  if (kDrawsDeletedRecords) {
-    drawn.push_back(&Ending::records_deleted_unread);
-  }
-  if (kDrawsTopicsMadeAgain) {
-    drawn.push_back(&Ending::topic_made_again);
-  }
-  (ending.*drawn[scene.random.below(drawn.size())])();
+  constexpr void (Ending::* kEndings[])() = {&Ending::doubtful_record, &Ending::positions_set_back,
+                                             &Ending::topic_made_again,
+                                             &Ending::records_deleted_unread};
+  (ending.*kEndings[scene.random.below(std::size(kEndings))])();
 }
 
 }  // namespace onceflow::sim

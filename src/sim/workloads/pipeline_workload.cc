@@ -120,11 +120,11 @@ void PipelineWorkload::draw_operations(std::int64_t record_count) {
     return static_cast<std::int64_t>(random_->between(static_cast<std::uint64_t>(from),
                                                       static_cast<std::uint64_t>(record_count)));
   };
-  const auto is_drawn = [&](bool is_on) { return random_->below(kOperationOneIn) == 0 && is_on; };
-  if (is_drawn(kDrawsAddedPartitions)) {
+  const auto is_drawn = [&] { return random_->below(kOperationOneIn) == 0; };
+  if (is_drawn()) {
     partitions_are_added_at_ = draw_number(1);
   }
-  if (is_drawn(kDrawsRestores)) {
+  if (is_drawn()) {
     const std::int64_t kept_at = draw_number(1);
     operations_.emplace(kept_at, [this] { backup_ = database_->image(); });
     operations_.emplace(draw_number(kept_at), [this] {
@@ -133,7 +133,7 @@ void PipelineWorkload::draw_operations(std::int64_t record_count) {
       database_->restore(pipeline.table(), backup_);
     });
   }
-  if (is_drawn(kDrawsChangedFiles)) {
+  if (is_drawn() && kDrawsChangedFiles) {
     const std::int64_t changed_at = draw_number(1);
     operations_.emplace(changed_at, [this] { workers_->run_changed_files(true); });
     operations_.emplace(draw_number(changed_at), [this] { workers_->run_changed_files(false); });
