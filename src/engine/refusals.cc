@@ -15,14 +15,15 @@ bool Refusals::learn() {
     return false;
   }
   const Refusal noted = *std::exchange(noted_, std::nullopt);
-  // An error about a record names it: the same words about two places are not about a record.
-  const auto is_of_another_place = [&](const Refusal& known) {
+  const auto gets_no_further = [&](const Refusal& known) {
     const bool is_inside = known.source == noted.source &&
                            known.first_offset <= noted.first_offset &&
-                           noted.last_offset <= known.last_offset && !known.is_one_record();
-    return known.error.text == noted.error.text && !is_inside;
+                           noted.last_offset <= known.last_offset;
+    // A record that was known and is met again, whatever is said of it, would be met for ever. And
+    // an error about a record names it: the same words about two places are not about a record.
+    return is_inside ? known.is_one_record() : known.error.text == noted.error.text;
   };
-  if (std::ranges::any_of(known_, is_of_another_place)) {
+  if (std::ranges::any_of(known_, gets_no_further)) {
     return false;
   }
   std::erase_if(known_, [&](const Known& known) { return known.source == noted.source; });

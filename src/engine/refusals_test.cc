@@ -75,5 +75,13 @@ TEST(Refusals, the_same_words_about_two_places_are_not_about_a_record) {
   EXPECT_FALSE(refusals.learn());
 }
 
+TEST(Refusals, a_record_that_is_met_again_ends_the_rounds_whatever_is_said_of_it) {
+  Refusals refusals;
+  refusals.note(refusal(130, 130));
+  ASSERT_TRUE(refusals.learn());
+  refusals.note(refusal(130, 130, kSource, "what orders/0@130 became: orders/0@130 is bad"));
+  EXPECT_FALSE(refusals.learn());
+}
+
 }  // namespace
 }  // namespace onceflow::engine

@@ -49,7 +49,7 @@ class TopicStage final : public StageLoop {
   Task<Status> work() override;
   Task<void> abandon() override;
 
-  Task<Status> work_on();
+  Task<Status> fill_and_commit();
   Task<Status> fill();
   Task<Status> commit();
   Status process(Chunk& chunk);
@@ -138,11 +138,15 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
 }
 
 Task<Status> TopicStage::work() {
-  Status worked = co_await work_on();
-  if (!worked) {
-    co_return std::unexpected(with_source(std::move(worked).error()));
+  news_.doing({});
+  while (!reader_.must_leave()) {
+    Status worked = co_await fill_and_commit();
+    if (!worked) {
+      co_return std::unexpected(with_source(std::move(worked).error()));
+    }
+    CO_RETURN_IF_ERROR(reader_.held_up());
   }
-  co_return worked;
+  co_return Status{};
 }
 
 Error TopicStage::with_source(Error error) {
@@ -156,16 +160,9 @@ Error TopicStage::with_source(Error error) {
   return error;
 }
 
-Task<Status> TopicStage::work_on() {
-  news_.doing({});
-  while (!reader_.must_leave()) {
-    CO_RETURN_IF_ERROR(co_await fill());
-    if (!reader_.account().is_empty()) {
-      CO_RETURN_IF_ERROR(co_await commit());
-    }
-    CO_RETURN_IF_ERROR(reader_.held_up());
-  }
-  co_return Status{};
+Task<Status> TopicStage::fill_and_commit() {
+  CO_RETURN_IF_ERROR(co_await fill());
+  co_return reader_.account().is_empty() ? Status{} : co_await commit();
 }
 
 // Reads and processes for one commit interval, counted from the first record.

@@ -70,7 +70,7 @@ def flags_that_pages_name_are_there(at):
     helps = {}
     for page in PAGES:
         for text in blocks(page, "sh") + blocks(page, "text"):
-            for command in re.findall(r"^onceflow (\w+)((?:.*\\\n|.*\n(?=\s+\[))*.*)$", text,
+            for command in re.findall(r"^onceflow (\w+)(?![=\w])((?:.*\\\n|.*\n(?=\s+\[))*.*)$", text,
                                       re.MULTILINE):
                 verb, rest = command
                 if verb not in helps:

@@ -156,12 +156,16 @@ class Worker(Process):
         return None
 
 
-def kcat(address, *arguments, given=None, good=True, seconds=60):
-    """What kcat printed; `given` is text or bytes for its standard input."""
+def run_kcat(address, *arguments, given=None, seconds=60):
     if isinstance(given, str):
         given = given.encode()
-    done = subprocess.run(["kcat", "-b", address, *map(str, arguments)], input=given,
+    return subprocess.run(["kcat", "-b", address, *map(str, arguments)], input=given,
                           timeout=seconds, capture_output=True)
+
+
+def kcat(address, *arguments, given=None, good=True, seconds=60):
+    """What kcat printed; `given` is text or bytes for its standard input."""
+    done = run_kcat(address, *arguments, given=given, seconds=seconds)
     check(not good or done.returncode == 0, f"kcat: {done.stderr[-300:]}")
     return done.stdout.decode(errors="surrogateescape")
 
@@ -178,7 +182,11 @@ def produce(address, topic, records, *arguments, good=True):
 
 
 def consume(address, topic, *arguments):
-    """The committed values of a topic, as text, partition by partition."""
-    out = kcat(address, "-C", "-t", topic, "-e", "-q", "-X", "isolation.level=read_committed",
-               *arguments)
-    return out.split("\n")[:-1]
+    """The committed values of a topic, as text, partition by partition; none if nobody has made the
+    topic yet."""
+    done = run_kcat(address, "-C", "-t", topic, "-e", "-q", "-X", "isolation.level=read_committed",
+                    *arguments)
+    if b"Unknown topic or partition" in done.stderr:
+        return []
+    check(done.returncode == 0, f"kcat: {done.stderr[-300:]}")
+    return done.stdout.decode(errors="surrogateescape").split("\n")[:-1]
