@@ -9,6 +9,7 @@ from harness import ONCEFLOW, ROOT, check, onceflow
 
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+CALL = re.compile(r"^onceflow (\w+)(?![=\w])((?:.*\\\n|.*\n(?=\s+\[))*.*)$", re.MULTILINE)
 BUILD = re.compile(r"^\./x (demo|test|build)\b.*\n", re.MULTILINE)
 
 
@@ -70,9 +71,7 @@ def flags_that_pages_name_are_there(at):
     helps = {}
     for page in PAGES:
         for text in blocks(page, "sh") + blocks(page, "text"):
-            for command in re.findall(r"^onceflow (\w+)(?![=\w])((?:.*\\\n|.*\n(?=\s+\[))*.*)$", text,
-                                      re.MULTILINE):
-                verb, rest = command
+            for verb, rest in CALL.findall(text):
                 if verb not in helps:
                     helps[verb] = onceflow(verb, "--help", code=0)
                 for flag in re.findall(r"(?<![\w-])--[a-z][\w.-]*", rest):
