@@ -14,9 +14,14 @@ constexpr Duration kPrepareTimeout = seconds(3);
 constexpr Duration kPrepareInterval = milliseconds(500);
 constexpr Duration kFarewellTimeout = milliseconds(700);
 
+// A partition that is added is read this soon. With Kafka's five minutes it would lie unread beside
+// a stage that runs and knows of no lag.
+constexpr Duration kMetadataMaxAge = seconds(5);
+
 // A mistyped source is not made by asking for it; what the plan needs is made by name.
-client::ClientOptions without_making_topics(client::ClientOptions options) {
+client::ClientOptions options_of_cluster(client::ClientOptions options) {
   options.allow_auto_create_topics = false;
+  options.metadata_max_age = kMetadataMaxAge;
   return options;
 }
 /// For all stages after one that has failed together.
@@ -28,7 +33,7 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     : environment_(environment),
       plan_(plan),
       options_(std::move(options)),
-      cluster_(client::Cluster::create(environment, without_making_topics(options_.client))),
+      cluster_(client::Cluster::create(environment, options_of_cluster(options_.client))),
       changed_(environment.scheduler) {
   StageOptions stage_options = options_.stage;
   stage_options.pipeline = plan.pipeline;
