@@ -13,6 +13,7 @@
 #include "pipeline/sink_section.h"
 #include "pipeline/steps_section.h"
 #include "pipeline/yaml_reader.h"
+#include "pipeline/yaml_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -189,6 +190,9 @@ std::expected<PipelineSpec, std::vector<Problem>> parse_pipeline(const std::stri
                   fmt::format("a pipeline file has at most {} bytes", kFileBytesMax),
                   "check that this is the right file");
     return std::unexpected(reader.take_problems());
+  }
+  if (std::vector<Problem> overlooked = problems_of_yaml_text(text); !overlooked.empty()) {
+    return std::unexpected(std::move(overlooked));
   }
   try {
     const YAML::Node root = YAML::Load(std::string(text));

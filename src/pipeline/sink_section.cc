@@ -152,6 +152,7 @@ void read_kafka(YamlReader& reader, const YAML::Node& node, SinkSpec& sink) {
 }
 
 void read_sink(YamlReader& reader, const YAML::Node& node, PipelineSpec& spec) {
+  const std::size_t problems_before = reader.problem_count();
   if (!reader.check_map(node, "a sink", {"id", "kafka", "sqlite", "postgres"})) {
     return;
   }
@@ -164,6 +165,9 @@ void read_sink(YamlReader& reader, const YAML::Node& node, PipelineSpec& spec) {
     }
   }
   sink.line = YamlReader::line_of(node);
+  if (bodies.size() != 1 && reader.problem_count() > problems_before) {
+    return;  // What its system was meant to be has been answered.
+  }
   if (bodies.size() != 1) {
     reader.report(node, bodies.empty() ? "a sink without a system" : "two systems in one sink",
                   "a sink is one of kafka, sqlite, postgres",

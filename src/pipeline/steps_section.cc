@@ -230,18 +230,22 @@ void check_aggregate_columns(YamlReader& reader, const StepSpec& step) {
 
 void read_step(YamlReader& reader, const YAML::Node& node, std::size_t number, PipelineSpec& spec) {
   const std::string unnamed = fmt::format("step {}", number);
+  const std::size_t problems_before = reader.problem_count();
   if (!reader.check_map(node, unnamed,
                         {"id", "where", "set", "key", "aggregate", "window", "on_error"})) {
     return;
   }
+  refuse_unsupported(reader, node);
+  const bool is_answered = reader.problem_count() > problems_before;
   StepSpec step;
   step.line = YamlReader::line_of(node);
   if (const auto id = reader.require(node, "id", unnamed, "add `id: …`, a name of your own")) {
     step.id = read_id(reader, *id);
   }
   const std::string place = step.id.empty() ? unnamed : fmt::format("step {}", step.id);
-  refuse_unsupported(reader, node);
-  check_actions(reader, node, place);
+  if (!is_answered) {
+    check_actions(reader, node, place);
+  }
   if (const auto where = reader.find(node, "where")) {
     step.where = reader.expression(*where, "where");
   }

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <numeric>
 
+#include "pipeline/foreign_words.h"
+
 namespace onceflow::pipeline {
 namespace {
 
@@ -42,7 +44,8 @@ std::size_t edit_distance(std::string_view left, std::string_view right) {
 
 std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates) {
   std::string_view best;
-  std::size_t best_distance = word.size() / 2 + 2;
+  // A slip of the fingers, and no other word: one letter in three, rounded up.
+  std::size_t best_distance = (word.size() + 2) / 3 + 1;
   for (const std::string_view candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
     if (distance < best_distance) {
@@ -80,14 +83,37 @@ bool YamlReader::check_map(const YAML::Node& node, const std::string& place,
              "a key stands once in a map", "remove one of them");
     }
     seen.push_back(key);
-    if (!known.empty() && std::ranges::find(known, key) == known.end()) {
-      const std::string_view meant = nearest(key, known);
-      report(entry.first, fmt::format("unknown key `{}` in {}", key, place),
-             fmt::format("the keys here are {}", fmt::join(known, ", ")),
-             meant.empty() ? std::string("remove it") : fmt::format("did you mean `{}`?", meant));
+    if (known.empty()) {
+      continue;
+    }
+    if (std::ranges::find(known, key) == known.end()) {
+      report_unknown(entry.first, node, place, known);
+    } else if (entry.second.IsNull()) {
+      report(entry.first, fmt::format("`{}` in {} has no value", key, place),
+             "what stands in the file is used; a key without a value is not",
+             "write a value after the colon, or remove the line");
+      answered_.emplace(line_of(node), key);
     }
   }
   return true;
+}
+
+void YamlReader::report_unknown(const YAML::Node& key, const YAML::Node& map,
+                                const std::string& place,
+                                const std::vector<std::string_view>& known) {
+  std::string fix = "remove it";
+  std::string_view meant;
+  if (const ForeignWord* word = foreign_word(place, key.Scalar())) {
+    fix = word->answer;
+    meant = word->instead;
+  } else if (meant = nearest(key.Scalar(), known); !meant.empty()) {
+    fix = fmt::format("did you mean `{}`?", meant);
+  }
+  report(key, fmt::format("unknown key `{}` in {}", key.Scalar(), place),
+         fmt::format("the keys here are {}", fmt::join(known, ", ")), std::move(fix));
+  if (!meant.empty()) {
+    answered_.emplace(line_of(map), meant);
+  }
 }
 
 std::vector<std::pair<std::string, YAML::Node>> YamlReader::entries(const YAML::Node& map) {
@@ -110,7 +136,7 @@ std::optional<YAML::Node> YamlReader::find(const YAML::Node& map, std::string_vi
 std::optional<YAML::Node> YamlReader::require(const YAML::Node& map, std::string_view key,
                                               const std::string& place, const std::string& fix) {
   std::optional<YAML::Node> node = find(map, key);
-  if (!node) {
+  if (!node && !answered_.contains({line_of(map), std::string(key)})) {
     report(map, fmt::format("{} has no `{}`", place, key), fmt::format("`{}` is needed here", key),
            fix);
   }
@@ -120,7 +146,8 @@ std::optional<YAML::Node> YamlReader::require(const YAML::Node& map, std::string
 std::optional<std::string> YamlReader::scalar(const YAML::Node& node, std::string_view name) {
   if (!node.IsScalar()) {
     report(node, fmt::format("`{}` is {}", name, kind_of(node)), "a single value is needed here",
-           fmt::format("write `{}: …` on one line", name));
+           node.IsNull() ? std::string("write a value; SQL's null stands in quotes: \"null\"")
+                         : fmt::format("write `{}: …` on one line", name));
     return std::nullopt;
   }
   return node.Scalar();

@@ -7,6 +7,7 @@
 
 #include <initializer_list>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,7 +30,8 @@ class YamlReader {
   }
 
   /// Whether the node is a map with text for keys, each once and each one of `known` (all if
-  /// empty). `place` names the map for messages: "the file", "step only-paid".
+  /// empty). `place` names the map for messages: "the file", "step only-paid". A known key without
+  /// a value is reported: it would be passed over.
   bool check_map(const YAML::Node& node, const std::string& place,
                  const std::vector<std::string_view>& known);
 
@@ -61,9 +63,16 @@ class YamlReader {
 
   std::vector<Problem> take_problems() { return std::move(problems_); }
   bool has_problems() const { return !problems_.empty(); }
+  /// For a reader that has something to say only where nothing else is wrong.
+  std::size_t problem_count() const { return problems_.size(); }
 
  private:
+  void report_unknown(const YAML::Node& key, const YAML::Node& map, const std::string& place,
+                      const std::vector<std::string_view>& known);
+
   const Variables& variables_;
+  /// (line of the map, key): missing, and it has been said where it went.
+  std::set<std::pair<int, std::string>> answered_;
   std::vector<Problem> problems_;
 };
 
