@@ -1,5 +1,6 @@
 #include "engine/accumulator.h"
 
+#include <bit>
 #include <cmath>
 
 #include "base/decimal.h"
@@ -183,6 +184,48 @@ Value Accumulator::result(AggregateFunction function, std::string& storage) cons
   }
   storage = sum->divided_by(count_, kMeanPlaces).to_string();
   return Decimal{storage};
+}
+
+bool Accumulator::has_same_result(const Accumulator& other, AggregateFunction function) const {
+  std::string left_storage;
+  std::string right_storage;
+  const Value left = result(function, left_storage);
+  const Value right = other.result(function, right_storage);
+  const auto* left_real = std::get_if<double>(&left);
+  const auto* right_real = std::get_if<double>(&right);
+  if (left_real != nullptr && right_real != nullptr) {
+    // By their bits: 0.0 and -0.0 are written differently.
+    return std::bit_cast<std::uint64_t>(*left_real) == std::bit_cast<std::uint64_t>(*right_real);
+  }
+  return left == right;
+}
+
+bool Accumulator::fits(const AggregateColumn& column) const {
+  if (count_ < 0) {
+    return false;
+  }
+  const bool is_empty = std::holds_alternative<std::monostate>(value_);
+  if (column.function == AggregateFunction::kCount || count_ == 0) {
+    return is_empty;
+  }
+  const auto* real = std::get_if<double>(&value_);
+  if (real != nullptr && !std::isfinite(*real)) {
+    return false;
+  }
+  if (const auto* digits = std::get_if<Digits>(&value_)) {
+    const auto number = DecimalNumber::of(kept());
+    if (!number || number->to_string() != digits->text) {
+      return false;
+    }
+  }
+  const bool is_extreme =
+      column.function == AggregateFunction::kMin || column.function == AggregateFunction::kMax;
+  if (is_extreme) {
+    return !is_empty;
+  }
+  const bool is_exact = std::holds_alternative<Digits>(value_);
+  return column.is_decimal ? is_exact
+                           : real != nullptr || std::holds_alternative<std::int64_t>(value_);
 }
 
 void Accumulator::encode(WireWriter& writer) const {

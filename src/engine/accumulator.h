@@ -25,9 +25,14 @@ class Accumulator {
 
   /// Text and digits are views into this accumulator, or into `storage`.
   Value result(AggregateFunction function, std::string& storage) const;
+  /// Whether both say the same, to the last digit that is written.
+  bool has_same_result(const Accumulator& other, AggregateFunction function) const;
 
   void encode(WireWriter& writer) const;
   static Accumulator decode(WireReader& reader);
+  /// Whether the function of this column can have come to this value: what was read from outside is
+  /// asked before anything else is done with it.
+  bool fits(const AggregateColumn& column) const;
 
   friend bool operator==(const Accumulator&, const Accumulator&) = default;
 

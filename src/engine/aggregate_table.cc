@@ -6,11 +6,17 @@
 #include "base/json_document.h"
 #include "base/json_text.h"
 #include "base/utf8.h"
+#include "protocol/definition.h"
 
 namespace onceflow::engine {
 namespace {
 
-constexpr std::int8_t kStateVersion = 1;
+constexpr std::int8_t kStateVersion = 2;
+constexpr std::int8_t kStateVersionWithoutDefinition = 1;
+
+constexpr std::string_view kWaysOut =
+    "the rule: only the definition that made a state goes on with it, and nothing was written; the "
+    "fix: change the file back, or ask `onceflow plan FILE` for the ways to begin the state anew";
 
 // The elements of the JSON array that the key step has made of `count` parts, as they are written;
 // nullopt if it is not one.
@@ -26,9 +32,11 @@ std::optional<std::vector<std::string_view>> parts_of_key(std::string_view key, 
   return parts.size() == count ? std::optional(std::move(parts)) : std::nullopt;
 }
 
-void encode_state(Buffer& bytes, std::span<const Accumulator> state) {
+void encode_state(Buffer& bytes, std::uint64_t definition_hash,
+                  std::span<const Accumulator> state) {
   WireWriter writer(bytes);
   writer.write_int8(kStateVersion);
+  writer.write_uint64(definition_hash);
   writer.write_unsigned_varint(state.size());
   for (const Accumulator& accumulator : state) {
     accumulator.encode(writer);
@@ -66,6 +74,11 @@ std::string render_aggregate(const AggregateSpec& spec, std::string_view key,
   json += '}';
   return json;
 }
+
+AggregateTable::AggregateTable(const AggregateSpec& spec, std::string_view definition)
+    : spec_(spec),
+      definition_(definition),
+      definition_hash_(protocol::definition_hash(definition)) {}
 
 AggregateTable::State& AggregateTable::pending_state(std::string_view key) {
   auto place = pending_.find(key);
@@ -106,17 +119,40 @@ Status AggregateTable::update(ByteView key, std::span<const Value> arguments) {
   return {};
 }
 
+const AggregateTable::State* AggregateTable::committed_state(std::string_view key) const {
+  const auto committed = table_.find(key);
+  return committed == table_.end() ? nullptr : &committed->second;
+}
+
+bool AggregateTable::has_same_results(const State& left, const State& right) const {
+  for (std::size_t index = 0; index < left.size(); ++index) {
+    if (!left[index].has_same_result(right[index], spec_.columns[index].function)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 void AggregateTable::for_each_pending(std::size_t first, std::size_t count_max,
                                       const std::function<void(const Change&)>& visit) {
   Buffer state_bytes;
+  std::string output;
   const std::size_t end = first + std::min(count_max, pending_order_.size() - first);
   for (std::size_t index = first; index < end; ++index) {
     const std::string* const key = pending_order_[index];
     const State& state = pending_.find(*key)->second;
+    const State* committed = committed_state(*key);
+    if (committed != nullptr && *committed == state) {
+      continue;
+    }
     state_bytes.clear();
-    encode_state(state_bytes, state);
-    const std::string output = render_aggregate(spec_, *key, state);
-    visit({.key = as_bytes(*key), .state = state_bytes, .output = as_bytes(output)});
+    encode_state(state_bytes, definition_hash_, state);
+    Change change{.key = as_bytes(*key), .state = state_bytes, .output = std::nullopt};
+    if (committed == nullptr || !has_same_results(*committed, state)) {
+      output = render_aggregate(spec_, *key, state);
+      change.output = as_bytes(output);
+    }
+    visit(change);
   }
 }
 
@@ -150,25 +186,57 @@ Status AggregateTable::restore(ByteView key, std::optional<ByteView> state_bytes
   }
   WireReader reader(*state_bytes);
   const std::int8_t version = reader.read_int8();
+  if (version != kStateVersion && version != kStateVersionWithoutDefinition) {
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{}: version {}; this program knows {} and {}", name_state(key),
+                            version, kStateVersionWithoutDefinition, kStateVersion));
+  }
+  if (version == kStateVersion) {
+    RETURN_IF_ERROR(check_definition(key, reader.read_uint64()));
+  }
   const std::uint64_t count = reader.read_unsigned_varint();
-  if (version != kStateVersion || count != spec_.columns.size()) {
-    return fail(
-        ErrorCode::kCorrupt,
-        fmt::format("changelog '{}': a state of version {} with {} columns; this pipeline "
-                    "has {} columns. The aggregate of step '{}' was changed: give the step "
-                    "a new id, so that it starts a new changelog",
-                    spec_.changelog_topic, version, count, spec_.columns.size(), spec_.step));
+  if (reader.ok() && count != spec_.columns.size()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: it has {} aggregates, the step has {}; {}", name_state(key), count,
+                            spec_.columns.size(), kWaysOut));
   }
   State state;
-  state.reserve(static_cast<std::size_t>(count));
-  for (std::uint64_t index = 0; index < count; ++index) {
+  state.reserve(static_cast<std::size_t>(reader.ok() ? count : 0));
+  for (std::uint64_t index = 0; reader.ok() && index < count; ++index) {
     state.push_back(Accumulator::decode(reader));
   }
   if (!reader.ok() || reader.remaining() != 0) {
-    return fail(ErrorCode::kCorrupt, "changelog '" + spec_.changelog_topic +
-                                         "': a state whose length does not match its contents");
+    return fail(ErrorCode::kCorrupt, name_state(key) + ": its length does not match its contents");
   }
+  RETURN_IF_ERROR(check_values(key, state));
   table_.insert_or_assign(std::string(as_text(key)), std::move(state));
+  return {};
+}
+
+std::string AggregateTable::name_state(ByteView key) const {
+  return fmt::format("the state of key '{}' of step '{}'", as_text(key), spec_.step);
+}
+
+Status AggregateTable::check_definition(ByteView key, std::uint64_t hash) const {
+  if (hash == definition_hash_) {
+    return {};
+  }
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("{}: another definition has made it ({:016x}); the step is now "
+                          "({:016x})\n{}{}",
+                          name_state(key), hash, definition_hash_, definition_, kWaysOut));
+}
+
+// A state of version 1 does not say what has made it; this finds what cannot be.
+Status AggregateTable::check_values(ByteView key, const State& state) const {
+  for (std::size_t index = 0; index < state.size(); ++index) {
+    if (!state[index].fits(spec_.columns[index])) {
+      return fail(ErrorCode::kCorrupt,
+                  fmt::format("{}: the value of '{}' is not one that its function comes to: the "
+                              "record is damaged, or made by another definition; {}",
+                              name_state(key), spec_.columns[index].name, kWaysOut));
+    }
+  }
   return {};
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -22,19 +23,22 @@ namespace onceflow::engine {
 
 class AggregateTable {
  public:
-  explicit AggregateTable(const AggregateSpec& spec) : spec_(spec) {}
+  /// `definition` is what makes a state here, a line each (docs/formats/definition.md). Its hash is
+  /// kept with every state. Both outlive the table.
+  AggregateTable(const AggregateSpec& spec, std::string_view definition);
 
   /// Adds one record's arguments (one value per column) to its key's pending state.
   Status update(ByteView key, std::span<const Value> arguments);
 
-  /// What a changed key writes at the commit; both views are valid during the call only.
+  /// What a changed key writes at the commit; the views are valid during the call only.
   struct Change {
     ByteView key;
-    ByteView state;   ///< for the changelog
-    ByteView output;  ///< JSON object: the key columns, then the aggregates
+    ByteView state;                  ///< for the changelog
+    std::optional<ByteView> output;  ///< JSON object: the key columns, then the aggregates; none:
+                                     ///< the results are as they were
   };
-  /// Of the keys changed since the last apply or drop, in the order in which they were first
-  /// touched: `count_max` of them from the `first` on.
+  /// Of the keys touched since the last apply or drop, in the order in which they were first
+  /// touched: `count_max` of them from the `first` on. A key that is new has changed.
   void for_each_pending(std::size_t first, std::size_t count_max,
                         const std::function<void(const Change&)>& visit);
   std::size_t pending_count() const { return pending_order_.size(); }
@@ -43,7 +47,8 @@ class AggregateTable {
   bool apply_pending(std::size_t count_max);
   void drop_pending();
 
-  /// One changelog record; a null state is a deletion. kCorrupt if it does not decode.
+  /// One changelog record; a null state is a deletion. kInvalidArgument if another definition has
+  /// made it, kCorrupt if it does not decode or holds what its functions cannot come to.
   Status restore(ByteView key, std::optional<ByteView> state);
   /// Forgets everything, to begin a restore.
   void clear();
@@ -62,8 +67,16 @@ class AggregateTable {
 
   State& pending_state(std::string_view key);
   Status check_key(std::string_view key) const;
+  /// Null if the key is new.
+  const State* committed_state(std::string_view key) const;
+  bool has_same_results(const State& left, const State& right) const;
+  std::string name_state(ByteView key) const;
+  Status check_definition(ByteView key, std::uint64_t hash) const;
+  Status check_values(ByteView key, const State& state) const;
 
   const AggregateSpec& spec_;
+  const std::string_view definition_;
+  const std::uint64_t definition_hash_;
   Table table_;
   Table pending_;
   std::vector<const std::string*> pending_order_;  ///< keys of pending_, whose nodes do not move

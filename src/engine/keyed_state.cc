@@ -1,5 +1,7 @@
 #include "engine/keyed_state.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace onceflow::engine {
@@ -18,9 +20,10 @@ client::FetchOptions changelog_options(const StageOptions& options) {
 }  // namespace
 
 KeyedState::KeyedState(std::shared_ptr<client::Cluster> cluster, const AggregateSpec& spec,
-                       const StageOptions& options)
+                       std::string definition, const StageOptions& options)
     : cluster_(std::move(cluster)),
       spec_(spec),
+      definition_(std::move(definition)),
       admin_(cluster_),
       fetcher_(cluster_, changelog_options(options)),
       call_timeout_(options.call_timeout),
@@ -38,7 +41,8 @@ Task<Status> KeyedState::restore(std::span<const TopicPartition> partitions, OnP
   std::vector<TopicPartition> cold;
   for (const TopicPartition& source : partitions) {
     Partition& partition =
-        tables_.try_emplace(source.partition, Partition{AggregateTable(spec_)}).first->second;
+        tables_.try_emplace(source.partition, Partition{AggregateTable(spec_, definition_)})
+            .first->second;
     if (partition.changelog_position == kNoOffset) {
       cold.push_back({spec_.changelog_topic, source.partition});
     }
@@ -100,18 +104,25 @@ Task<Status> KeyedState::read_changelog(const OnProgress& on_progress,
 
 Task<Status> KeyedState::read_run(client::FetchedRun run, const OnProgress& on_progress) {
   Partition& partition = tables_.at(run.partition.partition);
+  const TopicPartition partition_name = run.partition;
   client::RunReader reader(std::move(run));
   while (!reader.is_done()) {
     std::size_t count = 0;
     Status restored;
-    CO_RETURN_IF_ERROR(
-        reader.read([&](const protocol::RecordBatchHeader&, const protocol::RecordView& record) {
+    CO_RETURN_IF_ERROR(reader.read(
+        [&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
           if (!restored || count == kRecordsPerStep) {
             return false;
           }
           ++count;
-          if (record.key) {
-            restored = partition.table.restore(*record.key, record.value);
+          restored =
+              record.key
+                  ? partition.table.restore(*record.key, record.value)
+                  : Status(fail(ErrorCode::kCorrupt, "a record without a key, which is no state"));
+          if (!restored) {
+            restored.error().text =
+                fmt::format("{}-{}@{}: {}", partition_name.topic, partition_name.partition.value,
+                            header.offset_of(record).value, restored.error().text);
           }
           return true;
         }));

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "client/admin.h"
 #include "client/fetcher.h"
@@ -23,8 +24,9 @@ class KeyedState {
  public:
   using OnProgress = std::function<void(std::uint64_t count)>;
 
+  /// `definition`: what makes a state here; another's is refused.
   KeyedState(std::shared_ptr<client::Cluster> cluster, const AggregateSpec& spec,
-             const StageOptions& options);
+             std::string definition, const StageOptions& options);
 
   /// Brings the tables of these partitions, and no others, to the end of their changelog. Call it
   /// after the take-over and after the committed positions are known to be decided. A transaction
@@ -55,6 +57,7 @@ class KeyedState {
 
   std::shared_ptr<client::Cluster> cluster_;
   const AggregateSpec& spec_;
+  const std::string definition_;
   client::Admin admin_;
   client::Fetcher fetcher_;
   const Duration call_timeout_;

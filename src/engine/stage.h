@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "base/result.h"
 #include "base/task.h"
@@ -52,8 +53,10 @@ class OperatorChain {
   std::vector<std::unique_ptr<Operator>> operators_;
 };
 
+/// `state_definition`: what makes the state of an aggregate here (docs/formats/definition.md).
 std::unique_ptr<StageTask> make_topic_stage(std::shared_ptr<client::Cluster> cluster,
-                                            const Stage& stage, StageOptions options);
+                                            const Stage& stage, StageOptions options,
+                                            std::string state_definition);
 std::unique_ptr<StageTask> make_sink_stage(std::shared_ptr<client::Cluster> cluster,
                                            const Stage& stage, StageOptions options);
 

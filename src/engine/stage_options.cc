@@ -17,9 +17,7 @@ struct TimeRule {
 }  // namespace
 
 Duration StageOptions::transaction_timeout() const {
-  return seeded_bug == SeededBug::kTimeoutApartFromInterval
-             ? transaction_wait_max
-             : commit_interval + transaction_wait_max;
+  return commit_interval + transaction_wait_max;
 }
 
 Status check_times(const StageOptions& options) {

@@ -27,7 +27,8 @@ constexpr std::size_t kKeysPerStep = 256;
 
 class TopicStage final : public StageLoop {
  public:
-  TopicStage(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options)
+  TopicStage(std::shared_ptr<client::Cluster> cluster, const Stage& stage, StageOptions options,
+             std::string state_definition)
       : StageLoop(std::move(cluster), stage, std::move(options)),
         output_(make_record_output(cluster_, stage_.id, options_, reader_.group())),
         receipts_(options_.receipts_topic, *output_),
@@ -38,7 +39,7 @@ class TopicStage final : public StageLoop {
       writers_.emplace_back(topic.topic, *output_);
     }
     if (stage_.aggregate) {
-      state_.emplace(cluster_, *stage_.aggregate, options_);
+      state_.emplace(cluster_, *stage_.aggregate, std::move(state_definition), options_);
       changelog_.emplace(stage_.aggregate->changelog_topic, *output_);
     }
   }
@@ -308,9 +309,10 @@ Task<Status> TopicStage::write_aggregates() {
         written = changelog_->append_to(partition, {.key = change.key, .value = change.state});
       }
       for (TopicWriter& writer : writers_) {
-        if (written) {
+        if (written && change.output) {
           written = writer.append(
-              {.timestamp_ms = timestamp_ms, .key = change.key, .value = change.output}, partition);
+              {.timestamp_ms = timestamp_ms, .key = change.key, .value = *change.output},
+              partition);
         }
       }
     };
@@ -337,8 +339,10 @@ void TopicStage::reset_totals() {
 }  // namespace
 
 std::unique_ptr<StageTask> make_topic_stage(std::shared_ptr<client::Cluster> cluster,
-                                            const Stage& stage, StageOptions options) {
-  return std::make_unique<TopicStage>(std::move(cluster), stage, std::move(options));
+                                            const Stage& stage, StageOptions options,
+                                            std::string state_definition) {
+  return std::make_unique<TopicStage>(std::move(cluster), stage, std::move(options),
+                                      std::move(state_definition));
 }
 
 }  // namespace onceflow::engine

@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "client/admin.h"
+#include "engine/definition_log.h"
 #include "engine/stage_reader.h"
 
 namespace onceflow::engine {
@@ -49,8 +50,13 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     const bool is_sink = std::holds_alternative<SinkOutput>(stage.output);
     // What lies between the stages is never passed over.
     stage_options.offset_reset = stages_.empty() ? plan.offset_reset : OffsetReset::kEarliest;
-    stages_.push_back(is_sink ? make_sink_stage(cluster_, stage, stage_options)
-                              : make_topic_stage(cluster_, stage, stage_options));
+    if (is_sink) {
+      stages_.push_back(make_sink_stage(cluster_, stage, stage_options));
+      continue;
+    }
+    const auto* definition = options_.definition ? options_.definition->find(stage.id) : nullptr;
+    stages_.push_back(make_topic_stage(cluster_, stage, stage_options,
+                                       definition != nullptr ? definition->state : std::string()));
   }
 }
 
@@ -92,7 +98,20 @@ Task<Status> Worker::run() {
 }
 
 Task<Status> Worker::prepare() {
+  if (!options_.definition) {
+    CO_RETURN_IF_ERROR(co_await prepare_topics());
+    co_return co_await take_place();
+  }
+  DefinitionLog definitions(cluster_, *options_.definition, options_.file);
+  const auto deadline = [&] { return environment_.scheduler.now() + kPrepareTimeout; };
+  const auto changes = co_await definitions.check(deadline());
+  CO_RETURN_IF_ERROR(changes);
   CO_RETURN_IF_ERROR(co_await prepare_topics());
+  CO_RETURN_IF_ERROR(co_await definitions.record(deadline()));
+  if (!changes->empty() && options_.on_notice) {
+    options_.on_notice("the file was changed, and the pipeline goes on with it:\n" +
+                       describe(*changes, DefinitionChange::Weight::kNote));
+  }
   co_return co_await take_place();
 }
 

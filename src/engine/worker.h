@@ -5,8 +5,11 @@
 // Owned by the program (or the simulator), runs on its environment's scheduler.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "client/admin.h"
@@ -15,6 +18,7 @@
 #include "engine/topology.h"
 #include "engine/worker_place.h"
 #include "io/environment.h"
+#include "protocol/definition.h"
 
 namespace onceflow::engine {
 
@@ -23,6 +27,14 @@ struct WorkerOptions {
   /// Everything but what the plan says (pipeline, receipts_topic, guarantee, commit_interval).
   StageOptions stage;
   PlaceOptions place;
+  /// What the plan was made of. It is compared with what the pipeline was so far before anything is
+  /// written; without it nothing is compared.
+  std::optional<protocol::PipelineDefinition> definition;
+  /// The pipeline file, as the user would name it to a command; for messages.
+  std::string file;
+  /// Told what has changed in the pipeline file since the last start, where that is no reason to
+  /// stop: a line for each.
+  std::function<void(const std::string&)> on_notice;
 };
 
 class Worker {

@@ -212,15 +212,15 @@ std::string aggregated(const std::string& call, bool is_decimal,
   }
   std::vector<Value> arguments;
   EXPECT_TRUE((*make_projection("a", columns)())->evaluate(chunk, arguments).has_value());
-  engine::AggregateTable table(spec);
+  engine::AggregateTable table(spec, "");
   for (const Value& argument : arguments) {
     if (Status added = table.update(as_bytes("k"), {&argument, 1}); !added) {
       return "let through: " + added.error().text;
     }
   }
   std::string output;
-  table.for_each_pending(0, 1,
-                         [&](const auto& change) { output = std::string(as_text(change.output)); });
+  table.for_each_pending(
+      0, 1, [&](const auto& change) { output = std::string(as_text(*change.output)); });
   JsonDocument document;
   EXPECT_FALSE(document.parse(output).has_value()) << output;
   return std::string(document.raw(*document.member(JsonDocument::kRoot, "result")));

@@ -13,7 +13,8 @@
 namespace onceflow::audit {
 namespace {
 
-constexpr std::int8_t kStateVersion = 1;
+constexpr std::int8_t kStateVersion = 2;
+constexpr std::int8_t kStateVersionWithoutDefinition = 1;
 
 /// One aggregate of one key: docs/formats/changelog.md.
 struct StoredAggregate {
@@ -23,7 +24,10 @@ struct StoredAggregate {
 
 std::optional<std::vector<StoredAggregate>> decode_state(ByteView bytes) {
   WireReader reader(bytes);
-  if (reader.read_int8() != kStateVersion) {
+  const std::int8_t version = reader.read_int8();
+  if (version == kStateVersion) {
+    reader.read_uint64();  // the definition's hash
+  } else if (version != kStateVersionWithoutDefinition) {
     return std::nullopt;
   }
   const std::uint64_t column_count = reader.read_unsigned_varint();

@@ -1,0 +1,359 @@
+#include "engine/definition_change.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+namespace onceflow::engine {
+namespace {
+
+using protocol::PipelineDefinition;
+using Stage = PipelineDefinition::Stage;
+using Weight = DefinitionChange::Weight;
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+// "`a` is now `b`", "`a` is gone", "`b` is new", or that the same lines have another order.
+std::string difference(const std::string& before, const std::string& after) {
+  const std::vector<std::string> old_lines = lines_of(before);
+  const std::vector<std::string> new_lines = lines_of(after);
+  const auto lacks = [](const std::vector<std::string>& lines, const std::string& line) {
+    return std::ranges::find(lines, line) == lines.end();
+  };
+  std::vector<std::string> gone;
+  std::vector<std::string> added;
+  std::ranges::copy_if(old_lines, std::back_inserter(gone),
+                       [&](const std::string& line) { return lacks(new_lines, line); });
+  std::ranges::copy_if(new_lines, std::back_inserter(added),
+                       [&](const std::string& line) { return lacks(old_lines, line); });
+  std::vector<std::string> parts;
+  for (std::size_t index = 0; index < std::max(gone.size(), added.size()); ++index) {
+    if (index < gone.size() && index < added.size()) {
+      parts.push_back(fmt::format("`{}` is now `{}`", gone[index], added[index]));
+    } else if (index < gone.size()) {
+      parts.push_back(fmt::format("`{}` is gone", gone[index]));
+    } else {
+      parts.push_back(fmt::format("`{}` is new", added[index]));
+    }
+  }
+  return parts.empty() ? "the same lines stand in another order"
+                       : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::vector<std::string> missing_in(const std::vector<std::string>& all,
+                                    const std::vector<std::string>& others) {
+  std::vector<std::string> missing;
+  std::ranges::copy_if(all, std::back_inserter(missing), [&](const std::string& name) {
+    return std::ranges::find(others, name) == others.end();
+  });
+  return missing;
+}
+
+// One comparison; what two stages say about one change is said once.
+class Comparison {
+ public:
+  Comparison(const PipelineDefinition& known, const std::vector<Stage>& retired,
+             const PipelineDefinition& planned)
+      : known_(known), retired_(retired), planned_(planned) {}
+
+  std::vector<DefinitionChange> run() {
+    if (known_.guarantee != planned_.guarantee) {
+      note("",
+           fmt::format("the guarantee was {}, and is now {}", known_.guarantee, planned_.guarantee),
+           "it holds for what is committed from now on");
+    }
+    for (const Stage& stage : planned_.stages) {
+      if (const Stage* before = find_before(stage.id)) {
+        compare(*before, stage);
+      } else {
+        compare_new(stage);
+      }
+    }
+    for (const Stage& stage : known_.stages) {
+      if (planned_.find(stage.id) == nullptr && !handled_.contains(stage.id)) {
+        compare_gone(stage);
+      }
+    }
+    return std::move(changes_);
+  }
+
+ private:
+  void note(const std::string& stage, std::string what, std::string effect) {
+    changes_.push_back({Weight::kNote, stage, std::move(what), std::move(effect)});
+  }
+  void refuse(const std::string& stage, std::string what, std::string effect) {
+    changes_.push_back({Weight::kRefused, stage, std::move(what), std::move(effect)});
+  }
+
+  const Stage* find_before(const std::string& id) const {
+    if (const Stage* stage = known_.find(id)) {
+      return stage;
+    }
+    const auto place = std::ranges::find(retired_, id, &Stage::id);
+    return place == retired_.end() ? nullptr : &*place;
+  }
+
+  bool is_first(const PipelineDefinition& definition, const Stage& stage) const {
+    return !definition.stages.empty() && definition.stages.front().id == stage.id;
+  }
+  bool is_first_in_both(const Stage& before, const Stage& after) const {
+    return is_first(known_, before) && is_first(planned_, after);
+  }
+
+  static std::vector<std::string> topics_of_state(const Stage& stage) {
+    std::vector<std::string> topics = stage.sources;
+    topics.push_back(stage.changelog_topic);
+    return topics;
+  }
+
+  // The stage that sets an aggregate's key: what is to be said of it is said of the aggregate.
+  static bool is_before_aggregate(const PipelineDefinition& definition, const Stage& stage) {
+    constexpr std::string_view kEnd = "-key";
+    if (!stage.id.ends_with(kEnd)) {
+      return false;
+    }
+    const Stage* aggregate = definition.find(stage.id.substr(0, stage.id.size() - kEnd.size()));
+    return aggregate != nullptr && !aggregate->state.empty();
+  }
+
+  // ---------------------------------------------------------------------------------- the same id
+
+  void compare(const Stage& before, const Stage& after) {
+    if (before.is_database() != after.is_database() ||
+        before.state.empty() != after.state.empty()) {
+      refuse(after.id, "it is a stage of another kind than before",
+             "what is kept under this name is of no use to it");
+      return;
+    }
+    if (before.state != after.state) {
+      refuse(after.id, difference(before.state, after.state),
+             "its state was made by the definition before; gone on with, old and new values would "
+             "be mixed");
+      changes_.back().state_topics = topics_of_state(before);
+    } else if (before.steps != after.steps && !is_before_aggregate(planned_, after)) {
+      note(after.id, difference(before.steps, after.steps),
+           "it holds from the next record on; what was written before stays as it is");
+    }
+    if (before.columns != after.columns) {
+      note(after.id, difference(before.columns, after.columns),
+           "it holds from the next row on; rows written before stay as they are");
+    }
+    compare_group(before, after);
+    compare_sources(before, after);
+    compare_outputs(before, after);
+  }
+
+  void compare_group(const Stage& before, const Stage& after) {
+    if (before.group_id == after.group_id) {
+      return;
+    }
+    const std::string what =
+        fmt::format("group.id was {}, and is now {}", before.group_id, after.group_id);
+    if (after.is_database()) {
+      note(after.id, what, "its position is in the database, and stays");
+    } else {
+      refuse(after.id, what,
+             "its position is kept under the group: under another one all records are read again, "
+             "and their results are there twice");
+    }
+  }
+
+  void compare_sources(const Stage& before, const Stage& after) {
+    const auto added = missing_in(after.sources, before.sources);
+    const auto gone = missing_in(before.sources, after.sources);
+    if (added.empty() && gone.empty()) {
+      return;
+    }
+    if (!is_first_in_both(before, after)) {
+      refuse(after.id,
+             fmt::format("it read {}, and now reads {}", fmt::join(before.sources, ", "),
+                         fmt::join(after.sources, ", ")),
+             "its position is one in the topic before, and the records of the other one are not "
+             "those");
+      return;
+    }
+    if (!added.empty()) {
+      note(after.id, fmt::format("source topic {} is new", fmt::join(added, ", ")),
+           "it is read from where auto.offset.reset says");
+    }
+    if (!gone.empty()) {
+      note(after.id, fmt::format("source topic {} is gone", fmt::join(gone, ", ")),
+           "what is unread in it stays unread; its position is kept, should it come back");
+    }
+  }
+
+  void compare_outputs(const Stage& before, const Stage& after) {
+    const auto added = missing_in(after.outputs, before.outputs);
+    const auto gone = missing_in(before.outputs, after.outputs);
+    if (after.is_database()) {
+      if (before.database != after.database) {
+        note(after.id,
+             fmt::format("the database was {}, and is now {}", before.database, after.database),
+             "where it holds no position of this sink, the sink begins at the beginning of its "
+             "input");
+      } else if (!added.empty()) {
+        refuse(after.id, fmt::format("table {} is now {}", before.outputs.front(), added.front()),
+               "the new table would stay without the rows of the records before");
+      }
+      return;
+    }
+    if (!added.empty()) {
+      refuse(after.id, fmt::format("topic {} is a new output", fmt::join(added, ", ")),
+             "it would stay without the results of the records before");
+    }
+    if (!gone.empty()) {
+      note(after.id, fmt::format("topic {} is no output any more", fmt::join(gone, ", ")),
+           "it stays as it is, and gets no more records");
+    }
+  }
+
+  // ------------------------------------------------------------------------------ new, and gone
+
+  // A stage that is not planned any more and was this one under another name.
+  const Stage* find_renamed(const Stage& stage) {
+    for (const Stage& before : known_.stages) {
+      if (planned_.find(before.id) == nullptr && before.is_database() == stage.is_database() &&
+          before.state == stage.state &&
+          (!stage.state.empty() ||
+           (before.database == stage.database && before.outputs == stage.outputs))) {
+        return &before;
+      }
+    }
+    return nullptr;
+  }
+
+  void compare_new(const Stage& stage) {
+    if (is_before_aggregate(planned_, stage)) {
+      return;
+    }
+    if (const Stage* before = find_renamed(stage)) {
+      handled_.insert(before->id);
+      refuse(stage.id, fmt::format("{} is now called {}", before->id, stage.id),
+             stage.state.empty()
+                 ? std::string("its position and receipts are kept under its name: under another "
+                               "one its records are written again")
+                 : std::string("its state is kept under its name: under another one it begins at "
+                               "nothing, and so do its results"));
+      if (!before->state.empty()) {
+        changes_.back().state_topics = topics_of_state(*before);
+      }
+    } else if (!stage.state.empty()) {
+      refuse(stage.id, "it is new, and keeps a state",
+             "it would count from now on, and not what has passed already");
+    } else if (stage.is_database()) {
+      compare_new_table(stage);
+    } else {
+      refuse(stage.id, fmt::format("it is new, and writes {}", fmt::join(stage.outputs, ", ")),
+             "its output would stay without the records that have passed already");
+    }
+  }
+
+  void compare_new_table(const Stage& stage) {
+    const bool has_source = std::ranges::any_of(known_.stages, [&](const Stage& before) {
+      return !before.is_database() &&
+             std::ranges::find(before.outputs, stage.sources.front()) != before.outputs.end();
+    });
+    const auto writes_it = [&](const Stage& before) {
+      return before.database == stage.database && before.outputs == stage.outputs;
+    };
+    if (std::ranges::any_of(known_.stages, writes_it) || std::ranges::any_of(retired_, writes_it)) {
+      refuse(
+          stage.id,
+          fmt::format("it writes table {}, which another sink has written", stage.outputs.front()),
+          "positions are kept under the sink's name: it would write all rows again");
+    } else if (has_source) {
+      changes_.push_back(
+          {Weight::kNote, stage.id, "it is a new sink",
+           fmt::format("its table is filled from the beginning of topic {}", stage.sources.front()),
+           stage.sources.front()});
+    } else {
+      refuse(stage.id, "it is a new sink",
+             "its table would stay without the records that have passed already");
+    }
+  }
+
+  void compare_gone(const Stage& stage) {
+    if (is_before_aggregate(known_, stage)) {
+      return;
+    }
+    if (!stage.state.empty()) {
+      refuse(stage.id, "it is gone, and has kept a state",
+             "the state stays behind; should it come back, it lacks what has passed in between");
+    } else if (stage.is_database()) {
+      note(stage.id, "the sink is gone",
+           fmt::format("table {} stays as it is, and so does its position", stage.outputs.front()));
+    } else {
+      refuse(stage.id,
+             fmt::format("the stage that wrote {} is gone", fmt::join(stage.outputs, ", ")),
+             "its position stays behind");
+    }
+  }
+
+  const PipelineDefinition& known_;
+  const std::vector<Stage>& retired_;
+  const PipelineDefinition& planned_;
+  std::vector<DefinitionChange> changes_;
+  std::set<std::string> handled_;
+};
+
+}  // namespace
+
+void KnownDefinition::add(const PipelineDefinition& record) {
+  using Kind = PipelineDefinition::Kind;
+  if (record.kind == Kind::kResetBegun) {
+    is_being_reset_ = true;
+    return;
+  }
+  if (record.kind == Kind::kRun && (is_being_reset_ || has_refusal(compare(record)))) {
+    return;
+  }
+  if (record.kind == Kind::kAccepted) {
+    is_being_reset_ = false;
+    retired_.clear();
+  }
+  for (const Stage& stage : current_.stages) {
+    if (record.kind == Kind::kRun && record.find(stage.id) == nullptr && stage.is_database()) {
+      retired_.push_back(stage);
+    }
+  }
+  std::erase_if(retired_, [&](const Stage& stage) { return record.find(stage.id) != nullptr; });
+  current_ = record;
+  is_known_ = true;
+}
+
+std::vector<DefinitionChange> KnownDefinition::compare(const PipelineDefinition& planned) const {
+  if (!is_known_) {
+    return {};
+  }
+  return Comparison(current_, retired_, planned).run();
+}
+
+bool has_refusal(std::span<const DefinitionChange> changes) {
+  return std::ranges::any_of(changes, [](const DefinitionChange& change) {
+    return change.weight == DefinitionChange::Weight::kRefused;
+  });
+}
+
+std::string describe(std::span<const DefinitionChange> changes, DefinitionChange::Weight weight) {
+  std::string text;
+  for (const DefinitionChange& change : changes) {
+    if (change.weight == weight) {
+      text += fmt::format("  {}{}{}; {}\n", change.stage, change.stage.empty() ? "" : ": ",
+                          change.what, change.effect);
+    }
+  }
+  return text;
+}
+
+}  // namespace onceflow::engine

@@ -1,0 +1,56 @@
+// DefinitionChange: a pipeline file compared with what the pipeline was so far. A change that its
+// results would not show (a state goes on with another's values, a table stays without its old
+// rows, records are counted again) is refused; a change that begins with the next record is noted.
+// Pure functions; docs/changing-a-pipeline.md has the rules, a row each.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "protocol/definition.h"
+
+namespace onceflow::engine {
+
+struct DefinitionChange {
+  enum class Weight { kNote, kRefused };
+  Weight weight = Weight::kNote;
+  std::string stage;
+  std::string what;    ///< what has changed, with both texts
+  std::string effect;  ///< what comes of it
+  /// Of a new table: the topic that fills it from the beginning, if the topic still has it.
+  /// Where it has not, the change is to be refused.
+  std::optional<std::string> filled_from = std::nullopt;
+  /// Of a state that would be mixed or left behind: where it is, and what lies before it. Where all
+  /// of them are empty, there is none yet, and the change is a note.
+  std::vector<std::string> state_topics{};
+};
+
+/// What is known of a pipeline from its definitions topic.
+class KnownDefinition {
+ public:
+  /// One record of the topic, in order. What a worker wrote that the ones before it rule out does
+  /// not count: of two workers that begin at once with different files, the first is right.
+  void add(const protocol::PipelineDefinition& record);
+
+  bool is_known() const { return is_known_; }
+  /// A reset was begun and has not ended.
+  bool is_being_reset() const { return is_being_reset_; }
+  const protocol::PipelineDefinition& current() const { return current_; }
+  /// Everything that differs; empty if nothing was known.
+  std::vector<DefinitionChange> compare(const protocol::PipelineDefinition& planned) const;
+
+ private:
+  bool is_known_ = false;
+  bool is_being_reset_ = false;
+  protocol::PipelineDefinition current_;
+  /// Tables that the pipeline no longer writes; their positions are still there.
+  std::vector<protocol::PipelineDefinition::Stage> retired_;
+};
+
+bool has_refusal(std::span<const DefinitionChange> changes);
+/// A line each: "stage: what: effect".
+std::string describe(std::span<const DefinitionChange> changes, DefinitionChange::Weight weight);
+
+}  // namespace onceflow::engine

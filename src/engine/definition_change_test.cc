@@ -1,0 +1,254 @@
+// What a changed file means for what the pipeline keeps: a row of docs/changing-a-pipeline.md each.
+#include "engine/definition_change.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace onceflow::engine {
+namespace {
+
+using protocol::PipelineDefinition;
+using ::testing::HasSubstr;
+using Stage = PipelineDefinition::Stage;
+
+const std::string kCount = "values 1\nkey k = $.k\naggregate n = count(*)\n";
+
+// where, key and count; a topic, and a table that reads it.
+PipelineDefinition totals() {
+  PipelineDefinition definition;
+  definition.pipeline = "p";
+  definition.guarantee = "exactly_once";
+  definition.stages = {
+      {.id = "k-key",
+       .group_id = "g",
+       .sources = {"in"},
+       .steps = "key k = $.k\n",
+       .state = {},
+       .changelog_topic = {},
+       .database = {},
+       .outputs = {"p-k-repartition"},
+       .columns = {}},
+      {.id = "k",
+       .group_id = "p-k",
+       .sources = {"p-k-repartition"},
+       .steps = "aggregate n = count(*)\n",
+       .state = kCount,
+       .changelog_topic = "p-k-changelog",
+       .database = {},
+       .outputs = {"out"},
+       .columns = {}},
+      {.id = "sqlite",
+       .group_id = "p-sqlite",
+       .sources = {"out"},
+       .steps = {},
+       .state = {},
+       .changelog_topic = {},
+       .database = "sqlite a.db",
+       .outputs = {"t"},
+       .columns = "mode upsert\nkey column k text = $.k\ncolumn n integer = $.n\n"},
+  };
+  return definition;
+}
+
+// in -> table, and nothing else.
+PipelineDefinition rows() {
+  PipelineDefinition definition;
+  definition.pipeline = "p";
+  definition.guarantee = "exactly_once";
+  definition.stages = {{.id = "sqlite",
+                        .group_id = "g",
+                        .sources = {"in"},
+                        .steps = "where $.x > 1\n",
+                        .state = {},
+                        .changelog_topic = {},
+                        .database = "sqlite a.db",
+                        .outputs = {"t"},
+                        .columns = "mode append\ncolumn x integer = $.x\n"}};
+  return definition;
+}
+
+KnownDefinition known_as(const PipelineDefinition& definition) {
+  KnownDefinition known;
+  known.add(definition);
+  return known;
+}
+
+std::string refused(const PipelineDefinition& before, const PipelineDefinition& after) {
+  return describe(known_as(before).compare(after), DefinitionChange::Weight::kRefused);
+}
+std::string noted(const PipelineDefinition& before, const PipelineDefinition& after) {
+  const auto changes = known_as(before).compare(after);
+  EXPECT_FALSE(has_refusal(changes)) << describe(changes, DefinitionChange::Weight::kRefused);
+  return describe(changes, DefinitionChange::Weight::kNote);
+}
+
+TEST(DefinitionChange, nothing_known_and_nothing_changed_are_no_change) {
+  EXPECT_TRUE(KnownDefinition().compare(totals()).empty());
+  EXPECT_TRUE(known_as(totals()).compare(totals()).empty());
+}
+
+TEST(DefinitionChange, another_aggregate_expression_is_refused_with_both_texts) {
+  PipelineDefinition after = totals();
+  after.stages[1].state = "values 1\nkey k = $.k\naggregate n = sum($.x)\n";
+  after.stages[1].steps = "aggregate n = sum($.x)\n";
+  EXPECT_THAT(refused(totals(), after),
+              HasSubstr("k: `aggregate n = count(*)` is now `aggregate n = sum($.x)`; its state"));
+}
+
+TEST(DefinitionChange, another_key_is_refused_once) {
+  PipelineDefinition after = totals();
+  after.stages[0].steps = "key k = $.other\n";
+  after.stages[1].state = "values 1\nkey k = $.other\naggregate n = count(*)\n";
+  EXPECT_EQ(known_as(totals()).compare(after).size(), 1u);
+  EXPECT_THAT(refused(totals(), after), HasSubstr("`key k = $.k` is now `key k = $.other`"));
+}
+
+TEST(DefinitionChange, exchanged_lines_are_a_change_too) {
+  PipelineDefinition before = totals();
+  before.stages[1].state = "values 1\naggregate a = count(*)\naggregate b = count(*)\n";
+  PipelineDefinition after = totals();
+  after.stages[1].state = "values 1\naggregate b = count(*)\naggregate a = count(*)\n";
+  EXPECT_THAT(refused(before, after), HasSubstr("the same lines stand in another order"));
+}
+
+TEST(DefinitionChange, a_renamed_step_with_state_is_refused_under_both_names) {
+  PipelineDefinition after = totals();
+  after.stages[0].id = "by-k-key";
+  after.stages[1].id = "by-k";
+  after.stages[1].group_id = "p-by-k";
+  after.stages[1].changelog_topic = "p-by-k-changelog";
+  EXPECT_EQ(known_as(totals()).compare(after).size(), 1u);
+  EXPECT_THAT(refused(totals(), after), HasSubstr("by-k: k is now called by-k; its state"));
+}
+
+TEST(DefinitionChange, another_group_is_refused_where_it_holds_the_position) {
+  PipelineDefinition after = totals();
+  after.stages[0].group_id = "h";
+  EXPECT_THAT(refused(totals(), after), HasSubstr("group.id was g, and is now h"));
+  after = rows();
+  after.stages[0].group_id = "h";
+  EXPECT_THAT(noted(rows(), after), HasSubstr("its position is in the database, and stays"));
+}
+
+TEST(DefinitionChange, a_second_table_beside_a_lone_one_is_refused) {
+  PipelineDefinition after = rows();
+  Stage first = after.stages[0];
+  first.id = "sqlite-rows";
+  first.database = {};
+  first.columns = {};
+  first.outputs = {"p-sqlite-rows"};
+  after.stages[0].sources = {"p-sqlite-rows"};
+  after.stages[0].steps = {};
+  after.stages[0].group_id = "p-sqlite";
+  Stage second = after.stages[0];
+  second.id = "sqlite-2";
+  second.group_id = "p-sqlite-2";
+  second.outputs = {"u"};
+  after.stages = {first, after.stages[0], second};
+  const std::string text = refused(rows(), after);
+  EXPECT_THAT(text, HasSubstr("sqlite-2: it is a new sink; its table would stay without"));
+  EXPECT_THAT(text, HasSubstr("sqlite: it read in, and now reads p-sqlite-rows"));
+}
+
+TEST(DefinitionChange, a_second_table_on_a_topic_of_the_pipeline_is_filled_from_it) {
+  PipelineDefinition after = totals();
+  Stage second = after.stages[2];
+  second.id = "sqlite-2";
+  second.group_id = "p-sqlite-2";
+  second.outputs = {"u"};
+  after.stages.push_back(second);
+  EXPECT_THAT(noted(totals(), after), HasSubstr("filled from the beginning of topic out"));
+  EXPECT_EQ(known_as(totals()).compare(after).front().filled_from, "out");
+}
+
+TEST(DefinitionChange, a_renamed_sink_and_another_sink_on_its_table_are_refused) {
+  PipelineDefinition after = totals();
+  after.stages[2].id = "store";
+  after.stages[2].group_id = "p-store";
+  EXPECT_THAT(refused(totals(), after), HasSubstr("store: sqlite is now called store"));
+  after = totals();
+  after.stages.push_back(after.stages[2]);
+  after.stages[3].id = "twin";
+  EXPECT_THAT(refused(totals(), after), HasSubstr("which another sink has written"));
+}
+
+TEST(DefinitionChange, another_table_is_refused_another_file_is_noted) {
+  PipelineDefinition after = totals();
+  after.stages[2].outputs = {"u"};
+  EXPECT_THAT(refused(totals(), after), HasSubstr("table t is now u"));
+  after = totals();
+  after.stages[2].database = "sqlite b.db";
+  EXPECT_THAT(noted(totals(), after), HasSubstr("was sqlite a.db, and is now sqlite b.db"));
+}
+
+TEST(DefinitionChange, a_step_with_state_that_is_gone_or_new_is_refused) {
+  PipelineDefinition without = totals();
+  without.stages = {without.stages[0]};
+  without.stages[0].id = "kafka";
+  without.stages[0].outputs = {"out"};
+  EXPECT_THAT(refused(totals(), without), HasSubstr("k: it is gone, and has kept a state"));
+  EXPECT_THAT(refused(without, totals()), HasSubstr("k: it is new, and keeps a state"));
+}
+
+TEST(DefinitionChange, a_further_output_topic_is_refused_a_dropped_one_is_noted) {
+  PipelineDefinition after = totals();
+  after.stages[1].outputs = {"out", "more"};
+  EXPECT_THAT(refused(totals(), after), HasSubstr("topic more is a new output"));
+  EXPECT_THAT(noted(after, totals()), HasSubstr("topic more is no output any more"));
+}
+
+TEST(DefinitionChange, what_begins_with_the_next_record_is_noted) {
+  PipelineDefinition after = rows();
+  after.stages[0].steps = "where $.x > 2\n";
+  EXPECT_THAT(noted(rows(), after), HasSubstr("`where $.x > 1` is now `where $.x > 2`"));
+  after = rows();
+  after.stages[0].columns = "mode append\ncolumn x integer = $.y\n";
+  EXPECT_THAT(noted(rows(), after), HasSubstr("rows written before stay as they are"));
+  after = rows();
+  after.guarantee = "at_least_once";
+  EXPECT_THAT(noted(rows(), after), HasSubstr("the guarantee was exactly_once"));
+  after = rows();
+  after.stages[0].sources = {"in", "more"};
+  EXPECT_THAT(noted(rows(), after), HasSubstr("source topic more is new"));
+  EXPECT_THAT(noted(after, rows()), HasSubstr("source topic more is gone"));
+}
+
+TEST(DefinitionChange, a_sink_that_comes_back_goes_on_where_it_was) {
+  PipelineDefinition without = totals();
+  without.stages.pop_back();
+  KnownDefinition known = known_as(totals());
+  EXPECT_THAT(noted(totals(), without), HasSubstr("sqlite: the sink is gone"));
+  known.add(without);
+  EXPECT_TRUE(known.compare(totals()).empty());
+  PipelineDefinition renamed = totals();
+  renamed.stages[2].id = "twin";
+  EXPECT_TRUE(has_refusal(known.compare(renamed)));
+}
+
+TEST(DefinitionChange, of_two_files_that_begin_at_once_the_first_one_counts) {
+  PipelineDefinition other = totals();
+  other.stages[1].state = "values 1\nkey k = $.k\naggregate n = sum($.x)\n";
+  KnownDefinition known = known_as(totals());
+  known.add(other);
+  EXPECT_TRUE(known.compare(totals()).empty());
+  other.kind = PipelineDefinition::Kind::kAccepted;
+  known.add(other);
+  EXPECT_TRUE(known.compare(other).empty());
+  EXPECT_TRUE(has_refusal(known.compare(totals())));
+}
+
+TEST(DefinitionChange, nothing_runs_on_half_of_a_reset) {
+  KnownDefinition known = known_as(totals());
+  PipelineDefinition record = totals();
+  record.kind = PipelineDefinition::Kind::kResetBegun;
+  known.add(record);
+  EXPECT_TRUE(known.is_being_reset());
+  known.add(totals());
+  EXPECT_TRUE(known.is_being_reset());
+  record.kind = PipelineDefinition::Kind::kAccepted;
+  known.add(record);
+  EXPECT_FALSE(known.is_being_reset());
+}
+
+}  // namespace
+}  // namespace onceflow::engine

@@ -1,0 +1,208 @@
+#include "engine/definition_log.h"
+
+#include <fmt/format.h>
+
+#include "client/fetcher.h"
+#include "client/producer.h"
+
+namespace onceflow::engine {
+
+DefinitionLog::DefinitionLog(std::shared_ptr<client::Cluster> cluster,
+                             const protocol::PipelineDefinition& planned, std::string file)
+    : cluster_(std::move(cluster)),
+      planned_(planned),
+      file_(file.empty() ? std::string("FILE") : std::move(file)),
+      admin_(cluster_) {}
+
+Task<Result<KnownDefinition>> DefinitionLog::read(MonotonicTime deadline) {
+  KnownDefinition known;
+  const TopicPartition partition{planned_.topic(), PartitionIndex(0)};
+  const auto topic = co_await cluster_->existing_topic(partition.topic, deadline);
+  if (!topic && topic.error().code == ErrorCode::kNotFound) {
+    co_return known;
+  }
+  CO_RETURN_IF_ERROR(topic);
+  const auto level = client::IsolationLevel::kReadCommitted;
+  const auto begin =
+      co_await admin_.list_offsets({partition}, client::Admin::kEarliest, level, deadline);
+  CO_RETURN_IF_ERROR(begin);
+  const auto end =
+      co_await admin_.list_offsets({partition}, client::Admin::kLatest, level, deadline);
+  CO_RETURN_IF_ERROR(end);
+  Offset position = begin->front().offset;
+  client::FetchOptions options;
+  options.isolation_level = level;
+  client::Fetcher fetcher(cluster_, options);
+  fetcher.assign({{partition, position}});
+  while (position < end->front().offset) {
+    const auto polled = co_await fetcher.poll(deadline);
+    CO_RETURN_IF_ERROR(polled);
+    for (const client::FetchedRun& run : polled->runs) {
+      Status decoded;
+      CO_RETURN_IF_ERROR(run.for_each([&](const protocol::RecordBatchHeader& header,
+                                          const protocol::RecordView& record) {
+        auto definition = protocol::decode_definition(record.value.value_or(ByteView{}));
+        if (definition) {
+          known.add(*definition);
+        } else if (decoded) {
+          decoded = fail(definition.error().code,
+                         fmt::format("{}-0@{}: {}; the rule: nobody else writes this topic; the "
+                                     "fix: delete it, and look at the changes of the file yourself",
+                                     partition.topic, header.offset_of(record).value,
+                                     definition.error().text));
+        }
+      }));
+      CO_RETURN_IF_ERROR(decoded);
+      position = run.next_offset;
+    }
+    if (position < end->front().offset && cluster_->scheduler().now() >= deadline) {
+      co_return fail(ErrorCode::kTimedOut, partition.topic + ": its end was not reached in time",
+                     Recovery::kRetriable);
+    }
+  }
+  co_return known;
+}
+
+Task<Result<std::vector<DefinitionChange>>> DefinitionLog::changes(const KnownDefinition& known,
+                                                                   MonotonicTime deadline) {
+  std::vector<DefinitionChange> changes = known.compare(planned_);
+  for (DefinitionChange& change : changes) {
+    if (change.filled_from) {
+      CO_RETURN_IF_ERROR(co_await look_at_source(change, deadline));
+    }
+    if (!change.state_topics.empty()) {
+      CO_RETURN_IF_ERROR(co_await look_at_state(change, deadline));
+    }
+  }
+  co_return changes;
+}
+
+Task<Status> DefinitionLog::look_at_source(DefinitionChange& change, MonotonicTime deadline) {
+  const auto begins = co_await offsets_of(*change.filled_from, client::Admin::kEarliest, deadline);
+  CO_RETURN_IF_ERROR(begins);
+  for (const client::ListedOffset& begin : *begins) {
+    if (begin.offset > Offset(0)) {
+      change.weight = DefinitionChange::Weight::kRefused;
+      change.effect = fmt::format(
+          "topic {} begins at offset {} of partition {}: the table would stay without what was "
+          "before",
+          *change.filled_from, begin.offset.value, begin.partition.partition.value);
+      break;
+    }
+  }
+  co_return Status{};
+}
+
+Task<Status> DefinitionLog::look_at_state(DefinitionChange& change, MonotonicTime deadline) {
+  for (const std::string& topic : change.state_topics) {
+    const auto ends = co_await offsets_of(topic, client::Admin::kLatest, deadline);
+    CO_RETURN_IF_ERROR(ends);
+    for (const client::ListedOffset& end : *ends) {
+      if (end.offset > Offset(0)) {
+        co_return Status{};
+      }
+    }
+  }
+  change.weight = DefinitionChange::Weight::kNote;
+  change.effect = "there is no state yet; it begins with this";
+  co_return Status{};
+}
+
+Task<Result<std::vector<client::ListedOffset>>> DefinitionLog::offsets_of(std::string name,
+                                                                          std::int64_t timestamp_ms,
+                                                                          MonotonicTime deadline) {
+  const auto topic = co_await cluster_->existing_topic(name, deadline);
+  if (!topic && topic.error().code == ErrorCode::kNotFound) {
+    co_return std::vector<client::ListedOffset>{};
+  }
+  CO_RETURN_IF_ERROR(topic);
+  std::vector<TopicPartition> partitions;
+  for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+    partitions.push_back({name, PartitionIndex(index)});
+  }
+  co_return co_await admin_.list_offsets(std::move(partitions), timestamp_ms,
+                                         client::IsolationLevel::kReadUncommitted, deadline);
+}
+
+Status DefinitionLog::refusal(const KnownDefinition& known,
+                              std::span<const DefinitionChange> changes) const {
+  if (known.is_being_reset()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("a reset of pipeline '{}' was begun and has not ended; the rule: "
+                            "nothing runs on half of a reset; the fix: run the same `onceflow "
+                            "reset {} … --execute` again",
+                            planned_.pipeline, file_));
+  }
+  if (!has_refusal(changes)) {
+    return {};
+  }
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format(
+          "the file was changed, and what pipeline '{}' keeps does not fit it:\n{}"
+          "the rule: nothing goes on with what another definition has made; nothing was "
+          "written; the fix: choose one of\n"
+          "  keep it as it was: change the file back; nothing is lost\n"
+          "  go on from now:    onceflow reset {} --to-current --execute\n"
+          "  start over:        onceflow reset {} --to-earliest --execute\n"
+          "each without --execute says what it would do; onceflow plan {} shows all changes",
+          planned_.pipeline, describe(changes, DefinitionChange::Weight::kRefused), file_, file_,
+          file_));
+}
+
+Task<Result<std::vector<DefinitionChange>>> DefinitionLog::check(MonotonicTime deadline) {
+  const auto known = co_await read(deadline);
+  CO_RETURN_IF_ERROR(known);
+  auto changed = co_await changes(*known, deadline);
+  CO_RETURN_IF_ERROR(changed);
+  CO_RETURN_IF_ERROR(refusal(*known, *changed));
+  co_return changed;
+}
+
+Task<Status> DefinitionLog::record(MonotonicTime deadline) {
+  const auto known = co_await read(deadline);
+  CO_RETURN_IF_ERROR(known);
+  if (known->is_known() && !known->is_being_reset() &&
+      known->current().is_same_pipeline(planned_)) {
+    co_return Status{};
+  }
+  const auto changed = co_await changes(*known, deadline);
+  CO_RETURN_IF_ERROR(changed);
+  CO_RETURN_IF_ERROR(refusal(*known, *changed));
+  protocol::PipelineDefinition definition = planned_;
+  if (has_refusal(known->compare(planned_))) {
+    // What rules it out by the files alone does not exist: it replaces what was known.
+    definition.kind = protocol::PipelineDefinition::Kind::kAccepted;
+  }
+  CO_RETURN_IF_ERROR(co_await write(std::move(definition), deadline));
+  const auto checked = co_await check(deadline);
+  CO_RETURN_IF_ERROR(checked);
+  co_return Status{};
+}
+
+Task<Status> DefinitionLog::create_topic(MonotonicTime deadline) {
+  const auto there = co_await cluster_->existing_topic(planned_.topic(), deadline);
+  if (there || there.error().code != ErrorCode::kNotFound) {
+    co_return there ? Status{} : Status(std::unexpected(there.error()));
+  }
+  const Status created =
+      co_await admin_.create_topic({.name = planned_.topic(),
+                                    .partition_count = 1,
+                                    .replication_factor = -1,
+                                    .configs = {{"retention.ms", "-1"}, {"retention.bytes", "-1"}}},
+                                   deadline);
+  co_return !created && created.error().code == ErrorCode::kAlreadyExists ? Status{} : created;
+}
+
+Task<Status> DefinitionLog::write(protocol::PipelineDefinition definition, MonotonicTime deadline) {
+  CO_RETURN_IF_ERROR(co_await create_topic(deadline));
+  definition.written_at_ms = cluster_->scheduler().wall_now().ms;
+  const Buffer bytes = protocol::encode_definition(definition);
+  client::Producer producer(cluster_, {});
+  CO_RETURN_IF_ERROR(producer.append(
+      producer.slot({planned_.topic(), PartitionIndex(0)}),
+      {.timestamp_ms = definition.written_at_ms, .key = {}, .value = ByteView(bytes)}));
+  co_return co_await producer.flush(deadline);
+}
+
+}  // namespace onceflow::engine

@@ -1,0 +1,58 @@
+// DefinitionLog: the topic <pipeline>-definitions, which says what a pipeline is and has been. A
+// worker asks it before it writes anything, and writes its own definition into it before any stage
+// begins: so whatever positions and states there are, a definition that made them is known.
+//
+// Owned by whoever asks (a worker, `onceflow plan`, `onceflow reset`); runs on the cluster's
+// scheduler.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "client/admin.h"
+#include "client/cluster.h"
+#include "engine/definition_change.h"
+
+namespace onceflow::engine {
+
+class DefinitionLog {
+ public:
+  /// `planned` outlives it; `file` is the pipeline file, for messages.
+  DefinitionLog(std::shared_ptr<client::Cluster> cluster,
+                const protocol::PipelineDefinition& planned, std::string file);
+
+  /// Reads the whole topic; nothing is known where it does not exist.
+  Task<Result<KnownDefinition>> read(MonotonicTime deadline);
+  /// What the plan changes. A new table that its topic cannot fill any more is a refusal; a state
+  /// that does not exist yet is none.
+  Task<Result<std::vector<DefinitionChange>>> changes(const KnownDefinition& known,
+                                                      MonotonicTime deadline);
+
+  /// Before anything is written: kInvalidArgument, with every change and the ways on, if the plan
+  /// does not go on with what is there. Else what is worth a note.
+  Task<Result<std::vector<DefinitionChange>>> check(MonotonicTime deadline);
+  /// Writes the plan's definition if it is not the last one. As check() if another worker has
+  /// written another one meanwhile.
+  Task<Status> record(MonotonicTime deadline);
+  /// One record, whatever was there; makes the topic if it is missing.
+  Task<Status> write(protocol::PipelineDefinition definition, MonotonicTime deadline);
+
+ private:
+  Task<Status> look_at_source(DefinitionChange& change, MonotonicTime deadline);
+  Task<Status> look_at_state(DefinitionChange& change, MonotonicTime deadline);
+  /// The offsets of all partitions; none if the topic does not exist.
+  Task<Result<std::vector<client::ListedOffset>>> offsets_of(std::string topic,
+                                                             std::int64_t timestamp_ms,
+                                                             MonotonicTime deadline);
+  Task<Status> create_topic(MonotonicTime deadline);
+  Status refusal(const KnownDefinition& known, std::span<const DefinitionChange> changes) const;
+
+  std::shared_ptr<client::Cluster> cluster_;
+  const protocol::PipelineDefinition& planned_;
+  const std::string file_;
+  client::Admin admin_;
+};
+
+}  // namespace onceflow::engine

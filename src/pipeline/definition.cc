@@ -1,0 +1,227 @@
+#include "pipeline/definition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/check.h"
+
+#include "pipeline/expression_text.h"
+#include "pipeline/sink_columns.h"
+
+namespace onceflow::pipeline {
+namespace {
+
+// Words after which a bracket groups, where elsewhere it calls.
+constexpr std::array<std::string_view, 11> kGrouping = {
+    "and", "between", "case", "else", "in", "is", "like", "not", "or", "then", "when"};
+
+bool is_word(std::string_view token) {
+  const char first = token.front();
+  return (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first == '_';
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), [](char letter) {
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  });
+  return result;
+}
+
+// The tokens as they are written, without the blanks between them.
+std::vector<std::string> tokens_of(std::string_view expression) {
+  std::vector<std::string> tokens;
+  const auto translated = translate_expression(expression);
+  if (!translated) {
+    return {std::string(expression)};
+  }
+  const auto& begins = translated->token_begins;
+  for (std::size_t index = 0; index < begins.size(); ++index) {
+    const std::size_t begin = begins[index].second;
+    const std::size_t end =
+        index + 1 < begins.size() ? begins[index + 1].second : expression.size();
+    std::string_view token = expression.substr(begin, end - begin);
+    token = token.substr(0, token.find_last_not_of(" \t\r\n") + 1);
+    tokens.push_back(is_word(token) ? lower(token) : std::string(token));
+  }
+  return tokens;
+}
+
+std::string_view name_of(ColumnType type) {
+  switch (type) {
+    case ColumnType::kInteger:
+      return "integer";
+    case ColumnType::kReal:
+      return "real";
+    case ColumnType::kText:
+      return "text";
+    case ColumnType::kDecimal:
+      return "decimal";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(engine::AggregateFunction function) {
+  switch (function) {
+    case engine::AggregateFunction::kCount:
+      return "count";
+    case engine::AggregateFunction::kSum:
+      return "sum";
+    case engine::AggregateFunction::kMin:
+      return "min";
+    case engine::AggregateFunction::kMax:
+      return "max";
+    case engine::AggregateFunction::kAvg:
+      return "avg";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::string canonical_text(std::string_view expression) {
+  std::string text;
+  std::string_view before;
+  const std::vector<std::string> tokens = tokens_of(expression);
+  for (const std::string& token : tokens) {
+    const bool calls = token == "(" && !before.empty() && is_word(before) &&
+                       std::ranges::find(kGrouping, before) == kGrouping.end();
+    if (!text.empty() && before != "(" && token != ")" && token != "," && !calls) {
+      text += ' ';
+    }
+    text += token;
+    before = token;
+  }
+  return text;
+}
+
+namespace {
+
+std::string definition_of(const StepSpec& step) {
+  std::string text;
+  if (step.where) {
+    text += fmt::format("where {}\n", canonical_text(step.where->text));
+  }
+  for (const Assignment& assignment : step.set) {
+    text +=
+        fmt::format("set {} = {}\n", assignment.path, canonical_text(assignment.expression.text));
+  }
+  if (step.key) {
+    for (const NamedExpression& column : step.key->columns) {
+      text += fmt::format("key {} = {}\n", column.name, canonical_text(column.expression.text));
+    }
+  }
+  return text;
+}
+
+std::string definition_of(const AggregateStepSpec& step) {
+  std::string text;
+  for (const AggregateColumnSpec& column : step.columns) {
+    text += fmt::format("aggregate {} = {}({}){}\n", column.column.name,
+                        name_of(column.column.function),
+                        column.argument ? canonical_text(column.argument->text) : "*",
+                        column.column.is_decimal ? " decimal" : "");
+  }
+  return text;
+}
+
+std::string definition_of(const SinkSpec& sink, const std::vector<ResolvedColumn>& columns) {
+  std::string text = sink.mode == connectors::SinkMode::kUpsert ? "mode upsert\n" : "mode append\n";
+  for (const ResolvedColumn& column : columns) {
+    text += fmt::format("{} {} {} = {}\n", column.column.is_key ? "key column" : "column",
+                        column.column.name, name_of(column.column.type),
+                        canonical_text(column.expression.text));
+  }
+  return text;
+}
+
+std::string database_of(const SinkSpec& sink) {
+  return sink.kind == SinkKind::kSqlite ? "sqlite " + sink.file : to_string(sink.kind);
+}
+
+// Walks the steps of the file beside the stages that the planner has made of them.
+class Walk {
+ public:
+  explicit Walk(const PlannedPipeline& planned) : planned_(planned) {}
+
+  protocol::PipelineDefinition run() {
+    definition_.pipeline = planned_.spec.name;
+    definition_.guarantee = planned_.plan.guarantee == engine::Guarantee::kExactlyOnce
+                                ? "exactly_once"
+                                : "at_least_once";
+    for (const StepSpec& step : planned_.spec.steps) {
+      if (keeps_state_) {
+        close();
+      }
+      add(definition_of(step));
+      if (step.key) {
+        key_ = &*step.key;
+      }
+      if (step.aggregate) {
+        close();
+        add(definition_of(*step.aggregate));
+        keeps_state_ = true;
+        shape_ = AggregateShape{*key_, *step.aggregate};
+      }
+    }
+    while (definition_.stages.size() < planned_.plan.stages.size()) {
+      close();
+    }
+    return std::move(definition_);
+  }
+
+ private:
+  void add(const std::string& lines) {
+    open_ += lines;
+    all_ += lines;
+  }
+
+  // The next stage is what has been walked through since the last one.
+  void close() {
+    const engine::Stage& stage = planned_.plan.stages[definition_.stages.size()];
+    protocol::PipelineDefinition::Stage& definition = definition_.stages.emplace_back();
+    definition.id = stage.id;
+    definition.group_id = stage.group_id;
+    definition.sources = stage.source_topics;
+    definition.steps = std::exchange(open_, {});
+    if (std::exchange(keeps_state_, false)) {
+      definition.state = all_;
+      definition.changelog_topic = stage.aggregate->changelog_topic;
+    }
+    if (const auto* topics = std::get_if<std::vector<engine::TopicOutput>>(&stage.output)) {
+      for (const engine::TopicOutput& topic : *topics) {
+        definition.outputs.push_back(topic.topic);
+      }
+      return;
+    }
+    const auto sink = std::ranges::find(planned_.spec.sinks, stage.id, &SinkSpec::id);
+    CHECK(sink != planned_.spec.sinks.end());
+    const auto columns = resolve_columns(*sink, shape_, planned_.spec);
+    CHECK(columns.has_value());  // as it was when the file was planned
+    definition.database = database_of(*sink);
+    definition.outputs = {sink->table};
+    definition.columns = definition_of(*sink, *columns);
+  }
+
+  const PlannedPipeline& planned_;
+  protocol::PipelineDefinition definition_;
+  std::string open_;                    ///< since the last stage
+  std::string all_{kValuesDefinition};  ///< since the source
+  bool keeps_state_ = false;
+  const KeySpec* key_ = nullptr;
+  std::optional<AggregateShape> shape_;
+};
+
+}  // namespace
+
+protocol::PipelineDefinition definition_of(const PlannedPipeline& planned) {
+  return Walk(planned).run();
+}
+
+}  // namespace onceflow::pipeline

@@ -1,0 +1,26 @@
+// Definitions: what a pipeline does to records, as text that is the same for two files that mean
+// the same. It is kept with what the pipeline has made (docs/formats/definition.md). Pure
+// functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "pipeline/planner.h"
+#include "protocol/definition.h"
+
+namespace onceflow::pipeline {
+
+/// How expressions read and write values, which the meaning of every line below it stands on. It is
+/// counted up when the same expression over the same record comes to another value.
+inline constexpr std::string_view kValuesDefinition = "values 1\n";
+
+/// The expression with one way of spacing and lower-case words; what stands in quotes and the names
+/// of fields stay. Only for what check_expression has taken.
+std::string canonical_text(std::string_view expression);
+
+/// Of every stage of the plan: what it does, a line for each thing that it computes, and what makes
+/// its state. The ids of steps are not in it, nor a dsn, which is a secret.
+protocol::PipelineDefinition definition_of(const PlannedPipeline& planned);
+
+}  // namespace onceflow::pipeline

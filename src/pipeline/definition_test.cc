@@ -1,0 +1,67 @@
+// Definitions: what is the same to a state, and what is not.
+#include "pipeline/definition.h"
+
+#include <gtest/gtest.h>
+
+#include "pipeline/planner.h"
+
+namespace onceflow::pipeline {
+namespace {
+
+TEST(Definition, an_expression_has_one_text_however_it_is_spaced) {
+  EXPECT_EQ(canonical_text("sum_of"), "sum_of");
+  EXPECT_EQ(canonical_text(" $.a  *100 "), "$.a * 100");
+  EXPECT_EQ(canonical_text("$.a*100"), "$.a * 100");
+  EXPECT_EQ(canonical_text("COALESCE( $.a ,0)"), "coalesce($.a, 0)");
+  EXPECT_EQ(canonical_text("$.a IN('x','Y')and NOT($.b=1)"), "$.a in ('x', 'Y') and not ($.b = 1)");
+  EXPECT_EQ(canonical_text("'two  blanks' || $.\"Odd  Name\""), "'two  blanks' || $.\"Odd  Name\"");
+}
+
+std::string state_of(const std::string& steps) {
+  const auto planned = plan_file("p.yaml",
+                                 "name: p\nsource: { kafka: { topics: [in] } }\nsteps:\n" + steps +
+                                     "sinks: [ kafka: { topic: out } ]\n",
+                                 [](const std::string&) { return std::nullopt; });
+  EXPECT_TRUE(planned.has_value()) << describe("p.yaml", planned.error());
+  std::string state;
+  for (const auto& stage : definition_of(*planned).stages) {
+    state += stage.state;
+  }
+  return state;
+}
+
+TEST(Definition, a_state_is_made_by_all_that_decides_it) {
+  EXPECT_EQ(state_of("  - { id: a, where: $.x>1 }\n"
+                     "  - { id: b, set: { $.y: $.x*2 } }\n"
+                     "  - { id: c, key: $.k, aggregate: { n: count(*), s: sum( $.y ) } }\n"),
+            "values 1\nwhere $.x > 1\nset $.y = $.x * 2\nkey k = $.k\naggregate n = count(*)\n"
+            "aggregate s = sum($.y)\n");
+}
+
+TEST(Definition, what_decides_nothing_is_not_in_it) {
+  const std::string one = "  - { id: c, key: $.k, aggregate: { s: sum($.y) } }\n";
+  for (const char* same : {
+           "  - { id: d, key: $.k, aggregate: { s: sum($.y) } }\n",
+           "  - { id: c, key: { k: $.k }, aggregate: { s: sum( $.y) } }\n",
+           "  - { id: k, key: $.k }\n  - { id: c, aggregate: { s: sum($.y) } }\n",
+           "  - { id: c, key: $.k, aggregate: { s: { value: sum($.y), type: integer } } }\n",
+           "  - { id: c, key: $.k, aggregate: { s: sum($.y) } }\n  - { id: w, where: $.s > 1 }\n",
+       }) {
+    EXPECT_EQ(state_of(same), state_of(one)) << same;
+  }
+  for (const char* other : {
+           "  - { id: c, key: $.K, aggregate: { s: sum($.y) } }\n",
+           "  - { id: c, key: { l: $.k }, aggregate: { s: sum($.y) } }\n",
+           "  - { id: c, key: { k: $.k, l: $.l }, aggregate: { s: sum($.y) } }\n",
+           "  - { id: c, key: $.k, aggregate: { t: sum($.y) } }\n",
+           "  - { id: c, key: $.k, aggregate: { s: avg($.y) } }\n",
+           "  - { id: c, key: $.k, aggregate: { s: sum($.y), n: count(*) } }\n",
+           "  - { id: w, where: $.y > 0 }\n  - { id: c, key: $.k, aggregate: { s: sum($.y) } }\n",
+           "  - { id: w, set: { $.y: 1 } }\n  - { id: c, key: $.k, aggregate: { s: sum($.y) } }\n",
+       }) {
+    EXPECT_NE(state_of(other), state_of(one)) << other;
+  }
+}
+
+}  // namespace
+}  // namespace onceflow::pipeline

@@ -1,0 +1,123 @@
+#include "protocol/definition.h"
+
+#include <algorithm>
+
+#include "base/crc32c.h"
+#include "base/record_hash.h"
+#include "base/wire.h"
+
+namespace onceflow::protocol {
+namespace {
+
+constexpr std::int8_t kDefinitionVersion = 1;
+// Of the smallest encodings, so that a count is checked against the bytes that are left.
+constexpr std::size_t kStringBytesMin = 1;
+constexpr std::size_t kStageBytesMin = 9;
+
+std::uint64_t read_count(WireReader& reader, std::size_t element_bytes_min) {
+  const std::uint64_t count = reader.read_unsigned_varint();
+  if (count > reader.remaining() / element_bytes_min) {
+    reader.fail();
+    return 0;
+  }
+  return count;
+}
+
+void write_strings(WireWriter& writer, const std::vector<std::string>& strings) {
+  writer.write_unsigned_varint(strings.size());
+  for (const std::string& text : strings) {
+    writer.write_sized_string(text);
+  }
+}
+
+std::vector<std::string> read_strings(WireReader& reader) {
+  std::vector<std::string> strings(static_cast<std::size_t>(read_count(reader, kStringBytesMin)));
+  for (std::string& text : strings) {
+    text = reader.read_sized_string();
+  }
+  return strings;
+}
+
+PipelineDefinition::Stage read_stage(WireReader& reader) {
+  PipelineDefinition::Stage stage;
+  stage.id = reader.read_sized_string();
+  stage.group_id = reader.read_sized_string();
+  stage.sources = read_strings(reader);
+  stage.steps = reader.read_sized_string();
+  stage.state = reader.read_sized_string();
+  stage.changelog_topic = reader.read_sized_string();
+  stage.database = reader.read_sized_string();
+  stage.outputs = read_strings(reader);
+  stage.columns = reader.read_sized_string();
+  return stage;
+}
+
+}  // namespace
+
+std::string PipelineDefinition::Stage::text() const { return steps + state + columns; }
+
+const PipelineDefinition::Stage* PipelineDefinition::find(const std::string& id) const {
+  const auto place = std::ranges::find(stages, id, &Stage::id);
+  return place == stages.end() ? nullptr : &*place;
+}
+
+std::uint64_t definition_hash(std::string_view text) {
+  RowHash hash;
+  hash.add("definition", text);
+  return hash.finish();
+}
+
+Buffer encode_definition(const PipelineDefinition& definition) {
+  Buffer bytes;
+  WireWriter writer(bytes);
+  writer.write_int8(kDefinitionVersion);
+  writer.write_uint32(0);
+  writer.write_int8(static_cast<std::int8_t>(definition.kind));
+  writer.write_int64(definition.written_at_ms);
+  writer.write_sized_string(definition.pipeline);
+  writer.write_sized_string(definition.guarantee);
+  writer.write_unsigned_varint(definition.stages.size());
+  for (const PipelineDefinition::Stage& stage : definition.stages) {
+    writer.write_sized_string(stage.id);
+    writer.write_sized_string(stage.group_id);
+    write_strings(writer, stage.sources);
+    writer.write_sized_string(stage.steps);
+    writer.write_sized_string(stage.state);
+    writer.write_sized_string(stage.changelog_topic);
+    writer.write_sized_string(stage.database);
+    write_strings(writer, stage.outputs);
+    writer.write_sized_string(stage.columns);
+  }
+  writer.patch_integer(1, crc32c(ByteView(bytes).subspan(5)));
+  return bytes;
+}
+
+Result<PipelineDefinition> decode_definition(ByteView bytes) {
+  WireReader reader(bytes);
+  const std::int8_t version = reader.read_int8();
+  const std::uint32_t checksum = reader.read_uint32();
+  if (!reader.ok() || version != kDefinitionVersion) {
+    return fail(ErrorCode::kCorrupt, "definition: version is " + std::to_string(version) +
+                                         ", this program reads version 1");
+  }
+  if (crc32c(bytes.subspan(reader.position())) != checksum) {
+    return fail(ErrorCode::kCorrupt, "definition: checksum does not match");
+  }
+  PipelineDefinition definition;
+  const std::int8_t kind = reader.read_int8();
+  definition.kind = static_cast<PipelineDefinition::Kind>(kind);
+  definition.written_at_ms = reader.read_int64();
+  definition.pipeline = reader.read_sized_string();
+  definition.guarantee = reader.read_sized_string();
+  const std::uint64_t count = read_count(reader, kStageBytesMin);
+  for (std::uint64_t index = 0; reader.ok() && index < count; ++index) {
+    definition.stages.push_back(read_stage(reader));
+  }
+  const bool is_known = kind >= 1 && kind <= 3;
+  if (!reader.ok() || reader.remaining() != 0 || !is_known) {
+    return fail(ErrorCode::kCorrupt, "definition: its contents do not decode");
+  }
+  return definition;
+}
+
+}  // namespace onceflow::protocol

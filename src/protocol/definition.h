@@ -1,0 +1,61 @@
+// PipelineDefinition: what a pipeline is, as text, kept in the log beside its positions and states.
+// The format is docs/formats/definition.md; a worker and `onceflow reset` write it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace onceflow::protocol {
+
+struct PipelineDefinition {
+  enum class Kind : std::uint8_t {
+    kRun = 1,         ///< a worker begins with it
+    kAccepted = 2,    ///< a reset has made positions and states fit it
+    kResetBegun = 3,  ///< a reset is under way: nothing runs before it has ended
+  };
+  struct Stage {
+    std::string id;
+    std::string group_id;
+    std::vector<std::string> sources;
+    std::string steps;                 ///< a line for each thing that it does to a record
+    std::string state;                 ///< a line for each thing that makes its state; empty: none
+    std::string changelog_topic;       ///< empty: no state
+    std::string database;              ///< "sqlite FILE" or "postgres"; empty: topics
+    std::vector<std::string> outputs;  ///< topics, or the one table
+    std::string columns;               ///< of a table: mode and a line for each column
+    friend bool operator==(const Stage&, const Stage&) = default;
+
+    bool is_database() const { return !database.empty(); }
+    /// All that decides what a record becomes here; its hash stands in the stage's receipts.
+    std::string text() const;
+  };
+
+  Kind kind = Kind::kRun;
+  std::int64_t written_at_ms = 0;
+  std::string pipeline;
+  std::string guarantee;  ///< as in the file
+  std::vector<Stage> stages;
+
+  /// The same pipeline, whenever and by whom it was written.
+  bool is_same_pipeline(const PipelineDefinition& other) const {
+    return pipeline == other.pipeline && guarantee == other.guarantee && stages == other.stages;
+  }
+  const Stage* find(const std::string& id) const;
+  /// Where it is kept.
+  std::string topic() const { return pipeline + "-definitions"; }
+};
+
+/// Of a definition's text: what is kept with each state, and stands in receipts.
+std::uint64_t definition_hash(std::string_view text);
+
+/// Version, fields, and a CRC-32C over all of it.
+Buffer encode_definition(const PipelineDefinition& definition);
+/// kCorrupt, naming what does not hold.
+Result<PipelineDefinition> decode_definition(ByteView bytes);
+
+}  // namespace onceflow::protocol

@@ -1,0 +1,45 @@
+#include "protocol/definition.h"
+
+#include <gtest/gtest.h>
+
+namespace onceflow::protocol {
+namespace {
+
+PipelineDefinition totals() {
+  PipelineDefinition definition;
+  definition.kind = PipelineDefinition::Kind::kAccepted;
+  definition.written_at_ms = 1'700'000'000'000;
+  definition.pipeline = "p";
+  definition.guarantee = "exactly_once";
+  definition.stages.push_back({.id = "k",
+                               .group_id = "p-k",
+                               .sources = {"p-k-repartition"},
+                               .steps = "aggregate n = count(*)\n",
+                               .state = "values 1\nkey k = $.k\naggregate n = count(*)\n",
+                               .changelog_topic = "p-k-changelog",
+                               .database = {},
+                               .outputs = {"out", "more"},
+                               .columns = {}});
+  return definition;
+}
+
+TEST(Definition, reads_back_what_was_written) {
+  const auto read = decode_definition(encode_definition(totals()));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_TRUE(read->is_same_pipeline(totals()));
+  EXPECT_EQ(read->kind, PipelineDefinition::Kind::kAccepted);
+  EXPECT_EQ(read->written_at_ms, 1'700'000'000'000);
+}
+
+TEST(Definition, every_flipped_bit_and_every_cut_is_found) {
+  const Buffer whole = encode_definition(totals());
+  for (std::size_t index = 0; index < whole.size(); ++index) {
+    Buffer damaged = whole;
+    damaged[index] ^= std::byte{4};
+    EXPECT_FALSE(decode_definition(damaged).has_value()) << index;
+    EXPECT_FALSE(decode_definition(ByteView(whole).first(index)).has_value()) << index;
+  }
+}
+
+}  // namespace
+}  // namespace onceflow::protocol
