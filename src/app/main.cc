@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <string_view>
 
-#include "app/commands.h"
+#include "app/change_commands.h"
 
 namespace {
 
@@ -21,6 +21,10 @@ constexpr Command kCommands[] = {
     {"validate", "check a pipeline file", onceflow::app::run_validate},
     {"explain", "stages, commit points and the guarantee of a pipeline",
      onceflow::app::run_explain},
+    {"plan", "what a changed pipeline file keeps, changes and begins anew",
+     onceflow::app::run_plan},
+    {"reset", "begin a pipeline anew, or fit what it keeps to a changed file",
+     onceflow::app::run_reset},
     {"audit", "account for every record of a pipeline, to the last row", onceflow::app::run_audit},
     {"sim", "run the whole system through simulated faults", onceflow::app::run_sim},
     {"cat", "write lines to a topic, or read a topic as lines", onceflow::app::run_cat},

@@ -18,6 +18,7 @@
 #include "io/os/os_environment.h"
 #include "io/os/process_identity.h"
 #include "io/os/signals.h"
+#include "pipeline/definition.h"
 #include "proof/audit_subject.h"
 
 namespace onceflow::app {
@@ -117,6 +118,11 @@ class RunProcess {
     options.stage.group.group_instance_id = planned_.plan.pipeline + "-" + options_.worker;
     options.stage.group.member_note = io::process_identity();
     options.place = place_options();
+    options.definition = pipeline::definition_of(planned_);
+    options.file = options_.file;
+    options.on_notice = [this](const std::string& news) {
+      tell_({.level = LogLevel::kWarn, .stage = {}, .event = "changed", .text = news});
+    };
     std::vector<io::Endpoint> audited = options.client.bootstrap_servers;
     worker_.emplace(os_.environment(), planned_.plan, std::move(options));
     std::cout << fmt::format("onceflow run: pipeline '{}', worker {}, {} stage{}, on {}\n",

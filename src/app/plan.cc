@@ -1,0 +1,181 @@
+// onceflow plan: what a changed pipeline file keeps, changes and begins anew, before it runs. Asks
+// the pipeline's log and changes nothing.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "app/bootstrap_servers.h"
+#include "app/change_commands.h"
+#include "app/log_task.h"
+#include "app/pipeline_file.h"
+#include "engine/definition_log.h"
+#include "pipeline/definition.h"
+
+namespace onceflow::app {
+namespace {
+
+using engine::DefinitionChange;
+using engine::KnownDefinition;
+using protocol::PipelineDefinition;
+using DefinitionStage = PipelineDefinition::Stage;
+
+constexpr Duration kAskTimeout = seconds(15);
+
+struct StageFate {
+  std::string id;
+  std::string_view fate;   ///< kept, changed, new, gone
+  std::string_view state;  ///< kept, to be reset, new, left behind; empty: it has none
+};
+
+std::vector<StageFate> fates(const KnownDefinition& known, const PipelineDefinition& planned) {
+  std::vector<StageFate> result;
+  const PipelineDefinition nothing;
+  const PipelineDefinition& before = known.is_known() ? known.current() : nothing;
+  for (const DefinitionStage& stage : planned.stages) {
+    const DefinitionStage* old = before.find(stage.id);
+    StageFate fate{stage.id, "new", stage.state.empty() ? "" : "new"};
+    if (old != nullptr) {
+      fate.fate = *old == stage ? "kept" : "changed";
+      if (!stage.state.empty()) {
+        fate.state = old->state == stage.state ? "kept" : "to be reset";
+      }
+    }
+    result.push_back(fate);
+  }
+  for (const DefinitionStage& stage : before.stages) {
+    if (planned.find(stage.id) == nullptr) {
+      result.push_back({stage.id, "gone", stage.state.empty() ? "" : "left behind"});
+    }
+  }
+  return result;
+}
+
+std::string_view verdict_of(const KnownDefinition& known,
+                            const std::vector<DefinitionChange>& changes) {
+  if (known.is_being_reset()) {
+    return "being reset";
+  }
+  if (!known.is_known()) {
+    return "begins";
+  }
+  return engine::has_refusal(changes) ? "refused" : "goes on";
+}
+
+std::string to_text(const PipelineDefinition& planned, const std::string& file,
+                    const KnownDefinition& known, const std::vector<DefinitionChange>& changes) {
+  std::string text = fmt::format("{}\n", planned.pipeline);
+  for (const StageFate& stage : fates(known, planned)) {
+    text += fmt::format("  {:<8} stage {}{}{}\n", stage.fate, stage.id,
+                        stage.state.empty() ? "" : ", its state: ", stage.state);
+  }
+  if (!changes.empty()) {
+    text += "\nchanges that begin with the next record\n" +
+            engine::describe(changes, DefinitionChange::Weight::kNote);
+    text += "changes that need a decision\n" +
+            engine::describe(changes, DefinitionChange::Weight::kRefused);
+  }
+  const std::string_view verdict = verdict_of(known, changes);
+  if (verdict == "begins") {
+    text += "\nrun begins: nothing is kept of this pipeline yet\n";
+  } else if (verdict == "goes on") {
+    text += "\nrun goes on where it was\n";
+  } else if (verdict == "being reset") {
+    text += fmt::format("\nrun refuses: a reset has not ended; run it again: onceflow reset {}\n",
+                        file);
+  } else {
+    text += fmt::format(
+        "\nrun refuses; choose one of\n"
+        "  keep it as it was: change the file back; nothing is lost\n"
+        "  go on from now:    onceflow reset {0} --to-current\n"
+        "  start over:        onceflow reset {0} --to-earliest\n"
+        "each says what it would do, and does it with --execute\n",
+        file);
+  }
+  return text;
+}
+
+std::string to_json(const PipelineDefinition& planned, const KnownDefinition& known,
+                    const std::vector<DefinitionChange>& changes) {
+  nlohmann::ordered_json json = {{"pipeline", planned.pipeline},
+                                 {"verdict", verdict_of(known, changes)},
+                                 {"stages", nlohmann::ordered_json::array()},
+                                 {"changes", nlohmann::ordered_json::array()}};
+  for (const StageFate& stage : fates(known, planned)) {
+    nlohmann::ordered_json row = {{"stage", stage.id}, {"is", stage.fate}};
+    if (!stage.state.empty()) {
+      row["state"] = stage.state;
+    }
+    json["stages"].push_back(std::move(row));
+  }
+  for (const DefinitionChange& change : changes) {
+    json["changes"].push_back({{"stage", change.stage},
+                               {"refused", change.weight == DefinitionChange::Weight::kRefused},
+                               {"what", change.what},
+                               {"effect", change.effect}});
+  }
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+Task<int> show_plan(LogAtHand log, const PipelineDefinition& planned, const std::string& file,
+                    bool as_json) {
+  engine::DefinitionLog definitions(log.cluster, planned, file);
+  const MonotonicTime deadline = log.os.loop().now() + kAskTimeout;
+  const auto known = co_await definitions.read(deadline);
+  if (!known) {
+    std::cerr << "onceflow plan: " << known.error().text << '\n';
+    co_return kExitUsage;
+  }
+  const auto changes = co_await definitions.changes(*known, deadline);
+  if (!changes) {
+    std::cerr << "onceflow plan: " << changes.error().text << '\n';
+    co_return kExitUsage;
+  }
+  std::cout << (as_json ? to_json(planned, *known, *changes)
+                        : to_text(planned, file, *known, *changes));
+  co_return known->is_being_reset() || engine::has_refusal(*changes) ? kExitFailed : kExitOk;
+}
+
+}  // namespace
+
+int run_plan(const Arguments& arguments) {
+  CLI::App app(
+      "what a changed pipeline file keeps, changes and begins anew; changes nothing\n"
+      "exit code 0: run would start; 1: run would refuse; 2: it cannot be told",
+      "onceflow plan");
+  LogTaskOptions options{.verb = "plan", .bootstrap_servers = {}, .log = {}};
+  std::string file;
+  bool json = false;
+  app.add_option("FILE", file, "a pipeline file")->required();
+  app.add_option("--bootstrap.servers", options.bootstrap_servers,
+                 "host:port[,host:port]; default: as the file says, else the embedded log");
+  app.add_option("--data-dir", options.log.data_directory, "of the embedded log")
+      ->capture_default_str();
+  app.add_option("--port", options.log.port, "of the embedded log, where it is running")
+      ->capture_default_str();
+  app.add_flag("--json", json, "as a JSON object");
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  const auto planned = load_pipeline_file(file);
+  if (!planned) {
+    return kExitUsage;
+  }
+  if (options.bootstrap_servers.empty()) {
+    options.bootstrap_servers = joined(planned->spec.bootstrap_servers);
+  }
+  const PipelineDefinition definition = pipeline::definition_of(*planned);
+  if (is_log_missing(options)) {
+    std::cout << (json ? to_json(definition, {}, {}) : to_text(definition, file, {}, {}));
+    return kExitOk;
+  }
+  return run_on_log(
+      options, [&](LogAtHand log) { return show_plan(std::move(log), definition, file, json); });
+}
+
+}  // namespace onceflow::app

@@ -1,0 +1,727 @@
+// onceflow reset: begins a pipeline anew, or fits what it keeps to a changed file. Groups, internal
+// topics, receipts and the positions in databases go together; without --execute it only says what
+// it would do. Every act may be repeated: a reset that fails in its middle is run again, and until
+// it has ended no worker starts.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <iostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "app/bootstrap_servers.h"
+#include "app/change_commands.h"
+#include "app/log_task.h"
+#include "app/pipeline_file.h"
+#include "client/admin.h"
+#include "client/fetcher.h"
+#include "client/group_admin.h"
+#include "connectors/sink_past.h"
+#include "engine/definition_log.h"
+#include "pipeline/definition.h"
+
+namespace onceflow::app {
+namespace {
+
+using connectors::ClaimedPartition;
+using DefinitionStage = protocol::PipelineDefinition::Stage;
+using pipeline::SinkSpec;
+
+constexpr Duration kCallTimeout = seconds(15);
+
+enum class ResetTo { kNothing, kEarliest, kLatest, kDatetime, kCurrent };
+
+struct ResetCommand {
+  std::string file;
+  LogTaskOptions log{.verb = "reset", .bootstrap_servers = {}, .log = {}};
+  ResetTo to = ResetTo::kNothing;
+  std::int64_t datetime_ms = 0;
+  bool deletes_rows = false;
+  bool keeps_rows = false;
+  bool removes_members = false;
+  bool executes = false;
+};
+
+/// Something to do, said before it is done.
+struct Act {
+  std::string what;
+  std::function<Task<Status>()> run;
+};
+
+/// How the names of topics between stages end.
+constexpr std::array<std::string_view, 3> kInternalEnds = {"-repartition", "-results", "-rows"};
+
+class Reset {
+ public:
+  Reset(LogAtHand log, const pipeline::PlannedPipeline& planned, const ResetCommand& command)
+      : log_(std::move(log)),
+        planned_(planned),
+        definition_(pipeline::definition_of(planned)),
+        command_(command),
+        admin_(log_.cluster),
+        definitions_(log_.cluster, definition_, command.file) {}
+
+  Task<int> run() {
+    const Status done = co_await prepare_and_run();
+    if (!done) {
+      std::cerr << "onceflow reset: " << done.error().text << '\n';
+      co_return kExitFailed;
+    }
+    co_return kExitOk;
+  }
+
+ private:
+  MonotonicTime deadline() const { return log_.os.loop().now() + kCallTimeout; }
+
+  Task<Status> prepare_and_run() {
+    const auto known = co_await definitions_.read(deadline());
+    CO_RETURN_IF_ERROR(known);
+    known_ = *known;
+    CO_RETURN_IF_ERROR(co_await plan_members());
+    const Status planned =
+        command_.to == ResetTo::kCurrent ? co_await plan_going_on() : co_await plan_starting_over();
+    CO_RETURN_IF_ERROR(planned);
+    CO_RETURN_IF_ERROR(co_await carry_out());
+    co_return Status{};
+  }
+
+  Task<Status> carry_out() {
+    std::cout << fmt::format("{} pipeline '{}'\n", command_.executes ? "resetting" : "would reset",
+                             definition_.pipeline);
+    if (command_.executes) {
+      CO_RETURN_IF_ERROR(co_await begin());
+    }
+    for (const Act& act : acts_) {
+      std::cout << "  " << act.what << '\n' << std::flush;
+      if (command_.executes) {
+        if (const Status done = co_await act.run(); !done) {
+          co_return fail(done.error().code,
+                         fmt::format("{}: {}; the reset has not ended, and no worker starts before "
+                                     "it has: run the same command again",
+                                     act.what, done.error().text));
+        }
+      }
+    }
+    for (const std::string& note : notes_) {
+      std::cout << "  note: " << note << '\n';
+    }
+    if (!command_.executes) {
+      std::cout << "nothing was done; --execute does it\n";
+      co_return Status{};
+    }
+    protocol::PipelineDefinition definition = definition_;
+    definition.kind = protocol::PipelineDefinition::Kind::kAccepted;
+    CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
+    std::cout << "done: onceflow run " << command_.file << " begins with it\n";
+    co_return Status{};
+  }
+
+  // From here on no worker starts before the last act is done.
+  Task<Status> begin() {
+    protocol::PipelineDefinition definition = definition_;
+    definition.kind = protocol::PipelineDefinition::Kind::kResetBegun;
+    co_return co_await definitions_.write(std::move(definition), deadline());
+  }
+
+  // ------------------------------------------------------------------------------------ members
+
+  std::set<std::string> all_groups() const {
+    std::set<std::string> groups;
+    for (const auto* definition : {&known_.current(), &definition_}) {
+      for (const DefinitionStage& stage : definition->stages) {
+        groups.insert(stage.group_id);
+      }
+    }
+    return groups;
+  }
+
+  // A worker that is alive is a member of its groups. So may be one that is gone, until its session
+  // ends; on a log that nobody else has open, no member is alive.
+  Task<Status> plan_members() {
+    for (const std::string& group : all_groups()) {
+      const auto described = co_await admin_.describe_group(group, deadline());
+      if (!described && described.error().code == ErrorCode::kNotFound) {
+        continue;
+      }
+      CO_RETURN_IF_ERROR(described);
+      if (described->state != "Dead") {
+        groups_there_.push_back(group);
+      }
+      if (described->members.empty()) {
+        continue;
+      }
+      std::vector<std::string> names;
+      std::vector<std::string> instances;
+      for (const client::GroupMemberDescription& member : described->members) {
+        names.push_back(fmt::format("{} ({})", member.client_id, member.client_host));
+        if (!member.group_instance_id.empty()) {
+          instances.push_back(member.group_instance_id);
+        }
+      }
+      const bool all_are_static = instances.size() == described->members.size();
+      if (!all_are_static || !(log_.is_ours || command_.removes_members)) {
+        co_return fail(
+            ErrorCode::kRefused,
+            fmt::format("group {} has members: {}; the rule: nothing is reset while a worker "
+                        "lives; the fix: stop it; one that was killed is gone when its session has "
+                        "ended (10 s), or with --remove-members at once",
+                        group, fmt::join(names, ", ")));
+      }
+      act(fmt::format("remove from group {}: {}, which are gone", group, fmt::join(names, ", ")),
+          [this, group, instances]() -> Task<Status> {
+            co_return co_await client::remove_members(log_.cluster, group, instances, deadline());
+          });
+    }
+    co_return Status{};
+  }
+
+  // ----------------------------------------------------------------------------- starting over
+
+  Task<Status> plan_starting_over() {
+    note_tables_of_the_past();
+    for (const std::string& group : groups_there_) {
+      plan_deletion_of_group(group);
+    }
+    for (const std::string& topic : internal_topics()) {
+      CO_RETURN_IF_ERROR(co_await plan_deletion(topic));
+    }
+    CO_RETURN_IF_ERROR(co_await plan_deletion(planned_.plan.receipts_topic));
+    const auto begins = co_await source_positions();
+    CO_RETURN_IF_ERROR(begins);
+    for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
+      const DefinitionStage& stage = definition_.stages[index];
+      if (stage.is_database()) {
+        CO_RETURN_IF_ERROR(plan_table(stage, index == 0 ? *begins : Positions{}));
+      } else if (index == 0) {
+        plan_offsets(stage.group_id, *begins);
+      }
+      note_outputs(stage);
+    }
+    co_return Status{};
+  }
+
+  void note_outputs(const DefinitionStage& stage) {
+    for (const std::string& topic : stage.outputs) {
+      if (!stage.is_database() && !is_internal(topic)) {
+        notes_.push_back(
+            fmt::format("topic {} keeps its records: its readers get the results once "
+                        "more; audit with --allow-foreign, or delete the topic",
+                        topic));
+      }
+    }
+  }
+
+  // Sinks that the file does not name any more.
+  void note_tables_of_the_past() {
+    for (const DefinitionStage& stage : known_.current().stages) {
+      if (stage.is_database() && definition_.find(stage.id) == nullptr) {
+        notes_.push_back(
+            fmt::format("sink {} is not in the file: table {} and its position in {} "
+                        "stay as they are",
+                        stage.id, stage.outputs.front(), stage.database));
+      }
+    }
+  }
+
+  using Positions = std::vector<ClaimedPartition>;
+
+  Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics) {
+    std::vector<TopicPartition> partitions;
+    for (const std::string& name : topics) {
+      const auto topic = co_await log_.cluster->existing_topic(name, deadline());
+      if (!topic && topic.error().code == ErrorCode::kNotFound) {
+        continue;
+      }
+      CO_RETURN_IF_ERROR(topic);
+      for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+        partitions.push_back({name, PartitionIndex(index)});
+      }
+    }
+    co_return partitions;
+  }
+
+  Task<Result<Positions>> source_positions() {
+    auto partitions = co_await partitions_of(planned_.spec.source.topics);
+    CO_RETURN_IF_ERROR(partitions);
+    const std::int64_t timestamp_ms = command_.to == ResetTo::kEarliest ? client::Admin::kEarliest
+                                      : command_.to == ResetTo::kLatest ? client::Admin::kLatest
+                                                                        : command_.datetime_ms;
+    const auto level = client::IsolationLevel::kReadCommitted;
+    const auto listed = co_await admin_.list_offsets(*partitions, timestamp_ms, level, deadline());
+    CO_RETURN_IF_ERROR(listed);
+    const auto ends =
+        co_await admin_.list_offsets(*partitions, client::Admin::kLatest, level, deadline());
+    CO_RETURN_IF_ERROR(ends);
+    Positions positions;
+    for (std::size_t index = 0; index < listed->size(); ++index) {
+      const Offset found = (*listed)[index].offset;
+      positions.push_back(
+          {(*listed)[index].partition, 0, found == kNoOffset ? (*ends)[index].offset : found});
+    }
+    co_return positions;
+  }
+
+  // ------------------------------------------------------------------------------ going on
+
+  // Positions stay, wherever the changed file keeps them; states that it changes begin empty.
+  Task<Status> plan_going_on() {
+    if (!known_.is_known()) {
+      co_return fail(ErrorCode::kInvalidArgument,
+                     "nothing is known of this pipeline; the rule: going on needs where it was; "
+                     "the fix: name a beginning: --to-earliest, --to-latest or --to-datetime");
+    }
+    for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
+      const DefinitionStage& stage = definition_.stages[index];
+      CO_RETURN_IF_ERROR(co_await plan_state(stage));
+      const DefinitionStage* before = index == 0 && !known_.current().stages.empty()
+                                          ? &known_.current().stages.front()
+                                          : predecessor_of(stage);
+      CO_RETURN_IF_ERROR(co_await plan_position(before, stage));
+    }
+    co_return Status{};
+  }
+
+  const DefinitionStage* predecessor_of(const DefinitionStage& stage) const {
+    const protocol::PipelineDefinition& known = known_.current();
+    if (const DefinitionStage* same = known.find(stage.id)) {
+      return same;
+    }
+    for (const DefinitionStage& before : known.stages) {
+      if (definition_.find(before.id) == nullptr && before.sources == stage.sources &&
+          before.outputs == stage.outputs && before.database == stage.database) {
+        return &before;
+      }
+    }
+    return nullptr;
+  }
+
+  Task<Status> plan_state(const DefinitionStage& stage) {
+    const DefinitionStage* before = known_.current().find(stage.id);
+    if (stage.state.empty() || (before != nullptr && before->state == stage.state)) {
+      co_return Status{};
+    }
+    if (before != nullptr) {
+      CO_RETURN_IF_ERROR(co_await check_caught_up(*before));
+    }
+    CO_RETURN_IF_ERROR(co_await plan_deletion(stage.changelog_topic, "its state begins empty"));
+    if (before != nullptr) {
+      // Written again without the id of the changelog that is gone.
+      const auto positions = co_await positions_of(*before);
+      CO_RETURN_IF_ERROR(positions);
+      plan_offsets(stage.group_id, *positions);
+    }
+    co_return Status{};
+  }
+
+  // What lies before an aggregate was keyed by the definition before.
+  Task<Status> check_caught_up(const DefinitionStage& stage) {
+    for (const std::string& source : stage.sources) {
+      const auto topic = co_await log_.cluster->existing_topic(source, deadline());
+      if (!topic) {
+        continue;
+      }
+      std::vector<TopicPartition> partitions;
+      for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+        partitions.push_back({source, PartitionIndex(index)});
+      }
+      const auto committed = co_await admin_.committed(stage.group_id, partitions, deadline());
+      CO_RETURN_IF_ERROR(committed);
+      for (const client::CommittedOffset& position : *committed) {
+        const auto left = co_await has_records_after(position);
+        CO_RETURN_IF_ERROR(left);
+        if (*left) {
+          co_return fail(
+              ErrorCode::kRefused,
+              fmt::format("stage {} has not processed all of topic {}; the rule: what lies there "
+                          "was keyed as the file said before; the fix: change the file back, run "
+                          "it until it has caught up, and then reset; or start over",
+                          stage.id, source));
+        }
+      }
+    }
+    co_return Status{};
+  }
+
+  // Markers of transactions lie behind the last record, so offsets alone do not tell.
+  Task<Result<bool>> has_records_after(const client::CommittedOffset& position) {
+    const auto level = client::IsolationLevel::kReadCommitted;
+    const auto begin = co_await admin_.list_offsets({position.partition}, client::Admin::kEarliest,
+                                                    level, deadline());
+    CO_RETURN_IF_ERROR(begin);
+    const auto end = co_await admin_.list_offsets({position.partition}, client::Admin::kLatest,
+                                                  level, deadline());
+    CO_RETURN_IF_ERROR(end);
+    Offset next = position.offset == kNoOffset ? begin->front().offset : position.offset;
+    client::Fetcher fetcher(log_.cluster, {});
+    fetcher.assign({{position.partition, next}});
+    const MonotonicTime until = deadline();
+    bool found = false;
+    while (!found && next < end->front().offset && log_.os.loop().now() < until) {
+      const auto polled = co_await fetcher.poll(until);
+      CO_RETURN_IF_ERROR(polled);
+      for (const client::FetchedRun& run : polled->runs) {
+        CO_RETURN_IF_ERROR(run.for_each([&](const protocol::RecordBatchHeader&,
+                                            const protocol::RecordView&) { found = true; }));
+        next = run.next_offset;
+      }
+    }
+    co_return found;
+  }
+
+  Task<Status> plan_position(const DefinitionStage* before, const DefinitionStage& stage) {
+    const bool is_same_place =
+        before != nullptr && before->is_database() == stage.is_database() &&
+        (stage.is_database() ? before->id == stage.id && before->database == stage.database
+                             : before->group_id == stage.group_id);
+    const bool reads_the_same = before != nullptr && before->sources == stage.sources;
+    const bool is_first = stage.id == definition_.stages.front().id;
+    if (is_same_place && (reads_the_same || is_first)) {
+      co_return Status{};
+    }
+    if (before == nullptr || !(reads_the_same || is_first)) {
+      co_return co_await plan_position_at_end(stage);
+    }
+    auto positions = co_await positions_of(*before);
+    CO_RETURN_IF_ERROR(positions);
+    if (stage.is_database()) {
+      co_return plan_table_positions(stage, *positions);
+    }
+    plan_offsets(stage.group_id, *positions);
+    co_return Status{};
+  }
+
+  // A stage that is new reads what is written from now on.
+  Task<Status> plan_position_at_end(const DefinitionStage& stage) {
+    Positions positions;
+    for (const std::string& source : stage.sources) {
+      const auto topic = co_await log_.cluster->existing_topic(source, deadline());
+      if (!topic) {
+        continue;  // There is nothing in it yet.
+      }
+      for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+        const auto end =
+            co_await admin_.list_offsets({{source, PartitionIndex(index)}}, client::Admin::kLatest,
+                                         client::IsolationLevel::kReadCommitted, deadline());
+        CO_RETURN_IF_ERROR(end);
+        positions.push_back({end->front().partition, 0, end->front().offset});
+      }
+    }
+    if (positions.empty()) {
+      co_return Status{};
+    }
+    if (stage.is_database()) {
+      co_return plan_table_positions(stage, positions);
+    }
+    plan_offsets(stage.group_id, positions);
+    co_return Status{};
+  }
+
+  Task<Result<Positions>> positions_of(const DefinitionStage& stage) {
+    Positions positions;
+    if (!stage.is_database()) {
+      const auto partitions = co_await partitions_of(stage.sources);
+      CO_RETURN_IF_ERROR(partitions);
+      const auto committed = co_await admin_.committed(stage.group_id, *partitions, deadline());
+      CO_RETURN_IF_ERROR(committed);
+      for (const client::CommittedOffset& offset : *committed) {
+        if (offset.offset != kNoOffset) {
+          positions.push_back({offset.partition, 0, offset.offset});
+        }
+      }
+      co_return positions;
+    }
+    const SinkSpec* sink = sink_on(stage.database);
+    if (sink == nullptr) {
+      co_return fail(ErrorCode::kRefused,
+                     fmt::format("the position of sink {} is in {}, which the file does not name; "
+                                 "the rule: going on needs where it was; the fix: leave the sink "
+                                 "in the file, or start over",
+                                 stage.id, stage.database));
+    }
+    const auto past =
+        read_past(*sink, {definition_.pipeline, stage.id, stage.outputs.front(), {}, {}});
+    CO_RETURN_IF_ERROR(past);
+    for (const ClaimedPartition& position : past->positions) {
+      if (position.next_offset >= Offset(0)) {
+        positions.push_back(position);
+      }
+    }
+    co_return positions;
+  }
+
+  // ------------------------------------------------------------------------------------- databases
+
+  const SinkSpec* sink_on(const std::string& database) const {
+    for (const SinkSpec& sink : planned_.spec.sinks) {
+      const bool is_it = sink.kind == pipeline::SinkKind::kSqlite
+                             ? database == "sqlite " + sink.file
+                             : to_string(sink.kind) == database;
+      if (is_it) {
+        return &sink;
+      }
+    }
+    return nullptr;
+  }
+
+  const SinkSpec& sink_of(const DefinitionStage& stage) const {
+    const auto place = std::ranges::find(planned_.spec.sinks, stage.id, &SinkSpec::id);
+    CHECK(place != planned_.spec.sinks.end());
+    return *place;
+  }
+
+  Result<connectors::SinkPast> read_past(const SinkSpec& sink,
+                                         const connectors::SinkTable& table) const {
+    if (sink.kind == pipeline::SinkKind::kPostgres) {
+      return connectors::read_postgres_past({.dsn = sink.dsn}, table);
+    }
+    const auto exists = log_.os.disk().exists(sink.file);
+    RETURN_IF_ERROR(exists);
+    return *exists ? connectors::read_sqlite_past({.file = sink.file}, table)
+                   : Result<connectors::SinkPast>(connectors::SinkPast{});
+  }
+
+  connectors::SinkTable table_of(const DefinitionStage& stage) const {
+    return {definition_.pipeline, stage.id, stage.outputs.front(), {}, {}};
+  }
+
+  Status plan_table(const DefinitionStage& stage, const Positions& positions) {
+    const SinkSpec& sink = sink_of(stage);
+    const auto past = read_past(sink, table_of(stage));
+    RETURN_IF_ERROR(past);
+    const bool has_past = past->position_count + past->receipt_count > 0;
+    if (past->row_count > 0 && !command_.deletes_rows && !command_.keeps_rows) {
+      return fail(
+          ErrorCode::kInvalidArgument,
+          fmt::format("table {} has {} rows, and the records that made them are read again; "
+                      "the rule: no row is written twice in silence; the fix: "
+                      "--delete-rows, or --keep-rows if they may stay",
+                      sink.table, past->row_count));
+    }
+    if (!has_past && !command_.deletes_rows) {
+      notes_.push_back(
+          fmt::format("sink {} has no position yet: it begins where auto.offset.reset "
+                      "says",
+                      stage.id));
+      return {};
+    }
+    std::string what =
+        fmt::format("{}, sink {}: forget {} positions and {} receipts", stage.database, stage.id,
+                    past->position_count, past->receipt_count);
+    if (command_.deletes_rows) {
+      what += fmt::format(", delete {} rows of table {}", past->row_count, sink.table);
+    }
+    plan_sink_reset(stage, what, {true, command_.deletes_rows, positions});
+    return {};
+  }
+
+  Status plan_table_positions(const DefinitionStage& stage, Positions positions) {
+    const auto past = read_past(sink_of(stage), table_of(stage));
+    RETURN_IF_ERROR(past);
+    plan_sink_reset(
+        stage,
+        fmt::format("{}, sink {}: go on at {}", stage.database, stage.id, describe(positions)),
+        {false, false, std::move(positions)});
+    return {};
+  }
+
+  void plan_sink_reset(const DefinitionStage& stage, std::string what,
+                       connectors::SinkReset reset) {
+    act(std::move(what), [this, &stage, reset]() -> Task<Status> {
+      const SinkSpec& sink = sink_of(stage);
+      co_return sink.kind == pipeline::SinkKind::kPostgres
+          ? connectors::reset_postgres_sink({.dsn = sink.dsn}, table_of(stage), reset)
+          : connectors::reset_sqlite_sink({.file = sink.file}, table_of(stage), reset);
+    });
+  }
+
+  // ------------------------------------------------------------------------------------ the log
+
+  bool is_internal(const std::string& topic) const {
+    return topic.starts_with(definition_.pipeline + "-") &&
+           std::ranges::any_of(kInternalEnds,
+                               [&](std::string_view end) { return topic.ends_with(end); });
+  }
+
+  std::set<std::string> internal_topics() const {
+    std::set<std::string> topics;
+    for (const auto* definition : {&known_.current(), &definition_}) {
+      for (const DefinitionStage& stage : definition->stages) {
+        if (!stage.changelog_topic.empty()) {
+          topics.insert(stage.changelog_topic);
+        }
+        for (const std::string& output : stage.outputs) {
+          if (!stage.is_database() && is_internal(output)) {
+            topics.insert(output);
+          }
+        }
+      }
+    }
+    return topics;
+  }
+
+  Task<Status> plan_deletion(std::string topic, std::string why = {}) {
+    const auto there = co_await admin_.describe_topic(topic, deadline());
+    if (!there && there.error().code == ErrorCode::kNotFound) {
+      co_return Status{};
+    }
+    CO_RETURN_IF_ERROR(there);
+    act(fmt::format("delete topic {}{}{}", topic, why.empty() ? "" : ": ", why),
+        [this, topic]() -> Task<Status> {
+          const Status deleted = co_await admin_.delete_topic(topic, deadline());
+          co_return !deleted && deleted.error().code == ErrorCode::kNotFound ? Status{} : deleted;
+        });
+    co_return Status{};
+  }
+
+  void plan_deletion_of_group(const std::string& group) {
+    act(fmt::format("delete group {} and its positions", group), [this, group]() -> Task<Status> {
+      const Status deleted = co_await admin_.delete_group(group, deadline());
+      co_return !deleted && deleted.error().code == ErrorCode::kNotFound ? Status{} : deleted;
+    });
+  }
+
+  void plan_offsets(const std::string& group, const Positions& positions) {
+    if (positions.empty()) {
+      return;
+    }
+    std::vector<client::OffsetToCommit> offsets;
+    offsets.reserve(positions.size());
+    for (const ClaimedPartition& position : positions) {
+      offsets.push_back({position.source, position.next_offset, {}});
+    }
+    act(fmt::format("group {}: go on at {}", group, describe(positions)),
+        [this, group, offsets]() -> Task<Status> {
+          co_return co_await client::move_offsets(log_.cluster, group, offsets, deadline());
+        });
+  }
+
+  static std::string describe(const Positions& positions) {
+    std::vector<std::string> parts;
+    parts.reserve(positions.size());
+    for (const ClaimedPartition& position : positions) {
+      parts.push_back(fmt::format("{}-{}@{}", position.source.topic,
+                                  position.source.partition.value, position.next_offset.value));
+    }
+    return fmt::format("{}", fmt::join(parts, ", "));
+  }
+
+  void act(std::string what, std::function<Task<Status>()> run) {
+    acts_.push_back({std::move(what), std::move(run)});
+  }
+
+  LogAtHand log_;
+  const pipeline::PlannedPipeline& planned_;
+  const protocol::PipelineDefinition definition_;
+  const ResetCommand& command_;
+  client::Admin admin_;
+  engine::DefinitionLog definitions_;
+  engine::KnownDefinition known_;
+  std::vector<std::string> groups_there_;
+  std::vector<Act> acts_;
+  std::vector<std::string> notes_;
+};
+
+// 2026-11-29T10:15:00, with Z or nothing: UTC. Kafka's tool takes the same.
+std::optional<std::int64_t> parse_datetime(const std::string& text) {
+  int year = 0;
+  unsigned month = 0;
+  unsigned day = 0;
+  int hour = 0;
+  int minute = 0;
+  double second = 0;
+  int length = 0;
+  const int count = std::sscanf(text.c_str(), "%4d-%2u-%2uT%2d:%2d:%lf%n", &year, &month, &day,
+                                &hour, &minute, &second, &length);
+  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month),
+                                         std::chrono::day(day)};
+  const std::string rest = count == 6 ? text.substr(static_cast<std::size_t>(length)) : "?";
+  if (count != 6 || !date.ok() || hour > 23 || minute > 59 || second >= 61 ||
+      (!rest.empty() && rest != "Z")) {
+    return std::nullopt;
+  }
+  const auto days = std::chrono::sys_days(date).time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(days).count() + hour * 3'600'000 +
+         minute * 60'000 + static_cast<std::int64_t>(second * 1000);
+}
+
+Task<int> run_reset_on(LogAtHand log, const pipeline::PlannedPipeline& planned,
+                       const ResetCommand& command) {
+  Reset reset(std::move(log), planned, command);
+  co_return co_await reset.run();
+}
+
+}  // namespace
+
+int run_reset(const Arguments& arguments) {
+  ResetCommand command;
+  CLI::App app(
+      "begin a pipeline anew, or fit what it keeps to a changed file\n"
+      "says what it would do; --execute does it; refused while a worker lives",
+      "onceflow reset");
+  app.add_option("FILE", command.file, "a pipeline file")->required();
+  auto* to = app.add_option_group("to", "where it goes on");
+  to->add_flag_callback(
+      "--to-earliest", [&] { command.to = ResetTo::kEarliest; },
+      "start over: at the first records that the source topics still have");
+  to->add_flag_callback(
+      "--to-latest", [&] { command.to = ResetTo::kLatest; },
+      "start over: with what is written from now on");
+  std::string datetime;
+  to->add_option(
+      "--to-datetime", datetime,
+      "start over: at the first record of this time or later, 2026-11-29T10:15:00 (UTC)");
+  to->add_flag_callback(
+      "--to-current", [&] { command.to = ResetTo::kCurrent; },
+      "go on where it is; states that the file has changed begin empty");
+  to->require_option(1);
+  app.add_flag("--delete-rows", command.deletes_rows, "start over: empty the sinks' tables");
+  app.add_flag("--keep-rows", command.keeps_rows,
+               "start over: leave the rows that are there, although theirs come again");
+  app.add_flag("--remove-members", command.removes_members,
+               "workers that were killed count as gone before their session has ended");
+  app.add_flag("--execute", command.executes, "do it");
+  app.add_option("--bootstrap.servers", command.log.bootstrap_servers,
+                 "host:port[,host:port]; default: as the file says, else the embedded log");
+  app.add_option("--data-dir", command.log.log.data_directory, "of the embedded log")
+      ->capture_default_str();
+  app.add_option("--port", command.log.log.port, "of the embedded log, where it is running")
+      ->capture_default_str();
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (!datetime.empty()) {
+    const auto parsed = parse_datetime(datetime);
+    if (!parsed) {
+      std::cerr << "onceflow reset: --to-datetime " << datetime
+                << " is not a time; write for example 2026-11-29T10:15:00\n";
+      return kExitUsage;
+    }
+    command.to = ResetTo::kDatetime;
+    command.datetime_ms = *parsed;
+  }
+  const auto planned = load_pipeline_file(command.file);
+  if (!planned) {
+    return kExitUsage;
+  }
+  if (command.log.bootstrap_servers.empty()) {
+    command.log.bootstrap_servers = joined(planned->spec.bootstrap_servers);
+  }
+  if (is_log_missing(command.log)) {
+    std::cerr << "onceflow reset: there is no log under " << command.log.log.data_directory
+              << ", so nothing is kept there; --data-dir names another\n";
+    return kExitUsage;
+  }
+  return run_on_log(command.log,
+                    [&](LogAtHand log) { return run_reset_on(std::move(log), *planned, command); });
+}
+
+}  // namespace onceflow::app

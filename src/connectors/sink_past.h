@@ -1,0 +1,40 @@
+// SinkPast: what a database keeps of a sink (positions, receipts, rows), and how it is taken away
+// when a pipeline is begun anew. For `onceflow reset`; the calls block, and no worker of the sink
+// may be alive: a claim that is under way waits, and is fenced.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "connectors/postgres_sink.h"
+#include "connectors/sink.h"
+#include "connectors/sqlite_sink.h"
+
+namespace onceflow::connectors {
+
+struct SinkPast {
+  std::int64_t position_count = 0;
+  std::int64_t receipt_count = 0;
+  std::int64_t row_count = 0;  ///< of the user's table; 0 if it does not exist
+  std::vector<ClaimedPartition> positions;
+};
+
+struct SinkReset {
+  bool forgets_receipts = true;
+  bool deletes_rows = false;
+  /// The sink's positions from now on; all others are as if nothing had been committed.
+  std::vector<ClaimedPartition> positions;
+};
+
+/// Creates nothing: a file or a table of ours that is missing is an empty past.
+Result<SinkPast> read_sqlite_past(const SqliteSinkOptions& options, const SinkTable& table);
+Result<SinkPast> read_postgres_past(const PostgresSinkOptions& options, const SinkTable& table);
+
+/// All of it in one transaction. Where positions are given, our tables must be there. Epochs rise.
+Status reset_sqlite_sink(const SqliteSinkOptions& options, const SinkTable& table,
+                         const SinkReset& reset);
+Status reset_postgres_sink(const PostgresSinkOptions& options, const SinkTable& table,
+                           const SinkReset& reset);
+
+}  // namespace onceflow::connectors

@@ -1,0 +1,117 @@
+"""C21: `onceflow reset` begins a pipeline anew: groups, internal topics, receipts and positions in
+databases together, rehearsed first, refused while a worker lives, repeated after a failure."""
+
+import sqlite3
+
+from harness import Worker, audit, check, onceflow, produce, wait_for
+from harness.changes import aggregate, pipeline, refused, reset, run, values
+
+ROWS = "  - sqlite: { file: a.db, table: t, columns: { x: { value: $.x, type: integer } } }\n"
+LONE = pipeline("", ROWS)
+TOTALS = pipeline(aggregate("n: count(*)"))
+
+
+def rows(folder):
+    try:
+        with sqlite3.connect(folder / "a.db") as database:
+            return [x for x, in database.execute("SELECT x FROM t ORDER BY onceflow_source")]
+    except sqlite3.OperationalError:
+        return []
+
+
+def run_rows(at, records, count, text=LONE):
+    with Worker(at, text) as worker:
+        if records:
+            produce(worker.address, "in", records)
+        wait_for(lambda: len(rows(at)) >= count, f"{count} rows", 60)
+        check(worker.stop() == 0, f"it ends in order: {worker.said()}")
+    return rows(at)
+
+
+def a_rehearsal_says_all_and_does_nothing(at):
+    run(at, TOTALS, [{"k": "a"}] * 3, '{"k":"a","n":3}')
+    said = reset(at, "--to-earliest")
+    for words in ("would reset", "delete topic p-k-changelog", "delete topic p-k-repartition",
+                  "delete topic p-receipts", "delete group g", "group g: go on at in-0@0",
+                  "topic out keeps its records", "nothing was done; --execute does it"):
+        check(words in said, f"{words}: {said}")
+    run(at, TOTALS, [{"k": "a"}], '{"k":"a","n":4}')
+    audit(at)
+
+
+def a_state_begins_anew(at):
+    run(at, TOTALS, [{"k": "a"}] * 3, '{"k":"a","n":3}')
+    said = reset(at, "--to-earliest", "--execute")
+    check("done: onceflow run" in said, said)
+    run(at, TOTALS, [{"k": "a"}], '{"k":"a","n":4}')
+    audit(at, "--allow-foreign")
+
+
+def a_pipeline_begins_with_what_comes_now(at):
+    run(at, TOTALS, [{"k": "a"}] * 3, '{"k":"a","n":3}')
+    reset(at, "--to-latest", "--execute")
+    run(at, TOTALS, [{"k": "a"}], '{"k":"a","n":1}')
+
+
+def a_table_is_filled_again_once(at):
+    run_rows(at, [{"x": x} for x in (1, 2, 3)], 3)
+    said = reset(at, "--to-earliest", "--execute", code=1)
+    check("table t has 3 rows" in said and "--delete-rows, or --keep-rows" in said, said)
+    said = reset(at, "--to-earliest", "--delete-rows", "--execute")
+    check("delete 3 rows of table t" in said and rows(at) == [], f"{said}")
+    check(run_rows(at, [{"x": 4}], 4) == [1, 2, 3, 4], f"each once: {rows(at)}")
+    audit(at)
+
+
+def a_table_begins_at_a_time(at):
+    run_rows(at, [{"x": 1}], 1)
+    reset(at, "--to-datetime", "2099-01-01T00:00:00Z", "--keep-rows", "--execute")
+    check(run_rows(at, [{"x": 2}], 2) == [1, 2], f"none twice: {rows(at)}")
+    onceflow("reset", "p.yaml", "--to-datetime", "yesterday", at=at, code=2)
+
+
+def nothing_is_reset_while_a_worker_lives(at):
+    with Worker(at, TOTALS) as worker:
+        produce(worker.address, "in", [{"k": "a"}])
+        wait_for(lambda: worker.is_running(), "running", 60)
+        said = reset(at, "--to-earliest", "--execute", "--port", worker.port, code=1)
+        check("group g has members" in said and "while a worker lives" in said, said)
+        worker.kill()
+    # The log was that process's own: nobody is alive, and the member that is left over goes.
+    said = reset(at, "--to-earliest", "--execute")
+    check("which are gone" in said and "done:" in said, said)
+
+
+def a_reset_that_failed_is_repeated(at):
+    run_rows(at, [{"x": 1}], 1)
+    lock = sqlite3.connect(at / "a.db", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    said = reset(at, "--to-earliest", "--delete-rows", "--execute", code=1)
+    check("run the same command again" in said, said)
+    said = refused(at, LONE)
+    check("a reset of pipeline 'p' was begun and has not ended" in said, said)
+    lock.execute("ROLLBACK")
+    lock.close()
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    check(run_rows(at, [], 1) == [1], f"the row is there once: {rows(at)}")
+    audit(at)
+
+
+def going_on_keeps_positions_under_another_group(at):
+    first = run(at, TOTALS, [{"k": "a"}] * 3, '{"k":"a","n":3}')
+    other = TOTALS.replace("group.id: g", "group.id: h")
+    refused(at, other)
+    said = reset(at, "--to-current", "--execute")
+    check("group h: go on at in-0@3" in said, said)
+    after = run(at, other, [{"k": "a"}], '{"k":"a","n":4}')
+    check(len(after) == len(first) + 1, f"once: {after}")
+    audit(at)
+
+
+def going_on_with_a_second_table_takes_what_comes_now(at):
+    run_rows(at, [{"x": 1}, {"x": 2}], 2)
+    two = pipeline("", ROWS + ROWS.replace("table: t", "table: u"))
+    refused(at, two)
+    said = reset(at, "--to-current", "--execute")
+    check("group g: go on at in-0@2" in said, said)
+    check(run_rows(at, [{"x": 3}], 3, two) == [1, 2, 3], f"none twice: {rows(at)}")
