@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <functional>
 #include <iostream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -198,7 +199,9 @@ class Reset {
     for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
       const DefinitionStage& stage = definition_.stages[index];
       if (stage.is_database()) {
-        CO_RETURN_IF_ERROR(plan_table(stage, index == 0 ? *begins : Positions{}));
+        auto kept = index == 0 ? begins : co_await ends_of_kept_topics(stage);
+        CO_RETURN_IF_ERROR(kept);
+        CO_RETURN_IF_ERROR(plan_table(stage, *kept));
       } else if (index == 0) {
         plan_offsets(stage.group_id, *begins);
       }
@@ -264,6 +267,28 @@ class Reset {
       const Offset found = (*listed)[index].offset;
       positions.push_back(
           {(*listed)[index].partition, 0, found == kNoOffset ? (*ends)[index].offset : found});
+    }
+    co_return positions;
+  }
+
+  // The results so far stay in topics that are kept: who begins anew does not take them again.
+  Task<Result<Positions>> ends_of_kept_topics(const DefinitionStage& stage) {
+    std::vector<std::string> kept;
+    std::ranges::copy_if(stage.sources, std::back_inserter(kept),
+                         [this](const std::string& topic) { return !is_internal(topic); });
+    co_return co_await ends_of(std::move(kept));
+  }
+
+  // Of topics that are not there yet: nothing.
+  Task<Result<Positions>> ends_of(std::vector<std::string> topics) {
+    const auto partitions = co_await partitions_of(std::move(topics));
+    CO_RETURN_IF_ERROR(partitions);
+    const auto ends = co_await admin_.list_offsets(
+        *partitions, client::Admin::kLatest, client::IsolationLevel::kReadCommitted, deadline());
+    CO_RETURN_IF_ERROR(ends);
+    Positions positions;
+    for (const auto& end : *ends) {
+      positions.push_back({end.partition, 0, end.offset});
     }
     co_return positions;
   }
@@ -399,27 +424,15 @@ class Reset {
 
   // A stage that is new reads what is written from now on.
   Task<Status> plan_position_at_end(const DefinitionStage& stage) {
-    Positions positions;
-    for (const std::string& source : stage.sources) {
-      const auto topic = co_await log_.cluster->existing_topic(source, deadline());
-      if (!topic) {
-        continue;  // There is nothing in it yet.
-      }
-      for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
-        const auto end =
-            co_await admin_.list_offsets({{source, PartitionIndex(index)}}, client::Admin::kLatest,
-                                         client::IsolationLevel::kReadCommitted, deadline());
-        CO_RETURN_IF_ERROR(end);
-        positions.push_back({end->front().partition, 0, end->front().offset});
-      }
-    }
-    if (positions.empty()) {
+    const auto positions = co_await ends_of(stage.sources);
+    CO_RETURN_IF_ERROR(positions);
+    if (positions->empty()) {
       co_return Status{};
     }
     if (stage.is_database()) {
-      co_return plan_table_positions(stage, positions);
+      co_return plan_table_positions(stage, *positions);
     }
-    plan_offsets(stage.group_id, positions);
+    plan_offsets(stage.group_id, *positions);
     co_return Status{};
   }
 
@@ -504,7 +517,7 @@ class Reset {
                       "--delete-rows, or --keep-rows if they may stay",
                       sink.table, past->row_count));
     }
-    if (!has_past && !command_.deletes_rows) {
+    if (!has_past && !command_.deletes_rows && positions.empty()) {
       notes_.push_back(
           fmt::format("sink {} has no position yet: it begins where auto.offset.reset "
                       "says",
@@ -516,6 +529,9 @@ class Reset {
                     past->position_count, past->receipt_count);
     if (command_.deletes_rows) {
       what += fmt::format(", delete {} rows of table {}", past->row_count, sink.table);
+    }
+    if (!positions.empty()) {
+      what += fmt::format(", go on at {}", describe(positions));
     }
     plan_sink_reset(stage, what, {true, command_.deletes_rows, positions});
     return {};

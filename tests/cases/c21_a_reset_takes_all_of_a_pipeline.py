@@ -70,6 +70,37 @@ def a_table_begins_at_a_time(at):
     onceflow("reset", "p.yaml", "--to-datetime", "yesterday", at=at, code=2)
 
 
+def a_table_behind_a_kept_topic_gets_the_new_results_alone(at):
+    for mode, to in (("upsert", "--to-earliest"), ("append", "--to-earliest"),
+                     ("upsert", "--to-latest")):
+        folder = at / (mode + to)
+        folder.mkdir()
+        sink = f"  - sqlite: {{ file: a.db, table: t, mode: {mode} }}\n"
+        text = pipeline(aggregate("n: count(*)"), "  - kafka: { topic: out }\n" + sink)
+        counted(folder, text, [{"k": "a"}] * 2, [("a", 2)])
+        changed = text.replace("key: $.k", "key: { k: \"'new ' || $.k\" }")
+        (folder / "p.yaml").write_text(changed, encoding="utf-8")
+        said = reset(folder, to, "--delete-rows", "--execute")
+        check("delete 1 rows of table t, go on at out-0@" in said, said)
+        count = 3 if to == "--to-earliest" else 1
+        counted(folder, changed, [{"k": "a"}], [("new a", count)])
+        audit(folder, "--allow-foreign")
+
+
+def counted(at, text, records, expected):
+    """Runs the pipeline until the table holds what is expected, and nothing else."""
+    def totals():
+        try:
+            with sqlite3.connect(at / "a.db") as database:
+                return sorted(database.execute("SELECT k, max(n) FROM t GROUP BY k"))
+        except sqlite3.OperationalError:
+            return []
+    with Worker(at, text) as worker:
+        produce(worker.address, "in", records)
+        wait_for(lambda: totals() == expected, lambda: f"{expected}, but {totals()}", 30)
+        check(worker.stop() == 0, f"it ends in order: {worker.said()}")
+
+
 def nothing_is_reset_while_a_worker_lives(at):
     with Worker(at, TOTALS) as worker:
         produce(worker.address, "in", [{"k": "a"}])
