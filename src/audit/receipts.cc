@@ -38,6 +38,7 @@ class ReceiptLog::Collector final : public RecordObserver {
                        .producer = batch.producer(),
                        .partition = partition_.partition,
                        .offset = offset,
+                       .is_transactional = batch.is_transactional(),
                        .place = place};
     if (is_decided) {
       log_.entries_.push_back(std::move(entry));

@@ -20,7 +20,8 @@ struct ReceiptEntry {
   /// Of the transaction that carried it; none in a table.
   ProducerIdentity producer;
   PartitionIndex partition;
-  Offset offset;           ///< in the receipts topic; in a table the receipt_id
+  Offset offset;                  ///< in the receipts topic; in a table the receipt_id
+  bool is_transactional = false;  ///< the receipt, and so what it tells of, is of a transaction
   std::string place;       ///< "paid-receipts-0 offset 17", "receipt 17 in onceflow_receipts"
   bool is_settled = true;  ///< false: it came after the moment that is judged
 };

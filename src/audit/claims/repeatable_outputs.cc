@@ -96,6 +96,9 @@ class RepeatableOutputs {
   void gather() {
     for (std::size_t entry = 0; entry < history_.receipts.size(); ++entry) {
       const ReceiptEntry& receipt = history_.receipts[entry];
+      if (receipt.is_transactional) {
+        continue;  // of a time when the stage was exactly once: judged as such
+      }
       for (const protocol::Receipt::Output& output : receipt.receipt.outputs) {
         const TopicPartition partition{output.name, output.partition};
         const RecordTotals totals{output.record_count, output.record_hash_sum};

@@ -37,10 +37,10 @@ class AtLeastOnceTest : public ::testing::Test {
     }
     return records;
   }
-  void write_output(int number, ProducerIdentity producer) {
-    log_.append(at("paid", 0), producer, false, output_of(number));
+  void write_output(int number, ProducerIdentity producer, bool is_transactional = false) {
+    log_.append(at("paid", 0), producer, is_transactional, output_of(number));
   }
-  void write_receipt(int number, ProducerIdentity producer) {
+  void write_receipt(int number, ProducerIdentity producer, bool is_transactional = false) {
     const Offset from((number - 1) * kRecordsPerCommit);
     protocol::Receipt receipt{
         .pipeline = "p", .stage = "only-paid", .worker = "w", .commit_number = number};
@@ -53,7 +53,8 @@ class AtLeastOnceTest : public ::testing::Test {
     }
     receipt.outputs.push_back(output);
     const Buffer bytes = encode_receipt(receipt);
-    log_.append(at("p-receipts", 0), producer, false, {{"only-paid", std::string(as_text(bytes))}});
+    log_.append(at("p-receipts", 0), producer, is_transactional,
+                {{"only-paid", std::string(as_text(bytes))}});
   }
   void move_position(int number) {
     log_.set_position("g", at("orders", 0), Offset(number * kRecordsPerCommit));
@@ -61,6 +62,16 @@ class AtLeastOnceTest : public ::testing::Test {
   void commit(int number, ProducerIdentity producer = kFirstLife) {
     write_output(number, producer);
     write_receipt(number, producer);
+    move_position(number);
+  }
+  /// As the stage did before its file asked for less.
+  void commit_exactly_once(int number, bool with_output) {
+    if (with_output) {
+      write_output(number, kFirstLife, true);
+      log_.end_transaction(at("paid", 0), kFirstLife, true);
+    }
+    write_receipt(number, kFirstLife, true);
+    log_.end_transaction(at("p-receipts", 0), kFirstLife, true);
     move_position(number);
   }
 
@@ -164,6 +175,21 @@ TEST_F(AtLeastOnceTest, input_that_was_passed_over_is_missing) {
   commit(3);
   EXPECT_THAT(audit(), ElementsAre(HasSubstr("missing: orders-0 offsets 3..5 were never accounted "
                                              "for by stage only-paid")));
+}
+
+TEST_F(AtLeastOnceTest, commits_of_the_time_when_it_was_exactly_once_are_judged_as_such) {
+  commit_exactly_once(1, true);
+  commit(2, kSecondLife);
+  EXPECT_THAT(audit(), ElementsAre());
+  EXPECT_EQ(repeats_, 0);
+  EXPECT_THAT(notes_, ElementsAre());
+}
+
+TEST_F(AtLeastOnceTest, what_such_a_commit_has_not_left_is_missing) {
+  commit_exactly_once(1, false);
+  commit(2, kSecondLife);
+  EXPECT_THAT(audit(),
+              ElementsAre(HasSubstr("missing: stage only-paid wrote 3 records to paid-0")));
 }
 
 }  // namespace
