@@ -59,8 +59,8 @@ Status Accumulator::check(const AggregateColumn& column, const Value& value) {
   }
   if (text != nullptr) {
     return fail(ErrorCode::kInvalidArgument,
-                "the value is text, sum and avg take numbers; write cast(... as real) or mend the "
-                "producer");
+                "the value is text, sum and avg take numbers; give the aggregate `type: decimal`, "
+                "which takes numbers written as text by their digits, or mend the producer");
   }
   if (const auto* decimal = std::get_if<Decimal>(&value);
       decimal != nullptr && !column.is_decimal) {

@@ -144,6 +144,12 @@ Opinion opinion_of(sqlite3* database, std::string_view value_sql) {
 }  // namespace
 
 std::expected<Expression, ExpressionError> check_expression(std::string_view text) {
+  if (const std::size_t place = text.find("${"); place != std::string_view::npos) {
+    return std::unexpected(ExpressionError{place + 1, "`${` in an expression",
+                                           "an expression holds no references: it must mean the "
+                                           "same wherever and whenever it runs",
+                                           "write the value itself"});
+  }
   std::expected<TranslatedExpression, ExpressionError> translated = translate_expression(text);
   if (!translated) {
     return std::unexpected(std::move(translated).error());
@@ -173,6 +179,7 @@ std::expected<Expression, ExpressionError> check_expression(std::string_view tex
   return Expression{.text = std::string(text),
                     .sql = std::move(emitted->thorough),
                     .fast_sql = std::move(emitted->fast),
+                    .is_condition = emitted->is_condition,
                     .path = std::move(translated->path),
                     .part = translated->part,
                     .type = translated->type,
@@ -301,7 +308,8 @@ std::string column_sql(const ProgramColumn& column, bool is_fast) {
                                                               quoted(*column.expression.path))
                                                 : fmt::format("onceflow_json({})", sql);
     case ColumnForm::kTruth:
-      return fmt::format("({}) IS TRUE", sql);
+      return column.expression.is_condition ? fmt::format("({}) IS TRUE", sql)
+                                            : fmt::format("onceflow_truth({}) IS TRUE", sql);
     case ColumnForm::kValue:
       break;
   }
@@ -445,7 +453,14 @@ std::expected<Value, RecordProblem> Program::column(std::size_t index) const {
                                          "expressions yield text, numbers or null",
                                          "use hex() or cast(… as text)"});
   }
-  return read_column(state_->current, column);
+  const Value value = read_column(state_->current, column);
+  if (const auto* real = std::get_if<double>(&value); real != nullptr && !std::isfinite(*real))
+      [[unlikely]] {
+    return std::unexpected(RecordProblem{
+        "the value is infinite", "numbers are finite; what leaves the range of a double is refused",
+        "bound it with min(…, 1e308), or keep such records out by a step before this one"});
+  }
+  return value;
 }
 
 bool Program::is_true(std::size_t index) const {

@@ -47,6 +47,8 @@ struct Expression {
   std::string sql;
   /// The same over fields that are read already, each a parameter named after its path.
   std::string fast_sql;
+  /// It yields a truth or a number, never text: it may stand where a condition belongs.
+  bool is_condition = false;
   /// A field or a part of the record alone: nothing is computed, so all of it passes.
   std::optional<std::string> path;
   std::optional<RecordPart> part;

@@ -220,6 +220,21 @@ void whole_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   sqlite3_result_value(call, arguments[0]);
 }
 
+// SQLite reads a text in the place of a condition as the number that it begins with, else as 0.
+void truth_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  if (sqlite3_value_type(arguments[0]) == SQLITE_TEXT) {
+    constexpr std::size_t kShownMax = 40;
+    const std::string_view text = text_of(arguments[0]);
+    refuse(call, {fmt::format("the text '{}' stands where true or false belongs",
+                              text.substr(0, std::min(text.size(), kShownMax))),
+                  "a condition is true, false or null, and a number is true unless it is 0; a text "
+                  "is neither",
+                  "compare it: $.field = 'true'"});
+    return;
+  }
+  sqlite3_result_value(call, arguments[0]);
+}
+
 void text_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   const Value value = value_of(arguments[0]);
   if (const auto* real = std::get_if<double>(&value); real != nullptr && std::isfinite(*real)) {
@@ -496,6 +511,7 @@ bool register_functions(sqlite3* database, EvaluationContext& context) {
       {"onceflow_has", 1, has_function},
       {"onceflow_json", 1, json_function},
       {"onceflow_text", 1, text_function},
+      {"onceflow_truth", 1, truth_function},
       {"onceflow_whole", 2, whole_function},
       {"onceflow_arithmetic", -1, arithmetic_function},
       {"onceflow_compare", 3, compare_function},

@@ -1,6 +1,7 @@
 // Expressions: what they yield, and how wrong ones are refused.
 #include "pipeline/expression.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -261,6 +262,17 @@ TEST(Expression, reals_are_rendered_so_that_they_read_back) {
   EXPECT_EQ(render_text(3.0, arena), "3.0");
   EXPECT_EQ(render_text(1e300, arena), "1e+300");
   EXPECT_EQ(render_text(std::int64_t{-5}, arena), "-5");
+}
+
+TEST(Expression, a_condition_is_never_a_text) {
+  EXPECT_THAT(evaluate("not $.a", R"({"a":"true"})"),
+              testing::HasSubstr("the text 'true' stands where"));
+  EXPECT_THAT(evaluate("$.a or 1", R"({"a":"1x"})"),
+              testing::HasSubstr("the text '1x' stands where"));
+  EXPECT_THAT(evaluate("case when $.a then 1 end", R"({"a":{"b":1}})"),
+              testing::HasSubstr("stands where"));
+  EXPECT_EQ(evaluate("case $.a when 'x' then 1 end", R"({"a":"x"})"), "1");
+  EXPECT_EQ(evaluate("not coalesce($.a, 0)", R"({"b":1})"), "1");
 }
 
 }  // namespace

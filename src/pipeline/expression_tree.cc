@@ -397,6 +397,29 @@ constexpr std::array<std::string_view, 10> kComparisons = {"=",  "==", "<>", "!=
 // functions, which know it by its mark.
 enum class Use { kComputed, kDigits };
 
+// By its operator alone: a truth or a number, whatever it is about.
+bool yields_no_text(const Node& node) {
+  switch (node.kind) {
+    case NodeKind::kUnary:
+    case NodeKind::kAnd:
+    case NodeKind::kOr:
+    case NodeKind::kNot:
+    case NodeKind::kIsNull:
+    case NodeKind::kIn:
+    case NodeKind::kBetween:
+    case NodeKind::kLike:
+      return true;
+    case NodeKind::kBinary:
+      return node.text != "||" && node.text != "->" && node.text != "->>";
+    case NodeKind::kLiteral:
+      return !node.text.starts_with('\'');
+    case NodeKind::kCall:
+      return node.text == "json_valid";
+    default:
+      return false;
+  }
+}
+
 class Emitter {
  public:
   explicit Emitter(bool is_fast) : is_fast_(is_fast) {}
@@ -418,7 +441,7 @@ class Emitter {
       case NodeKind::kOr:
         return junction(node);
       case NodeKind::kNot:
-        return fmt::format("(NOT {})", child(node, 0));
+        return fmt::format("(NOT {})", condition(*node.children[0]));
       case NodeKind::kIsNull:
         return fmt::format("({} {})",
                            node.children[0]->kind == NodeKind::kPath
@@ -455,6 +478,11 @@ class Emitter {
       sql += child(node, index);
     }
     return sql;
+  }
+
+  // A child that stands where true or false belongs.
+  std::string condition(const Node& node) {
+    return yields_no_text(node) ? emit(node) : fmt::format("onceflow_truth({})", emit(node));
   }
 
   std::string field(std::string_view function, const Node& node) const {
@@ -541,13 +569,17 @@ class Emitter {
   std::string junction(const Node& node) {
     const bool is_and = node.kind == NodeKind::kAnd;
     if (is_fast_) {
-      return fmt::format("({})", children(node, 0, is_and ? " AND " : " OR "));
+      std::string sql = "(" + condition(*node.children[0]);
+      for (std::size_t index = 1; index < node.children.size(); ++index) {
+        sql += (is_and ? " AND " : " OR ") + condition(*node.children[index]);
+      }
+      return sql + ")";
     }
     const std::size_t slot = slot_count_++;
     std::string sql = fmt::format("(CASE {}", is_and ? 0 : 1);
     for (std::size_t index = 0; index < node.children.size(); ++index) {
       sql += fmt::format(" WHEN onceflow_{}({}, {}) THEN {}", index == 0 ? "first" : "next", slot,
-                         child(node, index), is_and ? 0 : 1);
+                         condition(*node.children[index]), is_and ? 0 : 1);
     }
     return sql + fmt::format(" ELSE onceflow_last({}, {}) END)", slot, is_and ? 1 : 0);
   }
@@ -581,7 +613,9 @@ class Emitter {
     for (std::size_t index = 0; index < node.children.size(); ++index) {
       const char role = node.text[index];
       sql += role == 'w' ? " WHEN " : role == 't' ? " THEN " : role == 'e' ? " ELSE " : " ";
-      sql += child(node, index);
+      // With a base, what follows `when` is compared with it.
+      const bool is_condition = role == 'w' && node.text.front() != 'b';
+      sql += is_condition ? condition(*node.children[index]) : child(node, index);
     }
     return sql + " END)";
   }
@@ -603,7 +637,11 @@ class Emitter {
     std::string sql = node.text + "(";
     for (std::size_t index = 0; index < node.children.size(); ++index) {
       sql += index > 0 ? ", " : "";
-      sql += carries_any_text ? child(node, index, use) : whole(node, index, node.text);
+      if (index == 0 && node.text == "iif") {
+        sql += condition(*node.children[index]);
+      } else {
+        sql += carries_any_text ? child(node, index, use) : whole(node, index, node.text);
+      }
     }
     return sql + ")";
   }
@@ -619,7 +657,16 @@ std::expected<EmittedSql, ExpressionError> emit_sql(const std::vector<Token>& to
   if (!root) {
     return std::unexpected(std::move(root).error());
   }
-  return EmittedSql{.thorough = Emitter(false).emit(**root), .fast = Emitter(true).emit(**root)};
+  if ((*root)->kind == NodeKind::kCollate) {
+    return std::unexpected(
+        ExpressionError{1, "`collate` stands outside of a comparison",
+                        "a value is what it is: keys, groups and columns are told apart by their "
+                        "bytes; `collate` belongs to a comparison",
+                        "write lower(…) to put together what differs in case"});
+  }
+  return EmittedSql{.thorough = Emitter(false).emit(**root),
+                    .fast = Emitter(true).emit(**root),
+                    .is_condition = yields_no_text(**root)};
 }
 
 }  // namespace onceflow::pipeline

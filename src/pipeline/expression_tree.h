@@ -14,8 +14,9 @@
 namespace onceflow::pipeline {
 
 struct EmittedSql {
-  std::string thorough;  ///< as Expression::sql
-  std::string fast;      ///< as Expression::fast_sql
+  std::string thorough;       ///< as Expression::sql
+  std::string fast;           ///< as Expression::fast_sql
+  bool is_condition = false;  ///< as Expression::is_condition
 };
 
 /// `tokens` are those of an expression that SQLite has accepted.

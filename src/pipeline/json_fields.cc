@@ -14,7 +14,7 @@ RecordProblem malformed(const JsonDocument::Problem& problem) {
   return {fmt::format("malformed JSON at byte {}: {}", problem.offset, problem.what),
           "fields are read from a value that is JSON",
           "mend the producer, or keep such records out by a step before this one: "
-          "`where: json_valid(value)`"};
+          "`where: value is null or json_valid(value)`"};
 }
 
 bool has_field(const JsonDocument& document, const JsonPath& path) {

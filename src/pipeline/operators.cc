@@ -117,7 +117,7 @@ class Set : public engine::Operator {
         return step_.refuse(chunk, record, "the value is JSON, but not an object",
                             "`set` sets fields of an object",
                             "keep such records out by a step before this one: "
-                            "`where: json_type(value) = 'object'`");
+                            "`where: value is null or json_type(value) = 'object'`");
       }
       const Result<Value> value = step_.column(chunk, record, index);
       RETURN_IF_ERROR(value);

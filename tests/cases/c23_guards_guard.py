@@ -1,5 +1,7 @@
 """C23: and, or, case, coalesce guard what follows them, as the refusal recommends."""
 
+import sqlite3
+
 from harness import Worker, check, consume, produce, wait_for
 
 RECORDS = ["not json", '{"id":', "", '{"x":1}', '{"id":7}', '{"id":7}{}']
@@ -48,3 +50,37 @@ sinks: [{ kafka: { topic: out } }]
         produce(worker.address, "t", ["not json"], good=False)
         check(worker.wait() == 1, worker.said())
         check("t/0@0" in worker.said() and "malformed JSON" in worker.said(), worker.said())
+
+
+def a_text_is_no_condition(at):
+    text = """
+name: p
+source: { kafka: { topics: [t] } }
+steps: [{ id: paid, where: $.paid }]
+sinks: [{ kafka: { topic: out } }]
+"""
+    with Worker(at, text) as worker:
+        produce(worker.address, "t", ['{"paid":true}', '{"paid":"true"}'], good=False)
+        check(worker.wait() == 1, worker.said())
+        check("t/0@1: the text 'true' stands where true or false belongs" in worker.said(),
+              worker.said())
+        check("$.field = 'true'" in worker.said(), worker.said())
+
+
+def what_keeps_bad_records_out_keeps_deletions(at):
+    """The fix of a refusal, carried out where records without a value delete rows."""
+    text = """
+name: p
+source: { kafka: { topics: [t] } }
+steps: [{ id: sound, where: "value is null or json_valid(value)" }]
+sinks: [{ sqlite: { file: o.sqlite, table: o, mode: upsert, key: [k],
+                    columns: { k: key, v: value } } }]
+"""
+    with Worker(at, text) as worker:
+        produce(worker.address, "t", ['a|{"x":1}', 'b|{"x":2}', "c|not json", "a|"], "-K|", "-Z")
+        def rows():
+            with sqlite3.connect(at / "o.sqlite", timeout=10) as database:
+                return database.execute("SELECT k, v FROM o").fetchall()
+        wait_for(lambda: worker.stage()["totals"]["records_in"] == 4, "four records")
+        check(worker.stop() == 0, worker.said())
+        check(rows() == [("b", '{"x":2}')], rows())
