@@ -6,6 +6,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/decimal.h"
 #include "io/os/wait_socket.h"
 
 namespace onceflow::audit {
@@ -65,26 +66,62 @@ class PostgresTableReader::Row {
     return parse_number<std::int64_t>(text(column).value_or("")).value_or(0);
   }
   /// As its column is meant to hold it; text where it does not parse, which then is an altered
-  /// value.
-  Value value(int column, ColumnType type) const {
+  /// value. `digits` keeps those of a decimal.
+  Value value(int column, ColumnType type, std::string& digits) const {
     const auto stored = text(column);
     if (!stored) {
       return {};
     }
-    if (type == ColumnType::kInteger) {
-      if (const auto number = parse_number<std::int64_t>(*stored)) {
-        return *number;
-      }
-    } else if (type == ColumnType::kReal) {
-      // The server writes the shortest digits that read back to the same bits.
-      if (const auto number = parse_number<double>(*stored)) {
-        return *number;
-      }
+    switch (type) {
+      case ColumnType::kInteger:
+        return integer_of(*stored);
+      case ColumnType::kReal:
+        return real_of(*stored, PQftype(result_, column) == kFloat4);
+      case ColumnType::kDecimal:
+        // Zeros behind the column's last place say nothing.
+        if (const auto number = DecimalNumber::parse(*stored)) {
+          digits = number->to_string();
+          return Decimal{digits};
+        }
+        return *stored;
+      case ColumnType::kBoolean:
+        return *stored == "t" || *stored == "f" ? Value(std::int64_t{*stored == "t"}) : *stored;
+      case ColumnType::kText:
+        return *stored;
     }
     return *stored;
   }
 
  private:
+  static constexpr Oid kFloat4 = 700;
+
+  // A column of numeric(10,2) shows an integer as 5.00.
+  static Value integer_of(std::string_view stored) {
+    if (const auto number = parse_number<std::int64_t>(stored)) {
+      return *number;
+    }
+    const auto decimal = DecimalNumber::parse(stored);
+    const auto number = decimal ? parse_number<std::int64_t>(decimal->to_string()) : std::nullopt;
+    return number ? Value(*number) : stored;
+  }
+
+  // The server writes the shortest digits that read back to the same bits. Of four bytes, they are
+  // made again by our own rules: which digits are shortest is not agreed on to the last case.
+  static Value real_of(std::string_view stored, bool is_float4) {
+    if (!is_float4) {
+      const auto number = parse_number<double>(stored);
+      return number ? Value(*number) : stored;
+    }
+    const auto narrow = parse_number<float>(stored);
+    if (!narrow) {
+      return stored;
+    }
+    char digits[32];
+    const char* end = std::to_chars(digits, digits + sizeof digits, *narrow).ptr;
+    const auto number = parse_number<double>({digits, static_cast<std::size_t>(end - digits)});
+    return number ? Value(*number) : stored;
+  }
+
   const PGresult* result_;
 };
 
@@ -172,9 +209,11 @@ Status PostgresTableReader::for_each_row(const VisitRow& visit) {
     sql += ", " + quote(column.name);
   }
   std::vector<Value> values(table_.columns.size());
+  std::vector<std::string> digits(values.size());
   return query(sql + " FROM " + quote_table(table_.table), {}, [&](const Row& row) -> Status {
     for (std::size_t index = 0; index < values.size(); ++index) {
-      values[index] = row.value(static_cast<int>(index) + 1, table_.columns[index].type);
+      values[index] =
+          row.value(static_cast<int>(index) + 1, table_.columns[index].type, digits[index]);
     }
     return visit({.source = row.text(0), .values = values});
   });
@@ -189,15 +228,15 @@ Result<std::string> PostgresTableReader::key_equality() {
   }
   const std::string parameters[] = {quote_table(table_.table), "{" + keys + "}"};
   std::string reasons;
-  // Integers, text and varchar are equal where their bytes are, unless the collation says
-  // otherwise.
+  // Booleans, integers, numerics, text and varchar are equal where what is written is, unless the
+  // collation says otherwise.
   RETURN_IF_ERROR(query(
       "SELECT CASE WHEN coalesce(c.collisdeterministic, true) THEN"
       " format('column %s is %s', a.attname, format_type(a.atttypid, a.atttypmod))"
       " ELSE format('column %s compares by collation %s', a.attname, c.collname) END"
       " FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation"
       " WHERE a.attrelid = to_regclass($1) AND a.attname = ANY($2::text[]) AND NOT a.attisdropped"
-      " AND (a.atttypid NOT IN (20, 21, 23, 25, 1043) OR NOT c.collisdeterministic)",
+      " AND (a.atttypid NOT IN (16, 20, 21, 23, 25, 1043, 1700) OR NOT c.collisdeterministic)",
       parameters, [&](const Row& row) -> Status {
         reasons += (reasons.empty() ? "" : "; ") + std::string(row.text(0).value_or(""));
         return {};

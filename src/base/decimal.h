@@ -35,6 +35,11 @@ class DecimalNumber {
 
   std::string to_string() const;
 
+  // The number is digits() times 10^exponent(); no digits: zero. No zeros at either end.
+  bool is_negative() const { return is_negative_; }
+  std::string_view digits() const { return digits_; }
+  std::int64_t exponent() const { return exponent_; }
+
   /// Exact; nullopt if the sum is beyond the limits.
   std::optional<DecimalNumber> plus(const DecimalNumber& other) const;
   /// Rounded half to even, after `places` digits behind the point or as many as this number has,
@@ -52,7 +57,6 @@ class DecimalNumber {
   /// The digits of the magnitude in units of 10^exponent, which is not above exponent_.
   std::string digits_at(std::int64_t exponent) const;
 
-  // The number is digits_ times 10^exponent_; no digits: zero.
   bool is_negative_ = false;
   std::string digits_;
   std::int64_t exponent_ = 0;

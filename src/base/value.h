@@ -19,7 +19,13 @@ struct Decimal {
 /// Text and digits are views; their owner is named where a Value is handed over.
 using Value = std::variant<std::monostate, std::int64_t, double, std::string_view, Decimal>;
 
-enum class ColumnType : std::uint8_t { kInteger = 1, kReal = 2, kText = 3, kDecimal = 4 };
+enum class ColumnType : std::uint8_t {
+  kInteger = 1,
+  kReal = 2,
+  kText = 3,
+  kDecimal = 4,
+  kBoolean = 5
+};
 
 inline bool is_null(const Value& value) { return std::holds_alternative<std::monostate>(value); }
 

@@ -35,6 +35,8 @@ std::string_view to_string(ColumnType type) {
       return "text";
     case ColumnType::kDecimal:
       return "decimal";
+    case ColumnType::kBoolean:
+      return "boolean";
   }
   return "unknown";
 }
@@ -72,6 +74,11 @@ Result<Value> convert_value(std::string_view column, ColumnType type, const Valu
     case ColumnType::kDecimal:
       // Whoever computes the columns writes integers and reals as decimals before (canonical text).
       if (std::holds_alternative<Decimal>(value)) {
+        return value;
+      }
+      break;
+    case ColumnType::kBoolean:
+      if (integer != nullptr && (*integer == 0 || *integer == 1)) {
         return value;
       }
       break;

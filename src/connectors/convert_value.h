@@ -12,14 +12,14 @@
 
 namespace onceflow::connectors {
 
-/// "integer", "real", "text", "decimal", as in pipeline files.
+/// As in pipeline files.
 std::string_view to_string(ColumnType type);
 std::string_view to_string(SinkMode mode);
 
 /// Null fits everywhere. An integer column takes integers; a real column takes reals and those
 /// integers that a double holds exactly; a text column takes text; a decimal column takes
-/// decimals. NaN is null, as SQLite stores it. Anything else is kRefused, naming the column, what
-/// it takes and what came.
+/// decimals; a boolean column takes the integers 0 and 1. NaN is null, as SQLite stores it.
+/// Anything else is kRefused, naming the column, what it takes and what came.
 Result<Value> convert_value(std::string_view column, ColumnType type, const Value& value);
 
 }  // namespace onceflow::connectors

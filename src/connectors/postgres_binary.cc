@@ -1,9 +1,16 @@
 #include "connectors/postgres_binary.h"
 
+#include <algorithm>
+#include <bit>
+#include <charconv>
 #include <limits>
+#include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "base/check.h"
+#include "base/decimal.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -19,6 +26,55 @@ bool write_narrow(WireWriter& writer, std::int64_t number) {
   return true;
 }
 
+template <typename To, typename From>
+std::optional<To> by_digits(From number) {
+  char digits[32];
+  const char* end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+  To read{};
+  return std::from_chars(digits, end, read).ec == std::errc() ? std::optional(read) : std::nullopt;
+}
+
+// Four bytes hold the reals that they show by their own shortest digits: 0.1, not 0.123456789.
+bool write_float4(WireWriter& writer, double real) {
+  const auto narrow = by_digits<float>(real);
+  if (!narrow || by_digits<double>(*narrow) != real) {
+    return false;
+  }
+  writer.write_int32(sizeof(float));
+  writer.write_uint32(std::bit_cast<std::uint32_t>(*narrow));
+  return true;
+}
+
+// numeric_recv() in the server's source: count, weight of the first group, sign, digits after the
+// point, then groups of four digits.
+bool write_numeric(WireWriter& writer, const Value& value) {
+  constexpr std::int64_t kGroup = 4;
+  constexpr std::int16_t kNegative = 0x4000;
+  const auto number = DecimalNumber::of(value);
+  if (!number) {
+    return false;
+  }
+  std::string digits(number->digits());
+  std::int64_t exponent = number->exponent();
+  const std::int64_t below = ((exponent % kGroup) + kGroup) % kGroup;
+  digits.append(static_cast<std::size_t>(below), '0');
+  exponent -= below;
+  digits.insert(0, (kGroup - digits.size() % kGroup) % kGroup, '0');
+  const auto count = static_cast<std::int64_t>(digits.size()) / kGroup;
+  constexpr std::int64_t kHeadBytes = 8;
+  writer.write_int32(static_cast<std::int32_t>(kHeadBytes + 2 * count));
+  writer.write_int16(static_cast<std::int16_t>(count));
+  writer.write_int16(static_cast<std::int16_t>(exponent / kGroup + count - 1));
+  writer.write_int16(number->is_negative() ? kNegative : std::int16_t{0});
+  writer.write_int16(static_cast<std::int16_t>(std::max<std::int64_t>(0, -number->exponent())));
+  for (std::size_t index = 0; index < digits.size(); index += kGroup) {
+    std::int16_t group = 0;
+    std::from_chars(digits.data() + index, digits.data() + index + kGroup, group);
+    writer.write_int16(group);
+  }
+  return true;
+}
+
 PostgresType array_of(PostgresType element) {
   switch (element) {
     case PostgresType::kInt4:
@@ -27,6 +83,10 @@ PostgresType array_of(PostgresType element) {
       return PostgresType::kInt8Array;
     case PostgresType::kFloat8:
       return PostgresType::kFloat8Array;
+    case PostgresType::kNumeric:
+      return PostgresType::kNumericArray;
+    case PostgresType::kBool:
+      return PostgresType::kBoolArray;
     default:
       CHECK(element == PostgresType::kText);
       return PostgresType::kTextArray;
@@ -68,6 +128,14 @@ bool write_postgres_field(WireWriter& writer, PostgresType type, const Value& va
     case PostgresType::kFloat8:
       writer.write_int32(sizeof(double));
       writer.write_float64(std::get<double>(value));
+      return true;
+    case PostgresType::kFloat4:
+      return write_float4(writer, std::get<double>(value));
+    case PostgresType::kNumeric:
+      return write_numeric(writer, value);
+    case PostgresType::kBool:
+      writer.write_int32(1);
+      writer.write_int8(static_cast<std::int8_t>(std::get<std::int64_t>(value)));
       return true;
     default: {
       const std::string_view text = std::get<std::string_view>(value);

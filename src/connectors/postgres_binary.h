@@ -15,17 +15,22 @@ namespace onceflow::connectors {
 
 /// Types by their fixed object ids (pg_type.dat).
 enum class PostgresType : std::uint32_t {
+  kBool = 16,
   kBytea = 17,
   kInt8 = 20,
   kInt2 = 21,
   kInt4 = 23,
   kText = 25,
+  kFloat4 = 700,
   kFloat8 = 701,
-  kVarchar = 1043,
+  kBoolArray = 1000,
   kInt4Array = 1007,
   kTextArray = 1009,
   kInt8Array = 1016,
   kFloat8Array = 1022,
+  kVarchar = 1043,
+  kNumericArray = 1231,
+  kNumeric = 1700,
 };
 
 /// A parameter of a statement, in binary form; nullopt is null.
@@ -54,7 +59,8 @@ class PostgresArray {
   bool has_null_ = false;
 };
 
-/// Appends a length and a value in the form of `type`; false if an integer does not fit it.
+/// Appends a length and a value in the form of `type`; false if it does not fit it, and nothing is
+/// appended. Digits beyond a column's scale are the caller's to look for.
 bool write_postgres_field(WireWriter& writer, PostgresType type, const Value& value);
 
 /// The first bytes of a COPY BINARY stream, and its last.

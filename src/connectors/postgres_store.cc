@@ -110,16 +110,6 @@ CommitOutcome refused(std::size_t row, std::string text) {
   return {.kind = CommitOutcome::Kind::kRefused, .refused_row = row, .text = std::move(text)};
 }
 
-// A table's integer column may be narrower than ours.
-bool fits(PostgresType type, const Value& value) {
-  if (type != PostgresType::kInt2 && type != PostgresType::kInt4) {
-    return true;
-  }
-  Buffer unused;
-  WireWriter writer(unused);
-  return write_postgres_field(writer, type, value);
-}
-
 // Bytes that differ for different keys.
 std::string key_bytes(const SinkTable& table, const Value* row) {
   Buffer bytes;
@@ -386,10 +376,9 @@ std::expected<std::vector<Value>, CommitOutcome> PostgresStore::convert(
         return std::unexpected(refused(row, fmt::format("key column {} is null", column.name)));
       }
       values[row * width + index] = *value;
-      if (!fits(written_table_.types[index], *value)) {
-        return std::unexpected(
-            refused(row, fmt::format("column {}: {} is out of its range", column.name,
-                                     std::get<std::int64_t>(*value))));
+      if (const Status kept = check_kept(column.name, written_table_.columns[index], *value);
+          !kept) {
+        return std::unexpected(refused(row, kept.error().text));
       }
     }
   }
@@ -578,7 +567,7 @@ PostgresStore::Written PostgresStore::copy_rows(const SinkCommit& commit,
   for (const std::size_t row : rows) {
     writer.write_int16(static_cast<std::int16_t>(width + 1));
     for (std::size_t index = 0; index < width; ++index) {
-      write_postgres_field(writer, written_table_.types[index], values[row * width + index]);
+      write_postgres_field(writer, written_table_.columns[index].type, values[row * width + index]);
     }
     const std::string source = source_of_row(commit, commit.rows[row]);
     write_postgres_field(writer, PostgresType::kText, std::string_view(source));

@@ -36,6 +36,8 @@ std::string_view declared_type(ColumnType type) {
       return "text";
     case ColumnType::kDecimal:
       return "numeric";
+    case ColumnType::kBoolean:
+      return "boolean";
   }
   return "text";
 }
@@ -46,8 +48,13 @@ std::vector<ColumnType> kept_by(PostgresType type) {
     case PostgresType::kInt4:
     case PostgresType::kInt8:
       return {ColumnType::kInteger};
+    case PostgresType::kFloat4:
     case PostgresType::kFloat8:
       return {ColumnType::kReal};
+    case PostgresType::kNumeric:
+      return {ColumnType::kDecimal, ColumnType::kInteger};
+    case PostgresType::kBool:
+      return {ColumnType::kBoolean};
     case PostgresType::kText:
     case PostgresType::kVarchar:
       return {ColumnType::kText};
@@ -60,12 +67,12 @@ constexpr SqlDialect kDialect{&quote, &quote_table, &declared_type};
 
 struct ExistingTable {
   std::vector<ExistingColumn> columns;
-  std::vector<PostgresType> types;  // of these
+  std::vector<PostgresColumn> types;  // of these
 };
 
 // Parameters: the table, the key columns.
 constexpr const char* kKeysDifferByBytes =
-    "SELECT (coalesce(bool_and(a.atttypid IN (20, 21, 23, 25, 1043) AND"
+    "SELECT (coalesce(bool_and(a.atttypid IN (16, 20, 21, 23, 25, 1043, 1700) AND"
     " coalesce(c.collisdeterministic, true)), true) AND NOT EXISTS (SELECT FROM pg_trigger"
     " WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgtype & 3 = 3))::int"
     " FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation"
@@ -74,7 +81,7 @@ constexpr const char* kKeysDifferByBytes =
 constexpr const char* kColumns =
     "SELECT a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod),"
     " (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::int,"
-    " (a.attgenerated <> '')::int"
+    " (a.attgenerated <> '')::int, a.atttypmod"
     " FROM pg_attribute a"
     " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
@@ -92,14 +99,16 @@ Result<ExistingTable> read_table(PostgresConnection& connection, const SinkTable
          .declaration = (is_generated ? "generated, " : "") + answer->text(row, 2),
          .keeps = is_generated ? std::vector<ColumnType>{} : kept_by(type),
          .is_needed = answer->integer(row, 3) != 0});
-    existing.types.push_back(type);
+    existing.types.push_back({.type = type,
+                              .modifier = static_cast<std::int32_t>(answer->integer(row, 5)),
+                              .declaration = answer->text(row, 2)});
   }
   return existing;
 }
 
 // Of the columns that the sink writes; all of them are there.
-std::vector<PostgresType> written_types(const SinkTable& table, const ExistingTable& existing) {
-  std::vector<PostgresType> types;
+std::vector<PostgresColumn> written_columns(const SinkTable& table, const ExistingTable& existing) {
+  std::vector<PostgresColumn> types;
   const auto add = [&](std::string_view name) {
     const auto found = std::ranges::find(existing.columns, name, &ExistingColumn::name);
     types.push_back(existing.types[static_cast<std::size_t>(found - existing.columns.begin())]);
@@ -170,7 +179,7 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
     RETURN_IF_ERROR(existing);
   }
   RETURN_IF_ERROR(check_columns(table, kDialect, existing->columns));
-  result.types = written_types(table, *existing);
+  result.columns = written_columns(table, *existing);
   PostgresArray keys(PostgresType::kText);
   for (const SinkColumn& column : table.columns) {
     if (column.is_key) {
@@ -206,8 +215,11 @@ PostgresType array_element_type(ColumnType type) {
     case ColumnType::kReal:
       return PostgresType::kFloat8;
     case ColumnType::kText:
-    case ColumnType::kDecimal:  // refused before, where the pipeline is planned
       return PostgresType::kText;
+    case ColumnType::kDecimal:
+      return PostgresType::kNumeric;
+    case ColumnType::kBoolean:
+      return PostgresType::kBool;
   }
   return PostgresType::kText;
 }

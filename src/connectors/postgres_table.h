@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "connectors/postgres_column.h"
 #include "connectors/postgres_connection.h"
 #include "connectors/sink.h"
 
@@ -13,8 +14,8 @@ namespace onceflow::connectors {
 
 struct PostgresTable {
   bool was_created = false;
-  /// By column of SinkTable, and for kSourceColumn at the end: the table's own types.
-  std::vector<PostgresType> types;
+  /// By column of SinkTable, and for kSourceColumn at the end: the table's own.
+  std::vector<PostgresColumn> columns;
   /// Its columns as the catalog describes them; see postgres_shape_sql().
   std::string shape;
   /// Whether keys that differ in their bytes are different keys of the table, too. Not so under a

@@ -14,6 +14,7 @@ namespace {
 std::string_view declared_type(ColumnType type) {
   switch (type) {
     case ColumnType::kInteger:
+    case ColumnType::kBoolean:  // 0 and 1, as SQLite has it
       return "INTEGER";
     case ColumnType::kReal:
       return "REAL";
@@ -54,10 +55,11 @@ Affinity affinity_of(std::string declaration) {
 std::vector<ColumnType> kept_by(Affinity affinity) {
   switch (affinity) {
     case Affinity::kNone:
-      return {ColumnType::kInteger, ColumnType::kReal, ColumnType::kText, ColumnType::kDecimal};
+      return {ColumnType::kInteger, ColumnType::kReal, ColumnType::kText, ColumnType::kDecimal,
+              ColumnType::kBoolean};
     case Affinity::kInteger:
     case Affinity::kNumeric:
-      return {ColumnType::kInteger};
+      return {ColumnType::kInteger, ColumnType::kBoolean};
     case Affinity::kReal:
       return {ColumnType::kReal};
     case Affinity::kText:

@@ -63,6 +63,8 @@ std::string_view name_of(ColumnType type) {
       return "text";
     case ColumnType::kDecimal:
       return "decimal";
+    case ColumnType::kBoolean:
+      return "boolean";
   }
   return "unknown";
 }

@@ -54,14 +54,6 @@ std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
     columns = {column_of("record_key", ColumnType::kText, "key"),
                column_of("record_value", ColumnType::kText, "value")};
   }
-  for (const ResolvedColumn& column : columns) {
-    if (sink.kind == SinkKind::kPostgres && column.column.type == ColumnType::kDecimal) {
-      return std::unexpected(Problem{
-          sink.line, fmt::format("column `{}` of sink {} is decimal", column.column.name, sink.id),
-          "this version writes decimals to topics and to SQLite",
-          "name the sink's `columns` and give this one `type: text`, which keeps its digits"});
-    }
-  }
   if (sink.mode == connectors::SinkMode::kAppend) {
     return columns;
   }

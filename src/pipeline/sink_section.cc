@@ -66,7 +66,8 @@ void read_column(YamlReader& reader, const std::string& name, const YAML::Node& 
       return;
     }
     if (const auto node = reader.find(value, "type")) {
-      if (const auto index = reader.choice(*node, "type", {"integer", "real", "text", "decimal"})) {
+      if (const auto index =
+              reader.choice(*node, "type", {"integer", "real", "text", "decimal", "boolean"})) {
         type = static_cast<ColumnType>(*index + 1);
       }
     }

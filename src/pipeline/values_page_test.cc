@@ -246,7 +246,8 @@ std::string projected(const Row& row, TextRule rule) {
   const std::map<std::string, ColumnType> types = {{"integer", ColumnType::kInteger},
                                                    {"real", ColumnType::kReal},
                                                    {"text", ColumnType::kText},
-                                                   {"decimal", ColumnType::kDecimal}};
+                                                   {"decimal", ColumnType::kDecimal},
+                                                   {"boolean", ColumnType::kBoolean}};
   engine::Chunk chunk = chunk_of({row[0]});
   std::vector<Value> values;
   const Status status =

@@ -1,0 +1,216 @@
+// The columns that people have, in a real server: what they keep exactly, and what they would round
+// or cut, which is refused by name. Runs where a server is given (tests/postgres/run).
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "connectors/postgres_column.h"
+#include "connectors/sink_world_testing.h"
+
+namespace onceflow::connectors {
+namespace {
+
+using Kind = CommitOutcome::Kind;
+
+const TopicPartition kIn0{"in", PartitionIndex(0)};
+
+std::string_view text(std::string_view view) { return view; }
+
+std::string show(const Value& value) {
+  std::string shown = "null";
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    shown = std::to_string(*integer);
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    shown = std::to_string(*real);
+  } else if (const auto* decimal = std::get_if<Decimal>(&value)) {
+    shown = decimal->digits;
+  } else if (const auto* words = std::get_if<std::string_view>(&value)) {
+    shown = *words;
+  }
+  return shown;
+}
+
+TEST(PostgresColumn, tells_what_would_be_rounded_or_cut) {
+  const auto numeric = [](int precision, int scale) {
+    return PostgresColumn{PostgresType::kNumeric, ((precision << 16) | (scale & 0x7ff)) + 4,
+                          "numeric"};
+  };
+  const PostgresColumn any_numeric{PostgresType::kNumeric};
+  const PostgresColumn varchar{PostgresType::kVarchar, 4 + 4, "character varying(4)"};
+  const PostgresColumn float4{PostgresType::kFloat4};
+  const std::vector<std::pair<PostgresColumn, Value>> kept = {
+      {numeric(10, 2), Decimal{"1.05"}},
+      {numeric(10, 2), Decimal{"0"}},
+      {numeric(10, 2), std::int64_t{7}},
+      {numeric(10, 0), Decimal{"-12"}},
+      {numeric(3, -2), Decimal{"12300"}},
+      {any_numeric, Decimal{"1e-400"}},
+      {varchar, text("Köln")},
+      {varchar, text("")},
+      {float4, 0.1},
+      {float4, 16777216.0},
+      {float4, -3.4028235e38},
+      {float4, Value()},
+      {{PostgresType::kInt2}, std::int64_t{-32768}}};
+  for (const auto& [column, value] : kept) {
+    EXPECT_TRUE(check_kept("c", column, value)) << show(value);
+  }
+  const std::vector<std::pair<PostgresColumn, Value>> refused = {
+      {numeric(10, 2), Decimal{"1.005"}},
+      {numeric(10, 2), Decimal{"1e-30"}},
+      {numeric(10, 0), Decimal{"0.5"}},
+      {numeric(3, -2), Decimal{"12345"}},
+      {numeric(3, -2), std::int64_t{150}},
+      {varchar, text("Köln ")},
+      {varchar, text("Kolb ")},
+      {float4, 0.123456789},
+      {float4, 16777217.0},
+      {float4, 1e39},
+      {{PostgresType::kInt2}, std::int64_t{32768}}};
+  for (const auto& [column, value] : refused) {
+    const Status checked = check_kept("c", column, value);
+    ASSERT_FALSE(checked) << show(value);
+    EXPECT_TRUE(checked.error().text.contains("column c is ")) << checked.error().text;
+    EXPECT_TRUE(checked.error().text.contains("the fix: ALTER COLUMN c")) << checked.error().text;
+  }
+}
+
+class PostgresColumns : public testing::Test {
+ protected:
+  void SetUp() override {
+    world_ = make_postgres_world();
+    if (world_ == nullptr) {
+      GTEST_SKIP() << "no server; see tests/postgres/run";
+    }
+  }
+
+  std::unique_ptr<Sink> make(SinkMode mode, ColumnType type) {
+    const bool is_key = mode == SinkMode::kUpsert;
+    return world_->make_sink(os_.environment(), {"p", "s", "rows", mode, {{"v", type, is_key}}});
+  }
+  /// Writes the values as rows of a sink that has just claimed.
+  CommitOutcome write(Sink& sink, const std::vector<Value>& values, bool deletes = false) {
+    const auto claimed = run_to_end(os_, sink.claim({kIn0}));
+    EXPECT_TRUE(claimed.has_value()) << claimed.error().text;
+    if (!claimed) {
+      return {};
+    }
+    const std::int64_t begin = std::max<std::int64_t>(0, claimed->front().next_offset.value);
+    TestCommit batch;
+    const auto count = static_cast<std::int64_t>(values.size());
+    if (begin == 0) {
+      batch.at(claimed->front(), count);
+    } else {
+      batch.from(claimed->front(), begin, begin + count);
+    }
+    for (std::int64_t row = 0; row < count; ++row) {
+      const Value& value = values[static_cast<std::size_t>(row)];
+      deletes ? batch.remove(begin + row, {value}) : batch.row(begin + row, {value});
+    }
+    return run_to_end(os_, sink.commit(batch.commit));
+  }
+  std::string query(const std::string& sql) { return world_->query(sql); }
+
+  io::OsEnvironment os_;
+  std::unique_ptr<SinkWorld> world_;
+};
+
+const std::vector<std::string> kNumbers = {"0",
+                                           "1",
+                                           "-1",
+                                           "9999",
+                                           "10000",
+                                           "10001",
+                                           "0.1",
+                                           "-0.0001",
+                                           "0.00001",
+                                           "123456789.987654321",
+                                           "18446744073709551615",
+                                           "0.1000000000000000055511151231257827",
+                                           "1e+400",
+                                           "-2.5e-30",
+                                           "1e-1000",
+                                           "1e+1000"};
+
+std::vector<Value> decimals(const std::vector<std::string>& numbers) {
+  std::vector<Value> values;
+  values.reserve(numbers.size());
+  for (const std::string& number : numbers) {
+    values.emplace_back(Decimal{number});
+  }
+  return values;
+}
+
+TEST_F(PostgresColumns, keep_every_digit_of_a_decimal_by_copy_and_by_upsert) {
+  std::string wrong = "SELECT count(*) FROM rows WHERE v NOT IN (0";
+  for (const std::string& number : kNumbers) {
+    wrong += ", '" + number + "'::numeric";
+  }
+  wrong += ")";
+  for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
+    auto sink = make(mode, ColumnType::kDecimal);
+    const CommitOutcome outcome = write(*sink, decimals(kNumbers));
+    ASSERT_EQ(outcome.kind, Kind::kCommitted) << outcome.text;
+    EXPECT_EQ(query("SELECT count(DISTINCT v) FROM rows"), std::to_string(kNumbers.size()));
+    EXPECT_EQ(query(wrong), "0");
+    if (mode == SinkMode::kUpsert) {
+      EXPECT_EQ(write(*sink, decimals(kNumbers), true).kind, Kind::kCommitted);
+      EXPECT_EQ(query("SELECT count(*) FROM rows"), "0");
+    }
+    query("DROP TABLE rows, onceflow_positions, onceflow_receipts");
+  }
+}
+
+TEST_F(PostgresColumns, of_a_scale_refuse_what_they_would_round) {
+  for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
+    query("CREATE TABLE rows (v numeric(10,2) PRIMARY KEY, onceflow_source text)");
+    auto sink = make(mode, ColumnType::kDecimal);
+    const CommitOutcome outcome = write(*sink, decimals({"1.05", "1.005"}));
+    EXPECT_EQ(outcome.kind, Kind::kRefused) << outcome.text;
+    EXPECT_EQ(outcome.refused_row, 1U);
+    EXPECT_TRUE(outcome.text.contains("column v is numeric(10,2) but got the number 1.005"))
+        << outcome.text;
+    // What has too many digits in front of the point is the server's to refuse.
+    const CommitOutcome large = write(*sink, decimals({"7", "123456789"}));
+    EXPECT_EQ(large.kind, Kind::kRefused) << large.text;
+    EXPECT_EQ(large.refused_row, 1U);
+    EXPECT_EQ(write(*sink, decimals({"7", "99999999.99"})).kind, Kind::kCommitted);
+    EXPECT_EQ(query("SELECT v FROM rows ORDER BY v"), "7.00\n99999999.99");
+    query("DROP TABLE rows, onceflow_positions, onceflow_receipts");
+  }
+}
+
+TEST_F(PostgresColumns, of_other_types_keep_what_they_can_hold) {
+  struct Column {
+    std::string declared;
+    ColumnType type;
+    std::vector<Value> values;
+    std::string rows;
+  };
+  const std::vector<Column> columns = {
+      {"numeric", ColumnType::kInteger, {std::int64_t{-7}, std::int64_t{12345678}}, "-7\n12345678"},
+      {"numeric(12,2)", ColumnType::kInteger, {std::int64_t{-7}}, "-7.00"},
+      {"real", ColumnType::kReal, {0.1, 1.5}, "0.1\n1.5"},
+      {"boolean", ColumnType::kBoolean, {std::int64_t{0}, std::int64_t{1}}, "f\nt"},
+      {"smallint", ColumnType::kInteger, {std::int64_t{-32768}}, "-32768"},
+  };
+  for (const Column& column : columns) {
+    for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
+      query("CREATE TABLE rows (v " + column.declared + " PRIMARY KEY, onceflow_source text)");
+      const CommitOutcome outcome = write(*make(mode, column.type), column.values);
+      EXPECT_EQ(outcome.kind, Kind::kCommitted) << column.declared << ": " << outcome.text;
+      EXPECT_EQ(query("SELECT v FROM rows ORDER BY v"), column.rows) << column.declared;
+      query("DROP TABLE rows, onceflow_positions, onceflow_receipts");
+    }
+  }
+}
+
+TEST_F(PostgresColumns, of_sink_tables_have_the_types_that_are_asked_for) {
+  ASSERT_EQ(write(*make(SinkMode::kUpsert, ColumnType::kBoolean), {std::int64_t{1}}).kind,
+            Kind::kCommitted);
+  EXPECT_EQ(query("SELECT pg_typeof(v), v FROM rows"), "boolean|t");
+}
+
+}  // namespace
+}  // namespace onceflow::connectors
