@@ -127,6 +127,16 @@ class Comparison {
     return aggregate != nullptr && !aggregate->state.empty();
   }
 
+  // A changed key: its aggregate's state has changed with it.
+  bool is_said_of_aggregate(const Stage& stage) const {
+    if (!is_before_aggregate(planned_, stage)) {
+      return false;
+    }
+    const std::string id = stage.id.substr(0, stage.id.size() - std::string_view("-key").size());
+    const Stage* before = find_before(id);
+    return before == nullptr || before->state != planned_.find(id)->state;
+  }
+
   // ---------------------------------------------------------------------------------- the same id
 
   void compare(const Stage& before, const Stage& after) {
@@ -141,7 +151,7 @@ class Comparison {
              "its state was made by the definition before; gone on with, old and new values would "
              "be mixed");
       changes_.back().state_topics = topics_of_state(before);
-    } else if (before.steps != after.steps && !is_before_aggregate(planned_, after)) {
+    } else if (before.steps != after.steps && !is_said_of_aggregate(after)) {
       note(after.id, difference(before.steps, after.steps),
            "it holds from the next record on; what was written before stays as it is");
     }

@@ -103,6 +103,12 @@ TEST(DefinitionChange, another_key_is_refused_once) {
   EXPECT_THAT(refused(totals(), after), HasSubstr("`key k = $.k` is now `key k = $.other`"));
 }
 
+TEST(DefinitionChange, another_filter_before_an_aggregate_is_noted) {
+  PipelineDefinition after = totals();
+  after.stages[0].steps = "where $.x > 1\nkey k = $.k\n";
+  EXPECT_THAT(noted(totals(), after), HasSubstr("k-key: `where $.x > 1` is new; it holds from"));
+}
+
 TEST(DefinitionChange, exchanged_lines_are_a_change_too) {
   PipelineDefinition before = totals();
   before.stages[1].state = "values 1\naggregate a = count(*)\naggregate b = count(*)\n";

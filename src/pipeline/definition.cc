@@ -107,9 +107,6 @@ namespace {
 
 std::string definition_of(const StepSpec& step) {
   std::string text;
-  if (step.where) {
-    text += fmt::format("where {}\n", canonical_text(step.where->text));
-  }
   for (const Assignment& assignment : step.set) {
     text +=
         fmt::format("set {} = {}\n", assignment.path, canonical_text(assignment.expression.text));
@@ -160,6 +157,10 @@ class Walk {
     for (const StepSpec& step : planned_.spec.steps) {
       if (keeps_state_) {
         close();
+      }
+      if (step.where) {
+        // Which records come is no part of what a state is made of them.
+        open_ += fmt::format("where {}\n", canonical_text(step.where->text));
       }
       add(definition_of(step));
       if (step.key) {

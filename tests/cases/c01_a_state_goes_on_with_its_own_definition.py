@@ -18,7 +18,7 @@ def another_definition_is_refused_and_nothing_is_overwritten(at):
         "one less": aggregate("lo: min($.v)"),
         "another key": aggregate(MINIMUM, key="$.v"),
         "another name of the key": aggregate(MINIMUM, key="{ key: $.k }"),
-        "a filter before it": aggregate(MINIMUM, before="  - { id: w, where: $.v > 2 }\n"),
+        "a field set before it": aggregate(MINIMUM, before="  - { id: w, set: { $.v: 2 } }\n"),
     }
     for what, steps in others.items():
         said = refused(at, pipeline(steps))
@@ -39,6 +39,7 @@ def a_count_does_not_become_a_maximum(at):
 def what_means_the_same_goes_on(at):
     run(at, pipeline(aggregate("n: count(*), s: sum($.v*2)")), [{"k": "a", "v": 1}],
         '{"k":"a","n":1,"s":2}')
-    same = pipeline("  - { id: key-first, key: { k: \"$.k\" } }\n"
+    same = pipeline("  - { id: w, where: $.v < 9 }\n"
+                    "  - { id: key-first, key: { k: \"$.k\" } }\n"
                     "  - { id: k, aggregate: { n: count(*), s: sum( $.v * 2 ) } }\n")
     run(at, same, [{"k": "a", "v": 2}], '{"k":"a","n":2,"s":6}')

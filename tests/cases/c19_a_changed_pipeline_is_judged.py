@@ -34,8 +34,7 @@ ROWS_OF_THE_PAGE = {
         (totals, totals(WHERE + aggregate("total: sum($.x)")), "is now `aggregate total")],
     "the key of an aggregate": [
         (totals, totals(WHERE + aggregate(SUM, key="$.x")), "`key k = $.k` is now `key x = $.x`")],
-    "a `where`, `set` or `key` before an aggregate": [
-        (totals, totals(aggregate(SUM)), "`where $.x > 0` is gone"),
+    "a `set` or `key` before an aggregate": [
         (totals, totals(WHERE + "  - { id: v, set: { $.x: 1 } }\n" + aggregate(SUM)),
          "`set $.x = 1` is new")],
     "the id of a step with an aggregate": [
@@ -63,6 +62,9 @@ ROWS_OF_THE_PAGE = {
         (totals, totals(sinks=TOPIC + TABLE + TABLE.replace("table: t", "table: u")),
          "filled from the beginning of topic out")],
     "a sink removed": [(totals, totals(sinks=TOPIC), "the sink is gone")],
+    "a `where` before an aggregate": [
+        (totals, totals(aggregate(SUM)), "`where $.x > 0` is gone"),
+        (totals, totals(WHERE.replace("> 0", "> 1") + aggregate(SUM)), "is now `where $.x > 1`")],
     "a `where`, `set` or `key` without an aggregate after it": [
         (rows, rows("  - { id: w, where: $.x > 1 }\n"), "is now `where $.x > 1`")],
     "a column's expression": [
