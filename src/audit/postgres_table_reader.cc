@@ -228,15 +228,17 @@ Result<std::string> PostgresTableReader::key_equality() {
   }
   const std::string parameters[] = {quote_table(table_.table), "{" + keys + "}"};
   std::string reasons;
-  // Booleans, integers, numerics, text and varchar are equal where what is written is, unless the
-  // collation says otherwise.
+  // Booleans, integers, numerics, enums, text and varchar are equal where what is written is,
+  // unless the collation says otherwise.
   RETURN_IF_ERROR(query(
       "SELECT CASE WHEN coalesce(c.collisdeterministic, true) THEN"
       " format('column %s is %s', a.attname, format_type(a.atttypid, a.atttypmod))"
       " ELSE format('column %s compares by collation %s', a.attname, c.collname) END"
       " FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation"
       " WHERE a.attrelid = to_regclass($1) AND a.attname = ANY($2::text[]) AND NOT a.attisdropped"
-      " AND (a.atttypid NOT IN (16, 20, 21, 23, 25, 1043, 1700) OR NOT c.collisdeterministic)",
+      " AND ((a.atttypid NOT IN (16, 20, 21, 23, 25, 1043, 1700) AND NOT EXISTS"
+      " (SELECT FROM pg_type WHERE oid = a.atttypid AND typtype = 'e'))"
+      " OR NOT c.collisdeterministic)",
       parameters, [&](const Row& row) -> Status {
         reasons += (reasons.empty() ? "" : "; ") + std::string(row.text(0).value_or(""));
         return {};

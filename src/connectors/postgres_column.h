@@ -15,6 +15,7 @@ struct PostgresColumn {
   PostgresType type = PostgresType::kText;
   std::int32_t modifier = -1;  ///< pg_attribute.atttypmod: length, precision and scale; -1: none
   std::string declaration{};   ///< as the user knows it: numeric(10,2)
+  bool is_enum = false;        ///< `type` is text: its labels travel as such
 };
 
 /// kRefused, with column, rule and fix, for a value that the column does not keep as it is: the

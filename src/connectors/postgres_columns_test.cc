@@ -206,6 +206,26 @@ TEST_F(PostgresColumns, of_other_types_keep_what_they_can_hold) {
   }
 }
 
+TEST_F(PostgresColumns, of_enums_take_labels_and_refuse_other_texts) {
+  query("CREATE TYPE \"Mood of day\" AS ENUM ('sad', 'not so bad')");
+  for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
+    query("CREATE TABLE rows (v \"Mood of day\" PRIMARY KEY, onceflow_source text)");
+    auto sink = make(mode, ColumnType::kText);
+    const CommitOutcome outcome = write(*sink, {text("sad"), text("glad")});
+    EXPECT_EQ(outcome.kind, Kind::kRefused) << outcome.text;
+    EXPECT_EQ(outcome.refused_row, 1U);
+    EXPECT_TRUE(outcome.text.contains("glad")) << outcome.text;
+    EXPECT_EQ(write(*sink, {text("sad"), text("not so bad")}).kind, Kind::kCommitted);
+    EXPECT_EQ(query("SELECT v FROM rows ORDER BY v"), "sad\nnot so bad");
+    if (mode == SinkMode::kUpsert) {
+      EXPECT_EQ(write(*sink, {text("sad")}, true).kind, Kind::kCommitted);
+      EXPECT_EQ(query("SELECT v FROM rows"), "not so bad");
+    }
+    query("DROP TABLE rows, onceflow_positions, onceflow_receipts");
+  }
+  query("DROP TYPE \"Mood of day\"");
+}
+
 TEST_F(PostgresColumns, of_sink_tables_have_the_types_that_are_asked_for) {
   ASSERT_EQ(write(*make(SinkMode::kUpsert, ColumnType::kBoolean), {std::int64_t{1}}).kind,
             Kind::kCommitted);

@@ -173,7 +173,8 @@ Status PostgresStore::prepare_statements() {
     return std::unexpected(to_error(dropped.error()));
   }
   if (const auto prepared = connection_->prepare(
-          kUpsertStatement, postgres_upsert_sql(table_, !written_table_.keys_differ_by_bytes));
+          kUpsertStatement,
+          postgres_upsert_sql(table_, written_table_, !written_table_.keys_differ_by_bytes));
       !prepared) {
     return std::unexpected(to_error(prepared.error()));
   }
@@ -191,7 +192,8 @@ Status PostgresStore::prepare_statements() {
     }
     return fail(ErrorCode::kRefused, unique_key_needed(table_, planned.error().text));
   }
-  if (const auto prepared = connection_->prepare(kDeleteStatement, postgres_delete_sql(table_));
+  if (const auto prepared =
+          connection_->prepare(kDeleteStatement, postgres_delete_sql(table_, written_table_));
       !prepared) {
     return std::unexpected(to_error(prepared.error()));
   }

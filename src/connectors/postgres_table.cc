@@ -72,7 +72,8 @@ struct ExistingTable {
 
 // Parameters: the table, the key columns.
 constexpr const char* kKeysDifferByBytes =
-    "SELECT (coalesce(bool_and(a.atttypid IN (16, 20, 21, 23, 25, 1043, 1700) AND"
+    "SELECT (coalesce(bool_and((a.atttypid IN (16, 20, 21, 23, 25, 1043, 1700)"
+    " OR EXISTS (SELECT FROM pg_type WHERE oid = a.atttypid AND typtype = 'e')) AND"
     " coalesce(c.collisdeterministic, true)), true) AND NOT EXISTS (SELECT FROM pg_trigger"
     " WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgtype & 3 = 3))::int"
     " FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation"
@@ -81,8 +82,9 @@ constexpr const char* kKeysDifferByBytes =
 constexpr const char* kColumns =
     "SELECT a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod),"
     " (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::int,"
-    " (a.attgenerated <> '')::int, a.atttypmod"
-    " FROM pg_attribute a"
+    " (a.attgenerated <> '')::int, a.atttypmod,"
+    " (t.typtype = 'e')::int"
+    " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
     " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
 Result<ExistingTable> read_table(PostgresConnection& connection, const SinkTable& table) {
@@ -92,7 +94,9 @@ Result<ExistingTable> read_table(PostgresConnection& connection, const SinkTable
   }
   ExistingTable existing;
   for (std::size_t row = 0; row < answer->row_count(); ++row) {
-    const auto type = static_cast<PostgresType>(answer->integer(row, 1));
+    const bool is_enum = answer->integer(row, 6) != 0;
+    const auto type =
+        is_enum ? PostgresType::kText : static_cast<PostgresType>(answer->integer(row, 1));
     const bool is_generated = answer->integer(row, 4) != 0;  // cannot be written
     existing.columns.push_back(
         {.name = answer->text(row, 0),
@@ -101,7 +105,8 @@ Result<ExistingTable> read_table(PostgresConnection& connection, const SinkTable
          .is_needed = answer->integer(row, 3) != 0});
     existing.types.push_back({.type = type,
                               .modifier = static_cast<std::int32_t>(answer->integer(row, 5)),
-                              .declaration = answer->text(row, 2)});
+                              .declaration = answer->text(row, 2),
+                              .is_enum = is_enum});
   }
   return existing;
 }
@@ -131,13 +136,18 @@ std::vector<std::string> all_columns(const SinkTable& table) {
   return names;
 }
 
-// `$1::bigint[], $2::text[]` for the columns for which `wanted` says yes.
+// `$1::bigint[], $2::text[]` for the columns for which `wanted` says yes. Text becomes the label
+// of an enum only where the statement says so.
 template <typename Wanted>
-std::vector<std::string> array_places(const SinkTable& table, Wanted wanted) {
+std::vector<std::string> array_places(const SinkTable& table, const PostgresTable& written,
+                                      Wanted wanted) {
   std::vector<std::string> places;
-  for (const SinkColumn& column : table.columns) {
+  for (std::size_t index = 0; index < table.columns.size(); ++index) {
+    const SinkColumn& column = table.columns[index];
+    const PostgresColumn& own = written.columns[index];
     if (wanted(column)) {
-      places.push_back(fmt::format("${}::{}[]", places.size() + 1, declared_type(column.type)));
+      places.push_back(fmt::format("${}::{}[]{}", places.size() + 1, declared_type(column.type),
+                                   own.is_enum ? fmt::format("::{}[]", own.declaration) : ""));
     }
   }
   return places;
@@ -229,8 +239,10 @@ std::string postgres_copy_sql(const SinkTable& table) {
                      fmt::join(all_columns(table), ", "));
 }
 
-std::string postgres_upsert_sql(const SinkTable& table, bool writes_keys) {
-  std::vector<std::string> places = array_places(table, [](const SinkColumn&) { return true; });
+std::string postgres_upsert_sql(const SinkTable& table, const PostgresTable& written,
+                                bool writes_keys) {
+  std::vector<std::string> places =
+      array_places(table, written, [](const SinkColumn&) { return true; });
   places.push_back(fmt::format("${}::text[]", places.size() + 1));
   std::vector<std::string> updates;
   for (const SinkColumn& column : table.columns) {
@@ -245,9 +257,9 @@ std::string postgres_upsert_sql(const SinkTable& table, bool writes_keys) {
       fmt::join(key_columns(table, kDialect), ", "), fmt::join(updates, ", "));
 }
 
-std::string postgres_delete_sql(const SinkTable& table) {
+std::string postgres_delete_sql(const SinkTable& table, const PostgresTable& written) {
   const std::vector<std::string> places =
-      array_places(table, [](const SinkColumn& column) { return column.is_key; });
+      array_places(table, written, [](const SinkColumn& column) { return column.is_key; });
   const std::vector<std::string> names = key_columns(table, kDialect);
   std::vector<std::string> conditions;
   conditions.reserve(names.size());

@@ -44,9 +44,10 @@ std::string unique_key_needed(const SinkTable& table, std::string_view what);
 std::string postgres_copy_sql(const SinkTable& table);
 /// Parameters: one array a column in the table's order, then onceflow_source. `writes_keys`: the
 /// key columns of a row that is there are written, too, so that the row is the last record's.
-std::string postgres_upsert_sql(const SinkTable& table, bool writes_keys);
+std::string postgres_upsert_sql(const SinkTable& table, const PostgresTable& written,
+                                bool writes_keys);
 /// Parameters: one array a key column in the table's order.
-std::string postgres_delete_sql(const SinkTable& table);
+std::string postgres_delete_sql(const SinkTable& table, const PostgresTable& written);
 
 /// The type in which a column's values travel in arrays.
 PostgresType array_element_type(ColumnType type);

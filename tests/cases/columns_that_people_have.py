@@ -46,6 +46,19 @@ def numbers_and_booleans_keep_their_values(at):
     check(said.count("is not what was written") == len(changes), said)
 
 
+def enums_take_their_labels(at):
+    database = shared_postgres()
+    dsn = database.new_database()
+    database.query("CREATE TYPE state AS ENUM ('open', 'paid')", dsn)
+    database.query("CREATE TABLE rows (v state PRIMARY KEY, n bigint, onceflow_source text)", dsn)
+    pipeline = postgres_sink(dsn, {"v": "text", "n": "integer"}, ", mode: upsert, key: [v]")
+    written(at, database, dsn, pipeline,
+            ['{"v":"open","n":1}', '{"v":"paid","n":2}', '{"v":"open","n":3}'], 2)
+    check("not covered" not in audit(at), "a key of an enum is not covered")
+    database.query("UPDATE rows SET n = 4 WHERE v = 'open'", dsn)
+    check("altered" in audit(at, code=1), "the audit did not see the change")
+
+
 def decimals_are_keys(at):
     database = shared_postgres()
     dsn = database.new_database()
