@@ -53,6 +53,9 @@ Task<Status> KeyedState::restore(std::span<const TopicPartition> partitions, OnP
                                                        cluster_->scheduler().now() + call_timeout_);
     CO_RETURN_IF_ERROR(earliest);
     for (const client::ListedOffset& listed : *earliest) {
+      if (listed.offset > Offset(0)) {
+        co_return records_are_gone(listed.partition);
+      }
       tables_.at(listed.partition.partition).changelog_position = listed.offset;
     }
   }
@@ -84,10 +87,7 @@ Task<Status> KeyedState::read_changelog(const OnProgress& on_progress,
     auto polled = co_await fetcher_.poll(cluster_->scheduler().now() + kLeaveCheck);
     CO_RETURN_IF_ERROR(polled);
     if (!polled->out_of_range.empty()) {
-      co_return fail(ErrorCode::kCorrupt, "changelog '" + spec_.changelog_topic +
-                                              "': records were deleted from it, so the state "
-                                              "cannot be rebuilt; it must keep everything "
-                                              "(retention.ms=-1, retention.bytes=-1)");
+      co_return records_are_gone(polled->out_of_range.front().partition);
     }
     for (client::FetchedRun& run : polled->runs) {
       CO_RETURN_IF_ERROR(co_await read_run(std::move(run), on_progress));
@@ -100,6 +100,17 @@ Task<Status> KeyedState::read_changelog(const OnProgress& on_progress,
     }
   }
   co_return Status{};
+}
+
+// A log begins at 0 until something is deleted from it; compaction leaves its start where it is.
+Status KeyedState::records_are_gone(const TopicPartition& changelog) {
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("changelog {}-{}: its first records were deleted, so the state cannot be "
+                          "rebuilt, and counting on would begin at nothing; a changelog keeps "
+                          "everything (cleanup.policy=compact, retention.ms=-1, "
+                          "retention.bytes=-1); restore it, or count anew: onceflow reset FILE "
+                          "--to-earliest --execute",
+                          changelog.topic, changelog.partition.value));
 }
 
 Task<Status> KeyedState::read_run(client::FetchedRun run, const OnProgress& on_progress) {
@@ -134,7 +145,7 @@ Task<Status> KeyedState::read_run(client::FetchedRun run, const OnProgress& on_p
   co_return Status{};
 }
 
-Task<void> KeyedState::apply(const TopicWriter& changelog, const RecordOutput& output) {
+Task<Status> KeyedState::apply(const TopicWriter& changelog, const RecordOutput& output) {
   for (auto& [index, partition] : tables_) {
     while (!partition.table.apply_pending(kRecordsPerStep)) {
       co_await slice_.rest();
@@ -142,11 +153,22 @@ Task<void> KeyedState::apply(const TopicWriter& changelog, const RecordOutput& o
     // The producer may have written here in an earlier assignment, long before what was restored.
     if (changelog.has_written_to(index)) {
       const Offset end = output.acknowledged_end(changelog.slot(index));
-      // What was applied is never read again, and never passed over.
-      CHECK_INVARIANT("STG-2", end > partition.changelog_position);
+      // A log does not give an offset twice: this one was made anew under the stage.
+      if (end <= partition.changelog_position) {
+        co_return fail(
+            ErrorCode::kCorrupt,
+            fmt::format(
+                "changelog {}-{}: another topic of that name: it ended at offset {}, and "
+                "the commit that it has just taken ends at {}; the states before are in the "
+                "topic that was deleted; to count anew: onceflow reset FILE --to-earliest "
+                "--execute",
+                spec_.changelog_topic, index.value, partition.changelog_position.value, end.value));
+      }
       partition.changelog_position = end;
     }
+    CHECK_INVARIANT("STG-2", partition.table.pending_count() == 0);
   }
+  co_return Status{};
 }
 
 void KeyedState::drop_pending() {

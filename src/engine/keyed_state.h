@@ -38,8 +38,8 @@ class KeyedState {
                        std::function<bool()> must_leave);
 
   AggregateTable& table(PartitionIndex partition) { return tables_.at(partition).table; }
-  /// STG-2: only after the commit has answered.
-  Task<void> apply(const TopicWriter& changelog, const RecordOutput& output);
+  /// STG-2: only after the commit has answered. kCorrupt, final: the changelog was made anew.
+  Task<Status> apply(const TopicWriter& changelog, const RecordOutput& output);
   void drop_pending();
 
   std::map<PartitionIndex, AggregateTable*> tables();
@@ -53,6 +53,7 @@ class KeyedState {
 
   Task<Status> read_changelog(const OnProgress& on_progress,
                               const std::function<bool()>& must_leave);
+  static Status records_are_gone(const TopicPartition& changelog);
   Task<Status> read_run(client::FetchedRun run, const OnProgress& on_progress);
 
   std::shared_ptr<client::Cluster> cluster_;

@@ -32,6 +32,8 @@ struct StageOptions {
   /// Where records were deleted before they were read: go on after them, and leave a receipt that
   /// says so. Else the stage refuses to begin.
   bool skips_deleted = false;
+  /// The stage keeps a state by key: partitions that are added would change where keys belong.
+  bool has_state = false;
   Duration commit_interval = milliseconds(100);
   /// A commit is made earlier when this many records have been read since the last one.
   std::size_t commit_records_max = 1'000'000;

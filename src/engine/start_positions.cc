@@ -226,6 +226,17 @@ Task<Status> StartPositions::begin_new_partitions(const Topic& topic,
   std::vector<OpenedPosition> opened;
   for (const KeptPosition& position : own) {
     if (position.source.topic == topic.name && is_new(position)) {
+      if (options_.has_state) {
+        co_return fail(
+            ErrorCode::kRefused,
+            fmt::format(
+                "{}: a partition that was not there when the aggregate began: its keys have "
+                "their states in others, and would be counted from nothing; the topics of "
+                "an aggregate keep the number of partitions that they were made with; to "
+                "count anew, with the topics made again: onceflow reset FILE --to-earliest "
+                "--execute",
+                describe(position.source)));
+      }
       opened.push_back({.before = position,
                         .next_offset = Offset(0),
                         .topic_id = topic.id,

@@ -58,6 +58,7 @@ class TopicStage final : public StageLoop {
   Error with_source(Error error);
   Status aggregate(Chunk& chunk);
   Task<Status> write_aggregates();
+  Task<Status> check_partition_counts();
   Status begin_transaction();
   Task<Status> make_room();
   /// For the waits of the open transaction: past it the cluster has aborted it.
@@ -112,6 +113,7 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   if (state_) {
     cluster_->forget_topic(changelog_->topic());
     CO_RETURN_IF_ERROR(co_await changelog_->open(*cluster_, call_deadline()));
+    CO_RETURN_IF_ERROR(co_await check_partition_counts());
     kept_positions_.begin(group_metadata_, changelog_->topic(), changelog_->topic_id());
   } else {
     kept_positions_.begin(group_metadata_, {}, {});
@@ -135,6 +137,27 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
     co_return Status{};
   }
   reader_.begin_at(*positions);
+  co_return Status{};
+}
+
+// The state of a key is in the partition that the key belongs to, in both topics.
+Task<Status> TopicStage::check_partition_counts() {
+  for (const std::string& source : stage_.source_topics) {
+    cluster_->forget_topic(source);
+    const auto topic = co_await cluster_->existing_topic(source, call_deadline());
+    CO_RETURN_IF_ERROR(topic);
+    if (topic->partition_count() != changelog_->partition_count()) {
+      co_return fail(
+          ErrorCode::kRefused,
+          fmt::format(
+              "topic {} has {} partitions and its changelog {} has {}: keys would come to "
+              "partitions that hold no state of theirs; the topics of an aggregate keep the "
+              "number of partitions that they were made with; to count anew, with the "
+              "topics made again: onceflow reset FILE --to-earliest --execute",
+              source, topic->partition_count(), changelog_->topic(),
+              changelog_->partition_count()));
+    }
+  }
   co_return Status{};
 }
 
@@ -238,7 +261,7 @@ Task<Status> TopicStage::commit() {
   status_.records_out += static_cast<std::uint64_t>(written_count);
   ++status_.commits;
   if (state_) {
-    co_await state_->apply(*changelog_, *output_);
+    CO_RETURN_IF_ERROR(co_await state_->apply(*changelog_, *output_));
     status_.state_keys = state_->key_count();
   }
   reader_.report_positions();

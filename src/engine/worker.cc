@@ -50,6 +50,7 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     const bool is_sink = std::holds_alternative<SinkOutput>(stage.output);
     // What lies between the stages is never passed over.
     stage_options.offset_reset = stages_.empty() ? plan.offset_reset : OffsetReset::kEarliest;
+    stage_options.has_state = stage.aggregate.has_value();
     if (is_sink) {
       stages_.push_back(make_sink_stage(cluster_, stage, stage_options));
       continue;

@@ -6,6 +6,7 @@ import struct
 from harness.claims import check, wait_for
 
 CREATE_TOPICS, DELETE_TOPICS, OFFSET_COMMIT, CREATE_PARTITIONS = 19, 20, 8, 37
+DELETE_RECORDS, ALTER_CONFIGS = 21, 44
 TIMEOUT_MS = 10000
 
 
@@ -53,6 +54,21 @@ def add_partitions(address, name, total):
     body = array([text(name) + struct.pack(">i", total) + struct.pack(">i", -1)])
     answer = call(address, CREATE_PARTITIONS, 0, body + struct.pack(">ib", TIMEOUT_MS, 0))
     expect(answer, 4 + 4 + 2 + len(name), f"add partitions to {name}")
+
+
+def delete_records(address, topic, partition, before):
+    """All before this offset."""
+    body = array([text(topic) + array([struct.pack(">iq", partition, before)])])
+    answer = call(address, DELETE_RECORDS, 0, body + struct.pack(">i", TIMEOUT_MS))
+    expect(answer, 4 + 4 + 2 + len(topic) + 4 + 4 + 8, f"delete records of {topic}")
+
+
+def set_topic_config(address, topic, key, value):
+    topic_resource, set_operation = 2, 0
+    config = text(key) + struct.pack(">b", set_operation) + text(value)
+    body = array([struct.pack(">b", topic_resource) + text(topic) + array([config])])
+    answer = call(address, ALTER_CONFIGS, 0, body + struct.pack(">b", 0))
+    expect(answer, 4 + 4, f"set {key} of {topic}")
 
 
 def move_position(address, group, topic, partition, offset):
