@@ -40,11 +40,15 @@ Task<Result<std::vector<InputAccount::Position>>> StartPositions::settle(
   for (const KeptPosition& position : own) {
     partitions.push_back(position.source);
   }
-  CO_RETURN_IF_ERROR(co_await learn_topics(std::move(partitions)));
-  if (!std::ranges::all_of(own, &KeptPosition::is_open)) {
-    auto with_receipts = co_await keeper_.find_receipts(std::move(own));
-    CO_RETURN_IF_ERROR(with_receipts);
-    own = std::move(*with_receipts);
+  CO_RETURN_IF_ERROR(co_await learn_topics(partitions));
+  CO_RETURN_IF_ERROR(co_await compare_with_receipts(own));
+  const bool all_agree =
+      std::ranges::all_of(own, [&](const KeptPosition& one) { return bool(check_receipt(one)); });
+  if (!all_agree) {
+    // A commit of the worker before may have come between the two looks: its position is there by
+    // now, as its receipt is.
+    CO_RETURN_IF_ERROR(co_await read_again(std::move(partitions), own));
+    CO_RETURN_IF_ERROR(co_await compare_with_receipts(own));
   }
   for (const KeptPosition& position : own) {
     CO_RETURN_IF_ERROR(check(position));
@@ -65,6 +69,31 @@ Task<Result<std::vector<InputAccount::Position>>> StartPositions::settle(
         {position.source, position.next_offset, topics_.at(position.source.topic).id});
   }
   co_return positions;
+}
+
+Task<Status> StartPositions::compare_with_receipts(std::vector<KeptPosition>& own) {
+  if (!std::ranges::all_of(own, &KeptPosition::is_open)) {
+    auto with_receipts = co_await keeper_.find_receipts(std::move(own));
+    CO_RETURN_IF_ERROR(with_receipts);
+    own = std::move(*with_receipts);
+  }
+  co_return Status{};
+}
+
+Task<Status> StartPositions::read_again(std::vector<TopicPartition> partitions,
+                                        std::vector<KeptPosition>& own) {
+  const auto again = co_await keeper_.read(std::move(partitions));
+  CO_RETURN_IF_ERROR(again);
+  for (const KeptPosition& position : *again) {
+    const auto place = std::ranges::find(own, position.source, &KeptPosition::source);
+    const bool was_open = place->is_open();
+    place->next_offset = position.next_offset;
+    place->topic_id = position.topic_id;
+    if (!was_open && place->is_open()) {
+      place->receipt_offset = kNoOffset;  // as old as the position that was not there
+    }
+  }
+  co_return Status{};
 }
 
 Task<Status> StartPositions::learn_topics(std::vector<TopicPartition> partitions) {
@@ -162,13 +191,7 @@ Task<Status> StartPositions::settle_topic(Topic topic, std::vector<KeptPosition>
         missing.push_back(position.source);
       }
     }
-    const auto again = co_await keeper_.read(std::move(missing));
-    CO_RETURN_IF_ERROR(again);
-    for (const KeptPosition& position : *again) {
-      const auto place = std::ranges::find(own, position.source, &KeptPosition::source);
-      place->next_offset = position.next_offset;
-      place->topic_id = position.topic_id;
-    }
+    CO_RETURN_IF_ERROR(co_await read_again(std::move(missing), own));
   }
   co_return co_await begin_new_partitions(topic, own);
 }

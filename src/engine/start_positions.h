@@ -47,6 +47,9 @@ class StartPositions {
     std::int32_t partition_count = 0;
   };
 
+  /// Where a position is not open: what the newest receipts say of it.
+  Task<Status> compare_with_receipts(std::vector<KeptPosition>& own);
+  Task<Status> read_again(std::vector<TopicPartition> partitions, std::vector<KeptPosition>& own);
   Task<Status> learn_topics(std::vector<TopicPartition> partitions);
   Status check(const KeptPosition& position) const;
   Status check_receipt(const KeptPosition& position) const;

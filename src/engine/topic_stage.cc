@@ -146,7 +146,7 @@ Task<Status> TopicStage::check_partition_counts() {
     cluster_->forget_topic(source);
     const auto topic = co_await cluster_->existing_topic(source, call_deadline());
     CO_RETURN_IF_ERROR(topic);
-    if (topic->partition_count() != changelog_->partition_count()) {
+    if (topic->partition_count() > changelog_->partition_count()) {
       co_return fail(
           ErrorCode::kRefused,
           fmt::format(
