@@ -297,6 +297,7 @@ Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
                                    client::IsolationLevel::kReadUncommitted, deadline());
   CO_RETURN_IF_ERROR(ends);
   std::vector<OpenedPosition> opened;
+  std::vector<DeletedRange> deleted;
   for (const KeptPosition& position : own) {
     const auto start =
         std::ranges::find(*starts, position.source, &client::ListedOffset::partition);
@@ -315,25 +316,35 @@ Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
     if (position.next_offset >= start->offset) {
       continue;
     }
-    if (!options_.skips_deleted) {
-      co_return fail(ErrorCode::kCorrupt,
-                     deleted_before_read(position.source, position.next_offset, start->offset));
-    }
+    deleted.push_back({position.source, position.next_offset, start->offset});
     opened.push_back({.before = position,
                       .next_offset = start->offset,
                       .topic_id = topics_.at(position.source.topic).id,
                       .beginning = Beginning::kReset});
   }
+  if (!deleted.empty() && !options_.skips_deleted) {
+    co_return fail(ErrorCode::kCorrupt, deleted_before_read(deleted));
+  }
   co_return co_await open(std::move(opened), own);
 }
 
-std::string deleted_before_read(const TopicPartition& source, Offset position, Offset start) {
+// All of them: --skip-deleted passes them all.
+std::string deleted_before_read(std::span<const DeletedRange> deleted) {
+  std::string lost;
+  std::string starts;
+  for (const DeletedRange& range : deleted) {
+    lost += fmt::format("{}{}: offsets {}..{}", lost.empty() ? "" : ", ", describe(range.source),
+                        range.position.value, range.start.value - 1);
+    starts += deleted.size() == 1 ? std::to_string(range.start.value)
+                                  : fmt::format("{}{}@{}", starts.empty() ? "" : ", ",
+                                                describe(range.source), range.start.value);
+  }
   return fmt::format(
-      "{}: offsets {}..{} were deleted before this stage had read them, and going on would lose "
-      "them in silence; restore them, or start once with onceflow run FILE --skip-deleted: it goes "
-      "on at {}, and the audit reports them as skipped by operator; a longer retention.ms keeps it "
-      "from happening again",
-      describe(source), position.value, start.value - 1, start.value);
+      "{} were deleted before this stage had read them, and going on would lose them in silence; "
+      "restore them, or start once with onceflow run FILE --skip-deleted: it goes on at {}, and "
+      "the audit reports them as skipped by operator; a longer retention.ms keeps it from "
+      "happening again",
+      lost, starts);
 }
 
 Task<Result<bool>> StartPositions::wait_for_first_partition(TopicPartition first) {

@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -73,7 +74,14 @@ class StartPositions {
   std::map<std::string, Topic> topics_;
 };
 
-/// For people: what lies between the position and the log's start is lost, and the ways on.
-std::string deleted_before_read(const TopicPartition& source, Offset position, Offset start);
+/// What lies between the position and the log's start.
+struct DeletedRange {
+  TopicPartition source;
+  Offset position;
+  Offset start;
+};
+
+/// For people: these are lost, and the ways on.
+std::string deleted_before_read(std::span<const DeletedRange> deleted);
 
 }  // namespace onceflow::engine

@@ -236,6 +236,18 @@ TEST_F(StartPositionsTest, what_was_deleted_before_it_was_read_is_refused_or_ski
   EXPECT_EQ(keeper_.opened.at(in(0)).beginning, Beginning::kReset);
 }
 
+TEST_F(StartPositionsTest, all_that_was_deleted_unread_is_named_as_all_of_it_is_skipped) {
+  keep(0, 2, id());
+  keep(1, 9, id());
+  keep(2, 4, id());
+  bounds_ = LogBounds::kChecked;
+  EXPECT_THAT(refusal({0, 1, 2}),
+              AllOf(HasSubstr("in-0: offsets 2..4, in-2: offsets 4..4 were deleted before"),
+                    HasSubstr("it goes on at in-0@5, in-2@5,")));
+  stage_options_.skips_deleted = true;
+  EXPECT_EQ(offsets({0, 1, 2}), (std::vector<std::int64_t>{5, 9, 5}));
+}
+
 TEST_F(StartPositionsTest, a_position_past_the_end_of_the_log_is_refused) {
   keep(0, 21, id());
   bounds_ = LogBounds::kChecked;
