@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "client/admin.h"
 #include "client/broker_error.h"
 #include "client/group_refusal.h"
 #include "client/range_assignor.h"
@@ -33,6 +34,7 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
         topics_(std::move(topics)),
         member_channel_(cluster_->new_channel()),
         offsets_channel_(cluster_->new_channel()),
+        admin_(cluster_),
         changed_(cluster_->scheduler()) {}
 
   void start() {
@@ -91,6 +93,7 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   void clear_trouble();
   Task<Result<ConnectionPointer>> coordinator_connection(MonotonicTime deadline);
   Task<bool> partition_counts_have_changed();
+  Task<Status> learn_partition_counts(MonotonicTime deadline);
   void add_event(GroupEvent::Kind kind);
   void forget_membership();
 
@@ -99,6 +102,7 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   std::vector<std::string> topics_;
   Channel member_channel_;  ///< JoinGroup holds it up for as long as a rebalance takes
   Channel offsets_channel_;
+  Admin admin_;
   io::Event changed_;
   bool started_ = false;
   bool closed_ = false;
@@ -111,7 +115,9 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   GenerationId generation_{-1};
   std::vector<TopicPartition> assignment_;
   bool is_leader_ = false;
-  std::map<std::string, std::int32_t> partition_counts_;  ///< the leader's: what it assigned by
+  /// The leader's: what the group is assigned by. Empty: not known, for another made the
+  /// assignment.
+  std::map<std::string, std::int32_t> partition_counts_;
   MonotonicTime counts_checked_at_;
   std::deque<GroupEvent> events_;
   Callback<void()> on_event_;
@@ -331,6 +337,7 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::join() {
   member_id_ = reply->body.member_id;
   generation_ = GenerationId(reply->body.generation_id);
   is_leader_ = reply->body.leader == member_id_;
+  partition_counts_.clear();
   co_return co_await synchronise(reply->body);
 }
 
@@ -382,7 +389,6 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::synchronise(
 Task<Result<std::vector<std::pair<std::string, Buffer>>>> ConsumerGroup::Core::assign(
     const protocol::JoinGroupResponse& joined) {
   std::vector<GroupMember> members;
-  partition_counts_.clear();
   for (const auto& member : joined.members) {
     auto topics = decode_subscription(member.metadata);
     CO_RETURN_IF_ERROR(topics);
@@ -464,14 +470,34 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::heartbeat() {
   co_return judge(reply->body.error_code, "Heartbeat");
 }
 
+// A static member that is back in its place leads by the assignment that its predecessor made: all
+// partitions that there were then are some member's.
+Task<Status> ConsumerGroup::Core::learn_partition_counts(MonotonicTime deadline) {
+  const auto group = co_await admin_.describe_group(options_.group_id, deadline);
+  CO_RETURN_IF_ERROR(group);
+  for (const std::string& topic : topics_) {
+    partition_counts_[topic] = 0;
+  }
+  for (const GroupMemberDescription& member : group->members) {
+    for (const TopicPartition& partition : member.assignment) {
+      ++partition_counts_[partition.topic];
+    }
+  }
+  co_return Status{};
+}
+
 Task<bool> ConsumerGroup::Core::partition_counts_have_changed() {
   const MonotonicTime now = cluster_->scheduler().now();
+  const bool are_unchecked = partition_counts_.empty();
+  if (are_unchecked && !co_await learn_partition_counts(now + options_.session_timeout / 3)) {
+    co_return false;
+  }
   // A topic that is not there yet is what the group waits for.
   const bool misses_one =
       std::ranges::any_of(partition_counts_, [](const auto& topic) { return topic.second == 0; });
   const Duration interval =
       misses_one ? Duration(seconds(1)) : cluster_->options().metadata_max_age;
-  if (now - counts_checked_at_ < interval) {
+  if (!are_unchecked && now - counts_checked_at_ < interval) {
     co_return false;
   }
   counts_checked_at_ = now;

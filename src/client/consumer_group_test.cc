@@ -7,6 +7,7 @@
 #include "protocol/messages/12_heartbeat.h"
 #include "protocol/messages/13_leave_group.h"
 #include "protocol/messages/14_sync_group.h"
+#include "protocol/messages/15_describe_groups.h"
 
 namespace onceflow::client {
 namespace {
@@ -36,6 +37,7 @@ class ConsumerGroupTest : public ClientTest {
         response.leader = response.member_id;
         response.protocol_type = "consumer";
         response.protocol_name = "range";
+        response.skip_assignment = skips_assignment_;
         subscription_ = to_buffer(request.protocols.front().metadata);
         response.members.push_back({.member_id = response.member_id, .metadata = subscription_});
       }
@@ -44,7 +46,9 @@ class ConsumerGroupTest : public ClientTest {
     broker_.script<protocol::SyncGroupRequest>(
         [this](const protocol::SyncGroupRequest& request, std::int16_t) {
           protocol::SyncGroupResponse response;
-          assignment_ = to_buffer(request.assignments.at(0).assignment);
+          if (!request.assignments.empty()) {
+            assignment_ = to_buffer(request.assignments.front().assignment);
+          }
           response.assignment = assignment_;
           return response;
         });
@@ -75,6 +79,7 @@ class ConsumerGroupTest : public ClientTest {
   }
 
   std::int32_t generation_ = 0;
+  bool skips_assignment_ = false;
   ErrorCode heartbeat_error_ = ErrorCode::kNone;
   std::deque<ErrorCode> join_errors_;
   Buffer subscription_;
@@ -215,6 +220,48 @@ TEST_F(ConsumerGroupTest, a_static_member_leaves_under_its_instance_id) {
     co_return 1;
   }(group, deadline())));
   EXPECT_EQ(left, "p-1");
+}
+
+TEST_F(ConsumerGroupTest, a_leader_back_in_its_place_joins_again_if_partitions_were_added) {
+  // 't' has one partition; what is assigned says how many it had when its predecessor assigned.
+  const auto t = [](std::int32_t index) { return TopicPartition{"t", PartitionIndex(index)}; };
+  const std::tuple<std::vector<TopicPartition>, std::vector<TopicPartition>, bool> cases[] = {
+      {{t(0)}, {}, false},     // all there are
+      {{}, {t(0)}, false},     // another has them
+      {{}, {}, true},          // the topic was not there
+      {{t(0)}, {t(1)}, true},  // another number of them, which its own share does not tell
+  };
+  for (const auto& [own, others, joins_again] : cases) {
+    skips_assignment_ = true;
+    assignment_ = encode_assignment(own);
+    const Buffer of_other = encode_assignment(others);
+    broker_.script<protocol::DescribeGroupsRequest>(
+        [&](const protocol::DescribeGroupsRequest&, std::int16_t) {
+          protocol::DescribeGroupsResponse response;
+          auto& group = response.groups.emplace_back();
+          group.group_id = "g";
+          group.members.push_back({.member_id = "member", .member_assignment = assignment_});
+          group.members.push_back({.member_id = "other", .member_assignment = of_other});
+          return response;
+        });
+    broker_.seen.clear();
+    ConsumerGroup group = make();
+    EXPECT_EQ(next(group).partitions, own);
+    skips_assignment_ = false;
+    EXPECT_TRUE(loop_.run_until(
+        [&] { return group.has_event() || broker_.seen_of(ApiKey::kHeartbeat).size() > 5; },
+        seconds(10)));
+    EXPECT_EQ(group.has_event(), joins_again);
+    if (joins_again) {
+      EXPECT_EQ(next(group).kind, Kind::kRevoked);
+      group.give_up();
+      EXPECT_THAT(next(group).partitions, ElementsAre(t(0)));
+      broker_.seen.clear();
+      EXPECT_TRUE(loop_.run_until([&] { return broker_.seen_of(ApiKey::kHeartbeat).size() > 5; },
+                                  seconds(10)));
+      EXPECT_FALSE(group.has_event());
+    }
+  }
 }
 
 TEST_F(ConsumerGroupTest, a_give_up_without_a_revocation_changes_nothing) {
