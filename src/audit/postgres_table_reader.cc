@@ -139,9 +139,10 @@ Result<std::unique_ptr<TableReader>> PostgresTableReader::open(const TableSubjec
                                                                MustStop must_stop) {
   auto reader =
       std::unique_ptr<PostgresTableReader>(new PostgresTableReader(table, std::move(must_stop)));
-  // What the connection string says comes later, and counts.
-  const char* const keys[] = {"connect_timeout", "dbname", nullptr};
-  const char* const values[] = {kConnectTimeoutSeconds, table.location.c_str(), nullptr};
+  // What the connection string says comes later, and counts; but texts are read as they were
+  // written.
+  const char* const keys[] = {"connect_timeout", "dbname", "client_encoding", nullptr};
+  const char* const values[] = {kConnectTimeoutSeconds, table.location.c_str(), "UTF8", nullptr};
   reader->connection_.reset(PQconnectdbParams(keys, values, 1));
   if (PQstatus(reader->connection_.get()) != CONNECTION_OK) {
     return reader->failed();

@@ -24,10 +24,15 @@ struct pg_result;
 namespace onceflow::connectors {
 
 struct PostgresFailure {
-  std::string sqlstate;  ///< empty: the connection went before an answer came
+  std::string sqlstate{};  ///< empty: the connection went before an answer came
   std::string text;
+  /// There was no error at all, but the database did not write what it was sent.
+  bool is_dropped_row = false;
 
   ErrorClass error_class() const {
+    if (is_dropped_row) {
+      return ErrorClass::kRecord;
+    }
     return sqlstate.empty() ? ErrorClass::kLost : class_of_sqlstate(sqlstate);
   }
   /// The text with the SQLSTATE and, where a person has to mend something, the fix.

@@ -13,92 +13,27 @@
 #include "base/wire.h"
 #include "connectors/convert_value.h"
 #include "connectors/positions.h"
+#include "connectors/postgres_positions_sql.h"
 
 namespace onceflow::connectors {
 namespace {
 
-// Two workers that start at once create our tables one after the other.
-constexpr const char* kLockSchema =
-    "SELECT pg_advisory_xact_lock(hashtextextended('onceflow_positions', 0))";
-
-constexpr const char* kFindOurTables =
-    "SELECT (to_regclass('onceflow_positions') IS NOT NULL)::int,"
-    " (to_regclass('onceflow_receipts') IS NOT NULL)::int,"
-    " EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('onceflow_positions')"
-    " AND attname = 'topic_id' AND NOT attisdropped)::int";
-
-constexpr const char* kCreatePositions =
-    "CREATE TABLE onceflow_positions ("
-    " pipeline text NOT NULL, stage text NOT NULL, topic text NOT NULL, partition integer NOT NULL,"
-    " next_offset bigint NOT NULL, epoch bigint NOT NULL, topic_id text NOT NULL DEFAULT '',"
-    " PRIMARY KEY (pipeline, stage, topic, partition))";
-
-// Tables of earlier versions have no topic_id.
-constexpr const char* kAddTopicId =
-    "ALTER TABLE onceflow_positions ADD COLUMN topic_id text NOT NULL DEFAULT ''";
-
-constexpr const char* kCreateReceipts =
-    "CREATE TABLE onceflow_receipts ("
-    " receipt_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
-    " pipeline text NOT NULL, stage text NOT NULL, receipt bytea NOT NULL)";
-
-constexpr const char* kClaim =
-    "INSERT INTO onceflow_positions AS claimed"
-    " (pipeline, stage, topic, partition, next_offset, epoch)"
-    " VALUES ($1, $2, $3, $4, -1, 1)"
-    " ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET epoch = claimed.epoch + 1"
-    " RETURNING epoch, next_offset, topic_id";
-
-constexpr const char* kAddUnclaimed =
-    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
-    " VALUES ($1, $2, $3, $4, -1, 0) ON CONFLICT DO NOTHING";
-
-// How many rows are as the commit believes. The fence (SNK-1): a claim raises the epoch, so a
-// zombie's update matches no row; nor does one that moves from where the row is not. It waits for a
-// claim that is under way, and then sees the epoch that was claimed. Rows that do not move are only
-// looked at: nothing of this commit comes from their partitions, so a claim that comes a moment
-// later takes nothing back.
-constexpr const char* kMovePositions =
-    "WITH believed AS ("
-    "  SELECT * FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],"
-    "  $8::text[]) AS one (topic, partition, next_offset, epoch, from_offset, topic_id)"
-    "), moved AS ("
-    "  UPDATE onceflow_positions AS held SET next_offset = believed.next_offset,"
-    "  topic_id = CASE believed.topic_id WHEN '' THEN held.topic_id ELSE believed.topic_id END"
-    "  FROM believed WHERE held.pipeline = $1 AND held.stage = $2 AND held.topic = believed.topic"
-    "  AND held.partition = believed.partition AND held.epoch = believed.epoch"
-    "  AND held.next_offset = believed.from_offset"
-    "  AND (believed.next_offset <> believed.from_offset OR believed.topic_id <> '') RETURNING 1"
-    ") SELECT (SELECT count(*) FROM moved) + count(*) FROM believed"
-    " JOIN onceflow_positions AS held ON held.pipeline = $1 AND held.stage = $2"
-    "  AND held.topic = believed.topic AND held.partition = believed.partition"
-    "  AND held.epoch = believed.epoch AND held.next_offset = believed.from_offset"
-    " WHERE believed.next_offset = believed.from_offset AND believed.topic_id = ''";
-
-constexpr const char* kReadPosition =
-    "SELECT epoch, next_offset, topic_id FROM onceflow_positions"
-    " WHERE pipeline = $1 AND stage = $2 AND topic = $3 AND partition = $4";
-
-// The rows' lock keeps the table's columns as they are from here to the end of the transaction.
-// Parameters after the receipt's own: the table, its shape as claimed.
-const std::string& write_receipt_sql() {
-  static const std::string sql =
-      "WITH receipt AS (INSERT INTO onceflow_receipts (pipeline, stage, receipt)"
-      " VALUES ($1, $2, $3)) SELECT (" +
-      postgres_shape_sql("$4") + " IS NOT DISTINCT FROM $5)::int";
-  return sql;
-}
-
 constexpr std::string_view kTwoRowsOfOneKey = "21000";
-
-constexpr const char* kReadReceipts =
-    "SELECT receipt_id, encode(receipt, 'hex') FROM onceflow_receipts"
-    " WHERE pipeline = $1 AND stage = $2 AND receipt_id < $3 ORDER BY receipt_id DESC LIMIT 20";
 
 constexpr const char* kUpsertStatement = "onceflow_upsert";
 constexpr const char* kDeleteStatement = "onceflow_delete";
+constexpr const char* kRemainingStatement = "onceflow_remaining";
 constexpr std::size_t kRowsPerStatement = 10'000;
 constexpr std::size_t kCopyBytes = 256 * 1024;
+
+PostgresFailure rows_dropped(std::string_view what) {
+  return {.text = fmt::format(
+              "the database {} and said no error, as it does where a trigger returns NULL; the "
+              "rule: a record is in the table as it says, or the stage stops; the fix: let the "
+              "trigger return the row or raise an error, or keep such records out with `where`",
+              what),
+          .is_dropped_row = true};
+}
 
 std::vector<PostgresParameter> partition_parameters(const SinkTable& table,
                                                     const TopicPartition& source) {
@@ -192,10 +127,12 @@ Status PostgresStore::prepare_statements() {
     }
     return fail(ErrorCode::kRefused, unique_key_needed(table_, planned.error().text));
   }
-  if (const auto prepared =
-          connection_->prepare(kDeleteStatement, postgres_delete_sql(table_, written_table_));
-      !prepared) {
-    return std::unexpected(to_error(prepared.error()));
+  for (const auto& [name, sql] :
+       {std::pair(kDeleteStatement, postgres_delete_sql(table_, written_table_)),
+        std::pair(kRemainingStatement, postgres_remaining_sql(table_, written_table_))}) {
+    if (const auto prepared = connection_->prepare(name, sql); !prepared) {
+      return std::unexpected(to_error(prepared.error()));
+    }
   }
   return {};
 }
@@ -555,6 +492,13 @@ PostgresStore::Written PostgresStore::upsert_run(const SinkCommit& commit,
   return {};
 }
 
+PostgresStore::Written PostgresStore::check_written(const PostgresResult& result,
+                                                    std::size_t sent) {
+  return result.affected_rows() == static_cast<std::int64_t>(sent)
+             ? Written()
+             : std::unexpected(rows_dropped("dropped the row"));
+}
+
 PostgresStore::Written PostgresStore::copy_rows(const SinkCommit& commit,
                                                 const std::vector<Value>& values,
                                                 std::span<const std::size_t> rows) {
@@ -584,10 +528,11 @@ PostgresStore::Written PostgresStore::copy_rows(const SinkCommit& commit,
   if (Written copied = connection_->copy(bytes); !copied) {
     return copied;
   }
-  if (auto ended = connection_->end_copy(); !ended) {
+  auto ended = connection_->end_copy();
+  if (!ended) {
     return std::unexpected(std::move(ended).error());
   }
-  return {};
+  return check_written(*ended, rows.size());
 }
 
 PostgresStore::Written PostgresStore::upsert_rows(const SinkCommit& commit,
@@ -608,10 +553,11 @@ PostgresStore::Written PostgresStore::upsert_rows(const SinkCommit& commit,
     sources.add(std::string_view(source));
   }
   parameters.push_back(sources.finish());
-  if (auto written = connection_->execute_prepared(kUpsertStatement, parameters); !written) {
+  auto written = connection_->execute_prepared(kUpsertStatement, parameters);
+  if (!written) {
     return std::unexpected(std::move(written).error());
   }
-  return {};
+  return check_written(*written, rows.size());
 }
 
 PostgresStore::Written PostgresStore::delete_rows(const std::vector<Value>& values,
@@ -627,10 +573,21 @@ PostgresStore::Written PostgresStore::delete_rows(const std::vector<Value>& valu
       parameters.push_back(column.finish());
     }
   }
-  if (auto written = connection_->execute_prepared(kDeleteStatement, parameters); !written) {
-    return std::unexpected(std::move(written).error());
+  auto deleted = connection_->execute_prepared(kDeleteStatement, parameters);
+  if (!deleted) {
+    return std::unexpected(std::move(deleted).error());
   }
-  return {};
+  if (deleted->affected_rows() == static_cast<std::int64_t>(rows.size())) {
+    return {};
+  }
+  // A key that was not there is as good as deleted.
+  auto remaining = connection_->execute_prepared(kRemainingStatement, parameters);
+  if (!remaining) {
+    return std::unexpected(std::move(remaining).error());
+  }
+  return remaining->integer(0, 0) == 0
+             ? Written()
+             : std::unexpected(rows_dropped("kept a row that was deleted"));
 }
 
 std::expected<bool, PostgresFailure> PostgresStore::write_receipt(const std::string& receipt) {

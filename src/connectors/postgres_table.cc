@@ -87,6 +87,34 @@ constexpr const char* kColumns =
     " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
     " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
+constexpr const char* kRelation =
+    "SELECT (c.relkind = 'v')::int, (c.relpersistence = 'p' AND NOT EXISTS (SELECT FROM"
+    " pg_partition_tree(c.oid) AS tree JOIN pg_class AS part ON part.oid = tree.relid"
+    " WHERE part.relpersistence <> 'p'))::int"
+    " FROM pg_class AS c WHERE c.oid = to_regclass($1)";
+
+// What keeps no row, or does not say whether it does.
+Status check_relation(PostgresConnection& connection, const SinkTable& table) {
+  const auto answer = connection.execute(kRelation, {text_parameter(quote_table(table.table))});
+  if (!answer) {
+    return std::unexpected(to_error(answer.error()));
+  }
+  if (answer->integer(0, 0) != 0 && table.mode == SinkMode::kAppend) {
+    return refuse(table, "it is a view",
+                  "PostgreSQL counts rows of a COPY that the triggers of a view drop, so that "
+                  "nobody would know of one that is missing",
+                  "name the table behind it as the sink's `table`");
+  }
+  if (answer->integer(0, 1) == 0) {
+    return refuse(table, "it, or a partition of it, is UNLOGGED or temporary",
+                  "rows last as long as the positions in onceflow_positions, and a crash of the "
+                  "server would empty it",
+                  fmt::format("ALTER TABLE {} SET LOGGED, or write to an ordinary table",
+                              quote_table(table.table)));
+  }
+  return {};
+}
+
 Result<ExistingTable> read_table(PostgresConnection& connection, const SinkTable& table) {
   const auto answer = connection.execute(kColumns, {text_parameter(quote_table(table.table))});
   if (!answer) {
@@ -153,6 +181,20 @@ std::vector<std::string> array_places(const SinkTable& table, const PostgresTabl
   return places;
 }
 
+// The keys given as arrays, and the condition that joins them with the rows of `written`.
+std::string keys_that_match(const SinkTable& table, const PostgresTable& written) {
+  const std::vector<std::string> places =
+      array_places(table, written, [](const SinkColumn& column) { return column.is_key; });
+  const std::vector<std::string> names = key_columns(table, kDialect);
+  std::vector<std::string> conditions;
+  conditions.reserve(names.size());
+  for (const std::string& name : names) {
+    conditions.push_back(fmt::format("written.{0} = gone.{0}", name));
+  }
+  return fmt::format("unnest({}) AS gone ({}) WHERE {}", fmt::join(places, ", "),
+                     fmt::join(names, ", "), fmt::join(conditions, " AND "));
+}
+
 }  // namespace
 
 Error to_error(const PostgresFailure& failure) {
@@ -169,7 +211,8 @@ std::string postgres_table_name(const SinkTable& table) { return quote_table(tab
 std::string postgres_shape_sql(std::string_view parameter) {
   return fmt::format(
       "(SELECT string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid, a.atttypmod,"
-      " a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation), ','"
+      " a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation,"
+      " (SELECT relpersistence FROM pg_class WHERE oid = a.attrelid)), ','"
       " ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = to_regclass({})"
       " AND a.attnum > 0 AND NOT a.attisdropped)",
       parameter);
@@ -188,6 +231,7 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
     existing = read_table(connection, table);
     RETURN_IF_ERROR(existing);
   }
+  RETURN_IF_ERROR(check_relation(connection, table));
   RETURN_IF_ERROR(check_columns(table, kDialect, existing->columns));
   result.columns = written_columns(table, *existing);
   PostgresArray keys(PostgresType::kText);
@@ -258,17 +302,13 @@ std::string postgres_upsert_sql(const SinkTable& table, const PostgresTable& wri
 }
 
 std::string postgres_delete_sql(const SinkTable& table, const PostgresTable& written) {
-  const std::vector<std::string> places =
-      array_places(table, written, [](const SinkColumn& column) { return column.is_key; });
-  const std::vector<std::string> names = key_columns(table, kDialect);
-  std::vector<std::string> conditions;
-  conditions.reserve(names.size());
-  for (const std::string& name : names) {
-    conditions.push_back(fmt::format("written.{0} = gone.{0}", name));
-  }
-  return fmt::format("DELETE FROM {} AS written USING unnest({}) AS gone ({}) WHERE {}",
-                     quote_table(table.table), fmt::join(places, ", "), fmt::join(names, ", "),
-                     fmt::join(conditions, " AND "));
+  return fmt::format("DELETE FROM {} AS written USING {}", quote_table(table.table),
+                     keys_that_match(table, written));
+}
+
+std::string postgres_remaining_sql(const SinkTable& table, const PostgresTable& written) {
+  return fmt::format("SELECT count(*) FROM {} AS written, {}", quote_table(table.table),
+                     keys_that_match(table, written));
 }
 
 }  // namespace onceflow::connectors

@@ -48,6 +48,8 @@ std::string postgres_upsert_sql(const SinkTable& table, const PostgresTable& wri
                                 bool writes_keys);
 /// Parameters: one array a key column in the table's order.
 std::string postgres_delete_sql(const SinkTable& table, const PostgresTable& written);
+/// The same parameters; yields how many rows of these keys there are.
+std::string postgres_remaining_sql(const SinkTable& table, const PostgresTable& written);
 
 /// The type in which a column's values travel in arrays.
 PostgresType array_element_type(ColumnType type);

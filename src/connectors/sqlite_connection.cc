@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
 #include "base/check.h"
 #include "connectors/sqlite_errors.h"
 
@@ -127,6 +132,43 @@ Result<SqliteStatement> SqliteConnection::prepare(const std::string& sql) {
 }
 
 int SqliteConnection::changes() const { return sqlite3_changes(database_.get()); }
+
+bool SqliteConnection::has_moved() const {
+  int has_moved = 0;
+  const int code =
+      sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+  return code == SQLITE_OK && has_moved != 0;
+}
+
+// Its header holds random numbers, so that two logs differ in it.
+bool SqliteConnection::owns_log_at_path() const {
+  using Header = std::array<char, 32>;
+  const auto read = [](sqlite3_file* log) {
+    Header header{};
+    const bool is_read = log != nullptr && log->pMethods != nullptr &&
+                         log->pMethods->xRead(log, header.data(), header.size(), 0) == SQLITE_OK;
+    return is_read ? std::optional(header) : std::nullopt;
+  };
+  sqlite3_file* own = nullptr;
+  sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &own);
+  sqlite3_vfs* vfs = nullptr;
+  sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
+  if (vfs == nullptr) {
+    return false;
+  }
+  // The file that SQLite's own layer opens is an object of a size that only it knows.
+  std::vector<std::max_align_t> place(
+      static_cast<std::size_t>(vfs->szOsFile) / sizeof(std::max_align_t) + 1);
+  auto* found = reinterpret_cast<sqlite3_file*>(place.data());
+  int flags = 0;
+  if (vfs->xOpen(vfs, sqlite3_filename_wal(sqlite3_db_filename(database_.get(), "main")), found,
+                 SQLITE_OPEN_READONLY | SQLITE_OPEN_WAL, &flags) != SQLITE_OK) {
+    return false;  // There is none.
+  }
+  const std::optional<Header> header = read(found);
+  found->pMethods->xClose(found);
+  return header && header == read(own);
+}
 
 int SqliteConnection::error_code() const { return sqlite3_extended_errcode(database_.get()); }
 

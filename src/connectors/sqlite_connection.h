@@ -55,6 +55,10 @@ class SqliteConnection {
   Result<SqliteStatement> prepare(const std::string& sql);
   /// Rows that the last statement touched.
   int changes() const;
+  /// Whether the path no longer leads to the file that is open: deleted, moved or replaced.
+  bool has_moved() const;
+  /// Whether the write-ahead log beside the path is the one of the file that is open.
+  bool owns_log_at_path() const;
   /// The last error's extended code, its text, and what both mean to the caller.
   int error_code() const;
   std::string error_text() const;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "connectors/sink_world_testing.h"
@@ -87,6 +88,104 @@ TEST_F(SqliteSinkFile, a_file_that_cannot_be_opened_or_is_no_database_is_said) {
   EXPECT_EQ(refused.error().code, ErrorCode::kRefused) << refused.error().text;
   auto nonsense = *make_sqlite_sink(os.environment(), {.file = "/proc/self/cmdline"}, table());
   EXPECT_FALSE(run_to_end(os, nonsense->claim({kIn0})).has_value());
+}
+
+// What is written to a file that has no name any more is lost.
+TEST_F(SqliteSinkFile, a_file_that_was_deleted_or_replaced_gets_no_commit_and_the_new_one_decides) {
+  io::OsEnvironment os;
+  const auto remove_all = [&] {
+    for (const char* end : {"", "-wal", "-shm"}) {
+      std::filesystem::remove(file() + end);
+    }
+  };
+  struct Change {
+    const char* name;
+    std::function<void()> make;
+    Offset position;
+  };
+  const std::string backup = directory_ + "/backup.db";
+  const std::vector<Change> changes = {
+      {"deleted", remove_all, kNoOffset},
+      {"moved away",
+       [&] {
+         std::filesystem::rename(file(), directory_ + "/away.db");
+         remove_all();
+       },
+       kNoOffset},
+      {"restored after a deletion",
+       [&] {
+         remove_all();
+         std::filesystem::rename(backup, file());
+       },
+       Offset(1)},
+      {"a link to another",
+       [&] {
+         remove_all();
+         std::filesystem::create_symlink(backup, file());
+       },
+       Offset(1)},
+  };
+  for (const Change& change : changes) {
+    remove_all();
+    for (const char* end : {"", "-wal", "-shm"}) {
+      std::filesystem::remove(backup + end);
+    }
+    auto sink = *make_sqlite_sink(os.environment(), {.file = file()}, table());
+    auto claimed = run_to_end(os, sink->claim({kIn0}));
+    ASSERT_TRUE(claimed.has_value());
+    const auto commit = [&](std::int64_t from, std::int64_t offset) {
+      TestCommit batch;
+      batch.from(claimed->front(), from, offset + 1).row(offset, {offset});
+      return run_to_end(os, sink->commit(batch.commit));
+    };
+    ASSERT_EQ(commit(-1, 0).kind, CommitOutcome::Kind::kCommitted);
+    ASSERT_TRUE((*SqliteConnection::open(file(), seconds(1)))
+                    ->execute("VACUUM INTO '" + backup + "'")
+                    .has_value());
+    ASSERT_EQ(commit(1, 1).kind, CommitOutcome::Kind::kCommitted);
+    change.make();
+    const CommitOutcome outcome = commit(2, 2);
+    EXPECT_EQ(outcome.kind, CommitOutcome::Kind::kNotNow) << change.name << outcome.text;
+    EXPECT_TRUE(outcome.text.contains("deleted, moved or replaced")) << outcome.text;
+    claimed = run_to_end(os, sink->claim({kIn0}));
+    ASSERT_TRUE(claimed.has_value()) << change.name << claimed.error().text;
+    EXPECT_EQ(claimed->front().next_offset, change.position) << change.name;
+    EXPECT_EQ(commit(change.position.value, 5).kind, CommitOutcome::Kind::kCommitted);
+    EXPECT_EQ(query("SELECT count(*) FROM rows"), change.position == kNoOffset ? 1 : 2);
+    EXPECT_EQ(query("SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1) << change.name;
+  }
+}
+
+TEST_F(SqliteSinkFile, a_file_that_was_replaced_beside_the_old_ones_log_is_not_opened) {
+  io::OsEnvironment os;
+  auto sink = *make_sqlite_sink(os.environment(), {.file = file()}, table());
+  const auto claimed = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(claimed.has_value());
+  const auto commit = [&](const ClaimedPartition& at, std::int64_t from, std::int64_t offset) {
+    TestCommit batch;
+    batch.from(at, from, offset + 1).row(offset, {offset});
+    return run_to_end(os, sink->commit(batch.commit));
+  };
+  ASSERT_EQ(commit(claimed->front(), -1, 0).kind, CommitOutcome::Kind::kCommitted);
+  {
+    auto admin = *SqliteConnection::open(file(), seconds(1));
+    ASSERT_TRUE(admin->execute("VACUUM INTO '" + directory_ + "/backup.db'").has_value());
+  }
+  ASSERT_EQ(commit(claimed->front(), 1, 1).kind, CommitOutcome::Kind::kCommitted);
+  std::filesystem::rename(directory_ + "/backup.db", file());
+  const CommitOutcome outcome = commit(claimed->front(), 2, 2);
+  EXPECT_EQ(outcome.kind, CommitOutcome::Kind::kRefused) << outcome.text;
+  EXPECT_EQ(outcome.refused_row, CommitOutcome::kNoRow);
+  EXPECT_TRUE(outcome.is_final);
+  EXPECT_TRUE(outcome.text.contains("the fix: rm " + file() + "-wal " + file() + "-shm"))
+      << outcome.text;
+  std::filesystem::remove(file() + "-wal");
+  std::filesystem::remove(file() + "-shm");
+  const auto again = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(again.has_value()) << again.error().text;
+  EXPECT_EQ(again->front().next_offset, Offset(1));
+  EXPECT_EQ(commit(again->front(), 1, 1).kind, CommitOutcome::Kind::kCommitted);
+  EXPECT_EQ(query("SELECT count(*) FROM rows"), 2);
 }
 
 // -------------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ void SqliteStore::close() {
   read_position_ = {};
   write_row_ = {};
   delete_row_ = {};
+  remaining_row_ = {};
   write_receipt_ = {};
   connection_.reset();
 }
@@ -122,9 +123,14 @@ Result<TableState> SqliteStore::prepare_tables() {
   RETURN_IF_ERROR(prepare(write_receipt_, kWriteReceipt));
   const Result<bool> keys_differ = sqlite_keys_differ_by_bytes(*connection_, table_);
   RETURN_IF_ERROR(keys_differ);
-  RETURN_IF_ERROR(prepare(write_row_, sqlite_write_row_sql(table_, !*keys_differ)));
+  const Result<bool> has_clause = sqlite_has_conflict_clause(*connection_, table_);
+  RETURN_IF_ERROR(has_clause);
+  RETURN_IF_ERROR(prepare(
+      write_row_, sqlite_write_row_sql(table_, {.writes_keys = !*keys_differ,
+                                                .overrides_conflict_clauses = *has_clause})));
   if (table_.mode == SinkMode::kUpsert) {
     RETURN_IF_ERROR(prepare(delete_row_, sqlite_delete_row_sql(table_)));
+    RETURN_IF_ERROR(prepare(remaining_row_, sqlite_remaining_row_sql(table_)));
   }
   const Result<SqliteShape> shape = read_sqlite_shape(*connection_, table_, {});
   RETURN_IF_ERROR(shape);
@@ -239,6 +245,9 @@ CommitOutcome SqliteStore::commit(const SinkCommit& commit) {
   if (written) {
     written = write_rows(commit);
   }
+  if (written) {
+    written = check_file();
+  }
   if (!written) {
     if (connection_ && !connection_->execute("ROLLBACK")) {
       close();  // Closing rolls back.
@@ -273,6 +282,29 @@ std::expected<void, CommitOutcome> SqliteStore::check_shape() {
   }
   shape_ = *shape;
   return {};
+}
+
+// What would be committed to a file that nobody can open any more is lost. The next claim opens
+// the file that is there now, and its own positions decide.
+std::expected<void, CommitOutcome> SqliteStore::check_file() {
+  if (!connection_->has_moved()) {
+    return {};
+  }
+  const bool has_old_log = connection_->owns_log_at_path();
+  close();  // Rolls back.
+  if (has_old_log) {
+    return std::unexpected(refused(
+        CommitOutcome::kNoRow,
+        fmt::format("sqlite {0}: the file was moved or replaced while it was open, but {0}-wal "
+                    "beside it is the old file's; the rule: SQLite would mix it into the new file; "
+                    "the fix: rm {0}-wal {0}-shm, look at the file, and start again",
+                    options_.file)));
+  }
+  return std::unexpected(CommitOutcome{
+      .kind = CommitOutcome::Kind::kNotNow,
+      .text = fmt::format("sqlite {}: the file was deleted, moved or replaced while it was open; "
+                          "nothing was written, and what is there now is opened",
+                          options_.file)});
 }
 
 std::expected<void, CommitOutcome> SqliteStore::move_positions(
@@ -324,14 +356,13 @@ std::expected<void, CommitOutcome> SqliteStore::write_rows(const SinkCommit& com
   return {};
 }
 
-std::expected<void, CommitOutcome> SqliteStore::write_row(const SinkCommit& commit,
-                                                          std::size_t row) {
-  const SinkRow& place = commit.rows[row];
-  SqliteStatement& statement = place.is_delete ? delete_row_ : write_row_;
+std::expected<void, CommitOutcome> SqliteStore::bind_row(SqliteStatement& statement,
+                                                         const SinkCommit& commit,
+                                                         std::size_t row) {
   int parameter = 0;
   for (std::size_t index = 0; index < table_.columns.size(); ++index) {
     const SinkColumn& column = table_.columns[index];
-    if (place.is_delete && !column.is_key) {
+    if (commit.rows[row].is_delete && !column.is_key) {
       continue;
     }
     const Result<Value> value =
@@ -344,10 +375,20 @@ std::expected<void, CommitOutcome> SqliteStore::write_row(const SinkCommit& comm
     }
     statement.bind(++parameter, *value);
   }
+  return {};
+}
+
+std::expected<void, CommitOutcome> SqliteStore::write_row(const SinkCommit& commit,
+                                                          std::size_t row) {
+  const SinkRow& place = commit.rows[row];
+  SqliteStatement& statement = place.is_delete ? delete_row_ : write_row_;
+  if (auto bound = bind_row(statement, commit, row); !bound) {
+    return bound;
+  }
   std::string source;
   if (!place.is_delete) {
     source = source_of_row(commit, place);
-    statement.bind(++parameter, text_value(source));
+    statement.bind(static_cast<int>(table_.columns.size()) + 1, text_value(source));
   }
   if (const Status status = statement.run(); !status) {
     if (class_of_sqlite_code(connection_->error_code()) == ErrorClass::kRecord) {
@@ -357,7 +398,35 @@ std::expected<void, CommitOutcome> SqliteStore::write_row(const SinkCommit& comm
     outcome.refused_row = row;
     return std::unexpected(std::move(outcome));
   }
-  return {};
+  return check_written(commit, row);
+}
+
+std::expected<void, CommitOutcome> SqliteStore::check_written(const SinkCommit& commit,
+                                                              std::size_t row) {
+  if (connection_->changes() > 0) {
+    return {};
+  }
+  const bool is_delete = commit.rows[row].is_delete;
+  if (is_delete) {
+    // A key that was not there is as good as deleted.
+    if (auto bound = bind_row(remaining_row_, commit, row); !bound) {
+      return bound;
+    }
+    if (!remaining_row_.step()) {
+      return std::unexpected(not_written("a deleted row"));
+    }
+    const bool is_gone = remaining_row_.integer(0) == 0;
+    remaining_row_.reset();
+    if (is_gone) {
+      return {};
+    }
+  }
+  return std::unexpected(refused(
+      row, fmt::format("the database {} and said no error, as it does where a trigger says "
+                       "RAISE(IGNORE); the rule: a record is in the table as it says, or the stage "
+                       "stops; the fix: let the trigger raise an error or nothing, or keep such "
+                       "records out with `where`",
+                       is_delete ? "kept a row that was deleted" : "dropped the row")));
 }
 
 // A claim looks at the table anew, and says better than a statement what is wrong with it.

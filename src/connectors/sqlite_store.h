@@ -41,7 +41,13 @@ class SqliteStore {
   std::expected<void, CommitOutcome> move_positions(const std::vector<SinkPosition>& positions);
   std::expected<void, CommitOutcome> write_rows(const SinkCommit& commit);
   std::expected<void, CommitOutcome> write_row(const SinkCommit& commit, std::size_t row);
+  /// Of the row's values, converted; a deletion's are those of its key.
+  std::expected<void, CommitOutcome> bind_row(SqliteStatement& statement, const SinkCommit& commit,
+                                              std::size_t row);
+  /// After the row was written: whether the database did so.
+  std::expected<void, CommitOutcome> check_written(const SinkCommit& commit, std::size_t row);
   std::expected<void, CommitOutcome> check_shape();
+  std::expected<void, CommitOutcome> check_file();
   /// The last error as an outcome: nothing was written. Closes.
   CommitOutcome not_written(std::string_view during);
   /// The same for the error of COMMIT itself.
@@ -54,6 +60,7 @@ class SqliteStore {
   SqliteStatement read_position_;
   SqliteStatement write_row_;
   SqliteStatement delete_row_;
+  SqliteStatement remaining_row_;
   SqliteStatement write_receipt_;
   SqliteShape shape_;  ///< as the claim found it
 };

@@ -93,6 +93,26 @@ Result<std::vector<ExistingColumn>> existing_columns(SqliteConnection& connectio
   }
 }
 
+std::string rows_of_key(const SinkTable& table) {
+  std::vector<std::string> conditions;
+  for (const std::string& name : key_columns(table, kDialect)) {
+    conditions.push_back(fmt::format("{} = ?{}", name, conditions.size() + 1));
+  }
+  return fmt::format("{} WHERE {}", quote_identifier(table.table), fmt::join(conditions, " AND "));
+}
+
+// Whether what is known of the table under its name holds.
+Result<bool> schema_says(SqliteConnection& connection, const SinkTable& table,
+                         std::string_view condition) {
+  Result<SqliteStatement> statement = connection.prepare(fmt::format(
+      "SELECT count(*) FROM sqlite_master WHERE name = ?1 COLLATE NOCASE AND {}", condition));
+  RETURN_IF_ERROR(statement);
+  statement->bind(1, std::string_view(table.table));
+  const auto step = statement->step();
+  RETURN_IF_ERROR(step);
+  return statement->integer(0) != 0;
+}
+
 }  // namespace
 
 Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkTable& table) {
@@ -101,6 +121,14 @@ Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkT
   if (existing->empty()) {
     RETURN_IF_ERROR(connection.execute(create_table_sql(table, kDialect)));
     return TableState::kCreated;
+  }
+  const Result<bool> is_view = schema_says(connection, table, "type = 'view'");
+  RETURN_IF_ERROR(is_view);
+  if (*is_view) {
+    return refuse(table, "it is a view",
+                  "SQLite counts no rows that the triggers of a view write, so that nobody would "
+                  "know of one that is missing",
+                  "name the table behind it as the sink's `table`");
   }
   RETURN_IF_ERROR(check_columns(table, kDialect, *existing));
   if (table.mode == SinkMode::kUpsert) {
@@ -144,6 +172,10 @@ Result<SqliteShape> read_sqlite_shape(SqliteConnection& connection, const SinkTa
   }
 }
 
+Result<bool> sqlite_has_conflict_clause(SqliteConnection& connection, const SinkTable& table) {
+  return schema_says(connection, table, "type = 'table' AND sql LIKE '%conflict%'");
+}
+
 Result<bool> sqlite_keys_differ_by_bytes(SqliteConnection& connection, const SinkTable& table) {
   // Of the two zeros of real numbers, too, the bytes differ.
   if (std::ranges::any_of(table.columns, [](const SinkColumn& column) {
@@ -170,7 +202,7 @@ Result<bool> sqlite_keys_differ_by_bytes(SqliteConnection& connection, const Sin
   }
 }
 
-std::string sqlite_write_row_sql(const SinkTable& table, bool writes_keys) {
+std::string sqlite_write_row_sql(const SinkTable& table, SqliteWriting writing) {
   std::vector<std::string> names;
   std::vector<std::string> places;
   std::vector<std::string> updates;
@@ -178,7 +210,7 @@ std::string sqlite_write_row_sql(const SinkTable& table, bool writes_keys) {
     const std::string quoted = quote_identifier(name);
     names.push_back(quoted);
     places.push_back(fmt::format("?{}", names.size()));
-    if (!is_key || writes_keys) {
+    if (!is_key || writing.writes_keys) {
       updates.push_back(fmt::format("{0} = excluded.{0}", quoted));
     }
   };
@@ -186,8 +218,9 @@ std::string sqlite_write_row_sql(const SinkTable& table, bool writes_keys) {
     add(column.name, column.is_key);
   }
   add(kSourceColumn, false);
-  std::string sql = fmt::format("INSERT INTO {} ({}) VALUES ({})", quote_identifier(table.table),
-                                fmt::join(names, ", "), fmt::join(places, ", "));
+  std::string sql = fmt::format(
+      "INSERT {}INTO {} ({}) VALUES ({})", writing.overrides_conflict_clauses ? "OR ABORT " : "",
+      quote_identifier(table.table), fmt::join(names, ", "), fmt::join(places, ", "));
   if (table.mode == SinkMode::kUpsert) {
     sql += fmt::format(" ON CONFLICT ({}) DO UPDATE SET {}",
                        fmt::join(key_columns(table, kDialect), ", "), fmt::join(updates, ", "));
@@ -196,12 +229,11 @@ std::string sqlite_write_row_sql(const SinkTable& table, bool writes_keys) {
 }
 
 std::string sqlite_delete_row_sql(const SinkTable& table) {
-  std::vector<std::string> conditions;
-  for (const std::string& name : key_columns(table, kDialect)) {
-    conditions.push_back(fmt::format("{} = ?{}", name, conditions.size() + 1));
-  }
-  return fmt::format("DELETE FROM {} WHERE {}", quote_identifier(table.table),
-                     fmt::join(conditions, " AND "));
+  return fmt::format("DELETE FROM {}", rows_of_key(table));
+}
+
+std::string sqlite_remaining_row_sql(const SinkTable& table) {
+  return fmt::format("SELECT count(*) FROM {}", rows_of_key(table));
 }
 
 }  // namespace onceflow::connectors

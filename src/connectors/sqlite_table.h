@@ -31,10 +31,23 @@ Result<SqliteShape> read_sqlite_shape(SqliteConnection& connection, const SinkTa
 /// collation like NOCASE.
 Result<bool> sqlite_keys_differ_by_bytes(SqliteConnection& connection, const SinkTable& table);
 
-/// Parameters: the columns in the table's order, then onceflow_source. `writes_keys`: an upsert
-/// writes the key columns of a row that is there, too, so that the row is the last record's.
-std::string sqlite_write_row_sql(const SinkTable& table, bool writes_keys = false);
+/// Whether a constraint of the table says what is to become of a row that breaks it: to drop it,
+/// to drop the other row, or to change it.
+Result<bool> sqlite_has_conflict_clause(SqliteConnection& connection, const SinkTable& table);
+
+struct SqliteWriting {
+  /// An upsert writes the key columns of a row that is there, too, so that the row is the last
+  /// record's.
+  bool writes_keys = false;
+  /// A broken constraint is an error, whatever the table says. It says so to triggers as well.
+  bool overrides_conflict_clauses = false;
+};
+
+/// Parameters: the columns in the table's order, then onceflow_source.
+std::string sqlite_write_row_sql(const SinkTable& table, SqliteWriting writing = {});
 /// Parameters: the key columns in the table's order.
 std::string sqlite_delete_row_sql(const SinkTable& table);
+/// The same parameters; yields how many rows of the key there are.
+std::string sqlite_remaining_row_sql(const SinkTable& table);
 
 }  // namespace onceflow::connectors

@@ -1,0 +1,86 @@
+// The statements on our two tables in PostgreSQL.
+#pragma once
+
+#include <string>
+
+#include "connectors/postgres_table.h"
+
+namespace onceflow::connectors {
+
+// Two workers that start at once create our tables one after the other.
+inline constexpr const char* kLockSchema =
+    "SELECT pg_advisory_xact_lock(hashtextextended('onceflow_positions', 0))";
+
+inline constexpr const char* kFindOurTables =
+    "SELECT (to_regclass('onceflow_positions') IS NOT NULL)::int,"
+    " (to_regclass('onceflow_receipts') IS NOT NULL)::int,"
+    " EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('onceflow_positions')"
+    " AND attname = 'topic_id' AND NOT attisdropped)::int";
+
+inline constexpr const char* kCreatePositions =
+    "CREATE TABLE onceflow_positions ("
+    " pipeline text NOT NULL, stage text NOT NULL, topic text NOT NULL, partition integer NOT NULL,"
+    " next_offset bigint NOT NULL, epoch bigint NOT NULL, topic_id text NOT NULL DEFAULT '',"
+    " PRIMARY KEY (pipeline, stage, topic, partition))";
+
+// Tables of earlier versions have no topic_id.
+inline constexpr const char* kAddTopicId =
+    "ALTER TABLE onceflow_positions ADD COLUMN topic_id text NOT NULL DEFAULT ''";
+
+inline constexpr const char* kCreateReceipts =
+    "CREATE TABLE onceflow_receipts ("
+    " receipt_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " pipeline text NOT NULL, stage text NOT NULL, receipt bytea NOT NULL)";
+
+inline constexpr const char* kClaim =
+    "INSERT INTO onceflow_positions AS claimed"
+    " (pipeline, stage, topic, partition, next_offset, epoch)"
+    " VALUES ($1, $2, $3, $4, -1, 1)"
+    " ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET epoch = claimed.epoch + 1"
+    " RETURNING epoch, next_offset, topic_id";
+
+inline constexpr const char* kAddUnclaimed =
+    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
+    " VALUES ($1, $2, $3, $4, -1, 0) ON CONFLICT DO NOTHING";
+
+// How many rows are as the commit believes. The fence (SNK-1): a claim raises the epoch, so a
+// zombie's update matches no row; nor does one that moves from where the row is not. It waits for a
+// claim that is under way, and then sees the epoch that was claimed. Rows that do not move are only
+// looked at: nothing of this commit comes from their partitions, so a claim that comes a moment
+// later takes nothing back.
+inline constexpr const char* kMovePositions =
+    "WITH believed AS ("
+    "  SELECT * FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],"
+    "  $8::text[]) AS one (topic, partition, next_offset, epoch, from_offset, topic_id)"
+    "), moved AS ("
+    "  UPDATE onceflow_positions AS held SET next_offset = believed.next_offset,"
+    "  topic_id = CASE believed.topic_id WHEN '' THEN held.topic_id ELSE believed.topic_id END"
+    "  FROM believed WHERE held.pipeline = $1 AND held.stage = $2 AND held.topic = believed.topic"
+    "  AND held.partition = believed.partition AND held.epoch = believed.epoch"
+    "  AND held.next_offset = believed.from_offset"
+    "  AND (believed.next_offset <> believed.from_offset OR believed.topic_id <> '') RETURNING 1"
+    ") SELECT (SELECT count(*) FROM moved) + count(*) FROM believed"
+    " JOIN onceflow_positions AS held ON held.pipeline = $1 AND held.stage = $2"
+    "  AND held.topic = believed.topic AND held.partition = believed.partition"
+    "  AND held.epoch = believed.epoch AND held.next_offset = believed.from_offset"
+    " WHERE believed.next_offset = believed.from_offset AND believed.topic_id = ''";
+
+inline constexpr const char* kReadPosition =
+    "SELECT epoch, next_offset, topic_id FROM onceflow_positions"
+    " WHERE pipeline = $1 AND stage = $2 AND topic = $3 AND partition = $4";
+
+// The rows' lock keeps the table's columns as they are from here to the end of the transaction.
+// Parameters after the receipt's own: the table, its shape as claimed.
+inline const std::string& write_receipt_sql() {
+  static const std::string sql =
+      "WITH receipt AS (INSERT INTO onceflow_receipts (pipeline, stage, receipt)"
+      " VALUES ($1, $2, $3)) SELECT (" +
+      postgres_shape_sql("$4") + " IS NOT DISTINCT FROM $5)::int";
+  return sql;
+}
+
+inline constexpr const char* kReadReceipts =
+    "SELECT receipt_id, encode(receipt, 'hex') FROM onceflow_receipts"
+    " WHERE pipeline = $1 AND stage = $2 AND receipt_id < $3 ORDER BY receipt_id DESC LIMIT 20";
+
+}  // namespace onceflow::connectors
