@@ -75,16 +75,17 @@ std::int64_t AuditReport::not_yet_processed() const {
 std::string verdict(const AuditReport& report) {
   const Findings& findings = report.findings;
   if (!report.has_findings()) {
+    const std::int64_t lag = report.not_yet_processed();
     std::string text = fmt::format("{}{} accounted for{}", report.is_clean() ? "clean — " : "",
                                    count_of(report.input_records(), "input record"),
-                                   report.is_clean() ? " to the last row" : "");
+                                   report.is_clean() && lag == 0 ? " to the last row" : "");
     if (const std::int64_t skipped = findings.skipped_offset_count(); skipped > 0) {
       text += fmt::format(", {} skipped by operator", count_of(skipped, "offset"));
     }
     if (const std::int64_t parts = findings.not_covered_count(); parts > 0) {
       text += fmt::format(", {} not covered", count_of(parts, "part"));
     }
-    if (const std::int64_t lag = report.not_yet_processed(); lag > 0) {
+    if (lag > 0) {
       text += fmt::format(", {} not yet processed", lag);
     }
     if (report.allowed_repeats > 0) {

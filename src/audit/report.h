@@ -54,8 +54,8 @@ struct AuditReport {
   std::int64_t not_yet_processed() const;
 };
 
-/// "clean — 20000 input records accounted for to the last row", "2 findings (1 missing, 1
-/// doubled)".
+/// "clean — 20000 input records accounted for to the last row", "clean — 19990 input records
+/// accounted for, 10 not yet processed", "2 findings (1 missing, 1 doubled)".
 std::string verdict(const AuditReport& report);
 std::string to_text(const AuditReport& report);
 std::string to_json(const AuditReport& report);
