@@ -19,6 +19,9 @@
 namespace onceflow::engine {
 namespace {
 
+/// While nothing is committed, which compares the positions too.
+constexpr Duration kCompareInterval = seconds(15);
+
 KeptPosition to_kept(const connectors::ClaimedPartition& partition) {
   return {.source = partition.source,
           .next_offset = partition.next_offset,
@@ -51,6 +54,8 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
       std::vector<TopicPartition> partitions);
   Task<Status> fill();
+  /// While there is no input: a restored database shows itself by its positions alone.
+  Task<Status> compare_positions();
   Task<Status> commit();
   Status process(Chunk& chunk);
   void add_row(const TopicPartition& source, const Record& record, std::span<const Value> values);
@@ -68,6 +73,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   std::unique_ptr<connectors::Sink> sink_;
   OperatorChain operators_;
   std::unique_ptr<Projection> columns_;
+  MonotonicTime compare_at_;
   std::map<TopicPartition, std::int64_t> epochs_;
   std::map<TopicPartition, Offset> committed_;  ///< by this worker, under these epochs
   std::vector<TopicPartition> sources_;  ///< what SinkRow::source_index means in the open commit
@@ -137,6 +143,7 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
       std::move(kept), reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
   CO_RETURN_IF_ERROR(positions);
   reader_.begin_at(*positions);
+  compare_at_ = now() + kCompareInterval;
   co_return Status{};
 }
 
@@ -194,6 +201,9 @@ Task<Status> SinkStage::fill() {
   const auto process_chunk = [this](Chunk& chunk) { return process(chunk); };
   while (reader_.account().is_empty() && !must_commit()) {
     CO_RETURN_IF_ERROR(co_await reader_.poll(now() + seconds(1), process_chunk));
+    if (reader_.account().is_empty() && !must_commit() && now() >= compare_at_) {
+      CO_RETURN_IF_ERROR(co_await compare_positions());
+    }
   }
   if (reader_.account().is_empty()) {
     co_return Status{};
@@ -203,6 +213,34 @@ Task<Status> SinkStage::fill() {
   while (now() < commit_at && !must_commit() && open_.rows.size() < options_.sink_rows_max &&
          reader_.kept_bytes() < options_.sink_bytes_max) {
     CO_RETURN_IF_ERROR(co_await reader_.poll(commit_at, process_chunk));
+  }
+  co_return Status{};
+}
+
+// A claim that is newer is another worker's, and the group will say so; what is older, or elsewhere
+// under the same claim, nobody but a restore or a hand has made.
+Task<Status> SinkStage::compare_positions() {
+  news_.doing(
+      fmt::format("comparing its positions with {} table '{}'", plan_.kind, plan_.table.table));
+  const auto stored = co_await sink_->read_positions(sources_);
+  CO_RETURN_IF_ERROR(stored);
+  news_.doing({});
+  compare_at_ = now() + kCompareInterval;
+  for (const connectors::ClaimedPartition& partition : *stored) {
+    const std::int64_t epoch = epochs_.at(partition.source);
+    const Offset left_at = reader_.account().from_offset(partition.source);
+    if (partition.epoch > epoch || (partition.epoch == epoch && partition.next_offset == left_at)) {
+      continue;
+    }
+    co_return fail(
+        ErrorCode::kFenced,
+        fmt::format("{} table '{}': the position of {}-{} is {} (claim {}) in onceflow_positions, "
+                    "and this worker left it at {} (claim {}): the database was restored, or the "
+                    "row changed by hand; it goes on from what the database has",
+                    plan_.kind, plan_.table.table, partition.source.topic,
+                    partition.source.partition.value, partition.next_offset.value, partition.epoch,
+                    left_at.value, epoch),
+        Recovery::kAbort);
   }
   co_return Status{};
 }
@@ -292,6 +330,7 @@ Task<Status> SinkStage::commit() {
   status_.commit_latency.add(now() - started);
   status_.transaction_open_since.reset();
   status_.records_out += open_.rows.size();
+  compare_at_ = now() + kCompareInterval;
   ++status_.commits;
   reader_.report_positions();
   for (const InputAccount::Position& position : reader_.account().moved_positions()) {
