@@ -625,7 +625,8 @@ void Fetcher::Core::accept_partition(const TopicPartition& name, Partition& part
     failure_ = run.error();
     return;
   }
-  partition.known_ends = {run->last_stable_offset, run->high_watermark};
+  partition.known_ends = {run->last_stable_offset, run->high_watermark,
+                          cluster_->scheduler().now()};
   if (run->next_offset > partition.fetch_position) {
     partition.fetch_position = run->next_offset;
     partition.queue.push_back(std::move(*run));

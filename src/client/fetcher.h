@@ -173,6 +173,7 @@ class Fetcher {
   struct Ends {
     Offset last_stable = kNoOffset;
     Offset high_watermark = kNoOffset;
+    MonotonicTime heard_at;
   };
   Ends known_ends(const TopicPartition& partition) const;
   /// Why nothing comes: what the questions of the last time met with, one after the other, while

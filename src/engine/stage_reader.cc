@@ -33,6 +33,11 @@ constexpr Duration kExplainInterval = seconds(5);
 constexpr Duration kExplainTimeout = seconds(2);
 constexpr std::size_t kMembersNamedMax = 6;
 
+// An end that no fetch has told for so long is asked for, and one that nobody has told for longer
+// is not known: the stage that cannot work is the one whose lag is watched.
+constexpr Duration kEndAskedAfter = seconds(1);
+constexpr Duration kEndKnownFor = seconds(10);
+
 // "group 'g' is Stable with protocol 'range': 'a' at /10.0.0.3 (client.id c) holds 4 partitions, …"
 std::string describe_members(const client::GroupDescription& group,
                              const client::GroupMetadata& own) {
@@ -73,6 +78,7 @@ StageReader::StageReader(std::shared_ptr<client::Cluster> cluster, const Stage& 
       group_(cluster_, group_options(stage, options), stage.source_topics),
       fetcher_(cluster_, options.fetch),
       admin_(cluster_),
+      end_inquiry_(cluster_),
       changed_(cluster_->scheduler()),
       slice_(cluster_->scheduler(), options.slice_length) {}
 
@@ -422,12 +428,26 @@ void StageReader::report_positions() {
 }
 
 void StageReader::refresh_ends() {
+  const MonotonicTime now = cluster_->scheduler().now();
+  std::vector<TopicPartition> unheard;
   for (auto& [source, reported] : status_.positions) {
-    if (const client::Fetcher::Ends ends = fetcher_.known_ends(source);
-        ends.high_watermark != kNoOffset) {
-      reported.last_stable = ends.last_stable;
-      reported.end = ends.high_watermark;
+    for (const auto& ends : {fetcher_.known_ends(source), end_inquiry_.ends(source)}) {
+      if (ends.high_watermark != kNoOffset && ends.heard_at >= reported.ends_heard_at) {
+        reported.last_stable = ends.last_stable;
+        reported.end = ends.high_watermark;
+        reported.ends_heard_at = ends.heard_at;
+      }
     }
+    const Duration age = now - reported.ends_heard_at - options_.fetch.fetch_wait_max;
+    if (reported.end == kNoOffset || age >= kEndAskedAfter) {
+      unheard.push_back(source);
+    }
+    if (age >= kEndKnownFor) {
+      reported.last_stable = reported.end = kNoOffset;
+    }
+  }
+  if (!unheard.empty()) {
+    end_inquiry_.ask(std::move(unheard));
   }
 }
 

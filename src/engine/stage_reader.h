@@ -18,6 +18,7 @@
 #include "client/admin.h"
 #include "client/consumer_group.h"
 #include "client/fetcher.h"
+#include "engine/end_inquiry.h"
 #include "engine/input_account.h"
 #include "engine/input_watch.h"
 #include "engine/record.h"
@@ -87,6 +88,7 @@ class StageReader {
   const client::GroupMetadata& group_metadata() const { return group_metadata_; }
   /// Notes committed positions and known ends in the status.
   void report_positions();
+  /// Notes the ends as far as they were heard of lately, and asks for those that no fetch tells.
   void refresh_ends();
   std::vector<InputWatch::Partition> input_view() const;
   const std::optional<client::Fetcher::Trouble>& fetch_trouble() const {
@@ -120,6 +122,7 @@ class StageReader {
   client::ConsumerGroup group_;
   client::Fetcher fetcher_;
   client::Admin admin_;
+  EndInquiry end_inquiry_;
   io::Event changed_;
   InputAccount account_;
   bool stopping_ = false;

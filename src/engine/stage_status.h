@@ -20,6 +20,7 @@ struct StageStatus {
     Offset committed = kNoOffset;
     Offset last_stable = kNoOffset;  ///< as last heard; what read_committed can reach
     Offset end = kNoOffset;          ///< the high watermark, as last heard
+    MonotonicTime ends_heard_at;
     /// Records (offsets) up to the end that no commit covers; none while an end is not known.
     std::optional<std::int64_t> lag() const;
     /// Of these, those behind a foreign open transaction.

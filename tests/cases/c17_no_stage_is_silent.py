@@ -69,9 +69,16 @@ def a_database_that_comes_back_is_said_too(at):
                 produce(broker.address, "orders", ["b"])
                 stage = state(worker, "retrying")
                 check(stage["state_age_seconds"] is not None and stage["cause"], stage)
+                produce(broker.address, "orders", ["c", "d"])
+                # What has come since it stopped reading is behind, too.
+                wait_for(lambda: worker.stage()["lag"] == 3, lambda: str(worker.stage()))
+                check("3 records behind" in worker.status()["summary"], worker.status()["summary"])
+                check(worker.metric("onceflow_stage_lag_records") == 3, worker.get("/metrics"))
+                check(worker.stage()["state"] == "retrying", worker.stage())
                 server.start()
                 state(worker, "running", 40)
-                wait_for(lambda: server.query("select count(*) from t") == [["2"]], "two rows")
+                wait_for(lambda: server.query("select count(*) from t") == [["4"]], "four rows")
+                wait_for(lambda: worker.stage()["lag"] == 0, lambda: str(worker.stage()))
                 check(len(lines(worker, "retrying")) == 1, worker.said())
                 check("was retrying for" in lines(worker, "running")[-1], worker.said())
                 ends_in_time(worker)
@@ -90,6 +97,8 @@ def a_frozen_database_does_not_keep_the_process(at):
                 signal_all(server, signal.SIGSTOP)
                 produce(broker.address, "orders", ["b"])
                 wait_for(lambda: "committing" in (worker.stage()["doing"] or ""), worker.stage)
+                produce(broker.address, "orders", ["c", "d"])
+                wait_for(lambda: worker.stage()["lag"] == 3, lambda: str(worker.stage()))
                 ends_in_time(worker)
             # The same at the claim.
             with Worker(at, None, servers=broker.address,
@@ -127,6 +136,9 @@ def a_broker_that_is_not_there_is_said_once_and_once_when_it_is(at):
             state(worker, "retrying")
             wait_for(lambda: "no broker answers" in (worker.stage()["cause"] or ""),
                      lambda: str(worker.stage()))
+            # Where its input ends is not known any more.
+            wait_for(lambda: worker.stage()["lag"] is None, lambda: str(worker.stage()), 20)
+            check("lag unknown" in worker.status()["summary"], worker.status()["summary"])
             ends_in_time(worker)
 
 
