@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -27,11 +28,20 @@ constexpr Duration kAskTimeout = seconds(15);
 
 struct StageFate {
   std::string id;
-  std::string_view fate;   ///< kept, changed, new, gone
-  std::string_view state;  ///< kept, to be reset, new, left behind; empty: it has none
+  std::string_view fate;  ///< kept, changed, new, gone
+  std::string_view
+      state;  ///< kept, to be reset, to be kept or reset, new, left behind; empty: it has none
 };
 
-std::vector<StageFate> fates(const KnownDefinition& known, const PipelineDefinition& planned) {
+bool may_keep_state(const std::vector<DefinitionChange>& changes, const std::string& stage) {
+  return std::ranges::any_of(changes, [&](const DefinitionChange& change) {
+    return change.stage == stage &&
+           change.keeping_state != DefinitionChange::KeepingState::kRefused;
+  });
+}
+
+std::vector<StageFate> fates(const KnownDefinition& known, const PipelineDefinition& planned,
+                             const std::vector<DefinitionChange>& changes) {
   std::vector<StageFate> result;
   const PipelineDefinition nothing;
   const PipelineDefinition& before = known.is_known() ? known.current() : nothing;
@@ -41,7 +51,9 @@ std::vector<StageFate> fates(const KnownDefinition& known, const PipelineDefinit
     if (old != nullptr) {
       fate.fate = *old == stage ? "kept" : "changed";
       if (!stage.state.empty()) {
-        fate.state = old->state == stage.state ? "kept" : "to be reset";
+        fate.state = old->state == stage.state           ? "kept"
+                     : may_keep_state(changes, stage.id) ? "to be kept or reset"
+                                                         : "to be reset";
       }
     }
     result.push_back(fate);
@@ -68,7 +80,7 @@ std::string_view verdict_of(const KnownDefinition& known,
 std::string to_text(const PipelineDefinition& planned, const std::string& file,
                     const KnownDefinition& known, const std::vector<DefinitionChange>& changes) {
   std::string text = fmt::format("{}\n", planned.pipeline);
-  for (const StageFate& stage : fates(known, planned)) {
+  for (const StageFate& stage : fates(known, planned, changes)) {
     text += fmt::format("  {:<8} stage {}{}{}\n", stage.fate, stage.id,
                         stage.state.empty() ? "" : ", its state: ", stage.state);
   }
@@ -88,12 +100,9 @@ std::string to_text(const PipelineDefinition& planned, const std::string& file,
                         file);
   } else {
     text += fmt::format(
-        "\nrun refuses; choose one of\n"
-        "  keep it as it was: change the file back; nothing is lost\n"
-        "  go on from now:    onceflow reset {0} --to-current\n"
-        "  start over:        onceflow reset {0} --to-earliest\n"
+        "\nrun refuses; choose one of\n{}"
         "each says what it would do, and does it with --execute\n",
-        file);
+        engine::ways_on(changes, file, ""));
   }
   return text;
 }
@@ -104,7 +113,7 @@ std::string to_json(const PipelineDefinition& planned, const KnownDefinition& kn
                                  {"verdict", verdict_of(known, changes)},
                                  {"stages", nlohmann::ordered_json::array()},
                                  {"changes", nlohmann::ordered_json::array()}};
-  for (const StageFate& stage : fates(known, planned)) {
+  for (const StageFate& stage : fates(known, planned, changes)) {
     nlohmann::ordered_json row = {{"stage", stage.id}, {"is", stage.fate}};
     if (!stage.state.empty()) {
       row["state"] = stage.state;

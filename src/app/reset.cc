@@ -37,7 +37,7 @@ using pipeline::SinkSpec;
 
 constexpr Duration kCallTimeout = seconds(15);
 
-enum class ResetTo { kNothing, kEarliest, kLatest, kDatetime, kCurrent };
+enum class ResetTo { kNothing, kEarliest, kLatest, kDatetime, kCurrent, kKeepStates };
 
 struct ResetCommand {
   std::string file;
@@ -86,17 +86,27 @@ class Reset {
     CO_RETURN_IF_ERROR(known);
     known_ = *known;
     CO_RETURN_IF_ERROR(co_await plan_members());
-    const Status planned =
-        command_.to == ResetTo::kCurrent ? co_await plan_going_on() : co_await plan_starting_over();
-    CO_RETURN_IF_ERROR(planned);
+    CO_RETURN_IF_ERROR(co_await plan_acts());
     CO_RETURN_IF_ERROR(co_await carry_out());
     co_return Status{};
+  }
+
+  Task<Status> plan_acts() {
+    switch (command_.to) {
+      case ResetTo::kCurrent:
+        co_return co_await plan_going_on();
+      case ResetTo::kKeepStates:
+        co_return co_await plan_keeping_states();
+      default:
+        co_return co_await plan_starting_over();
+    }
   }
 
   Task<Status> carry_out() {
     std::cout << fmt::format("{} pipeline '{}'\n", command_.executes ? "resetting" : "would reset",
                              definition_.pipeline);
-    if (command_.executes) {
+    // Where states are kept nothing is done by halves: one record says it.
+    if (command_.executes && command_.to != ResetTo::kKeepStates) {
       CO_RETURN_IF_ERROR(co_await begin());
     }
     for (const Act& act : acts_) {
@@ -118,7 +128,9 @@ class Reset {
       co_return Status{};
     }
     protocol::PipelineDefinition definition = definition_;
-    definition.kind = protocol::PipelineDefinition::Kind::kAccepted;
+    definition.kind = command_.to == ResetTo::kKeepStates
+                          ? protocol::PipelineDefinition::Kind::kStatesKept
+                          : protocol::PipelineDefinition::Kind::kAccepted;
     CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
     std::cout << "done: onceflow run " << command_.file << " begins with it\n";
     co_return Status{};
@@ -309,6 +321,43 @@ class Reset {
                                           ? &known_.current().stages.front()
                                           : predecessor_of(stage);
       CO_RETURN_IF_ERROR(co_await plan_position(before, stage));
+    }
+    co_return Status{};
+  }
+
+  // Positions, states and rows stay; that the changed file goes on with them is all that is
+  // written.
+  Task<Status> plan_keeping_states() {
+    if (!known_.is_known() || known_.is_being_reset()) {
+      co_return fail(ErrorCode::kInvalidArgument,
+                     fmt::format("{}; the rule: states are kept as they are, or not at all; the "
+                                 "fix: {}",
+                                 known_.is_known() ? "another reset was begun and has not ended"
+                                                   : "nothing is known of this pipeline",
+                                 known_.is_known() ? "run that command again"
+                                                   : "onceflow run begins with the file as it is"));
+    }
+    const auto changes = co_await definitions_.changes(known_, deadline());
+    CO_RETURN_IF_ERROR(changes);
+    if (engine::has_refusal(*changes) && !engine::may_keep_states(*changes)) {
+      co_return fail(
+          ErrorCode::kRefused,
+          fmt::format("the states do not fit the file:\n{}the rule: a state is kept where its "
+                      "aggregates and the names of its key are the same, and nothing else needs a "
+                      "decision; the fix: choose one of\n{}",
+                      engine::describe(*changes, engine::DefinitionChange::Weight::kRefused),
+                      engine::ways_on(*changes, command_.file, " --execute")));
+    }
+    for (const engine::DefinitionChange& change : *changes) {
+      if (change.weight == engine::DefinitionChange::Weight::kRefused) {
+        notes_.push_back(fmt::format(
+            "{}: {}; its state is kept: what was counted before stays counted as it was; the "
+            "change holds from the next record on",
+            change.stage, change.what));
+      }
+    }
+    if (notes_.empty()) {
+      notes_.emplace_back("no state is in the way: onceflow run goes on without this");
     }
     co_return Status{};
   }
@@ -696,6 +745,10 @@ int run_reset(const Arguments& arguments) {
   to->add_flag_callback(
       "--to-current", [&] { command.to = ResetTo::kCurrent; },
       "go on where it is; states that the file has changed begin empty");
+  to->add_flag_callback(
+      "--keep-states", [&] { command.to = ResetTo::kKeepStates; },
+      "go on where it is, with the states as they are: for another `set` or `key` before "
+      "an aggregate");
   to->require_option(1);
   app.add_flag("--delete-rows", command.deletes_rows, "start over: empty the sinks' tables");
   app.add_flag("--keep-rows", command.keeps_rows,

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/json_document.h"
 #include "base/json_text.h"
@@ -75,10 +77,12 @@ std::string render_aggregate(const AggregateSpec& spec, std::string_view key,
   return json;
 }
 
-AggregateTable::AggregateTable(const AggregateSpec& spec, std::string_view definition)
+AggregateTable::AggregateTable(const AggregateSpec& spec, std::string_view definition,
+                               std::span<const std::uint64_t> accepted)
     : spec_(spec),
       definition_(definition),
-      definition_hash_(protocol::definition_hash(definition)) {}
+      definition_hash_(protocol::definition_hash(definition)),
+      accepted_(accepted) {}
 
 AggregateTable::State& AggregateTable::pending_state(std::string_view key) {
   auto place = pending_.find(key);
@@ -218,7 +222,7 @@ std::string AggregateTable::name_state(ByteView key) const {
 }
 
 Status AggregateTable::check_definition(ByteView key, std::uint64_t hash) const {
-  if (hash == definition_hash_) {
+  if (hash == definition_hash_ || std::ranges::find(accepted_, hash) != accepted_.end()) {
     return {};
   }
   return fail(ErrorCode::kInvalidArgument,

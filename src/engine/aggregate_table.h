@@ -7,6 +7,7 @@
 // changelog topic is the truth; this is its copy.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -24,8 +25,9 @@ namespace onceflow::engine {
 class AggregateTable {
  public:
   /// `definition` is what makes a state here, a line each (docs/formats/definition.md). Its hash is
-  /// kept with every state. Both outlive the table.
-  AggregateTable(const AggregateSpec& spec, std::string_view definition);
+  /// kept with every state; those of `accepted` are taken as well. All outlive the table.
+  AggregateTable(const AggregateSpec& spec, std::string_view definition,
+                 std::span<const std::uint64_t> accepted = {});
 
   /// Adds one record's arguments (one value per column) to its key's pending state.
   Status update(ByteView key, std::span<const Value> arguments);
@@ -47,8 +49,9 @@ class AggregateTable {
   bool apply_pending(std::size_t count_max);
   void drop_pending();
 
-  /// One changelog record; a null state is a deletion. kInvalidArgument if another definition has
-  /// made it, kCorrupt if it does not decode or holds what its functions cannot come to.
+  /// One changelog record; a null state is a deletion. kInvalidArgument if a definition has made
+  /// it that is not accepted, kCorrupt if it does not decode or holds what its functions cannot
+  /// come to.
   Status restore(ByteView key, std::optional<ByteView> state);
   /// Forgets everything, to begin a restore.
   void clear();
@@ -77,6 +80,7 @@ class AggregateTable {
   const AggregateSpec& spec_;
   const std::string_view definition_;
   const std::uint64_t definition_hash_;
+  const std::span<const std::uint64_t> accepted_;
   Table table_;
   Table pending_;
   std::vector<const std::string*> pending_order_;  ///< keys of pending_, whose nodes do not move

@@ -218,6 +218,31 @@ TEST(AggregateTable, a_state_of_another_definition_is_refused_by_name_STG_2) {
   EXPECT_EQ(table.key_count(), 0U);
 }
 
+TEST(AggregateTable, a_state_of_an_accepted_definition_is_gone_on_with_STG_2) {
+  const AggregateSpec spec = all_functions();
+  AggregateTable original(spec, kDefinition);
+  ASSERT_TRUE(add(original, "k", std::int64_t{1}));
+  Buffer bytes;
+  original.for_each_pending(0, original.pending_count(), [&](const AggregateTable::Change& change) {
+    bytes.assign(change.state.begin(), change.state.end());
+  });
+  const std::string now = "where $.v > 0\n" + std::string(kDefinition);
+  const std::vector<std::uint64_t> others = {7, 8};
+  EXPECT_FALSE(AggregateTable(spec, now, others).restore(as_bytes("k"), bytes));
+  const std::vector<std::uint64_t> accepted = {7, protocol::definition_hash(kDefinition)};
+  AggregateTable table(spec, now, accepted);
+  ASSERT_TRUE(table.restore(as_bytes("k"), bytes));
+  EXPECT_EQ(table.key_count(), 1U);
+  // What it writes is its own.
+  ASSERT_TRUE(add(table, "k", std::int64_t{1}));
+  Buffer written;
+  table.for_each_pending(0, table.pending_count(), [&](const AggregateTable::Change& change) {
+    written.assign(change.state.begin(), change.state.end());
+  });
+  EXPECT_TRUE(AggregateTable(spec, now).restore(as_bytes("k"), written));
+  EXPECT_FALSE(AggregateTable(spec, kDefinition).restore(as_bytes("k"), written));
+}
+
 TEST(AggregateTable, a_state_without_a_definition_must_have_the_shape_of_the_step_STG_2) {
   using enum AggregateFunction;
   const std::int8_t nothing = 0;

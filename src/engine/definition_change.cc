@@ -60,6 +60,40 @@ std::vector<std::string> missing_in(const std::vector<std::string>& all,
   return missing;
 }
 
+// The lines that decide what a state is, and how its keys are made up: all but what is done to
+// records before they are counted. Older programs have written each `where` too.
+std::vector<std::string> shape_of(const std::string& state) {
+  constexpr std::string_view kIs = " = ";
+  std::vector<std::string> shape;
+  for (std::string& line : lines_of(state)) {
+    if (line.starts_with("where ") || line.starts_with("set ")) {
+      continue;
+    }
+    // A name may hold the sign too; where it does not tell, the whole line counts.
+    const std::size_t place = line.find(kIs);
+    if (line.starts_with("key ") && place != std::string::npos && place == line.rfind(kIs)) {
+      line.resize(place);
+    }
+    shape.push_back(std::move(line));
+  }
+  return shape;
+}
+
+std::vector<std::string> keys_of(const std::string& state) {
+  std::vector<std::string> keys;
+  std::ranges::copy_if(lines_of(state), std::back_inserter(keys),
+                       [](const std::string& line) { return line.starts_with("key "); });
+  return keys;
+}
+
+DefinitionChange::KeepingState keeping(const std::string& before, const std::string& after) {
+  using KeepingState = DefinitionChange::KeepingState;
+  if (shape_of(before) != shape_of(after)) {
+    return KeepingState::kRefused;
+  }
+  return keys_of(before) == keys_of(after) ? KeepingState::kAdvised : KeepingState::kAllowed;
+}
+
 // One comparison; what two stages say about one change is said once.
 class Comparison {
  public:
@@ -151,6 +185,7 @@ class Comparison {
              "its state was made by the definition before; gone on with, old and new values would "
              "be mixed");
       changes_.back().state_topics = topics_of_state(before);
+      changes_.back().keeping_state = keeping(before.state, after.state);
     } else if (before.steps != after.steps && !is_said_of_aggregate(after)) {
       note(after.id, difference(before.steps, after.steps),
            "it holds from the next record on; what was written before stays as it is");
@@ -329,17 +364,46 @@ void KnownDefinition::add(const PipelineDefinition& record) {
     return;
   }
   if (record.kind == Kind::kAccepted) {
-    is_being_reset_ = false;
     retired_.clear();
   }
+  is_being_reset_ = false;
+  accept_states(record);
   for (const Stage& stage : current_.stages) {
-    if (record.kind == Kind::kRun && record.find(stage.id) == nullptr && stage.is_database()) {
+    if (record.kind != Kind::kAccepted && record.find(stage.id) == nullptr && stage.is_database()) {
       retired_.push_back(stage);
     }
   }
   std::erase_if(retired_, [&](const Stage& stage) { return record.find(stage.id) != nullptr; });
   current_ = record;
   is_known_ = true;
+}
+
+// What a stage accepts it accepts for as long as its definition stays, or is changed with its
+// states kept.
+void KnownDefinition::accept_states(const PipelineDefinition& record) {
+  std::map<std::string, std::vector<std::uint64_t>> accepted;
+  for (const Stage& stage : record.stages) {
+    const Stage* before = current_.find(stage.id);
+    if (before == nullptr || before->state.empty() || stage.state.empty()) {
+      continue;
+    }
+    const bool is_same = before->state == stage.state;
+    if (!is_same && record.kind != PipelineDefinition::Kind::kStatesKept) {
+      continue;
+    }
+    std::vector<std::uint64_t> hashes = accepted_states(stage.id);
+    const std::uint64_t hash_before = protocol::definition_hash(before->state);
+    if (!is_same && std::ranges::find(hashes, hash_before) == hashes.end()) {
+      hashes.push_back(hash_before);
+    }
+    accepted.emplace(stage.id, std::move(hashes));
+  }
+  accepted_states_ = std::move(accepted);
+}
+
+std::vector<std::uint64_t> KnownDefinition::accepted_states(const std::string& stage) const {
+  const auto place = accepted_states_.find(stage);
+  return place == accepted_states_.end() ? std::vector<std::uint64_t>{} : place->second;
 }
 
 std::vector<DefinitionChange> KnownDefinition::compare(const PipelineDefinition& planned) const {
@@ -353,6 +417,35 @@ bool has_refusal(std::span<const DefinitionChange> changes) {
   return std::ranges::any_of(changes, [](const DefinitionChange& change) {
     return change.weight == DefinitionChange::Weight::kRefused;
   });
+}
+
+bool may_keep_states(std::span<const DefinitionChange> changes) {
+  return has_refusal(changes) && std::ranges::all_of(changes, [](const DefinitionChange& change) {
+           return change.weight == Weight::kNote ||
+                  change.keeping_state != DefinitionChange::KeepingState::kRefused;
+         });
+}
+
+std::string ways_on(std::span<const DefinitionChange> changes, std::string_view file,
+                    std::string_view end) {
+  const std::string keep_it = "  keep it as it was: change the file back; nothing is lost\n";
+  const std::string keep_states = fmt::format(
+      "  keep the state:    onceflow reset {} --keep-states{}\n"
+      "                     what was counted before stays counted as it was; the change "
+      "holds from the next record on\n",
+      file, end);
+  const bool is_advised = std::ranges::all_of(changes, [](const DefinitionChange& change) {
+    return change.weight == Weight::kNote ||
+           change.keeping_state == DefinitionChange::KeepingState::kAdvised;
+  });
+  std::string ways = keep_it;
+  if (may_keep_states(changes)) {
+    ways = is_advised ? keep_states + keep_it : keep_it + keep_states;
+  }
+  return ways + fmt::format(
+                    "  go on from now:    onceflow reset {0} --to-current{1}\n"
+                    "  start over:        onceflow reset {0} --to-earliest{1}\n",
+                    file, end);
 }
 
 std::string describe(std::span<const DefinitionChange> changes, DefinitionChange::Weight weight) {

@@ -4,9 +4,12 @@
 // Pure functions; docs/changing-a-pipeline.md has the rules, a row each.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "protocol/definition.h"
@@ -15,6 +18,10 @@ namespace onceflow::engine {
 
 struct DefinitionChange {
   enum class Weight { kNote, kRefused };
+  /// Whether the pipeline may go on with the state as it is: the new definition must make states of
+  /// the same shape. Advised where the keys are made as before, so that only records are kept out
+  /// or changed.
+  enum class KeepingState { kRefused, kAllowed, kAdvised };
   Weight weight = Weight::kNote;
   std::string stage;
   std::string what;    ///< what has changed, with both texts
@@ -25,6 +32,7 @@ struct DefinitionChange {
   /// Of a state that would be mixed or left behind: where it is, and what lies before it. Where all
   /// of them are empty, there is none yet, and the change is a note.
   std::vector<std::string> state_topics{};
+  KeepingState keeping_state = KeepingState::kRefused;
 };
 
 /// What is known of a pipeline from its definitions topic.
@@ -40,16 +48,26 @@ class KnownDefinition {
   const protocol::PipelineDefinition& current() const { return current_; }
   /// Everything that differs; empty if nothing was known.
   std::vector<DefinitionChange> compare(const protocol::PipelineDefinition& planned) const;
+  /// The hashes of former definitions whose states the stage goes on with, besides its own.
+  std::vector<std::uint64_t> accepted_states(const std::string& stage) const;
 
  private:
+  void accept_states(const protocol::PipelineDefinition& record);
+
   bool is_known_ = false;
   bool is_being_reset_ = false;
   protocol::PipelineDefinition current_;
   /// Tables that the pipeline no longer writes; their positions are still there.
   std::vector<protocol::PipelineDefinition::Stage> retired_;
+  std::map<std::string, std::vector<std::uint64_t>> accepted_states_;  ///< by stage
 };
 
 bool has_refusal(std::span<const DefinitionChange> changes);
+/// All that is refused is a change of states that may be kept.
+bool may_keep_states(std::span<const DefinitionChange> changes);
+/// What can be done about the refusals, a line each; `end` is the last word of each command.
+std::string ways_on(std::span<const DefinitionChange> changes, std::string_view file,
+                    std::string_view end);
 /// A line each: "stage: what: effect".
 std::string describe(std::span<const DefinitionChange> changes, DefinitionChange::Weight weight);
 

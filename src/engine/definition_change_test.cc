@@ -8,7 +8,9 @@ namespace onceflow::engine {
 namespace {
 
 using protocol::PipelineDefinition;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Stage = PipelineDefinition::Stage;
 
 const std::string kCount = "values 1\nkey k = $.k\naggregate n = count(*)\n";
@@ -241,6 +243,75 @@ TEST(DefinitionChange, of_two_files_that_begin_at_once_the_first_one_counts) {
   known.add(other);
   EXPECT_TRUE(known.compare(other).empty());
   EXPECT_TRUE(has_refusal(known.compare(totals())));
+}
+
+using KeepingState = DefinitionChange::KeepingState;
+
+PipelineDefinition with_state(std::string state) {
+  PipelineDefinition definition = totals();
+  definition.stages[1].state = std::move(state);
+  return definition;
+}
+
+KeepingState keeping(const std::string& before, const std::string& after) {
+  const auto changes = known_as(with_state(before)).compare(with_state(after));
+  EXPECT_TRUE(has_refusal(changes));
+  EXPECT_EQ(may_keep_states(changes), changes.front().keeping_state != KeepingState::kRefused);
+  return changes.front().keeping_state;
+}
+
+TEST(DefinitionChange, a_state_may_be_kept_where_its_shape_is_the_same) {
+  const std::string count = "aggregate n = count(*)\n";
+  const std::string key = "key k = $.k\n";
+  const std::string begin = "values 1\n";
+  for (const std::string& filters :
+       {std::string("where $.x > 1\n"), std::string("set $.x = 1\nwhere $.k = 'key a = b'\n")}) {
+    EXPECT_EQ(keeping(kCount, begin + filters + key + count), KeepingState::kAdvised);
+    EXPECT_EQ(keeping(begin + filters + key + count, kCount), KeepingState::kAdvised);
+  }
+  EXPECT_EQ(keeping(kCount, begin + "key k = lower($.k)\n" + count), KeepingState::kAllowed);
+  for (const std::string& other :
+       {begin + "key j = $.k\n" + count, begin + key + "key j = $.j\n" + count,
+        begin + key + "aggregate m = count(*)\n", begin + key + "aggregate n = count($.x)\n",
+        begin + key + count + "aggregate s = sum($.x)\n", "values 2\n" + key + count}) {
+    EXPECT_EQ(keeping(kCount, other), KeepingState::kRefused) << other;
+  }
+  // A name with the sign in it is told from no other by its first part.
+  EXPECT_EQ(keeping(begin + "key a = b = $.x\n" + count, begin + "key a = c = $.x\n" + count),
+            KeepingState::kRefused);
+}
+
+TEST(DefinitionChange, a_state_is_not_kept_beside_what_needs_another_decision) {
+  PipelineDefinition after =
+      with_state("values 1\nwhere $.x\nkey k = $.k\naggregate n = count(*)\n");
+  EXPECT_TRUE(may_keep_states(known_as(totals()).compare(after)));
+  after.stages[0].group_id = "other";
+  const auto changes = known_as(totals()).compare(after);
+  EXPECT_FALSE(may_keep_states(changes));
+  EXPECT_THAT(ways_on(changes, "p.yaml", ""), Not(HasSubstr("--keep-states")));
+}
+
+TEST(DefinitionChange, states_are_accepted_from_keeping_to_keeping) {
+  const auto hash = [](const std::string& text) { return protocol::definition_hash(text); };
+  const std::string second = "values 1\nwhere $.x > 1\nkey k = $.k\naggregate n = count(*)\n";
+  const std::string third = "values 1\nwhere $.x > 2\nkey k = $.k\naggregate n = count(*)\n";
+  KnownDefinition known = known_as(totals());
+  EXPECT_TRUE(known.accepted_states("k").empty());
+  PipelineDefinition record = with_state(second);
+  record.kind = PipelineDefinition::Kind::kStatesKept;
+  known.add(record);
+  EXPECT_TRUE(known.compare(with_state(second)).empty());
+  EXPECT_THAT(known.accepted_states("k"), ElementsAre(hash(kCount)));
+  known.add(with_state(second));
+  EXPECT_THAT(known.accepted_states("k"), ElementsAre(hash(kCount)));
+  record = with_state(third);
+  record.kind = PipelineDefinition::Kind::kStatesKept;
+  known.add(record);
+  EXPECT_THAT(known.accepted_states("k"), ElementsAre(hash(kCount), hash(second)));
+  record = with_state(second);
+  record.kind = PipelineDefinition::Kind::kAccepted;
+  known.add(record);
+  EXPECT_TRUE(known.accepted_states("k").empty());
 }
 
 TEST(DefinitionChange, nothing_runs_on_half_of_a_reset) {

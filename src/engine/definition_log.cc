@@ -141,13 +141,10 @@ Status DefinitionLog::refusal(const KnownDefinition& known,
       fmt::format(
           "the file was changed, and what pipeline '{}' keeps does not fit it:\n{}"
           "the rule: nothing goes on with what another definition has made; nothing was "
-          "written; the fix: choose one of\n"
-          "  keep it as it was: change the file back; nothing is lost\n"
-          "  go on from now:    onceflow reset {} --to-current --execute\n"
-          "  start over:        onceflow reset {} --to-earliest --execute\n"
+          "written; the fix: choose one of\n{}"
           "each without --execute says what it would do; onceflow plan {} shows all changes",
-          planned_.pipeline, describe(changes, DefinitionChange::Weight::kRefused), file_, file_,
-          file_));
+          planned_.pipeline, describe(changes, DefinitionChange::Weight::kRefused),
+          ways_on(changes, file_, " --execute"), file_));
 }
 
 Task<Result<std::vector<DefinitionChange>>> DefinitionLog::check(MonotonicTime deadline) {
@@ -159,14 +156,14 @@ Task<Result<std::vector<DefinitionChange>>> DefinitionLog::check(MonotonicTime d
   co_return changed;
 }
 
-Task<Status> DefinitionLog::record(MonotonicTime deadline) {
-  const auto known = co_await read(deadline);
+Task<Result<KnownDefinition>> DefinitionLog::record(MonotonicTime deadline) {
+  auto known = co_await read(deadline);
   CO_RETURN_IF_ERROR(known);
   if (known->is_known() && !known->is_being_reset() &&
       known->current().is_same_pipeline(planned_)) {
-    co_return Status{};
+    co_return known;
   }
-  const auto changed = co_await changes(*known, deadline);
+  auto changed = co_await changes(*known, deadline);
   CO_RETURN_IF_ERROR(changed);
   CO_RETURN_IF_ERROR(refusal(*known, *changed));
   protocol::PipelineDefinition definition = planned_;
@@ -175,9 +172,12 @@ Task<Status> DefinitionLog::record(MonotonicTime deadline) {
     definition.kind = protocol::PipelineDefinition::Kind::kAccepted;
   }
   CO_RETURN_IF_ERROR(co_await write(std::move(definition), deadline));
-  const auto checked = co_await check(deadline);
-  CO_RETURN_IF_ERROR(checked);
-  co_return Status{};
+  known = co_await read(deadline);
+  CO_RETURN_IF_ERROR(known);
+  changed = co_await changes(*known, deadline);
+  CO_RETURN_IF_ERROR(changed);
+  CO_RETURN_IF_ERROR(refusal(*known, *changed));
+  co_return known;
 }
 
 Task<Status> DefinitionLog::create_topic(MonotonicTime deadline) {

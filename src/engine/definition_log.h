@@ -33,9 +33,9 @@ class DefinitionLog {
   /// Before anything is written: kInvalidArgument, with every change and the ways on, if the plan
   /// does not go on with what is there. Else what is worth a note.
   Task<Result<std::vector<DefinitionChange>>> check(MonotonicTime deadline);
-  /// Writes the plan's definition if it is not the last one. As check() if another worker has
-  /// written another one meanwhile.
-  Task<Status> record(MonotonicTime deadline);
+  /// Writes the plan's definition if it is not the last one; what is known with it. As check() if
+  /// another worker has written another one meanwhile.
+  Task<Result<KnownDefinition>> record(MonotonicTime deadline);
   /// One record, whatever was there; makes the topic if it is missing.
   Task<Status> write(protocol::PipelineDefinition definition, MonotonicTime deadline);
 

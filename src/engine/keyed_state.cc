@@ -41,7 +41,9 @@ Task<Status> KeyedState::restore(std::span<const TopicPartition> partitions, OnP
   std::vector<TopicPartition> cold;
   for (const TopicPartition& source : partitions) {
     Partition& partition =
-        tables_.try_emplace(source.partition, Partition{AggregateTable(spec_, definition_)})
+        tables_
+            .try_emplace(source.partition,
+                         Partition{AggregateTable(spec_, definition_, accepted_definitions_)})
             .first->second;
     if (partition.changelog_position == kNoOffset) {
       cold.push_back({spec_.changelog_topic, source.partition});

@@ -5,11 +5,14 @@
 // Owned by its stage.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "client/admin.h"
 #include "client/fetcher.h"
@@ -24,9 +27,14 @@ class KeyedState {
  public:
   using OnProgress = std::function<void(std::uint64_t count)>;
 
-  /// `definition`: what makes a state here; another's is refused.
+  /// `definition`: what makes a state here; another's is refused, unless it is accepted.
   KeyedState(std::shared_ptr<client::Cluster> cluster, const AggregateSpec& spec,
              std::string definition, const StageOptions& options);
+
+  /// Before the first restore(): the hashes of other definitions whose states count as well.
+  void accept(std::vector<std::uint64_t> definitions) {
+    accepted_definitions_ = std::move(definitions);
+  }
 
   /// Brings the tables of these partitions, and no others, to the end of their changelog. Call it
   /// after the take-over and after the committed positions are known to be decided. A transaction
@@ -59,6 +67,7 @@ class KeyedState {
   std::shared_ptr<client::Cluster> cluster_;
   const AggregateSpec& spec_;
   const std::string definition_;
+  std::vector<std::uint64_t> accepted_definitions_;
   client::Admin admin_;
   client::Fetcher fetcher_;
   const Duration call_timeout_;

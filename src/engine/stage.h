@@ -6,8 +6,10 @@
 // leaving it, and all come back through recover.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/task.h"
@@ -32,6 +34,8 @@ class StageTask {
   virtual const StageStatus& status() const = 0;
   /// Brings what status() says of the ends of the input up to now.
   virtual void refresh_status() = 0;
+  /// Before run(): the hashes of former definitions whose states it goes on with.
+  virtual void accept_states(std::vector<std::uint64_t> /*definitions*/) {}
   /// Before run(): what the worker has met with while it prepared.
   virtual void report(StageEvent event, StageCause cause, Aloud aloud) = 0;
   /// Gives its partitions to the others, whatever run() is waiting for; its open commit is fenced.

@@ -44,6 +44,12 @@ class TopicStage final : public StageLoop {
     }
   }
 
+  void accept_states(std::vector<std::uint64_t> definitions) override {
+    if (state_) {
+      state_->accept(std::move(definitions));
+    }
+  }
+
  private:
   Status prepare() override;
   Task<Status> recover(std::vector<TopicPartition> partitions) override;

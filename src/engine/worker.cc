@@ -108,7 +108,11 @@ Task<Status> Worker::prepare() {
   const auto changes = co_await definitions.check(deadline());
   CO_RETURN_IF_ERROR(changes);
   CO_RETURN_IF_ERROR(co_await prepare_topics());
-  CO_RETURN_IF_ERROR(co_await definitions.record(deadline()));
+  const auto known = co_await definitions.record(deadline());
+  CO_RETURN_IF_ERROR(known);
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    stage->accept_states(known->accepted_states(stage->status().stage));
+  }
   if (!changes->empty() && options_.on_notice) {
     options_.on_notice("the file was changed, and the pipeline goes on with it:\n" +
                        describe(*changes, DefinitionChange::Weight::kNote));

@@ -113,7 +113,7 @@ Result<PipelineDefinition> decode_definition(ByteView bytes) {
   for (std::uint64_t index = 0; reader.ok() && index < count; ++index) {
     definition.stages.push_back(read_stage(reader));
   }
-  const bool is_known = kind >= 1 && kind <= 3;
+  const bool is_known = kind >= 1 && kind <= 4;
   if (!reader.ok() || reader.remaining() != 0 || !is_known) {
     return fail(ErrorCode::kCorrupt, "definition: its contents do not decode");
   }

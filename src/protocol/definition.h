@@ -17,6 +17,7 @@ struct PipelineDefinition {
     kRun = 1,         ///< a worker begins with it
     kAccepted = 2,    ///< a reset has made positions and states fit it
     kResetBegun = 3,  ///< a reset is under way: nothing runs before it has ended
+    kStatesKept = 4,  ///< a reset has said that it goes on with the states of the one before
   };
   struct Stage {
     std::string id;

@@ -31,6 +31,16 @@ TEST(Definition, reads_back_what_was_written) {
   EXPECT_EQ(read->written_at_ms, 1'700'000'000'000);
 }
 
+TEST(Definition, a_kind_that_is_not_known_is_refused) {
+  PipelineDefinition definition = totals();
+  definition.kind = PipelineDefinition::Kind::kStatesKept;
+  const auto read = decode_definition(encode_definition(definition));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->kind, PipelineDefinition::Kind::kStatesKept);
+  definition.kind = static_cast<PipelineDefinition::Kind>(5);
+  EXPECT_FALSE(decode_definition(encode_definition(definition)).has_value());
+}
+
 TEST(Definition, every_flipped_bit_and_every_cut_is_found) {
   const Buffer whole = encode_definition(totals());
   for (std::size_t index = 0; index < whole.size(); ++index) {

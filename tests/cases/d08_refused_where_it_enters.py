@@ -4,6 +4,7 @@ import json
 import sqlite3
 
 from harness import Worker, audit, check, consume, produce, wait_for
+from harness.changes import refused, reset
 
 AGGREGATE = """
 name: p
@@ -45,6 +46,25 @@ def a_text_in_a_sum(at):
 
 def a_record_without_a_key(at):
     entered(at, '{"v":5}', "$.k is not null")
+
+
+def a_record_without_a_key_is_given_one(at):
+    """The other fix of its message: the key changes, and the state stays."""
+    text = AGGREGATE.replace("GUARD", "true")
+    with Worker(at, text) as worker:
+        produce(worker.address, "t", ['{"k":"a","v":1}', '{"v":5}'], good=False)
+        check(worker.wait() == 1, worker.said())
+        check("give such records a key with coalesce(…, 'none')" in worker.said(), worker.said())
+    mended = text.replace("key: $.k", "key: { k: \"coalesce($.k, 'none')\" }")
+    check("onceflow reset p.yaml --keep-states --execute" in refused(at, mended), "the way on")
+    reset(at, "--keep-states", "--execute")
+    with Worker(at, mended) as worker:
+        produce(worker.address, "t", ['{"k":"a","v":2}'])
+        wait_for(lambda: {(each["k"], each["total"])
+                          for each in map(json.loads, consume(worker.address, "out"))}
+                 >= {("a", 3), ("none", 5)}, "both sums")
+        check(worker.stop() == 0, worker.said())
+    audit(at, "--states")
 
 
 def a_number_beyond_64_bits(at):
