@@ -589,10 +589,9 @@ class Reset {
   Status plan_table_positions(const DefinitionStage& stage, Positions positions) {
     const auto past = read_past(sink_of(stage), table_of(stage));
     RETURN_IF_ERROR(past);
-    plan_sink_reset(
-        stage,
-        fmt::format("{}, sink {}: go on at {}", stage.database, stage.id, describe(positions)),
-        {false, false, std::move(positions)});
+    std::string what =
+        fmt::format("{}, sink {}: go on at {}", stage.database, stage.id, describe(positions));
+    plan_sink_reset(stage, std::move(what), {false, false, std::move(positions)});
     return {};
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <utility>
 
 #include "base/json_text.h"
 #include "base/utf8.h"
@@ -539,9 +540,10 @@ std::optional<std::string> nest(const JsonPath& path, std::size_t from, std::str
     if (const auto* name = std::get_if<std::string>(&path[index - 1])) {
       std::string object = "{";
       append_json_string(object, *name);
-      json = object + ":" + json + "}";
+      object.append(":").append(json).append("}");
+      json = std::move(object);
     } else if (std::get<JsonPosition>(path[index - 1]).index == 0) {
-      json = "[" + json + "]";
+      json.insert(0, "[").append("]");
     } else {
       return std::nullopt;
     }
