@@ -97,6 +97,7 @@ def a_partition_that_appears_later_begins_at_its_first_offset(at):
 
 
 def partitions_are_added_to_a_running_stage(at):
+    """The worker that runs reads them, and so does one that takes its own place again."""
     with Broker(at) as broker:
         create_topic(broker.address, "in", 1)
         with Worker(at, LITE, servers=broker.address) as worker:
@@ -105,8 +106,13 @@ def partitions_are_added_to_a_running_stage(at):
             produce(broker.address, "in", numbers(0, 5), "-p", 1)
             produce(broker.address, "in", numbers(5, 8), "-p", 2)
             wait_for(lambda: rows(at) == list(range(8)), lambda: f"8 rows but {rows(at)}", 30)
+            worker.kill()
+        add_partitions(broker.address, "in", 4)
+        produce(broker.address, "in", numbers(8, 10), "-p", 3)
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: rows(at) == list(range(10)), lambda: f"10 rows but {rows(at)}", 30)
             worker.stop()
-        check("clean — 8 input records" in audited(at, broker), "not clean")
+        check("clean — 10 input records" in audited(at, broker), "not clean")
 
 
 def two_workers_fix_one_beginning(at):

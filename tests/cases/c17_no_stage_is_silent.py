@@ -69,6 +69,9 @@ def a_database_that_comes_back_is_said_too(at):
                 produce(broker.address, "orders", ["b"])
                 stage = state(worker, "retrying")
                 check(stage["state_age_seconds"] is not None and stage["cause"], stage)
+                recoveries = stage["totals"]["recoveries"]
+                wait_for(lambda: worker.stage()["totals"]["recoveries"] >= recoveries + 2,
+                         lambda: str(worker.stage()))
                 produce(broker.address, "orders", ["c", "d"])
                 # What has come since it stopped reading is behind, too.
                 wait_for(lambda: worker.stage()["lag"] == 3, lambda: str(worker.stage()))
