@@ -44,13 +44,11 @@ class Step {
 
   std::unexpected<Error> refuse(const Chunk& chunk, const Record& record,
                                 const RecordProblem& problem) const {
-    return refuse(chunk, record, problem.what, problem.rule, problem.fix);
+    return refuse_record(name_, chunk, record, problem);
   }
-  std::unexpected<Error> refuse(const Chunk& chunk, const Record& record, std::string_view what,
-                                std::string_view rule, std::string_view fix) const {
-    return fail(ErrorCode::kRefused, fmt::format("step {}, record {}/{}@{}: {}; {}; {}", name_,
-                                                 chunk.source.topic, chunk.source.partition.value,
-                                                 record.offset.value, printable(what), rule, fix));
+  std::unexpected<Error> refuse(const Chunk& chunk, const Record& record, std::string what,
+                                std::string rule, std::string fix) const {
+    return refuse(chunk, record, RecordProblem{std::move(what), std::move(rule), std::move(fix)});
   }
 
  private:
@@ -339,6 +337,14 @@ Result<ColumnProjection> make_column_projection(const std::string& step,
 }
 
 }  // namespace
+
+std::unexpected<Error> refuse_record(std::string_view step, const Chunk& chunk,
+                                     const Record& record, const RecordProblem& problem) {
+  return fail(ErrorCode::kRefused,
+              fmt::format("step {}, record {}/{}@{}: {}; {}; {}", step, chunk.source.topic,
+                          chunk.source.partition.value, record.offset.value,
+                          printable(problem.what), problem.rule, problem.fix));
+}
 
 engine::Factory<engine::Operator> make_where(std::string step, Expression condition) {
   return [step = std::move(step),

@@ -5,12 +5,18 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/topology.h"
 #include "pipeline/expression.h"
+#include "pipeline/record_problem.h"
 
 namespace onceflow::pipeline {
+
+/// The refusal of a record by a step: both are named, with what is wrong, the rule and the fix.
+std::unexpected<Error> refuse_record(std::string_view step, const engine::Chunk& chunk,
+                                     const engine::Record& record, const RecordProblem& problem);
 
 /// Keeps the records for which the expression is true; false and null drop a record.
 engine::Factory<engine::Operator> make_where(std::string step, Expression condition);

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "engine/accumulator.h"
+#include "pipeline/group_rows.h"
 #include "pipeline/sink_columns.h"
 #include "pipeline/sink_factory.h"
 
@@ -103,6 +106,8 @@ class Planner {
     }
     std::vector<ProjectedColumn> arguments = arguments_of(step);
     add_guard(step, arguments);
+    aggregate_shape_ = AggregateShape{*last_key_, *step.aggregate};
+    add_group_check(step);
     const std::string repartition = internal(step.id, "repartition");
     plan_.topics.push_back({repartition, 0, false});
     close_to_topics(step.id + "-key", {repartition});
@@ -121,7 +126,31 @@ class Planner {
     open_.aggregate = std::move(aggregate);
     open_.steps.push_back("aggregate " + step.id);
     last_aggregate_ = &step;
-    aggregate_shape_ = AggregateShape{*last_key_, *step.aggregate};
+  }
+
+  // Each group is a row of its own in the tables behind it.
+  void add_group_check(const StepSpec& step) {
+    const auto later =
+        std::span(spec_.steps).subspan(static_cast<std::size_t>(&step - spec_.steps.data()) + 1);
+    std::vector<GroupColumn> checked;
+    for (const SinkSpec& sink : spec_.sinks) {
+      const bool upserts =
+          sink.kind != SinkKind::kKafka && sink.mode == connectors::SinkMode::kUpsert;
+      const auto columns = resolve_columns(sink, aggregate_shape_, spec_);
+      if (!upserts || !columns) {
+        continue;  // a problem of the columns is reported where the stage is closed
+      }
+      auto matched = match_group_to_row(sink, *columns, *aggregate_shape_, later);
+      if (!matched) {
+        problems_.push_back(std::move(matched).error());
+        continue;
+      }
+      std::ranges::move(*matched, std::back_inserter(checked));
+    }
+    if (!checked.empty()) {
+      open_.operators.push_back(
+          make_group_check(step.id, last_key_->columns.size(), std::move(checked)));
+    }
   }
 
   static std::vector<ProjectedColumn> arguments_of(const StepSpec& step) {

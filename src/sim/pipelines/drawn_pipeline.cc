@@ -137,7 +137,8 @@ struct KeyShape {
 const KeyShape kKeys[] = {
     {"$.key", "\"$.key || ''\"", 1,
      [](const Document& document) -> Row { return {as_text_column(document.key.value)}; }},
-    {"{ key: $.key, odd: $.n % 2 }", "{ key: $.key, odd: $.n % 3 }", 2,
+    {"{ key: cast($.key as text), odd: cast($.n % 2 as text) }",
+     "{ key: cast($.key as text), odd: cast($.n % 3 as text) }", 2,
      [](const Document& document) -> Row {
        return {as_text_column(document.key.value), fmt::format("{}", document.number % 2)};
      }},

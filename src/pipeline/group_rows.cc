@@ -1,0 +1,252 @@
+#include "pipeline/group_rows.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <memory>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+#include "base/decimal.h"
+#include "base/json_document.h"
+#include "base/json_text.h"
+#include "connectors/convert_value.h"
+#include "pipeline/operators.h"
+#include "pipeline/record_problem.h"
+
+namespace onceflow::pipeline {
+namespace {
+
+// ----------------------------------------------------------------------------------------------
+// the file
+
+// `cast(X as type)`: X; else the expression itself.
+std::string without_cast(const std::string& text, ColumnType type) {
+  std::string lower = text;
+  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string end = fmt::format(" as {})", connectors::to_string(type));
+  constexpr std::string_view kBegin = "cast(";
+  return lower.starts_with(kBegin) && lower.ends_with(end)
+             ? text.substr(kBegin.size(), text.size() - kBegin.size() - end.size())
+             : text;
+}
+
+// The member of the aggregate's result that is the column, as it is or cast to the column's type.
+std::optional<std::string> member_of(const ResolvedColumn& column) {
+  const auto inner = check_expression(without_cast(column.expression.text, column.column.type));
+  const auto path = inner && inner->path ? parse_json_path(*inner->path) : std::nullopt;
+  const auto* name = path && path->size() == 1 ? std::get_if<std::string>(&path->front()) : nullptr;
+  return name != nullptr ? std::optional(*name) : std::nullopt;
+}
+
+bool sets_member(const StepSpec& step, std::string_view name) {
+  return std::ranges::any_of(step.set, [&](const Assignment& assignment) {
+    const auto path = parse_json_path(assignment.path);
+    const auto* first = path && !path->empty() ? std::get_if<std::string>(&path->front()) : nullptr;
+    return first == nullptr || *first == name;
+  });
+}
+
+bool is_record_key(const ResolvedColumn& column) {
+  return column.expression.part == RecordPart::kKey && column.column.type == ColumnType::kText;
+}
+
+// A number is text in a key of one expression, which no column of numbers takes.
+Problem needs_cast(const SinkSpec& sink, const ResolvedColumn& column) {
+  const std::string_view type = connectors::to_string(column.column.type);
+  return {sink.line,
+          fmt::format("key column `{}` of sink {} is {}, but `{}` is text", column.column.name,
+                      sink.id, type, column.expression.text),
+          "a key of one expression is its value as text",
+          fmt::format("write `{}: {{ value: cast({} as {}), type: {} }}`", column.column.name,
+                      column.expression.text, type, type)};
+}
+
+// ----------------------------------------------------------------------------------------------
+// the records
+
+// A part of a group's key.
+struct Part {
+  enum class Kind : std::uint8_t { kNull, kText, kNumber, kListOrObject };
+  Kind kind = Kind::kText;
+  std::string_view json;  ///< of a number; of a key of one expression: the key
+};
+
+Part::Kind kind_of(JsonDocument::Kind kind) {
+  switch (kind) {
+    case JsonDocument::Kind::kNull:
+      return Part::Kind::kNull;
+    case JsonDocument::Kind::kString:
+      return Part::Kind::kText;
+    case JsonDocument::Kind::kArray:
+    case JsonDocument::Kind::kObject:
+      return Part::Kind::kListOrObject;
+    default:
+      return Part::Kind::kNumber;
+  }
+}
+
+// Whether the number is the only text of its type for its value.
+bool is_number_of(ColumnType type, std::string_view json) {
+  if (type == ColumnType::kDecimal) {
+    const auto number = DecimalNumber::parse(json);
+    return number && number->to_string() == json;
+  }
+  std::string digits;
+  const auto number = read_number(json, digits);
+  std::string written;
+  if (number) {
+    append_json_value(written, *number);
+  }
+  return number && written == json &&
+         (type == ColumnType::kInteger ? std::holds_alternative<std::int64_t>(*number)
+                                       : std::holds_alternative<double>(*number));
+}
+
+RecordProblem null_part(const GroupColumn& column) {
+  return {fmt::format("`{}` of its key is null", column.part_of_key.name),
+          fmt::format("sink {} makes each group a row, and its key column {} takes no null",
+                      column.sink, column.column),
+          fmt::format("write `{}: coalesce({}, {})`, or keep such records out by a step before "
+                      "this one: `where: {} is not null`",
+                      column.part_of_key.name, column.part_of_key.expression.text,
+                      column.type == ColumnType::kText ? "'none'" : "0",
+                      column.part_of_key.expression.text)};
+}
+
+RecordProblem unlike_part(const GroupColumn& column, const Part& part, bool is_only) {
+  const auto& [name, expression] = column.part_of_key;
+  constexpr std::string_view kNames[] = {"null", "text", "a number", "a list or an object"};
+  const std::string type(connectors::to_string(column.type));
+  std::string fix = is_only ? fmt::format("give the column `type: text` and the value `$.{}`", name)
+                            : fmt::format("write `{}: cast({} as text)` in the step's key", name,
+                                          expression.text);
+  if (!is_only && part.kind == Part::Kind::kNumber && column.type == ColumnType::kText) {
+    fix += fmt::format(
+        ", or give column {} of the sink another type: `{}: {{ value: $.{}, type: "
+        "{} }}`",
+        column.column, column.column, name,
+        is_number_of(ColumnType::kInteger, part.json) ? "integer" : "real");
+  } else if (!is_only && column.type != ColumnType::kText) {
+    fix += part.kind == Part::Kind::kNumber && column.type == ColumnType::kReal
+               ? fmt::format(" and `type: text` in column {}, or `{}: cast({} as real)`",
+                             column.column, name, expression.text)
+               : fmt::format(" and `type: text` in column {}", column.column);
+  }
+  return {
+      fmt::format("`{}` of its key is {}{}{}, and key column {} of sink {} is {}", name,
+                  kNames[static_cast<std::size_t>(part.kind)],
+                  is_only || part.kind == Part::Kind::kNumber ? ": " : "",
+                  is_only || part.kind == Part::Kind::kNumber ? part.json.substr(0, 40) : "",
+                  column.column, column.sink, type),
+      fmt::format("groups are told apart by the JSON of their keys, 7 from \"7\", and each is a "
+                  "row of its own: a key column of {} takes {} alone, each written in one way",
+                  type, type),
+      std::move(fix)};
+}
+
+class GroupCheck : public engine::Operator {
+ public:
+  GroupCheck(std::string step, std::size_t part_count, std::vector<GroupColumn> columns)
+      : step_(std::move(step)), part_count_(part_count), columns_(std::move(columns)) {}
+
+  Status process(engine::Chunk& chunk) override {
+    for (const engine::Record& record : chunk.records) {
+      read_parts(as_text(*record.key));
+      for (const GroupColumn& column : columns_) {
+        const Part& part = parts_[column.part];
+        if (part.kind == Part::Kind::kNull) [[unlikely]] {
+          return refuse_record(step_, chunk, record, null_part(column));
+        }
+        if (!takes(column.type, part)) [[unlikely]] {
+          return refuse_record(step_, chunk, record, unlike_part(column, part, part_count_ == 1));
+        }
+      }
+    }
+    return {};
+  }
+
+ private:
+  void read_parts(std::string_view key) {
+    parts_.clear();
+    if (part_count_ == 1) {
+      parts_.push_back({Part::Kind::kText, key});
+      return;
+    }
+    CHECK(!document_.parse(key));  // the key step has made it
+    document_.for_each_element(JsonDocument::kRoot, [&](std::uint32_t element) {
+      parts_.push_back({kind_of(document_.node(element).kind), document_.raw(element)});
+    });
+    CHECK(parts_.size() == part_count_);
+  }
+
+  bool takes(ColumnType type, const Part& part) const {
+    if (type == ColumnType::kText) {
+      return part.kind == Part::Kind::kText;
+    }
+    return (part.kind == Part::Kind::kNumber || part_count_ == 1) && is_number_of(type, part.json);
+  }
+
+  std::string step_;
+  std::size_t part_count_;
+  std::vector<GroupColumn> columns_;
+  JsonDocument document_;
+  std::vector<Part> parts_;
+};
+
+}  // namespace
+
+std::expected<std::vector<GroupColumn>, Problem> match_group_to_row(
+    const SinkSpec& sink, const std::vector<ResolvedColumn>& columns, const AggregateShape& shape,
+    std::span<const StepSpec> later) {
+  const auto is_key = [](const ResolvedColumn& column) { return column.column.is_key; };
+  const bool is_key_kept =
+      std::ranges::none_of(later, [](const StepSpec& step) { return step.key.has_value(); });
+  if (is_key_kept && std::ranges::any_of(columns, [&](const ResolvedColumn& column) {
+        return is_key(column) && is_record_key(column);
+      })) {
+    return {};
+  }
+  const std::vector<NamedExpression>& parts = shape.key.columns;
+  std::vector<GroupColumn> matched;
+  for (std::size_t index = 0; index < parts.size(); ++index) {
+    const std::string& name = parts[index].name;
+    const bool is_kept =
+        std::ranges::none_of(later, [&](const StepSpec& step) { return sets_member(step, name); });
+    const auto found = std::ranges::find_if(columns, [&](const ResolvedColumn& column) {
+      return is_key(column) && member_of(column) == name;
+    });
+    if (!is_kept || found == columns.end()) {
+      return std::unexpected(Problem{
+          sink.key.empty() ? sink.mode_line : sink.key_line,
+          is_kept ? fmt::format("the key of sink {} lacks `{}`, by which the aggregate groups",
+                                sink.id, name)
+                  : fmt::format("`{}` is set after the aggregate, and is in the key of sink {}",
+                                name, sink.id),
+          "each group is a row of its own; of two that shared one, the row of the first would be "
+          "lost",
+          is_kept ? fmt::format("add a column `{}: $.{}` to the table and to its key; what is "
+                                "computed from a key belongs into the aggregate's own `key`",
+                                name, name)
+                  : "write the expression in the aggregate's own `key`"});
+    }
+    if (parts.size() == 1 && found->expression.path &&
+        (found->column.type == ColumnType::kInteger || found->column.type == ColumnType::kReal)) {
+      return std::unexpected(needs_cast(sink, *found));
+    }
+    matched.push_back({index, parts[index], found->column.name, found->column.type, sink.id});
+  }
+  return matched;
+}
+
+engine::Factory<engine::Operator> make_group_check(std::string step, std::size_t part_count,
+                                                   std::vector<GroupColumn> columns) {
+  return [step = std::move(step), part_count,
+          columns = std::move(columns)]() -> Result<std::unique_ptr<engine::Operator>> {
+    return std::make_unique<GroupCheck>(step, part_count, columns);
+  };
+}
+
+}  // namespace onceflow::pipeline
