@@ -117,6 +117,7 @@ Task<Result<std::vector<client::ListedOffset>>> DefinitionLog::offsets_of(std::s
   }
   CO_RETURN_IF_ERROR(topic);
   std::vector<TopicPartition> partitions;
+  partitions.reserve(static_cast<std::size_t>(topic->partition_count()));
   for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
     partitions.push_back({name, PartitionIndex(index)});
   }

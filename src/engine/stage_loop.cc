@@ -247,6 +247,7 @@ void StageLoop::tell_hold(const std::vector<InputWatch::Held>& held) {
   const bool has_waited =
       now() - held.front().since >= 2 * kHeldAfter + 2 * options_.commit_interval;
   std::vector<TopicPartition> sources;
+  sources.reserve(held.size());
   for (const InputWatch::Held& one : held) {
     sources.push_back(one.source);
   }

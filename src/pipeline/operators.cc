@@ -328,6 +328,7 @@ Result<Step> make_step(const std::string& name, std::vector<ProgramColumn> colum
 Result<ColumnProjection> make_column_projection(const std::string& step,
                                                 const std::vector<ProjectedColumn>& columns) {
   std::vector<ProgramColumn> program;
+  program.reserve(columns.size());
   for (const ProjectedColumn& column : columns) {
     program.push_back({column.expression, ColumnForm::kValue});
   }

@@ -42,6 +42,7 @@ Result<bool> SimTableReader::begin_snapshot() {
 Result<std::vector<audit::StoredPosition>> SimTableReader::positions(const std::string&,
                                                                      const std::string&) {
   std::vector<audit::StoredPosition> positions;
+  positions.reserve(table_->positions.size());
   for (const auto& [source, position] : table_->positions) {
     positions.push_back({source, position.next_offset});
   }

@@ -65,6 +65,7 @@ def a_database_that_comes_back_is_said_too(at):
             with Worker(at, TO_POSTGRES, servers=broker.address,
                         environment={"DSN": server.dsn}) as worker:
                 state(worker, "running")
+                wait_for(lambda: worker.stage()["totals"]["commits"] >= 1, "a commit")
                 server.stop()
                 produce(broker.address, "orders", ["b"])
                 stage = state(worker, "retrying")
@@ -97,6 +98,7 @@ def a_frozen_database_does_not_keep_the_process(at):
             with Worker(at, TO_POSTGRES, servers=broker.address,
                         environment={"DSN": server.dsn}) as worker:
                 state(worker, "running")
+                wait_for(lambda: worker.stage()["totals"]["commits"] >= 1, "a commit")
                 signal_all(server, signal.SIGSTOP)
                 produce(broker.address, "orders", ["b"])
                 wait_for(lambda: "committing" in (worker.stage()["doing"] or ""), worker.stage)

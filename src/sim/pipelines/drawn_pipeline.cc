@@ -427,8 +427,8 @@ std::vector<Finding> DrawnPipeline::judge(const SimDatabase::Image& image,
     findings.push_back({std::string(promise), fmt::format("table {}: {}", table_, text)});
   };
   const auto place = image.find(table_);
-  static const SimDatabase::Table kEmpty;
-  const SimDatabase::Table& table = place == image.end() ? kEmpty : place->second;
+  static const SimDatabase::Table empty;
+  const SimDatabase::Table& table = place == image.end() ? empty : place->second;
   ExpectedRows missing = expected(input, beginnings(table, input));
   const ExpectedRows wanted = missing;
   const auto look_at = [&](const Row& row) {
