@@ -402,7 +402,7 @@ class Reset {
         continue;
       }
       std::vector<TopicPartition> partitions;
-      partitions.reserve(partitions.size() + static_cast<std::size_t>(topic->partition_count()));
+      partitions.reserve(static_cast<std::size_t>(topic->partition_count()));
       for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
         partitions.push_back({source, PartitionIndex(index)});
       }
