@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <vector>
 
 #include "base/check.h"
 
@@ -209,6 +210,47 @@ std::optional<DecimalNumber> DecimalNumber::plus(const DecimalNumber& other) con
   }
   DecimalNumber sum(is_negative, std::move(left), exponent);
   return sum.is_within_limits() ? std::optional(std::move(sum)) : std::nullopt;
+}
+
+std::optional<DecimalNumber> DecimalNumber::times(const DecimalNumber& other) const {
+  // Of each place the sum of its products, which is at most 1,000 times 81; units first.
+  std::vector<unsigned> places(digits_.size() + other.digits_.size());
+  for (std::size_t left = 0; left < digits_.size(); ++left) {
+    const auto digit = static_cast<unsigned>(digits_[digits_.size() - 1 - left] - '0');
+    for (std::size_t right = 0; right < other.digits_.size(); ++right) {
+      places[left + right] +=
+          digit * static_cast<unsigned>(other.digits_[other.digits_.size() - 1 - right] - '0');
+    }
+  }
+  std::string digits(places.size(), '0');
+  unsigned carry = 0;
+  for (std::size_t place = 0; place < places.size(); ++place) {
+    carry += places[place];
+    digits[digits.size() - 1 - place] = static_cast<char>('0' + carry % 10);
+    carry /= 10;
+  }
+  DecimalNumber product(is_negative_ != other.is_negative_, std::move(digits),
+                        exponent_ + other.exponent_);
+  return product.is_within_limits() ? std::optional(std::move(product)) : std::nullopt;
+}
+
+DecimalNumber DecimalNumber::negated() const { return {!is_negative_, digits_, exponent_}; }
+
+DecimalNumber DecimalNumber::rounded(std::int64_t places) const {
+  if (exponent_ >= -places) {
+    return *this;
+  }
+  // How many digits lie beyond the last place; more than there are where all do.
+  const auto dropped = static_cast<std::size_t>(-places - exponent_);
+  if (dropped > digits_.size()) {
+    return {};
+  }
+  const std::size_t kept = digits_.size() - dropped;
+  std::string digits = "0" + digits_.substr(0, kept);
+  if (digits_[kept] >= '5') {
+    digits = add_digits(std::move(digits), "1");
+  }
+  return {is_negative_, std::move(digits), -places};
 }
 
 DecimalNumber DecimalNumber::divided_by(std::int64_t divisor, std::int64_t places) const {

@@ -40,8 +40,12 @@ class DecimalNumber {
   std::string_view digits() const { return digits_; }
   std::int64_t exponent() const { return exponent_; }
 
-  /// Exact; nullopt if the sum is beyond the limits.
+  /// Exact; nullopt if the result is beyond the limits.
   std::optional<DecimalNumber> plus(const DecimalNumber& other) const;
+  std::optional<DecimalNumber> times(const DecimalNumber& other) const;
+  DecimalNumber negated() const;
+  /// To `places` digits after the point, half away from zero, as SQL's round() does.
+  DecimalNumber rounded(std::int64_t places) const;
   /// Rounded half to even, after `places` digits behind the point or as many as this number has,
   /// whichever is more. `divisor` is above zero.
   DecimalNumber divided_by(std::int64_t divisor, std::int64_t places) const;

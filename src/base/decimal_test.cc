@@ -61,6 +61,40 @@ TEST(Decimal, sums_are_exact) {
   EXPECT_EQ(sum("18446744073709551615", "1"), "18446744073709551616");
 }
 
+TEST(Decimal, products_are_exact) {
+  const auto product = [](std::string_view left, std::string_view right) {
+    const auto result = DecimalNumber::parse(left)->times(*DecimalNumber::parse(right));
+    return result ? result->to_string() : "none";
+  };
+  EXPECT_EQ(product("0.1", "3"), "0.3");
+  EXPECT_EQ(product("-1.5", "1.5"), "-2.25");
+  EXPECT_EQ(product("-20", "-0.05"), "1");
+  EXPECT_EQ(product("0", "-7"), "0");
+  EXPECT_EQ(product("18446744073709551615", "18446744073709551615"),
+            "340282366920938463426481119284349108225");
+  EXPECT_EQ(product("1e500", "1e-500"), "1");
+  EXPECT_EQ(product("1e600", "1e600"), "none");
+  EXPECT_EQ(product(std::string(999, '9'), "99"), "none");
+  EXPECT_EQ(product(std::string(500, '9'), std::string(500, '9')).front(), '9');
+}
+
+TEST(Decimal, roundings_are_half_away_from_zero) {
+  const auto round = [](std::string_view text, std::int64_t places) {
+    return DecimalNumber::parse(text)->rounded(places).to_string();
+  };
+  EXPECT_EQ(round("1.005", 2), "1.01");
+  EXPECT_EQ(round("2.5", 0), "3");
+  EXPECT_EQ(round("-2.5", 0), "-3");
+  EXPECT_EQ(round("0.5", 0), "1");
+  EXPECT_EQ(round("0.05", 0), "0");
+  EXPECT_EQ(round("99.999", 2), "100");
+  EXPECT_EQ(round("1e400", 2), "1e+400");
+  EXPECT_EQ(round("1e-400", 2), "0");
+  EXPECT_EQ(round("12.34", 5), "12.34");
+  EXPECT_EQ(DecimalNumber::parse("-2.5")->negated().to_string(), "2.5");
+  EXPECT_EQ(DecimalNumber::parse("0")->negated().to_string(), "0");
+}
+
 TEST(Decimal, quotients_round_half_to_even) {
   const auto divide = [](std::string_view text, std::int64_t divisor, std::int64_t places) {
     return DecimalNumber::parse(text)->divided_by(divisor, places).to_string();

@@ -12,7 +12,9 @@
 
 #include "base/check.h"
 #include "pipeline/expression_arguments.h"
+#include "pipeline/expression_checks.h"
 #include "pipeline/expression_functions.h"
+#include "pipeline/expression_sql.h"
 #include "pipeline/expression_text.h"
 #include "pipeline/expression_tree.h"
 #include "pipeline/json_fields.h"
@@ -141,9 +143,21 @@ Opinion opinion_of(sqlite3* database, std::string_view value_sql) {
           offset < 0 ? 0 : static_cast<std::size_t>(offset)};
 }
 
+// Of SQL without parameters.
+bool yields_null(sqlite3* database, std::string_view sql) {
+  const std::string query = fmt::format("SELECT {}", sql);
+  sqlite3_stmt* raw = nullptr;
+  const int code =
+      sqlite3_prepare_v2(database, query.c_str(), static_cast<int>(query.size()), &raw, nullptr);
+  const PreparedStatement statement(raw);
+  return code == SQLITE_OK && sqlite3_step(raw) == SQLITE_ROW &&
+         sqlite3_column_type(raw, 0) == SQLITE_NULL;
+}
+
 }  // namespace
 
-std::expected<Expression, ExpressionError> check_expression(std::string_view text) {
+std::expected<Expression, ExpressionError> check_expression(std::string_view text,
+                                                            Numbers numbers) {
   if (const std::size_t place = text.find("${"); place != std::string_view::npos) {
     return std::unexpected(ExpressionError{place + 1, "`${` in an expression",
                                            "an expression holds no references: it must mean the "
@@ -167,23 +181,29 @@ std::expected<Expression, ExpressionError> check_expression(std::string_view tex
   if (Opinion opinion = opinion_of(database->get(), translated->sql); !opinion.what.empty()) {
     return refuse(translated->column_of(opinion.offset), std::move(opinion.what));
   }
-  auto emitted = emit_sql(translated->tokens);
-  if (!emitted) {
-    return std::unexpected(std::move(emitted).error());
+  const auto tree = parse_tree(translated->tokens);
+  if (!tree) {
+    return std::unexpected(tree.error());
   }
-  for (const std::string_view sql : {emitted->thorough, emitted->fast}) {
+  const auto is_null = [&](std::string_view sql) { return yields_null(database->get(), sql); };
+  if (auto problem = check_tree(**tree, numbers, is_null)) {
+    return std::unexpected(std::move(*problem));
+  }
+  EmittedSql emitted = emit_sql(**tree, numbers);
+  for (const std::string_view sql : {emitted.thorough, emitted.fast}) {
     if (Opinion opinion = opinion_of(database->get(), sql); !opinion.what.empty()) {
       return refuse(1, fmt::format("it nests too deeply ({})", opinion.what));
     }
   }
   return Expression{.text = std::string(text),
-                    .sql = std::move(emitted->thorough),
-                    .fast_sql = std::move(emitted->fast),
-                    .is_condition = emitted->is_condition,
+                    .sql = std::move(emitted.thorough),
+                    .fast_sql = std::move(emitted.fast),
+                    .is_condition = emitted.is_condition,
                     .path = std::move(translated->path),
                     .part = translated->part,
                     .type = translated->type,
-                    .field_name = std::move(translated->field_name)};
+                    .field_name = std::move(translated->field_name),
+                    .fields = fields_of(**tree)};
 }
 
 namespace {

@@ -39,6 +39,16 @@ enum class RecordPart : std::uint8_t { kValue, kKey, kTopic, kPartition, kOffset
 inline constexpr std::array<std::string_view, 6> kRecordParts = {
     "value", "key", "topic", "partition", "offset", "timestamp"};
 
+/// A field that an expression reads, wherever it stands in it.
+struct FieldUse {
+  std::string path;
+  std::size_t column = 1;  ///< as of an ExpressionError
+};
+
+/// How `+`, `-`, `*` and round() compute: as SQL does, with doubles where not all numbers are
+/// integers, or by their digits.
+enum class Numbers : std::uint8_t { kSql, kExact };
+
 /// An expression that SQLite has accepted.
 struct Expression {
   std::string text;  ///< as the user wrote it
@@ -56,10 +66,14 @@ struct Expression {
   std::optional<ColumnType> type;
   /// `$.a.region` alone: "region".
   std::optional<std::string> field_name;
+  /// Every field of the value, `value ->> 'name'` and its like among them.
+  std::vector<FieldUse> fields;
 };
 
-/// Checks and translates. `text` is one SQL expression, at most 4,096 bytes.
-std::expected<Expression, ExpressionError> check_expression(std::string_view text);
+/// Checks and translates. `text` is one SQL expression, at most 4,096 bytes. An exact one is for a
+/// value of `type: decimal`.
+std::expected<Expression, ExpressionError> check_expression(std::string_view text,
+                                                            Numbers numbers = Numbers::kSql);
 
 /// What is wanted of an expression: its value; its value as JSON, in which lists and objects are
 /// themselves; or whether it is true.

@@ -4,6 +4,7 @@
 
 #include <sqlite3.h>
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,15 @@ namespace onceflow::pipeline {
 /// digits of a Decimal.
 inline constexpr unsigned kJsonMark = 'J';
 inline constexpr unsigned kDigitsMark = 'D';
+
+struct SqlFunction {
+  const char* name;
+  int argument_count;  ///< -1: any
+  void (*call)(sqlite3_context*, int, sqlite3_value**);
+};
+/// False: no memory.
+bool register_all(sqlite3* database, EvaluationContext& context,
+                  std::span<const SqlFunction> functions);
 
 EvaluationContext& context_of(sqlite3_context* call);
 /// Ends the call, and with it the evaluation of the record.

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
-#include <charconv>
+#include <algorithm>
 #include <cmath>
 
 #include "base/bytes.h"
@@ -12,6 +12,8 @@
 #include "base/utf8.h"
 #include "pipeline/expression_arguments.h"
 #include "pipeline/expression_json.h"
+#include "pipeline/expression_numbers.h"
+#include "pipeline/expression_text.h"
 
 namespace onceflow::pipeline {
 
@@ -25,6 +27,15 @@ const JsonDocument* EvaluationContext::read_document() {
     return nullptr;
   }
   return &document;
+}
+
+bool register_all(sqlite3* database, EvaluationContext& context,
+                  std::span<const SqlFunction> functions) {
+  return std::ranges::all_of(functions, [&](const SqlFunction& function) {
+    return sqlite3_create_function_v2(database, function.name, function.argument_count, SQLITE_UTF8,
+                                      &context, function.call, nullptr, nullptr,
+                                      nullptr) == SQLITE_OK;
+  });
 }
 
 EvaluationContext& context_of(sqlite3_context* call) {
@@ -235,6 +246,18 @@ void truth_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   sqlite3_result_value(call, arguments[0]);
 }
 
+// A text that a date function would read as a wish for the machine's clock or time zone.
+void time_function(sqlite3_context* call, int count, sqlite3_value** arguments) {
+  const std::string_view text = text_of(arguments[0]);
+  if (sqlite3_value_type(arguments[0]) == SQLITE_TEXT && asks_for_time_zone(text)) {
+    refuse(call, {fmt::format("the text '{}' comes to {}", text, text_of(arguments[1])),
+                  "an expression must yield the same on every machine, so there is no time zone",
+                  "keep such records out by a step before this one"});
+    return;
+  }
+  whole_function(call, count, arguments);
+}
+
 void text_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   const Value value = value_of(arguments[0]);
   if (const auto* real = std::get_if<double>(&value); real != nullptr && std::isfinite(*real)) {
@@ -268,198 +291,6 @@ void replace_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   }
   replaced += text.substr(kept);
   return_value(call, std::string_view(replaced));
-}
-
-// ---------------------------------------------------------------------------------------------
-// numbers
-
-// What SQLite computes with where a text stands for a number: the number at its beginning, or 0.
-struct Operand {
-  Value value;
-  bool is_exact = true;  ///< false: more digits than a double gives back
-};
-
-Operand operand_of(sqlite3_value* argument) {
-  const Value value = value_of(argument);
-  const auto* text = std::get_if<std::string_view>(&value);
-  if (text == nullptr) {
-    return {value};
-  }
-  std::size_t begin = text->find_first_not_of(" \t\n\v\f\r");
-  begin = std::min(begin, text->size());
-  std::size_t end = begin;
-  const auto skip_digits = [&] {
-    const std::size_t first = end;
-    while (end < text->size() && (*text)[end] >= '0' && (*text)[end] <= '9') {
-      ++end;
-    }
-    return end - first;
-  };
-  end += end < text->size() && ((*text)[end] == '-' || (*text)[end] == '+') ? 1 : 0;
-  std::size_t digit_count = skip_digits();
-  if (end < text->size() && (*text)[end] == '.') {
-    ++end;
-    digit_count += skip_digits();
-  }
-  if (digit_count == 0) {
-    return {std::int64_t{0}};
-  }
-  if (end < text->size() && ((*text)[end] == 'e' || (*text)[end] == 'E')) {
-    const std::size_t mantissa_end = end++;
-    end += end < text->size() && ((*text)[end] == '-' || (*text)[end] == '+') ? 1 : 0;
-    if (skip_digits() == 0) {
-      end = mantissa_end;
-    }
-  }
-  std::string_view number = text->substr(begin, end - begin);
-  number.remove_prefix(number.starts_with('+') ? 1 : 0);
-  std::string digits;
-  const auto read = read_number(number, digits);
-  if (!read || std::holds_alternative<Decimal>(*read)) {
-    return {std::monostate{}, false};
-  }
-  return {*read};
-}
-
-double real_of(const Value& value) {
-  const auto* integer = std::get_if<std::int64_t>(&value);
-  return integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value);
-}
-
-// The result; monostate is null. nullopt: it leaves 64 bits.
-std::optional<Value> compute(char sign, const Value& left, const Value& right) {
-  if (is_null(left) || is_null(right)) {
-    return Value();
-  }
-  const auto* first = std::get_if<std::int64_t>(&left);
-  const auto* second = std::get_if<std::int64_t>(&right);
-  if (first != nullptr && second != nullptr) {
-    std::int64_t result = 0;
-    if (sign == '/') {
-      if (*second == 0) {
-        return Value();
-      }
-      return *second == -1 && __builtin_sub_overflow(0, *first, &result)
-                 ? std::nullopt
-                 : std::optional<Value>(*second == -1 ? result : *first / *second);
-    }
-    const bool overflows = sign == '+'   ? __builtin_add_overflow(*first, *second, &result)
-                           : sign == '-' ? __builtin_sub_overflow(*first, *second, &result)
-                                         : __builtin_mul_overflow(*first, *second, &result);
-    return overflows ? std::nullopt : std::optional<Value>(result);
-  }
-  const double x = real_of(left);
-  const double y = real_of(right);
-  if (sign == '/' && y == 0) {
-    return Value();
-  }
-  const double result = sign == '+' ? x + y : sign == '-' ? x - y : sign == '*' ? x * y : x / y;
-  return std::isnan(result) ? Value() : Value(result);
-}
-
-std::string describe(const Value& value) {
-  std::string text;
-  append_json_value(text, value);
-  return text;
-}
-
-// onceflow_arithmetic('+-', a, b, c) is a + b - c.
-void arithmetic_function(sqlite3_context* call, int count, sqlite3_value** arguments) {
-  const std::string_view signs = text_of(arguments[0]);
-  Value result;
-  for (int index = 1; index < count; ++index) {
-    if (sqlite3_value_type(arguments[index]) == SQLITE_NULL) {
-      return;
-    }
-    const Operand operand = operand_of(arguments[index]);
-    if (!operand.is_exact) {
-      refuse(call, beyond_computing("a text in arithmetic", text_of(arguments[index])));
-      return;
-    }
-    if (index == 1) {
-      result = operand.value;
-      continue;
-    }
-    const char sign = signs[static_cast<std::size_t>(index) - 2];
-    const auto next = compute(sign, result, operand.value);
-    if (!next) {
-      refuse(call, {fmt::format("{} {} {} leaves 64 bits", describe(result), sign,
-                                describe(operand.value)),
-                    "integers are exact to 64 bits, and are not rounded in silence",
-                    "compute with reals where rounding is right: cast($.field as real)"});
-      return;
-    }
-    result = *next;
-  }
-  return_value(call, result);
-}
-
-// SQL's order: numbers before text.
-int order_of(const Value& left, const Value& right) {
-  const auto* left_text = std::get_if<std::string_view>(&left);
-  const auto* right_text = std::get_if<std::string_view>(&right);
-  if (left_text != nullptr && right_text != nullptr) {
-    return left_text->compare(*right_text);
-  }
-  if (left_text != nullptr || right_text != nullptr) {
-    return left_text != nullptr ? 1 : -1;
-  }
-  if (std::holds_alternative<Decimal>(left) || std::holds_alternative<Decimal>(right)) {
-    // What is no decimal is infinite.
-    const auto sign = [](const Value& value) { return std::get<double>(value) < 0 ? -1 : 1; };
-    const auto first = DecimalNumber::of(left);
-    const auto second = DecimalNumber::of(right);
-    return !first ? sign(left) : !second ? -sign(right) : first->compare(*second);
-  }
-  const auto* first = std::get_if<std::int64_t>(&left);
-  const auto* second = std::get_if<std::int64_t>(&right);
-  if (first != nullptr && second != nullptr) {
-    return *first < *second ? -1 : *first > *second ? 1 : 0;
-  }
-  // long double holds every 64-bit integer exactly, so mixed comparisons do not round.
-  const auto number = [](const Value& value) {
-    const auto* integer = std::get_if<std::int64_t>(&value);
-    return integer != nullptr ? static_cast<long double>(*integer)
-                              : static_cast<long double>(std::get<double>(value));
-  };
-  const long double x = number(left);
-  const long double y = number(right);
-  return x < y ? -1 : x > y ? 1 : 0;
-}
-
-void compare_function(sqlite3_context* call, int, sqlite3_value** arguments) {
-  const std::string_view sign = text_of(arguments[0]);
-  const Value left = value_of(arguments[1]);
-  const Value right = value_of(arguments[2]);
-  const bool is_identity = sign.starts_with("is");
-  if (is_null(left) || is_null(right)) {
-    if (is_identity) {
-      sqlite3_result_int(call, (is_null(left) == is_null(right)) == (sign == "is") ? 1 : 0);
-    }
-    return;
-  }
-  const int order = order_of(left, right);
-  const bool holds = sign == "<"                                        ? order < 0
-                     : sign == "<="                                     ? order <= 0
-                     : sign == ">"                                      ? order > 0
-                     : sign == ">="                                     ? order >= 0
-                     : sign == "<>" || sign == "!=" || sign == "is not" ? order != 0
-                                                                        : order == 0;
-  sqlite3_result_int(call, holds ? 1 : 0);
-}
-
-void within_64_bits_function(sqlite3_context* call, int, sqlite3_value** arguments) {
-  constexpr double kTwoTo63 = 9223372036854775808.0;
-  const Operand operand = operand_of(arguments[0]);
-  const auto* real = std::get_if<double>(&operand.value);
-  if (!operand.is_exact || (real != nullptr && (*real >= kTwoTo63 || *real < -kTwoTo63))) {
-    refuse(call, {fmt::format("cast of {} as integer leaves 64 bits", text_of(arguments[0])),
-                  "an integer has 64 bits, and is not cut in silence",
-                  "take the digits as text with cast(… as text), or keep such records out by a "
-                  "step before this one"});
-    return;
-  }
-  sqlite3_result_value(call, arguments[0]);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -500,35 +331,16 @@ void last_function(sqlite3_context* call, int, sqlite3_value** arguments) {
 }  // namespace
 
 bool register_functions(sqlite3* database, EvaluationContext& context) {
-  struct Function {
-    const char* name;
-    int argument_count;  ///< -1: any
-    void (*call)(sqlite3_context*, int, sqlite3_value**);
+  static constexpr SqlFunction kFunctions[] = {
+      {"onceflow_field", 1, field_function}, {"onceflow_digits", 1, digits_function},
+      {"onceflow_has", 1, has_function},     {"onceflow_json", 1, json_function},
+      {"onceflow_text", 1, text_function},   {"onceflow_truth", 1, truth_function},
+      {"onceflow_whole", 2, whole_function}, {"onceflow_time", 2, time_function},
+      {"onceflow_first", 2, first_function}, {"onceflow_next", 2, next_function},
+      {"onceflow_last", 2, last_function},   {"replace", 3, replace_function},
   };
-  constexpr Function kFunctions[] = {
-      {"onceflow_field", 1, field_function},
-      {"onceflow_digits", 1, digits_function},
-      {"onceflow_has", 1, has_function},
-      {"onceflow_json", 1, json_function},
-      {"onceflow_text", 1, text_function},
-      {"onceflow_truth", 1, truth_function},
-      {"onceflow_whole", 2, whole_function},
-      {"onceflow_arithmetic", -1, arithmetic_function},
-      {"onceflow_compare", 3, compare_function},
-      {"onceflow_within_64_bits", 1, within_64_bits_function},
-      {"onceflow_first", 2, first_function},
-      {"onceflow_next", 2, next_function},
-      {"onceflow_last", 2, last_function},
-      {"replace", 3, replace_function},
-  };
-  for (const Function& function : kFunctions) {
-    if (sqlite3_create_function_v2(database, function.name, function.argument_count, SQLITE_UTF8,
-                                   &context, function.call, nullptr, nullptr,
-                                   nullptr) != SQLITE_OK) {
-      return false;
-    }
-  }
-  return register_json_functions(database, context);
+  return register_all(database, context, kFunctions) &&
+         register_number_functions(database, context) && register_json_functions(database, context);
 }
 
 }  // namespace onceflow::pipeline

@@ -306,12 +306,7 @@ void json_patch(sqlite3_context* call, int, Arguments arguments) {
 }  // namespace
 
 bool register_json_functions(sqlite3* database, EvaluationContext& context) {
-  struct Function {
-    const char* name;
-    int argument_count;  ///< -1: any
-    void (*call)(sqlite3_context*, int, sqlite3_value**);
-  };
-  constexpr Function kFunctions[] = {
+  static constexpr SqlFunction kFunctions[] = {
       {"->", 2, arrow},
       {"->>", 2, double_arrow},
       {"json", 1, json},
@@ -330,14 +325,7 @@ bool register_json_functions(sqlite3* database, EvaluationContext& context) {
       {"json_type", 2, json_type},
       {"json_valid", 1, json_valid},
   };
-  for (const Function& function : kFunctions) {
-    if (sqlite3_create_function_v2(database, function.name, function.argument_count, SQLITE_UTF8,
-                                   &context, function.call, nullptr, nullptr,
-                                   nullptr) != SQLITE_OK) {
-      return false;
-    }
-  }
-  return true;
+  return register_all(database, context, kFunctions);
 }
 
 }  // namespace onceflow::pipeline

@@ -105,7 +105,76 @@ TEST(Expression, a_value_that_is_not_json_is_an_error) {
 
 TEST(Expression, there_is_no_clock_even_where_the_record_asks_for_one) {
   EXPECT_EQ(evaluate("datetime($.when)", R"({"when":"now"})"), "null");
-  EXPECT_EQ(evaluate("unixepoch()"), "null");
+  for (const std::string_view text :
+       {"unixepoch()", "datetime()", "date()", "time()", "julianday()", "strftime('%s')",
+        "datetime('subsec')", "1 + unixepoch('SUBSECOND')"}) {
+    EXPECT_THAT(evaluate(text), testing::HasSubstr("without a time asks for the clock")) << text;
+  }
+  EXPECT_THAT(evaluate("date('2024-01-01', $.zone)", R"({"zone":"LocalTime"})"),
+              testing::HasSubstr("the text 'LocalTime' comes to date"));
+}
+
+TEST(Expression, a_call_that_is_null_for_every_record_is_refused) {
+  for (const std::string_view text :
+       {"date($.at, '-1 dya')", "datetime($.at, 'start of moth')", "strftime('%Q', $.at)",
+        "date('2024-13-01')", "unixepoch('yesterday')"}) {
+    EXPECT_THAT(evaluate(text), testing::StartsWith("wrong: '")) << text;
+  }
+  constexpr std::string_view kTimes = R"({"at":"2024-03-01","s":86400})";
+  EXPECT_EQ(evaluate("date($.at, '-1 day')", kTimes), "'2024-02-29'");
+  EXPECT_EQ(evaluate("date($.s, 'unixepoch', 'start of month')", kTimes), "'1970-01-01'");
+  EXPECT_EQ(evaluate("date($.at, 'weekday 0')", kTimes), "'2024-03-03'");
+  EXPECT_EQ(evaluate("strftime('%Y-%m', $.at)", kTimes), "'2024-03'");
+  EXPECT_EQ(evaluate("date($.at, 'utc')", kTimes), "wrong: 'utc' is not allowed");
+}
+
+TEST(Expression, integers_that_leave_64_bits_or_lose_a_fraction_are_refused) {
+  constexpr std::string_view kNumbers =
+      R"({"one":1,"r":1.5,"min":-9223372036854775808,"big":9007199254740993,"t":"7kg"})";
+  const auto refused = [&](std::string_view text, std::string_view what) {
+    EXPECT_THAT(evaluate(text, kNumbers), testing::HasSubstr(what)) << text;
+  };
+  refused("$.one << 64", "1 << 64 leaves 64 bits");
+  refused("$.one << 63", "1 << 63 leaves 64 bits");
+  refused("$.one >> -63", "1 >> -63 leaves 64 bits");
+  refused("-3 << 63", "-3 << 63 leaves 64 bits");
+  refused("~$.r", "1.5 comes to `~`, and is not an integer");
+  refused("$.r & 1", "1.5 comes to `&`, and is not an integer");
+  refused("1 | $.r", "1.5 comes to `|`, and is not an integer");
+  refused("$.r % 2", "1.5 comes to `%`, and is not an integer");
+  refused("1e300 % 2", "comes to `%`, and is not an integer");
+  refused("abs($.min)", "integer overflow");
+  refused("-$.min", "leaves 64 bits");
+  refused("round($.big)", "9007199254740993 comes to round");
+  refused("mod($.big, 10)", "9007199254740993 comes to mod");
+  EXPECT_EQ(evaluate("$.one << 62", kNumbers), "4611686018427387904");
+  EXPECT_EQ(evaluate("-$.one << 63", kNumbers), "-9223372036854775808");
+  EXPECT_EQ(evaluate("$.min >> 63", kNumbers), "-1");
+  EXPECT_EQ(evaluate("$.one >> 64", kNumbers), "0");
+  EXPECT_EQ(evaluate("0 << 100"), "0");
+  EXPECT_EQ(evaluate("8 >> 1 | 1 & 3"), "1");
+  EXPECT_EQ(evaluate("~$.one", kNumbers), "-2");
+  EXPECT_EQ(evaluate("$.min % -1", kNumbers), "0");
+  EXPECT_EQ(evaluate("-7 % 3"), "-1");
+  EXPECT_EQ(evaluate("7.0 % 2"), "1.0");
+  EXPECT_EQ(evaluate("$.t % 4", kNumbers), "3");
+  EXPECT_EQ(evaluate("$.one % 0", kNumbers), "null");
+  EXPECT_EQ(evaluate("$.none << 1"), "null");
+  EXPECT_EQ(evaluate("round($.r)", kNumbers), "2.0");
+  EXPECT_EQ(evaluate("mod($.r, 1)", kNumbers), "0.5");
+}
+
+TEST(Expression, functions_read_all_digits_of_a_real) {
+  constexpr std::string_view kReal = R"({"x":0.30000000000000004})";
+  EXPECT_EQ(evaluate("upper($.x)", kReal), "'0.30000000000000004'");
+  EXPECT_EQ(evaluate("length($.x)", kReal), "19");
+  EXPECT_EQ(evaluate("substr($.x, 3)", kReal), "'30000000000000004'");
+  EXPECT_EQ(evaluate("replace($.x, '4', '5')", kReal), "'0.30000000000000005'");
+  EXPECT_EQ(evaluate("trim($.x)", kReal), "'0.30000000000000004'");
+  EXPECT_EQ(evaluate("printf('%s', $.x)", kReal), "'0.30000000000000004'");
+  EXPECT_EQ(evaluate("printf('%.2f', $.x)", kReal), "'0.30'");
+  EXPECT_EQ(evaluate("instr($.x, '4')", kReal), "19");
+  EXPECT_EQ(evaluate("$.x like '%4'", kReal), "1");
 }
 
 struct Wrong {
@@ -273,6 +342,77 @@ TEST(Expression, a_condition_is_never_a_text) {
               testing::HasSubstr("stands where"));
   EXPECT_EQ(evaluate("case $.a when 'x' then 1 end", R"({"a":"x"})"), "1");
   EXPECT_EQ(evaluate("not coalesce($.a, 0)", R"({"b":1})"), "1");
+  EXPECT_THAT(evaluate("not +$.a", R"({"a":"x"})"), testing::HasSubstr("stands where"));
+}
+
+// Of `type: decimal`: by digits throughout, with both readers.
+std::string exactly(std::string_view text, std::string_view value) {
+  const auto expression = check_expression(text, Numbers::kExact);
+  if (!expression) {
+    return "wrong: " + expression.error().what + "; " + expression.error().fix;
+  }
+  auto thorough = Program::prepare({{*expression}}, Evaluator::kThoroughOnly);
+  auto fast = Program::prepare({{*expression}});
+  const std::string result = evaluate_with(**thorough, value);
+  EXPECT_EQ(evaluate_with(**fast, value), result) << text << " of " << value;
+  return result;
+}
+
+TEST(Expression, exact_numbers_are_computed_by_their_digits) {
+  constexpr std::string_view kSale =
+      R"({"p":0.1,"q":3,"t":"12.34","big":18446744073709551615,"e":1e400,"w":"7 kg","b":true})";
+  EXPECT_EQ(exactly("$.p * $.q", kSale), "0.3");
+  EXPECT_EQ(exactly("$.p + 0.2", kSale), "0.3");
+  EXPECT_EQ(exactly("$.q - $.p - $.p", kSale), "2.8");
+  EXPECT_EQ(exactly("$.q - ($.p - $.p)", kSale), "3");
+  EXPECT_EQ(exactly("-$.p * $.q", kSale), "-0.3");
+  EXPECT_EQ(exactly("-($.p * ($.q + 0.2))", kSale), "-0.32");
+  EXPECT_EQ(exactly("$.t * 100", kSale), "1234");
+  EXPECT_EQ(exactly("0.29 * 100", kSale), "29");
+  EXPECT_EQ(exactly("$.big * $.big", kSale), "'340282366920938463426481119284349108225'");
+  EXPECT_EQ(exactly("$.big + 1 - $.big", kSale), "1");
+  EXPECT_EQ(exactly("9223372036854775807 * 10", kSale), "'92233720368547758070'");
+  EXPECT_EQ(exactly("coalesce($.p * $.none, $.q * 1.1)", kSale), "3.3");
+  EXPECT_EQ(exactly("case when $.p * $.q = 0.3 then $.big * 2 else 0 end", kSale),
+            "'36893488147419103230'");
+  EXPECT_EQ(exactly("iif($.p * 3 between 0.3 and 0.3, 1, 0)", kSale), "1");
+  EXPECT_EQ(exactly("coalesce($.big * 10, 0) + 1", kSale), "'184467440737095516151'");
+  EXPECT_EQ(exactly("round(1.005 * $.q / 1, 2)", kSale).substr(0, 21), "wrong: `/` is not exa");
+  EXPECT_EQ(exactly("round($.p * 10.05, 2)", kSale), "1.01");
+  EXPECT_EQ(exactly("$.b * $.p", kSale), "0.1");
+  EXPECT_EQ(exactly("cast($.q / 2.0 as real) * $.p", kSale), "0.15");
+  EXPECT_EQ(exactly("$.p * $.none", kSale), "null");
+}
+
+TEST(Expression, what_is_not_exact_is_refused_where_exact_numbers_are_asked_for) {
+  constexpr std::string_view kSale =
+      R"({"p":0.1,"q":3,"big":18446744073709551615,"e":1e999,"w":"7 kg"})";
+  const auto refused = [&](std::string_view text, std::string_view what) {
+    EXPECT_THAT(exactly(text, kSale), testing::HasSubstr(what)) << text;
+  };
+  refused("$.q / 100", "write `* 0.01` instead of `/ 100`");
+  refused("$.q / 8", "write `* 0.125`");
+  refused("$.q / 3", "divide after the aggregate, or write cast(… as real)");
+  refused("$.q / $.p", "divide after the aggregate");
+  refused("sqrt($.p)", "sqrt() is not exact");
+  refused("1 + pow($.p, 2)", "pow() is not exact");
+  refused("mod($.p, 2)", "mod() is not exact");
+  refused("$.w * 2", "the text '7 kg' stands where a number belongs");
+  refused("$.e * 100", "more than 1,000 digits");
+  refused("max($.big * 2, 1)", "neither 64 bits nor a double hold");
+  refused("abs($.big * 2)", "neither 64 bits nor a double hold");
+}
+
+TEST(Expression, a_collation_belongs_to_a_comparison) {
+  for (const std::string_view text :
+       {"$.a collate nocase", "upper($.a collate nocase)", "$.a || $.b collate nocase",
+        "coalesce($.a collate nocase, 'x')", "case when 1 then $.a collate nocase end",
+        "$.a collate nocase like 'x'"}) {
+    EXPECT_THAT(evaluate(text), testing::HasSubstr("stands outside of a comparison")) << text;
+  }
+  EXPECT_EQ(evaluate("$.status collate nocase in ('PAID')"), "1");
+  EXPECT_EQ(evaluate("case $.status collate nocase when 'PAID' then 1 end"), "1");
+  EXPECT_EQ(evaluate("max($.status collate nocase, 'OPEN')"), "'paid'");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "base/json_document.h"
+#include "base/json_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -61,6 +62,11 @@ constexpr std::array<std::string_view, 31> kKeywords = {
 
 constexpr std::array<std::string_view, 6> kDateFunctions = {"date",     "datetime", "julianday",
                                                             "strftime", "time",     "unixepoch"};
+
+constexpr std::array<std::string_view, 21> kDoubleFunctions = {
+    "acos",      "asin",  "atan",    "atan2", "cos",  "degrees", "exp",
+    "julianday", "ln",    "log",     "log10", "log2", "mod",     "pi",
+    "pow",       "power", "radians", "round", "sin",  "sqrt",    "tan"};
 
 template <typename Names>
 bool contains(const Names& names, std::string_view name) {
@@ -403,6 +409,15 @@ std::string quoted(std::string_view text) {
   return result + '\'';
 }
 
+std::string unquoted(std::string_view literal) {
+  std::string text;
+  for (std::size_t index = 1; index + 1 < literal.size(); ++index) {
+    text += literal[index];
+    index += literal[index] == '\'' ? 1 : 0;
+  }
+  return text;
+}
+
 std::size_t TranslatedExpression::column_of(std::size_t sql_offset) const {
   std::size_t column = 1;
   for (const auto& [in_sql, in_text] : token_begins) {
@@ -416,6 +431,27 @@ std::size_t TranslatedExpression::column_of(std::size_t sql_offset) const {
 
 bool is_allowed_function(std::string_view name) {
   return std::binary_search(kFunctions.begin(), kFunctions.end(), name);
+}
+
+bool is_date_function(std::string_view name) { return contains(kDateFunctions, name); }
+
+bool computes_with_doubles(std::string_view name) { return contains(kDoubleFunctions, name); }
+
+bool asks_for_time_zone(std::string_view text) {
+  const std::string word = lower(text);
+  return word == "localtime" || word == "utc";
+}
+
+std::string path_of_name(std::string_view name) {
+  const bool is_plain =
+      !name.empty() && begins_word(name.front()) && std::ranges::all_of(name, continues_word);
+  std::string path = "$.";
+  if (is_plain) {
+    path += name;
+  } else {
+    append_json_string(path, name);
+  }
+  return path;
 }
 
 std::expected<TranslatedExpression, ExpressionError> translate_expression(std::string_view text) {

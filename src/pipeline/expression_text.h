@@ -43,6 +43,12 @@ struct TranslatedExpression {
 
 /// Deterministic functions of SQLite, by their lower-case names.
 bool is_allowed_function(std::string_view name);
+/// Of those: it reads a time.
+bool is_date_function(std::string_view name);
+/// Of those: its result is a double near to what it stands for.
+bool computes_with_doubles(std::string_view name);
+/// A modifier of a time that means the machine's time zone.
+bool asks_for_time_zone(std::string_view text);
 
 std::expected<TranslatedExpression, ExpressionError> translate_expression(std::string_view text);
 
@@ -55,9 +61,13 @@ std::optional<std::string> path_of_parameter(std::string_view parameter);
 /// wrong.
 std::expected<std::string, ExpressionError> check_json_path(std::string_view text);
 
+/// `$.name`, with quotes where the name needs them.
+std::string path_of_name(std::string_view name);
+
 /// In SQL's lower case.
 std::string lower(std::string_view text);
-/// As a literal of SQL.
+/// As a literal of SQL, and what a literal stands for.
 std::string quoted(std::string_view text);
+std::string unquoted(std::string_view literal);
 
 }  // namespace onceflow::pipeline

@@ -1,10 +1,11 @@
-// The tree of an expression: what its tokens mean by SQL's precedence, and the SQL that a Program
-// runs, in which nothing is cut, rounded or evaluated out of order in silence.
+// The tree of an expression: what its tokens mean by SQL's precedence.
 //
 // Pure functions, used while a file is checked.
 #pragma once
 
+#include <cstddef>
 #include <expected>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,13 +14,34 @@
 
 namespace onceflow::pipeline {
 
-struct EmittedSql {
-  std::string thorough;       ///< as Expression::sql
-  std::string fast;           ///< as Expression::fast_sql
-  bool is_condition = false;  ///< as Expression::is_condition
+enum class NodeKind {
+  kLiteral,  // as it is written
+  kPath,     // a field
+  kPart,     // of the record
+  kUnary,    // `text` is the sign
+  kBinary,   // `text` is the operator, in lower case
+  kAnd,      // of two or more
+  kOr,       // of two or more
+  kNot,
+  kIsNull,   // `text` is "is null" or "is not null"
+  kIn,       // the first is looked for among the others; `text` is "in" or "not in"
+  kBetween,  // three; `text` as above
+  kLike,     // two, or three with `escape`; `text` as above, or of glob
+  kCase,     // [base] when then … [else]: `text` says which of them, as "b", "wt", "e"
+  kCast,     // `text` is the type
+  kCall,     // `text` is the function
+  kCollate,  // `text` is the collation
 };
 
+struct Node {
+  NodeKind kind = NodeKind::kLiteral;
+  std::string text;
+  std::size_t begin = 0;  ///< in the text of the expression
+  std::vector<std::unique_ptr<Node>> children;
+};
+using NodePtr = std::unique_ptr<Node>;
+
 /// `tokens` are those of an expression that SQLite has accepted.
-std::expected<EmittedSql, ExpressionError> emit_sql(const std::vector<Token>& tokens);
+std::expected<NodePtr, ExpressionError> parse_tree(const std::vector<Token>& tokens);
 
 }  // namespace onceflow::pipeline

@@ -77,7 +77,8 @@ void read_column(YamlReader& reader, const std::string& name, const YAML::Node& 
     }
     text = *inner;
   }
-  if (auto expression = reader.expression(text, place)) {
+  const Numbers numbers = type == ColumnType::kDecimal ? Numbers::kExact : Numbers::kSql;
+  if (auto expression = reader.expression(text, place, numbers)) {
     const ColumnType inferred = expression->type.value_or(ColumnType::kText);
     sink.columns.push_back({name, std::move(*expression), type.value_or(inferred)});
   }

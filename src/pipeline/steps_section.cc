@@ -4,8 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <span>
+#include <utility>
+#include <variant>
 
+#include "base/json_document.h"
 #include "pipeline/expression_text.h"
+#include "pipeline/record_members.h"
 #include "pipeline/sink_section.h"
 
 namespace onceflow::pipeline {
@@ -24,6 +29,41 @@ std::string_view trim(std::string_view text) {
              : text.substr(begin, text.find_last_not_of(" \t\n\r") - begin + 1);
 }
 
+// Whether one path leads to the place of the other, or to one within it.
+bool is_within(const JsonPath& inner, const JsonPath& outer) {
+  const auto same = [](const JsonStep& left, const JsonStep& right) {
+    const auto* name = std::get_if<std::string>(&left);
+    const auto* position = std::get_if<JsonPosition>(&left);
+    const auto* other_name = std::get_if<std::string>(&right);
+    const auto* other_position = std::get_if<JsonPosition>(&right);
+    return name != nullptr
+               ? other_name != nullptr && *name == *other_name
+               : other_position != nullptr && position->index == other_position->index &&
+                     position->is_from_end == other_position->is_from_end;
+  };
+  return inner.size() >= outer.size() &&
+         std::ranges::equal(outer, std::span(inner).first(outer.size()), same);
+}
+
+// What `set` cannot do at a path, whatever the record.
+std::optional<ExpressionError> problem_of_place(YamlReader& reader, const StepSpec& step,
+                                                const std::string& path) {
+  const JsonPath steps = *parse_json_path(path);
+  if (!std::holds_alternative<std::string>(steps.front())) {
+    return ExpressionError{1, fmt::format("`{}` is an element of a list", path),
+                           "`set` sets fields of an object", "begin with a name: $.list[0]"};
+  }
+  for (const Assignment& before : step.set) {
+    const JsonPath other = *parse_json_path(before.path);
+    if (before.path != path && (is_within(steps, other) || is_within(other, steps))) {
+      return ExpressionError{1, fmt::format("`{}` and `{}` set the same place", before.path, path),
+                             "what is set twice in one step is lost once",
+                             "set one of them, or make two steps of it"};
+    }
+  }
+  return reader.members() ? reader.members()->check_set(path) : std::nullopt;
+}
+
 void read_set(YamlReader& reader, const YAML::Node& node, StepSpec& step) {
   if (!reader.check_map(node, "`set`", {})) {
     return;
@@ -34,6 +74,10 @@ void read_set(YamlReader& reader, const YAML::Node& node, StepSpec& step) {
       reader.report_expression(value, path, checked.error());
       continue;
     }
+    if (const auto problem = problem_of_place(reader, step, path)) {
+      reader.report_expression(value, path, *problem);
+      continue;
+    }
     if (auto expression = reader.expression(value, path)) {
       step.set.push_back({path, std::move(*expression)});
     }
@@ -41,6 +85,23 @@ void read_set(YamlReader& reader, const YAML::Node& node, StepSpec& step) {
   if (node.size() == 0) {
     reader.report(node, "`set` sets nothing", "it maps fields to expressions",
                   "write `$.field: expression` below it");
+  }
+  for (const auto& [path, value] : YamlReader::entries(node)) {
+    if (reader.members()) {
+      reader.members()->set(path);
+    }
+  }
+}
+
+void read_where(YamlReader& reader, const YAML::Node& node, StepSpec& step) {
+  step.where = reader.expression(node, "where");
+  if (step.where && step.where->type == ColumnType::kText) {
+    reader.report(
+        node, fmt::format("`where: {}` is a text", step.where->text),
+        "a condition is true, false or null, and a number is true unless it is 0; a text "
+        "is neither",
+        fmt::format("compare it: `where: {}`", step.where->part ? step.where->text + " = 'true'"
+                                                                : "$.field = " + step.where->text));
   }
 }
 
@@ -97,8 +158,8 @@ std::optional<ColumnType> read_type(YamlReader& reader, const YAML::Node& map) {
 }
 
 std::optional<AggregateColumnSpec> parse_aggregate(YamlReader& reader, const YAML::Node& node,
-                                                   const std::string& name,
-                                                   const std::string& text) {
+                                                   const std::string& name, const std::string& text,
+                                                   std::optional<ColumnType> type) {
   const std::string place = fmt::format("aggregate.{}", name);
   const std::optional<Call> call = split_call(text);
   const std::string rule =
@@ -120,7 +181,8 @@ std::optional<AggregateColumnSpec> parse_aggregate(YamlReader& reader, const YAM
   column.column.name = name;
   column.column.function = static_cast<AggregateFunction>(found - kFunctionNames.begin());
   const bool counts = column.column.function == AggregateFunction::kCount;
-  column.type = counts ? ColumnType::kInteger : ColumnType::kReal;
+  column.type = type.value_or(counts ? ColumnType::kInteger : ColumnType::kReal);
+  column.column.is_decimal = type == ColumnType::kDecimal && !counts;
   if (call->argument == "*") {
     if (!counts) {
       reader.report(node, fmt::format("`{}`: {}(*)", place, call->function), rule,
@@ -130,7 +192,8 @@ std::optional<AggregateColumnSpec> parse_aggregate(YamlReader& reader, const YAM
     column.column.counts_all = true;
     return column;
   }
-  auto checked = check_expression(call->argument);
+  auto checked =
+      check_expression(call->argument, column.column.is_decimal ? Numbers::kExact : Numbers::kSql);
   if (!checked) {
     // The column counts in the text as it is written, function and all.
     checked.error().column += static_cast<std::size_t>(call->argument.data() - text.data());
@@ -163,11 +226,8 @@ void read_aggregate(YamlReader& reader, const YAML::Node& node, StepSpec& step) 
       call = *inner;
     }
     const auto text = reader.scalar(call, fmt::format("aggregate.{}", name));
-    auto column = text ? parse_aggregate(reader, call, name, *text) : std::nullopt;
+    auto column = text ? parse_aggregate(reader, call, name, *text, type) : std::nullopt;
     if (column) {
-      column->type = type.value_or(column->type);
-      column->column.is_decimal = type == ColumnType::kDecimal &&
-                                  column->column.function != engine::AggregateFunction::kCount;
       aggregate.columns.push_back(std::move(*column));
     }
   }
@@ -247,7 +307,7 @@ void read_step(YamlReader& reader, const YAML::Node& node, std::size_t number, P
     check_actions(reader, node, place);
   }
   if (const auto where = reader.find(node, "where")) {
-    step.where = reader.expression(*where, "where");
+    read_where(reader, *where, step);
   }
   if (const auto set = reader.find(node, "set")) {
     read_set(reader, *set, step);
@@ -260,6 +320,16 @@ void read_step(YamlReader& reader, const YAML::Node& node, std::size_t number, P
   }
   check_aggregate_columns(reader, step);
   spec.steps.push_back(std::move(step));
+}
+
+// What records have after the step; nothing is known of them where its aggregate is wrong.
+void follow_members(YamlReader& reader, const StepSpec& step, const std::optional<KeySpec>& key,
+                    bool is_right) {
+  if (step.aggregate) {
+    reader.set_members(is_right && key
+                           ? std::optional(RecordMembers(step.id, *key, *step.aggregate))
+                           : std::nullopt);
+  }
 }
 
 }  // namespace
@@ -287,13 +357,17 @@ void read_steps(YamlReader& reader, const YAML::Node& root, PipelineSpec& spec) 
     return;
   }
   bool has_key = false;
+  std::optional<KeySpec> key;
   std::size_t number = 0;
   for (const YAML::Node& node : *steps) {
+    const std::size_t problems_before = reader.problem_count();
     read_step(reader, node, ++number, spec);
     if (spec.steps.size() < number) {
       return;  // Not a map; what follows would only repeat it.
     }
     const StepSpec& step = spec.steps.back();
+    key = step.key ? step.key : std::move(key);
+    follow_members(reader, step, key, reader.problem_count() == problems_before);
     has_key = has_key || reader.find(node, "key").has_value();
     if (step.aggregate && !has_key) {
       reader.report(step.aggregate->line, fmt::format("step {} has no key to group by", step.id),

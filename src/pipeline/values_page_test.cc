@@ -201,7 +201,9 @@ std::string aggregated(const std::string& call, bool is_decimal,
   spec.columns = {
       {.name = "result", .function = functions.at(call.substr(0, open)), .is_decimal = is_decimal}};
   const std::vector<ProjectedColumn> columns = {
-      {"result", *check_expression(call.substr(open + 1, call.size() - open - 2)),
+      {"result",
+       *check_expression(call.substr(open + 1, call.size() - open - 2),
+                         is_decimal ? Numbers::kExact : Numbers::kSql),
        is_decimal ? std::optional(ColumnType::kDecimal) : std::nullopt}};
   engine::Chunk chunk = chunk_of(values);
   const auto check = [&spec](std::size_t column, const Value& value) {
@@ -250,9 +252,11 @@ std::string projected(const Row& row, TextRule rule) {
                                                    {"boolean", ColumnType::kBoolean}};
   engine::Chunk chunk = chunk_of({row[0]});
   std::vector<Value> values;
+  const ColumnType type = types.at(row[2]);
+  const auto expression =
+      check_expression(row[1], type == ColumnType::kDecimal ? Numbers::kExact : Numbers::kSql);
   const Status status =
-      (*make_projection("p", {{"c", *check_expression(row[1]), types.at(row[2]), rule}})())
-          ->evaluate(chunk, values);
+      (*make_projection("p", {{"c", *expression, type, rule}})())->evaluate(chunk, values);
   return status ? shown(values[0]) : "refused: " + status.error().text;
 }
 

@@ -253,15 +253,19 @@ void YamlReader::report_expression(const YAML::Node& node, const std::string& na
          error.rule, error.fix);
 }
 
-std::optional<Expression> YamlReader::expression(const YAML::Node& node, const std::string& name) {
+std::optional<Expression> YamlReader::expression(const YAML::Node& node, const std::string& name,
+                                                 Numbers numbers) {
   const std::optional<std::string> text = scalar(node, name);
   if (!text) {
     return std::nullopt;
   }
-  std::expected<Expression, ExpressionError> checked = check_expression(*text);
+  std::expected<Expression, ExpressionError> checked = check_expression(*text, numbers);
   if (!checked) {
     report_expression(node, name, checked.error());
     return std::nullopt;
+  }
+  if (const auto problem = members_ ? members_->check(*checked) : std::nullopt) {
+    report_expression(node, name, *problem);
   }
   return std::move(*checked);
 }

@@ -15,6 +15,7 @@
 
 #include "pipeline/file.h"
 #include "pipeline/problem.h"
+#include "pipeline/record_members.h"
 
 namespace onceflow::pipeline {
 
@@ -55,11 +56,16 @@ class YamlReader {
   /// A scalar that is a whole number between the two.
   std::optional<std::int64_t> integer(const YAML::Node& node, std::string_view name,
                                       std::int64_t min, std::int64_t max);
-  /// An SQL expression.
-  std::optional<Expression> expression(const YAML::Node& node, const std::string& name);
+  /// An SQL expression over records as they are at this place in the file.
+  std::optional<Expression> expression(const YAML::Node& node, const std::string& name,
+                                       Numbers numbers = Numbers::kSql);
   /// Reports an expression's error at the node.
   void report_expression(const YAML::Node& node, const std::string& name,
                          const ExpressionError& error);
+
+  /// What the expressions that are read from now on find in a record; nullopt: anything.
+  void set_members(std::optional<RecordMembers> members) { members_ = std::move(members); }
+  std::optional<RecordMembers>& members() { return members_; }
 
   std::vector<Problem> take_problems() { return std::move(problems_); }
   bool has_problems() const { return !problems_.empty(); }
@@ -74,6 +80,7 @@ class YamlReader {
   /// (line of the map, key): missing, and it has been said where it went.
   std::set<std::pair<int, std::string>> answered_;
   std::vector<Problem> problems_;
+  std::optional<RecordMembers> members_;
 };
 
 /// The candidate that was probably meant; empty if none is near.
