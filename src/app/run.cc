@@ -40,6 +40,7 @@ struct RunOptions {
   std::int64_t audit_interval_ms = 0;  ///< 0: no audit
   bool audit_allows_foreign = false;
   bool skips_deleted = false;
+  bool is_rolling = false;  ///< --rolling-change
 };
 
 // One worker's life. The embedded log, if there is one, starts before it and stops after it; the
@@ -118,6 +119,7 @@ class RunProcess {
     options.stage.group.group_instance_id = planned_.plan.pipeline + "-" + options_.worker;
     options.stage.group.member_note = io::process_identity();
     options.place = place_options();
+    options.rolling = options_.is_rolling ? engine::Rolling::kYes : engine::Rolling::kNo;
     options.definition = pipeline::definition_of(planned_);
     options.file = options_.file;
     options.on_notice = [this](const std::string& news) {
@@ -275,6 +277,9 @@ int run_run(const Arguments& arguments) {
   app.add_flag("--skip-deleted", options.skips_deleted,
                "go on after records that were deleted before they were read, and leave a receipt "
                "that says so; without it the stage refuses to start there");
+  app.add_flag("--rolling-change", options.is_rolling,
+               "start although other workers live that were started with another file: records "
+               "are judged by the one or the other until all have the same");
   app.add_flag("--audit.allow.foreign", options.audit_allows_foreign,
                "as --allow-foreign of onceflow audit");
   try {

@@ -171,6 +171,14 @@ std::string describe_lag(const std::vector<const StageStatus*>& stages) {
   return is_known ? fmt::format("{} records behind", lag) : "lag unknown";
 }
 
+Json others_json(const std::vector<engine::OtherWorker>& others) {
+  Json json = Json::array();
+  for (const engine::OtherWorker& other : others) {
+    json.push_back({{"worker", other.worker}, {"group", other.group_id}, {"where", other.where}});
+  }
+  return json;
+}
+
 // One line for whoever looks in passing.
 std::string summarize(const std::vector<const StageStatus*>& stages, const RunningAudit* audit,
                       MonotonicTime now) {
@@ -241,6 +249,7 @@ console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
                {"pipeline", planned_.plan.pipeline},
                {"worker", stages.empty() ? "" : stages.front()->worker},
                {"guarantee", pipeline::to_string(planned_.report.guarantee)},
+               {"workers_with_another_definition", others_json(worker_.others())},
                {"uptime_seconds", round_to_ms(now - started_)},
                {"audit", Json::parse(audit_json(audit, now))},
                {"stages", Json::array()}};

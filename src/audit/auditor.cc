@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "audit/claims/definitions.h"
 #include "audit/claims/input_records.h"
 #include "audit/claims/positions.h"
 #include "audit/claims/repeatable_outputs.h"
@@ -29,7 +30,8 @@ Auditor::Auditor(AuditSubject subject, LogReader& reader, OpenTable open_table,
       reader_(reader),
       open_table_(std::move(open_table)),
       options_(options),
-      receipts_(subject_.receipts_topic, subject_.pipeline) {
+      receipts_(subject_.receipts_topic, subject_.pipeline),
+      definitions_(subject_.pipeline) {
   report_.pipeline = subject_.pipeline;
   report_.findings = Findings(options_.findings_kept_max);
   for (const StageSubject& stage : subject_.stages) {
@@ -52,6 +54,7 @@ Task<Result<AuditReport>> Auditor::run() {
     }
     history.sort_ranges();
   }
+  CO_RETURN_IF_ERROR(co_await definitions_.read_to_end(reader_));
   CO_RETURN_IF_ERROR(co_await read_topics());
   CO_RETURN_IF_ERROR(co_await read_later_receipts());
   judge();
@@ -332,6 +335,8 @@ void Auditor::judge() {
     check_tiling(history, scans_, report_.findings);
     check_input_records(history, scans_, report_.findings);
     check_positions(history, scans_, report_.findings);
+    report_.redefined_stages +=
+        check_definitions(history, definitions_, report_.findings) > 1 ? 1 : 0;
     if (history.subject->aggregate && options_.aggregate_states == AggregateStates::kCompared) {
       judge_aggregate(history);
     }
@@ -368,6 +373,9 @@ void Auditor::report_defects() {
   }
   for (const PartitionScan& scan : receipts_.scans()) {
     report(scan);
+  }
+  for (const std::string& text : definitions_.unreadable()) {
+    report_.findings.add(FindingKind::kAltered, {}, 0, text);
   }
   for (const std::string& text : receipts_.unreadable()) {
     report_.findings.add(FindingKind::kAltered, {}, 0, text);

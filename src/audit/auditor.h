@@ -17,6 +17,7 @@
 
 #include "audit/claims/aggregate_state.h"
 #include "audit/claims/table_rows.h"
+#include "audit/definition_records.h"
 #include "audit/log_reader.h"
 #include "audit/receipts.h"
 #include "audit/report.h"
@@ -97,6 +98,7 @@ class Auditor {
   std::int64_t steps_done_ = 0;
   std::int64_t steps_ = 0;
   ReceiptLog receipts_;
+  DefinitionRecords definitions_;
   std::vector<StageHistory> histories_;
   /// Of changelogs and what goes with them, if they are compared. Before the scans, which see them.
   LastValuesOf last_values_;

@@ -85,6 +85,10 @@ std::string verdict(const AuditReport& report) {
     if (const std::int64_t parts = findings.not_covered_count(); parts > 0) {
       text += fmt::format(", {} not covered", count_of(parts, "part"));
     }
+    if (report.redefined_stages > 0) {
+      text += fmt::format(", {} under more than one definition",
+                          count_of(report.redefined_stages, "stage"));
+    }
     if (lag > 0) {
       text += fmt::format(", {} not yet processed", lag);
     }
@@ -141,6 +145,7 @@ std::string to_json(const AuditReport& report) {
                          {"not_yet_processed", report.not_yet_processed()},
                          {"allowed_repeats", report.allowed_repeats},
                          {"skipped_offsets", report.findings.skipped_offset_count()},
+                         {"redefined_stages", report.redefined_stages},
                          {"parts_not_covered", report.findings.not_covered_count()},
                          {"notes", report.findings.notes()}};
   for (const FindingKind kind : kFindingKinds) {

@@ -41,6 +41,8 @@ struct AuditReport {
   /// Records of at_least_once outputs that are there more often than receipts say: allowed, so not
   /// findings.
   std::int64_t allowed_repeats = 0;
+  /// Stages whose records were judged by more than one definition.
+  std::int64_t redefined_stages = 0;
 
   bool has_findings() const { return findings.count() > 0; }
   /// Nothing is wrong, but a part was skipped on purpose or could not be judged.

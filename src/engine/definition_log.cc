@@ -148,12 +148,11 @@ Status DefinitionLog::refusal(const KnownDefinition& known,
           ways_on(changes, file_, " --execute"), file_));
 }
 
-Task<Result<std::vector<DefinitionChange>>> DefinitionLog::check(MonotonicTime deadline) {
-  const auto known = co_await read(deadline);
-  CO_RETURN_IF_ERROR(known);
-  auto changed = co_await changes(*known, deadline);
+Task<Result<std::vector<DefinitionChange>>> DefinitionLog::check(const KnownDefinition& known,
+                                                                 MonotonicTime deadline) {
+  auto changed = co_await changes(known, deadline);
   CO_RETURN_IF_ERROR(changed);
-  CO_RETURN_IF_ERROR(refusal(*known, *changed));
+  CO_RETURN_IF_ERROR(refusal(known, *changed));
   co_return changed;
 }
 

@@ -32,7 +32,8 @@ class DefinitionLog {
 
   /// Before anything is written: kInvalidArgument, with every change and the ways on, if the plan
   /// does not go on with what is there. Else what is worth a note.
-  Task<Result<std::vector<DefinitionChange>>> check(MonotonicTime deadline);
+  Task<Result<std::vector<DefinitionChange>>> check(const KnownDefinition& known,
+                                                    MonotonicTime deadline);
   /// Writes the plan's definition if it is not the last one; what is known with it. As check() if
   /// another worker has written another one meanwhile.
   Task<Result<KnownDefinition>> record(MonotonicTime deadline);

@@ -118,6 +118,9 @@ Task<Status> StageLoop::run_once() {
     co_return Status{};
   }
   news_.on(StageEvent::kRecoveryBegins, {describe(*partitions), {}});
+  if (options_.on_assignment) {
+    CO_RETURN_IF_ERROR(co_await options_.on_assignment());
+  }
   CO_RETURN_IF_ERROR(co_await recover(std::move(*partitions)));
   if (reader_.must_leave()) {
     co_return Status{};
@@ -278,6 +281,7 @@ protocol::Receipt StageLoop::begin_receipt() {
   receipt.worker = options_.worker;
   receipt.commit_number = ++commit_number_;
   receipt.committed_at_ms = cluster_->scheduler().wall_now().ms;
+  receipt.definition = options_.definition;
   receipt.inputs = reader_.account().inputs();
   return receipt;
 }

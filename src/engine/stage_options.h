@@ -1,12 +1,15 @@
 // StageOptions: what a stage is told by its worker, beside its part of the plan.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/error_class.h"
 #include "base/log_event.h"
 #include "base/result.h"
 #include "base/seeded_bug.h"
+#include "base/task.h"
 #include "base/time.h"
 #include "client/options.h"
 #include "engine/topology.h"
@@ -26,6 +29,8 @@ struct StageOptions {
   /// transactional ids, so a restarted worker fences its predecessor at once.
   std::string worker;
   std::string receipts_topic;
+  /// Of the stage: what stands in its receipts (docs/formats/receipt.md). 0: unknown.
+  std::uint64_t definition = 0;
   Guarantee guarantee = Guarantee::kExactlyOnce;
   /// Where a partition begins that has no committed position.
   OffsetReset offset_reset = OffsetReset::kEarliest;
@@ -53,6 +58,8 @@ struct StageOptions {
   /// producer's buffer, for the answers of its commit.
   Duration transaction_wait_max = seconds(9);
   AtStop at_stop = AtStop::kLeave;
+  /// Asked after each assignment, before anything is read; an error is treated as any of the stage.
+  std::function<Task<Status>()> on_assignment;
   TellEvent tell = tell_nobody();
   SeededBug seeded_bug = SeededBug::kNone;
 

@@ -1,5 +1,8 @@
 #include "engine/worker.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <variant>
 
 #include "client/admin.h"
@@ -42,6 +45,11 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
   stage_options.guarantee = plan.guarantee;
   stage_options.commit_interval = plan.commit_interval;
   stage_options.seeded_bug = environment.seeded_bug;
+  if (options_.definition) {
+    stage_options.group.member_note = with_definition(std::move(stage_options.group.member_note),
+                                                      *options_.definition, options_.rolling);
+    stage_options.on_assignment = [this] { return check_others(); };
+  }
   if (plan.request_bytes_max) {
     stage_options.producer.request_bytes_max = static_cast<std::size_t>(*plan.request_bytes_max);
     stage_options.producer.request_bytes_follow_topics = false;
@@ -51,11 +59,13 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     // What lies between the stages is never passed over.
     stage_options.offset_reset = stages_.empty() ? plan.offset_reset : OffsetReset::kEarliest;
     stage_options.has_state = stage.aggregate.has_value();
+    const auto* definition = options_.definition ? options_.definition->find(stage.id) : nullptr;
+    stage_options.definition =
+        definition != nullptr ? protocol::definition_hash(definition->text()) : 0;
     if (is_sink) {
       stages_.push_back(make_sink_stage(cluster_, stage, stage_options));
       continue;
     }
-    const auto* definition = options_.definition ? options_.definition->find(stage.id) : nullptr;
     stages_.push_back(make_topic_stage(cluster_, stage, stage_options,
                                        definition != nullptr ? definition->state : std::string()));
   }
@@ -105,9 +115,14 @@ Task<Status> Worker::prepare() {
   }
   DefinitionLog definitions(cluster_, *options_.definition, options_.file);
   const auto deadline = [&] { return environment_.scheduler.now() + kPrepareTimeout; };
-  const auto changes = co_await definitions.check(deadline());
+  const auto before = co_await definitions.read(deadline());
+  CO_RETURN_IF_ERROR(before);
+  const auto changes = co_await definitions.check(*before, deadline());
   CO_RETURN_IF_ERROR(changes);
   CO_RETURN_IF_ERROR(co_await prepare_topics());
+  CO_RETURN_IF_ERROR(co_await take_place());
+  CO_RETURN_IF_ERROR(
+      co_await look_at_others(*before, describe(*changes, DefinitionChange::Weight::kNote)));
   const auto known = co_await definitions.record(deadline());
   CO_RETURN_IF_ERROR(known);
   for (const std::unique_ptr<StageTask>& stage : stages_) {
@@ -117,7 +132,88 @@ Task<Status> Worker::prepare() {
     options_.on_notice("the file was changed, and the pipeline goes on with it:\n" +
                        describe(*changes, DefinitionChange::Weight::kNote));
   }
-  co_return co_await take_place();
+  co_return Status{};
+}
+
+Task<Status> Worker::look_at_others(const KnownDefinition& known, std::string difference) {
+  if (options_.rolling == Rolling::kYes) {
+    co_return Status{};
+  }
+  while (difference.ends_with('\n')) {
+    difference.pop_back();
+  }
+  co_return co_await wait_for_others(
+      cluster_, options_.place, others_question(&known), std::move(difference), options_.file,
+      options_.stage.group.session_timeout, [this] { return stopping_; },
+      [this](StageCause cause) { report(StageEvent::kNoPartitions, cause); });
+}
+
+// A change of group.id goes on where positions are in a database: the others may be in the group of
+// before.
+OthersQuestion Worker::others_question(const KnownDefinition* known) const {
+  OthersQuestion question{.group_ids = {},
+                          .pipeline = plan_.pipeline,
+                          .group_instance_id = options_.stage.group.group_instance_id.value_or(""),
+                          .definition = protocol::definition_hash(options_.definition->text()),
+                          .is_known = known == nullptr || !known->is_known() ||
+                                      known->current().is_same_pipeline(*options_.definition)};
+  std::set<std::string> groups;
+  for (const Stage& stage : plan_.stages) {
+    groups.insert(stage.group_id);
+  }
+  if (known != nullptr) {
+    for (const protocol::PipelineDefinition::Stage& stage : known->current().stages) {
+      groups.insert(stage.group_id);
+    }
+  }
+  question.group_ids.assign(groups.begin(), groups.end());
+  return question;
+}
+
+Task<Status> Worker::check_others() {
+  std::vector<OtherWorker> others =
+      co_await find_others(cluster_, options_.place, others_question(nullptr));
+  const bool is_news = others != others_;
+  others_ = std::move(others);
+  if (others_.empty()) {
+    if (is_news) {
+      tell_of_others(LogLevel::kInfo, "all workers go by one definition again");
+    }
+    co_return Status{};
+  }
+  const bool is_rolling = options_.rolling == Rolling::kYes ||
+                          std::ranges::all_of(others_, [](const OtherWorker& other) {
+                            return other.rolling == Rolling::kYes;
+                          });
+  if (!is_rolling) {
+    DefinitionLog definitions(cluster_, *options_.definition, options_.file);
+    const auto known =
+        co_await definitions.read(environment_.scheduler.now() + options_.stage.call_timeout);
+    CO_RETURN_IF_ERROR(known);
+    if (known->is_known() && !known->current().is_same_pipeline(*options_.definition)) {
+      co_return fail(
+          ErrorCode::kRefused,
+          fmt::format("pipeline '{}' has another definition by now: {}; the rule: all its workers "
+                      "go by one, or what becomes of a record depends on its partition; the fix: "
+                      "start this one with the file that the others have, or stop them first; "
+                      "onceflow plan {} shows what differs",
+                      plan_.pipeline, describe(others_),
+                      options_.file.empty() ? "FILE" : options_.file));
+    }
+  }
+  if (is_news) {
+    tell_of_others(
+        LogLevel::kWarn,
+        fmt::format("goes on beside workers with another definition{}: {}; what becomes "
+                    "of a record depends on its partition until all have the same",
+                    is_rolling ? " (--rolling-change)" : ", which are to end", describe(others_)));
+  }
+  co_return Status{};
+}
+
+void Worker::tell_of_others(LogLevel level, std::string text) const {
+  options_.stage.tell(
+      {.level = level, .stage = {}, .event = "rolling change", .text = std::move(text)});
 }
 
 Task<Status> Worker::take_place() {

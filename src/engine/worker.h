@@ -14,6 +14,8 @@
 
 #include "client/admin.h"
 #include "client/cluster.h"
+#include "engine/definition_change.h"
+#include "engine/other_workers.h"
 #include "engine/stage.h"
 #include "engine/topology.h"
 #include "engine/worker_place.h"
@@ -27,6 +29,8 @@ struct WorkerOptions {
   /// Everything but what the plan says (pipeline, receipts_topic, guarantee, commit_interval).
   StageOptions stage;
   PlaceOptions place;
+  /// --rolling-change: it goes on beside workers that have another definition.
+  Rolling rolling = Rolling::kNo;
   /// What the plan was made of. It is compared with what the pipeline was so far before anything is
   /// written; without it nothing is compared.
   std::optional<protocol::PipelineDefinition> definition;
@@ -56,11 +60,19 @@ class Worker {
   bool has_left_work() const { return !running_.empty(); }
 
   std::vector<const StageStatus*> statuses() const;
+  /// Workers that go by another definition, as of the last assignment.
+  const std::vector<OtherWorker>& others() const { return others_; }
 
  private:
   Task<Status> prepare();
   Task<Status> prepare_topics();
   Task<Status> take_place();
+  Task<Status> look_at_others(const KnownDefinition& known, std::string difference);
+  /// At an assignment: who finds others with another definition, and is not the one that the topic
+  /// names, ends.
+  Task<Status> check_others();
+  OthersQuestion others_question(const KnownDefinition* known) const;
+  void tell_of_others(LogLevel level, std::string text) const;
   struct Sources {
     std::int32_t partition_count = 0;  ///< the most of any
     std::size_t record_bytes_max = 0;  ///< max.message.bytes, likewise
@@ -76,6 +88,7 @@ class Worker {
   WorkerOptions options_;
   std::shared_ptr<client::Cluster> cluster_;
   std::vector<std::unique_ptr<StageTask>> stages_;
+  std::vector<OtherWorker> others_;
   io::Event changed_;
   std::set<const StageTask*> running_;
   bool stopping_ = false;

@@ -56,6 +56,23 @@ PipelineDefinition::Stage read_stage(WireReader& reader) {
 
 std::string PipelineDefinition::Stage::text() const { return steps + state + columns; }
 
+std::string PipelineDefinition::text() const {
+  std::string text = "pipeline " + pipeline + "\nguarantee " + guarantee + "\n";
+  for (const Stage& stage : stages) {
+    text += "stage " + stage.id + "\ngroup " + stage.group_id + "\n";
+    for (const std::string& source : stage.sources) {
+      text += "source " + source + "\n";
+    }
+    text += stage.steps + "state\n" + stage.state + "changelog " + stage.changelog_topic +
+            "\ndatabase " + stage.database + "\n";
+    for (const std::string& output : stage.outputs) {
+      text += "output " + output + "\n";
+    }
+    text += stage.columns;
+  }
+  return text;
+}
+
 const PipelineDefinition::Stage* PipelineDefinition::find(const std::string& id) const {
   const auto place = std::ranges::find(stages, id, &Stage::id);
   return place == stages.end() ? nullptr : &*place;

@@ -47,11 +47,19 @@ struct PipelineDefinition {
     return pipeline == other.pipeline && guarantee == other.guarantee && stages == other.stages;
   }
   const Stage* find(const std::string& id) const;
+  /// All that makes it the same pipeline; its hash stands in a worker's note in the group.
+  std::string text() const;
   /// Where it is kept.
-  std::string topic() const { return pipeline + "-definitions"; }
+  std::string topic() const;
 };
 
-/// Of a definition's text: what is kept with each state, and stands in receipts.
+/// The topic that says what a pipeline is and has been.
+inline std::string definitions_topic(const std::string& pipeline) {
+  return pipeline + "-definitions";
+}
+inline std::string PipelineDefinition::topic() const { return definitions_topic(pipeline); }
+
+/// Of a definition's text: what is kept with each state, and stands in receipts and in notes.
 std::uint64_t definition_hash(std::string_view text);
 
 /// Version, fields, and a CRC-32C over all of it.

@@ -1,0 +1,241 @@
+#include "audit/claims/definitions.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "audit/names.h"
+#include "base/log_line.h"
+#include "base/time.h"
+
+namespace onceflow::audit {
+namespace {
+
+using Kind = protocol::PipelineDefinition::Kind;
+using Place = DefinitionRecords::Place;
+
+constexpr std::size_t kNamedPartitionsMax = 8;
+constexpr std::size_t kNamedPartsMax = 4;
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+/// The lines of `text` that `other` does not have, in their order.
+std::vector<std::string> lines_only_in(const std::string& text, const std::string& other) {
+  const std::vector<std::string> others = lines_of(other);
+  std::vector<std::string> lines;
+  for (const std::string& line : lines_of(text)) {
+    if (std::ranges::find(others, line) == others.end() &&
+        std::ranges::find(lines, "`" + line + "`") == lines.end()) {
+      lines.push_back("`" + line + "`");
+    }
+  }
+  return lines;
+}
+
+class DefinitionCheck {
+ public:
+  DefinitionCheck(const StageHistory& history, const DefinitionRecords& known, Findings& findings)
+      : history_(history), known_(known), stage_(history.subject->id), findings_(findings) {}
+
+  std::size_t run() {
+    gather();
+    if (!first_entries_.empty() && !known_.exists()) {
+      findings_.not_covered(fmt::format(
+          "stage {}: its receipts name the definitions that it went by, but topic {} is not there "
+          "(any more)",
+          stage_, known_.topic()));
+      return first_entries_.size();
+    }
+    tell_unknown();
+    check_states();
+    if (order_.size() > 1) {
+      tell_parts();
+    }
+    return first_entries_.size();
+  }
+
+ private:
+  struct Part {
+    std::uint64_t definition = 0;
+    Offset from;
+    Offset next;
+  };
+
+  void gather() {
+    for (std::size_t index = 0; index < history_.receipts.size(); ++index) {
+      const ReceiptEntry& entry = history_.receipts[index];
+      const std::uint64_t hash = entry.receipt.definition;
+      if (!entry.is_settled || hash == 0) {
+        continue;
+      }
+      ++commit_counts_[hash];
+      if (!first_entries_.emplace(hash, index).second) {
+        continue;
+      }
+      if (const Place place = known_.find(stage_, hash); place.stage != nullptr) {
+        places_.emplace(hash, place);
+        order_.push_back(hash);
+      }
+    }
+  }
+
+  void tell_unknown() {
+    for (const auto& [hash, index] : first_entries_) {
+      if (!places_.contains(hash)) {
+        findings_.add(
+            FindingKind::kAltered, stage_, 0,
+            fmt::format("{} and {} after it are of a definition of stage {} (hash {:016x}) that "
+                        "topic {} does not hold: by what their records were judged is not known",
+                        name_of(history_.receipts[index]),
+                        count_of(commit_counts_.at(hash) - 1, "commit"), stage_, hash,
+                        known_.topic()));
+      }
+    }
+  }
+
+  std::string name_of_definition(std::uint64_t hash) const {
+    const auto place = places_.find(hash);
+    return place == places_.end()
+               ? fmt::format("the unknown definition {:016x}", hash)
+               : fmt::format(
+                     "the definition of {}",
+                     to_iso8601_ms(WallTime(known_.all()[place->second.index].written_at_ms)));
+  }
+
+  /// How the later definition came to the state of the former one; kRun: no reset says anything.
+  Kind way_to(const Place& former, std::uint64_t later) const {
+    Kind way = Kind::kRun;
+    for (std::size_t index = former.index + 1; index < known_.all().size(); ++index) {
+      const protocol::PipelineDefinition& record = known_.all()[index];
+      const auto* stage = record.find(stage_);
+      if ((record.kind == Kind::kAccepted || record.kind == Kind::kStatesKept) &&
+          stage != nullptr && protocol::definition_hash(stage->text()) == later) {
+        way = record.kind;
+      }
+    }
+    return way;
+  }
+
+  // From commit to commit; each change is told once.
+  void check_states() {
+    std::set<std::pair<std::uint64_t, std::uint64_t>> told;
+    std::uint64_t before = 0;
+    for (const ReceiptEntry& entry : history_.receipts) {
+      const std::uint64_t hash = entry.receipt.definition;
+      if (!entry.is_settled || !places_.contains(hash)) {
+        continue;
+      }
+      if (before != 0 && before != hash && told.emplace(before, hash).second) {
+        check_state(before, hash, entry);
+      }
+      before = hash;
+    }
+  }
+
+  void check_state(std::uint64_t before, std::uint64_t after, const ReceiptEntry& entry) {
+    const Place& former = places_.at(before);
+    if (former.stage->state.empty() || former.stage->state == places_.at(after).stage->state) {
+      return;
+    }
+    const std::string names = fmt::format("{} was gone on with by {}", name_of_definition(before),
+                                          name_of_definition(after));
+    const std::string since = name_of(entry);
+    switch (way_to(former, after)) {
+      case Kind::kStatesKept:
+        findings_.not_covered(fmt::format(
+            "stage {}: the state of {}, as a reset has said (--keep-states), from {} on: what it "
+            "holds of the records before was counted by the former",
+            stage_, names, since));
+        break;
+      case Kind::kAccepted:
+        findings_.note(
+            fmt::format("stage {}: its state was begun anew, from {} on", stage_, since));
+        break;
+      default:
+        findings_.add(FindingKind::kAltered, stage_, 0,
+                      fmt::format("stage {}: the state of {} without a reset, from {} on: values "
+                                  "of both are mixed in it",
+                                  stage_, names, since));
+    }
+  }
+
+  std::vector<Part> parts_of(const std::vector<InputRange>& ranges) const {
+    std::vector<Part> parts;
+    for (const InputRange& range : ranges) {
+      const std::uint64_t hash = history_.receipts[range.entry].receipt.definition;
+      if (parts.empty() || parts.back().definition != hash) {
+        parts.push_back({hash, range.from, range.next});
+      } else {
+        parts.back().next = std::max(parts.back().next, range.next);
+      }
+    }
+    return parts;
+  }
+
+  std::string describe(const TopicPartition& source, const std::vector<Part>& parts) const {
+    std::vector<std::string> words;
+    for (std::size_t index = 0; index < std::min(parts.size(), kNamedPartsMax); ++index) {
+      const Part& part = parts[index];
+      words.push_back(fmt::format("{} by {}", name_offsets(part.from, part.next),
+                                  part.definition == 0 ? "a version that does not say"
+                                                       : name_of_definition(part.definition)));
+    }
+    if (parts.size() > kNamedPartsMax) {
+      words.push_back(fmt::format("and so on, {} changes", parts.size() - 1));
+    }
+    return fmt::format("{} {}", name_of(source), fmt::join(words, ", "));
+  }
+
+  void tell_parts() {
+    std::vector<std::string> sources;
+    for (const auto& [source, ranges] : history_.ranges) {
+      const std::vector<Part> parts = parts_of(ranges);
+      if (!parts.empty() && sources.size() < kNamedPartitionsMax) {
+        sources.push_back(describe(source, parts));
+      }
+    }
+    std::vector<std::string> changes;
+    for (std::size_t index = 1; index < order_.size(); ++index) {
+      const std::string before = places_.at(order_[index - 1]).stage->text();
+      const std::string after = places_.at(order_[index]).stage->text();
+      changes.push_back(fmt::format("{} became {}", name_lines(lines_only_in(before, after)),
+                                    name_lines(lines_only_in(after, before))));
+    }
+    findings_.note(fmt::format("stage {}: its records were judged by {} definitions: {}; {}",
+                               stage_, order_.size(), fmt::join(sources, "; "),
+                               fmt::join(changes, "; ")));
+  }
+
+  static std::string name_lines(const std::vector<std::string>& lines) {
+    return lines.empty() ? std::string("nothing") : fmt::format("{}", fmt::join(lines, ", "));
+  }
+
+  const StageHistory& history_;
+  const DefinitionRecords& known_;
+  const std::string& stage_;
+  Findings& findings_;
+  std::map<std::uint64_t, std::size_t> first_entries_;  ///< of the receipts that name one
+  std::map<std::uint64_t, std::int64_t> commit_counts_;
+  std::map<std::uint64_t, Place> places_;  ///< of the known ones
+  std::vector<std::uint64_t> order_;       ///< of their first receipts
+};
+
+}  // namespace
+
+std::size_t check_definitions(const StageHistory& history, const DefinitionRecords& known,
+                              Findings& findings) {
+  return DefinitionCheck(history, known, findings).run();
+}
+
+}  // namespace onceflow::audit

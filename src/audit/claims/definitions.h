@@ -1,0 +1,17 @@
+// By which definition each record of a stage was judged, and whether that is one of the pipeline's.
+#pragma once
+
+#include "audit/definition_records.h"
+#include "audit/findings.h"
+#include "audit/stage_history.h"
+
+namespace onceflow::audit {
+
+/// Findings: a commit under a definition that nobody knows; a state that goes on under another
+/// definition than the one that made it, and no reset has said so. A stage whose records were
+/// judged by several is noted, with where one ends and the next begins. Returns by how many the
+/// stage's settled receipts were made.
+std::size_t check_definitions(const StageHistory& history, const DefinitionRecords& known,
+                              Findings& findings);
+
+}  // namespace onceflow::audit

@@ -1,0 +1,183 @@
+#include "audit/claims/definitions.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "audit/memory_log_testing.h"
+
+namespace onceflow::audit {
+namespace {
+
+using protocol::PipelineDefinition;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Kind = PipelineDefinition::Kind;
+
+class DefinitionsTest : public ::testing::Test {
+ protected:
+  DefinitionsTest() {
+    subject_.id = "s";
+    history_.subject = &subject_;
+  }
+
+  static PipelineDefinition definition(const std::string& steps, const std::string& state = {},
+                                       Kind kind = Kind::kRun) {
+    PipelineDefinition definition;
+    definition.kind = kind;
+    definition.written_at_ms = 1'000;
+    definition.pipeline = "p";
+    PipelineDefinition::Stage stage;
+    stage.id = "s";
+    stage.steps = steps;
+    stage.state = state;
+    definition.stages.push_back(std::move(stage));
+    return definition;
+  }
+
+  void know(const PipelineDefinition& definition) {
+    log_.create("p-definitions", 1);
+    const Buffer bytes = encode_definition(definition);
+    log_.append(at("p-definitions", 0), {{"", std::string(as_text(bytes))}});
+  }
+
+  /// The next ten records of in-0, by this definition; null: by a version that does not say.
+  void commit(const PipelineDefinition* by) {
+    ReceiptEntry entry;
+    entry.place = "p-receipts-0 offset " + std::to_string(next_);
+    entry.receipt.stage = "s";
+    entry.receipt.definition =
+        by == nullptr ? 0 : protocol::definition_hash(by->stages.front().text());
+    entry.receipt.inputs.push_back({.source = at("in", 0),
+                                    .from_offset = Offset(next_),
+                                    .next_offset = Offset(next_ + 10),
+                                    .record_count = 10});
+    next_ += 10;
+    history_.add(std::move(entry));
+  }
+
+  std::size_t check() {
+    DefinitionRecords known("p");
+    EXPECT_TRUE(run_now(known.read_to_end(log_)));
+    EXPECT_THAT(known.unreadable(), IsEmpty());
+    history_.sort_ranges();
+    return check_definitions(history_, known, findings_);
+  }
+  std::vector<std::string> found() {
+    std::vector<std::string> texts;
+    for (const Finding& finding : findings_.kept()) {
+      texts.push_back(to_string(finding.kind) + ": " + finding.text);
+    }
+    return texts;
+  }
+
+  MemoryLog log_;
+  StageSubject subject_;
+  StageHistory history_;
+  Findings findings_{20};
+  std::int64_t next_ = 0;
+};
+
+TEST_F(DefinitionsTest, one_definition_is_not_worth_a_word) {
+  const PipelineDefinition first = definition("where $.x > 0\n");
+  know(first);
+  commit(nullptr);
+  commit(&first);
+  commit(&first);
+  EXPECT_EQ(check(), 1u);
+  EXPECT_THAT(found(), IsEmpty());
+  EXPECT_THAT(findings_.notes(), IsEmpty());
+}
+
+TEST_F(DefinitionsTest, which_records_were_judged_by_which_is_noted) {
+  const PipelineDefinition first = definition("where $.x > 0\n");
+  const PipelineDefinition second = definition("where $.x > 1\n");
+  know(first);
+  know(second);
+  commit(nullptr);
+  commit(&first);
+  commit(&second);
+  EXPECT_EQ(check(), 2u);
+  EXPECT_THAT(found(), IsEmpty());
+  EXPECT_THAT(
+      findings_.notes(),
+      ElementsAre(AllOf(
+          HasSubstr("2 definitions"), HasSubstr("in-0 offsets 0..9 by a version that does not say"),
+          HasSubstr("offsets 10..19 by the definition of 1970-01-01T00:00:01"),
+          HasSubstr("offsets 20..29 by"), HasSubstr("`where $.x > 0` became `where $.x > 1`"))));
+}
+
+TEST_F(DefinitionsTest, a_change_that_was_rolled_out_is_told_part_by_part) {
+  const PipelineDefinition first = definition("where $.x > 0\n");
+  const PipelineDefinition second = definition("");
+  know(first);
+  know(second);
+  for (int count = 0; count < 4; ++count) {
+    commit(&first);
+    commit(&second);
+  }
+  EXPECT_EQ(check(), 2u);
+  EXPECT_THAT(findings_.notes(),
+              ElementsAre(AllOf(HasSubstr("and so on, 7 changes"), HasSubstr("became nothing"))));
+}
+
+TEST_F(DefinitionsTest, a_definition_that_nobody_knows_is_a_finding) {
+  const PipelineDefinition first = definition("where $.x > 0\n");
+  const PipelineDefinition unknown = definition("where $.x > 9\n");
+  know(first);
+  commit(&first);
+  commit(&unknown);
+  commit(&unknown);
+  check();
+  EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("altered: the commit of p-receipts-0 offset 10"),
+                                         HasSubstr("and 1 commit after it"),
+                                         HasSubstr("p-definitions does not hold"))));
+}
+
+TEST_F(DefinitionsTest, without_the_topic_it_is_not_covered) {
+  const PipelineDefinition first = definition("where $.x > 0\n");
+  commit(&first);
+  check();
+  EXPECT_THAT(found(), IsEmpty());
+  EXPECT_EQ(findings_.not_covered_count(), 1);
+}
+
+TEST_F(DefinitionsTest, a_state_of_another_definition_needs_a_reset) {
+  const std::string sum = "values 1\nkey k = $.k\naggregate s = sum($.x)\n";
+  const std::string hundredfold = "values 1\nkey k = $.k\naggregate s = sum($.x * 100)\n";
+  const PipelineDefinition first = definition("", sum);
+  for (const auto kind : {Kind::kRun, Kind::kAccepted, Kind::kStatesKept}) {
+    log_ = {};
+    findings_ = Findings(20);
+    history_ = {.subject = &subject_};
+    const PipelineDefinition second = definition("", hundredfold, kind);
+    know(first);
+    know(second);
+    commit(&first);
+    commit(&second);
+    check();
+    EXPECT_EQ(found().size(), kind == Kind::kRun ? 1u : 0u);
+    EXPECT_EQ(findings_.not_covered_count(), kind == Kind::kStatesKept ? 1 : 0);
+    if (kind == Kind::kRun) {
+      EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("without a reset"), HasSubstr("mixed"))));
+    }
+  }
+}
+
+TEST_F(DefinitionsTest, going_back_to_the_definition_before_a_reset_needs_one_too) {
+  const PipelineDefinition first = definition("", "values 1\naggregate n = count(*)\n");
+  const PipelineDefinition second =
+      definition("", "values 1\naggregate n = max($.x)\n", Kind::kAccepted);
+  know(first);
+  know(second);
+  know(first);
+  commit(&first);
+  commit(&second);
+  commit(&first);
+  check();
+  EXPECT_THAT(found(), ElementsAre(HasSubstr("without a reset")));
+}
+
+}  // namespace
+}  // namespace onceflow::audit

@@ -1,0 +1,63 @@
+#include "audit/definition_records.h"
+
+#include <fmt/format.h>
+
+#include "audit/names.h"
+
+namespace onceflow::audit {
+
+/// Nobody writes definitions in transactions: what is read is committed.
+class DefinitionRecords::Collector final : public RecordObserver {
+ public:
+  explicit Collector(DefinitionRecords& records) : records_(records) {}
+
+  void record(const protocol::RecordBatchHeader& batch, const protocol::RecordView& record,
+              bool is_decided) override {
+    const Offset offset = batch.offset_of(record);
+    auto definition = protocol::decode_definition(record.value.value_or(ByteView{}));
+    if (definition && is_decided) {
+      records_.all_.push_back(std::move(*definition));
+    } else {
+      records_.unreadable_.push_back(
+          fmt::format("{}-0 {}: {}", records_.topic_, name_offsets(offset, offset + 1),
+                      definition ? "a definition in a transaction, as no worker writes it"
+                                 : definition.error().text));
+    }
+  }
+  void decided(ProducerId, bool) override {}
+
+ private:
+  DefinitionRecords& records_;
+};
+
+DefinitionRecords::DefinitionRecords(const std::string& pipeline)
+    : topic_(protocol::definitions_topic(pipeline)),
+      collector_(std::make_unique<Collector>(*this)) {}
+
+DefinitionRecords::~DefinitionRecords() = default;
+
+Task<Status> DefinitionRecords::read_to_end(LogReader& reader) {
+  if (scan_ == nullptr) {
+    const auto topic = co_await reader.describe(topic_);
+    CO_RETURN_IF_ERROR(topic);
+    if (!*topic) {
+      co_return Status{};
+    }
+    scan_ = std::make_unique<PartitionScan>(TopicPartition{topic_, PartitionIndex(0)},
+                                            PartitionScan::Options{.observer = collector_.get()});
+  }
+  co_return co_await scan_->read_to_end(reader);
+}
+
+DefinitionRecords::Place DefinitionRecords::find(const std::string& stage,
+                                                 std::uint64_t hash) const {
+  for (std::size_t index = 0; index < all_.size(); ++index) {
+    const auto* found = all_[index].find(stage);
+    if (found != nullptr && protocol::definition_hash(found->text()) == hash) {
+      return {index, found};
+    }
+  }
+  return {};
+}
+
+}  // namespace onceflow::audit

@@ -1,0 +1,75 @@
+// OtherWorkers: the workers that live beside this one, and the definition that each says it goes
+// by. Two that go by different files would judge each record as its partition has it, so a newcomer
+// is refused while others live with another definition, and whoever finds at an assignment that it
+// has been overtaken ends. A change that is rolled out worker by worker is said to be one
+// (--rolling-change): then both go on, and both say so.
+//
+// What a member says stands in its note in the group (docs/formats/definition.md). Members of
+// programs that say nothing go by what the definitions topic says.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/task.h"
+#include "client/cluster.h"
+#include "engine/stage_state.h"
+#include "engine/worker_place.h"
+#include "protocol/definition.h"
+
+namespace onceflow::engine {
+
+/// Whether a worker goes on beside others that have another definition.
+enum class Rolling : std::uint8_t { kNo, kYes };
+
+/// What a worker's note says of its definition.
+struct DefinitionNote {
+  std::optional<std::uint64_t> hash;  ///< none: the program, or the group, does not say
+  Rolling rolling = Rolling::kNo;
+};
+/// The note with that behind it.
+std::string with_definition(std::string note, const protocol::PipelineDefinition& definition,
+                            Rolling rolling);
+DefinitionNote parse_definition_note(std::string_view note);
+
+/// A live member of the pipeline's groups that goes by another definition.
+struct OtherWorker {
+  std::string worker;
+  std::string group_id;
+  std::string where;  ///< its process and address, for people
+  MemberLife life = MemberLife::kUnknown;
+  Rolling rolling = Rolling::kNo;
+  bool is_told = false;  ///< its note says its definition
+  friend bool operator==(const OtherWorker&, const OtherWorker&) = default;
+};
+/// "worker '2': process 123 on h, address 10.0.0.3 (group 'g')", and the next.
+std::string describe(const std::vector<OtherWorker>& others);
+
+struct OthersQuestion {
+  std::vector<std::string> group_ids;
+  std::string pipeline;
+  std::string group_instance_id;  ///< this worker's own
+  std::uint64_t definition = 0;   ///< hash of this worker's
+  /// It is what the definitions topic says, so members that say nothing have it too.
+  bool is_known = false;
+};
+
+/// Members that are not known to be dead. What cannot be asked is left out.
+Task<std::vector<OtherWorker>> find_others(std::shared_ptr<client::Cluster> cluster,
+                                           const PlaceOptions& options, OthersQuestion question);
+
+/// Before anything is written: kRefused while others live with another definition; those that
+/// cannot be seen are waited for as take_place() does. `difference`: what the file changes, a line
+/// each; may be empty.
+Task<Status> wait_for_others(std::shared_ptr<client::Cluster> cluster, PlaceOptions options,
+                             OthersQuestion question, std::string difference, std::string file,
+                             Duration session_timeout, std::function<bool()> must_stop,
+                             std::function<void(StageCause)> waits);
+
+}  // namespace onceflow::engine
