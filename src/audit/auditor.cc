@@ -70,7 +70,8 @@ Task<Status> Auditor::read_starts() {
     for (const TopicPartition& partition : *partitions) {
       const auto bounds = co_await reader_.bounds(partition);
       CO_RETURN_IF_ERROR(bounds);
-      history.starts_before[partition] = bounds->start;
+      history.starts_before[partition] =
+          options_.seeded_bug == SeededBug::kDeletedWasNeverThere ? Offset(0) : bounds->start;
     }
   }
   co_return Status{};

@@ -24,6 +24,7 @@
 #include "audit/stage_history.h"
 #include "audit/subject.h"
 #include "audit/table_reader.h"
+#include "base/seeded_bug.h"
 
 namespace onceflow::audit {
 
@@ -40,6 +41,7 @@ struct AuditOptions {
   int marker_pauses_max = 40;
   /// While a table is read the thread is blocked, so the audit asks; nothing: it is never ended.
   MustStop must_stop;
+  SeededBug seeded_bug = SeededBug::kNone;
 };
 
 /// How far an audit has come, for people.

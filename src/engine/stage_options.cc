@@ -17,7 +17,9 @@ struct TimeRule {
 }  // namespace
 
 Duration StageOptions::transaction_timeout() const {
-  return commit_interval + transaction_wait_max;
+  return seeded_bug == SeededBug::kTimeoutApartFromInterval
+             ? transaction_wait_max
+             : commit_interval + transaction_wait_max;
 }
 
 Status check_times(const StageOptions& options) {

@@ -116,7 +116,7 @@ Status StartPositions::check(const KeptPosition& position) const {
   const std::string now = topic_id_text(topics_.at(position.source.topic).id);
   const std::string& kept =
       position.topic_id.empty() ? position.receipt_topic_id : position.topic_id;
-  if (is_another_topic(kept, now)) {
+  if (is_another_topic(kept, now) && options_.seeded_bug != SeededBug::kTopicByNameOnly) {
     return fail(
         ErrorCode::kRefused,
         fmt::format("{}: another topic of that name; {} is at offset {} of the topic with id {}, "
@@ -131,7 +131,8 @@ Status StartPositions::check(const KeptPosition& position) const {
 }
 
 Status StartPositions::check_receipt(const KeptPosition& position) const {
-  if (position.receipt_offset == kNoOffset || position.receipt_offset == position.next_offset) {
+  if (position.receipt_offset == kNoOffset || position.receipt_offset == position.next_offset ||
+      options_.seeded_bug == SeededBug::kPositionRowWithoutOffset) {
     return {};
   }
   // What is written at least once may have left its receipt before its position.
@@ -374,7 +375,9 @@ Task<Status> StartPositions::open(std::vector<OpenedPosition> opened,
   if (opened.empty()) {
     co_return Status{};
   }
-  CO_RETURN_IF_ERROR(co_await keeper_.open(opened));
+  if (options_.seeded_bug != SeededBug::kBeginningIsNotKept) {
+    CO_RETURN_IF_ERROR(co_await keeper_.open(opened));
+  }
   for (const OpenedPosition& position : opened) {
     const auto place = std::ranges::find(own, position.before.source, &KeptPosition::source);
     if (place != own.end()) {

@@ -27,7 +27,8 @@ Result<audit::AuditReport> audit_in_world(SimWorld& world, const pipeline::Plann
         audit::KafkaLogReader reader(process.environment(),
                                      {.bootstrap_servers = {{"broker", 9092}}});
         audit::Auditor auditor(proof::audit_subject(planned), reader, open_table,
-                               {.aggregate_states = audit::AggregateStates::kCompared});
+                               {.aggregate_states = audit::AggregateStates::kCompared,
+                                .seeded_bug = world.seeded_bug()});
         verdict = co_await auditor.run();
       },
       kAuditMax);

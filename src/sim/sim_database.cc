@@ -37,7 +37,15 @@ std::vector<StoredValue> key_of(const connectors::SinkTable& definition,
   return key;
 }
 
-SentCommit to_sent(const connectors::SinkTable& definition, const connectors::SinkCommit& commit) {
+// What a library makes of a text that it takes for a C string.
+void cut_at_nul(StoredValue& value) {
+  if (auto* text = std::get_if<std::string>(&value)) {
+    text->resize(std::min(text->find('\0'), text->size()));
+  }
+}
+
+SentCommit to_sent(const connectors::SinkTable& definition, const connectors::SinkCommit& commit,
+                   SeededBug seeded_bug) {
   SentCommit sent{.rows = {}, .positions = commit.positions, .receipt = commit.receipt};
   const std::size_t width = definition.columns.size();
   for (std::size_t index = 0; index < commit.rows.size(); ++index) {
@@ -48,6 +56,9 @@ SentCommit to_sent(const connectors::SinkTable& definition, const connectors::Si
     copied.is_delete = row.is_delete;
     for (std::size_t column = 0; column < width; ++column) {
       copied.values.push_back(to_stored(commit.values[index * width + column]));
+      if (seeded_bug == SeededBug::kCutTextAtNul) {
+        cut_at_nul(copied.values.back());
+      }
     }
   }
   return sent;
@@ -93,7 +104,8 @@ std::string SimDatabase::why_fenced(const Table& table,
   const bool is_claimed =
       stored.epoch == position.epoch || bug == SeededBug::kPositionRowWithoutEpoch;
   const bool is_where_it_was =
-      stored.next_offset == position.from_offset || bug == SeededBug::kPositionRowWithoutEpoch;
+      stored.next_offset == position.from_offset || bug == SeededBug::kPositionRowWithoutEpoch ||
+      bug == SeededBug::kPositionRowWithoutOffset || bug == SeededBug::kBeginningIsNotKept;
   if (is_claimed && is_where_it_was) {
     return {};
   }
@@ -200,7 +212,8 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::claim(
 
 Task<connectors::CommitOutcome> SimSink::commit(const connectors::SinkCommit& commit) {
   co_return co_await ask<connectors::CommitOutcome>(
-      [&database = database_, definition = definition_, sent = to_sent(definition_, commit)]()
+      [&database = database_, definition = definition_,
+       sent = to_sent(definition_, commit, process_.world().seeded_bug())]()
           -> connectors::CommitOutcome { return database.commit(definition, sent); },
       {.kind = connectors::CommitOutcome::Kind::kUnknown, .text = "the database is gone"});
 }

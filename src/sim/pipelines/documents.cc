@@ -15,9 +15,11 @@ namespace {
 
 constexpr std::size_t kKeysPerRun = 5;
 
+using namespace std::string_view_literals;
+
 constexpr std::string_view kTexts[] = {
-    "",    "ab",   "a'b",      "a\"b\\c", "größe", "\U0001F600", "null", "Inf",
-    "1e5", "0x10", "\n\t\x01", "[1]",     "a,b",   "{\"a\":1}",  " ",    "true",
+    "ab\0cd"sv, "ab\0ef"sv, "",     "ab",       "a'b", "a\"b\\c", "größe",     "\U0001F600", "null",
+    "Inf",      "1e5",      "0x10", "\n\t\x01", "[1]", "a,b",     "{\"a\":1}", " ",          "true",
 };
 
 constexpr std::int64_t kAmounts[] = {
@@ -39,6 +41,10 @@ constexpr Number kSizes[] = {
     {"0", 0},      {"1", 1},           {"3", 3},
     {"0.5", 0.5},  {"-2.25", -2.25},   {"2.5E+0", 2.5},
     {"1e3", 1000}, {"-0.125", -0.125}, {"2251799813685248.5", 2251799813685248.5}};
+
+/// Beyond 64 bits; no double tells the first two apart.
+constexpr std::string_view kLongKeys[] = {"18446744073709551615", "18446744073709551614",
+                                          "-9223372036854775809"};
 
 constexpr std::int64_t kIntegerKeys[] = {7, -1, 9223372036854775807,
                                          std::int64_t{-9223372036854775807} - 1};
@@ -117,6 +123,9 @@ DocumentSource::DocumentSource(SimRandom& random) : random_(random) {
   }
   for (const std::int64_t integer : kIntegerKeys) {
     all.push_back(integer_field(integer));
+  }
+  for (const std::string_view digits : kLongKeys) {
+    all.push_back({std::string(digits), std::string(digits)});
   }
   for (const std::string_view text : {"k0", "k1", "k2"}) {
     all.push_back(text_field(text, random));

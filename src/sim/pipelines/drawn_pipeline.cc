@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "base/check.h"
-#include "sim/pipelines/switched_off.h"
 
 namespace onceflow::sim {
 
@@ -249,7 +248,7 @@ std::string show(const Row& row) {
 }
 
 std::string head(std::string_view name, SimRandom& random, bool begins_at_latest) {
-  const bool is_slow = random.below(8) == 0 && kDrawsLongIntervals;
+  const bool is_slow = random.below(8) == 0;
   return fmt::format("name: {}\n{}source: {{ kafka: {{ topics: [numbers], group.id: {}{} }} }}\n",
                      name, is_slow ? kLongInterval : one_of(kIntervals, random), name,
                      begins_at_latest ? ", auto.offset.reset: latest" : "");

@@ -6,7 +6,5 @@ namespace onceflow::sim {
 
 /// The pipeline file changed between two starts: a state of another definition is taken.
 inline constexpr bool kDrawsChangedFiles = false;
-/// commit.interval.ms beyond the transaction time-out, which does not follow it.
-inline constexpr bool kDrawsLongIntervals = false;
 
 }  // namespace onceflow::sim
