@@ -13,6 +13,8 @@ enum class SeededBug {
   kLastStablePastUnsyncedMarker,     ///< log: the LSO moves before the marker is durable (LOG-3)
   kCommitOffsetsOutsideTransaction,  ///< engine: offsets committed apart from the output (TXN-2)
   kApplyStateBeforeCommit,           ///< engine: state moves before EndTxn has answered (STG-2)
+  kGoOnWithForeignState,             ///< engine: definitions are not compared (STG-2)
+  kIdleIsNotCompared,                ///< engine: a restore is seen by a commit only (STG-1)
   kRetryEndTxnIntoNextTransaction,   ///< client: a lost EndTxn answer is retried blindly (STG-1)
   kCommitOffsetsOfAborted,           ///< coordinator: an abort commits the group's offsets (TXN-2)
   kForgetTransactionTimeouts,        ///< coordinator: a restart forgets them (TXN-3)

@@ -39,6 +39,9 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
       options_(std::move(options)),
       cluster_(client::Cluster::create(environment, options_of_cluster(options_.client))),
       changed_(environment.scheduler) {
+  if (environment.seeded_bug == SeededBug::kGoOnWithForeignState) {
+    options_.definition.reset();
+  }
   StageOptions stage_options = options_.stage;
   stage_options.pipeline = plan.pipeline;
   stage_options.receipts_topic = plan.receipts_topic;

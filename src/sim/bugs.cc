@@ -16,6 +16,8 @@ const std::vector<BugKind>& bug_kinds() {
       {SeededBug::kCommitOffsetsOutsideTransaction, "commit-offsets-outside-transaction",
        "pipeline", "TXN-2"},
       {SeededBug::kApplyStateBeforeCommit, "apply-state-before-commit", "pipeline", "STG-2"},
+      {SeededBug::kGoOnWithForeignState, "go-on-with-foreign-state", "pipeline", "STG-2"},
+      {SeededBug::kIdleIsNotCompared, "idle-is-not-compared", "pipeline", "STG-1"},
       {SeededBug::kPositionRowWithoutEpoch, "position-row-without-epoch", "pipeline", "SNK-1"},
       {SeededBug::kPositionRowWithoutOffset, "position-row-without-offset", "pipeline", "STG-1"},
       {SeededBug::kCutTextAtNul, "cut-text-at-nul", "pipeline", "STG-1"},

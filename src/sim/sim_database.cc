@@ -26,6 +26,8 @@ StoredValue to_stored(const Value& value) {
       value);
 }
 
+constexpr std::string_view kRenamed = "_renamed";
+
 std::vector<StoredValue> key_of(const connectors::SinkTable& definition,
                                 const SentCommit::Row& row) {
   std::vector<StoredValue> key;
@@ -66,9 +68,18 @@ SentCommit to_sent(const connectors::SinkTable& definition, const connectors::Si
 
 }  // namespace
 
-std::vector<connectors::ClaimedPartition> SimDatabase::claim(
-    const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions) {
+Result<SimDatabase::Claim> SimDatabase::claim(const connectors::SinkTable& definition,
+                                              const std::vector<TopicPartition>& partitions) {
   Table& table = tables_[definition.table];
+  const bool is_new = table.columns.empty();
+  for (const connectors::SinkColumn& column : definition.columns) {
+    if (is_new) {
+      table.columns.push_back(column.name);
+    } else if (std::ranges::find(table.columns, column.name) == table.columns.end()) {
+      return fail(ErrorCode::kRefused,
+                  fmt::format("table '{}' has no column '{}'", definition.table, column.name));
+    }
+  }
   std::vector<connectors::ClaimedPartition> claimed;
   for (const TopicPartition& partition : partitions) {
     Position& position = table.positions[partition];
@@ -80,7 +91,7 @@ std::vector<connectors::ClaimedPartition> SimDatabase::claim(
        receipt != table.receipts.rend() && newest.wants_more(); ++receipt) {
     newest.add(as_bytes(*receipt));
   }
-  return claimed;
+  return Claim{std::move(claimed), table.shape};
 }
 
 std::vector<connectors::ClaimedPartition> SimDatabase::read_positions(
@@ -115,10 +126,18 @@ std::string SimDatabase::why_fenced(const Table& table,
 connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& definition,
                                               const SentCommit& sent) {
   Table& table = tables_[definition.table];
+  if (sent.shape != table.shape) {
+    return {.kind = connectors::CommitOutcome::Kind::kNotNow,
+            .text = fmt::format("table '{}' was altered", definition.table)};
+  }
   for (const connectors::SinkPosition& position : sent.positions) {
     if (std::string why = why_fenced(table, position); !why.empty()) {
       return {.kind = connectors::CommitOutcome::Kind::kFenced, .text = std::move(why)};
     }
+  }
+  if (auto refused = look_at_rows(definition, table, sent);
+      refused.kind == connectors::CommitOutcome::Kind::kRefused) {
+    return refused;
   }
   for (const connectors::SinkPosition& position : sent.positions) {
     Position& stored = table.positions[position.source];
@@ -145,6 +164,50 @@ connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& defin
     table.receipts.push_back(sent.receipt);
   }
   return {.kind = connectors::CommitOutcome::Kind::kCommitted};
+}
+
+connectors::CommitOutcome SimDatabase::look_at_rows(const connectors::SinkTable& definition,
+                                                    const Table& table, const SentCommit& sent) {
+  for (std::size_t row = 0; table.integers == Integers::kNarrow && row < sent.rows.size(); ++row) {
+    for (std::size_t column = 0; column < definition.columns.size(); ++column) {
+      const auto* integer = std::get_if<std::int64_t>(&sent.rows[row].values[column]);
+      if (integer != nullptr && !std::in_range<std::int32_t>(*integer)) {
+        return {.kind = connectors::CommitOutcome::Kind::kRefused,
+                .refused_row = row,
+                .text = fmt::format("column '{}' has 32 bits, {} more",
+                                    definition.columns[column].name, *integer)};
+      }
+    }
+  }
+  return {.kind = connectors::CommitOutcome::Kind::kCommitted};
+}
+
+std::string SimDatabase::rename_column(const std::string& table, SimRandom& random) {
+  Table& altered = tables_[table];
+  std::string& column = altered.columns[random.below(altered.columns.size())];
+  ++altered.shape;
+  return std::exchange(column, fmt::format("{}{}", column, kRenamed));
+}
+
+void SimDatabase::rename_back(const std::string& table) {
+  Table& altered = tables_[table];
+  for (std::string& column : altered.columns) {
+    if (column.ends_with(kRenamed)) {
+      column.resize(column.size() - kRenamed.size());
+    }
+  }
+  ++altered.shape;
+}
+
+void SimDatabase::set_integers(const std::string& table, Integers integers) {
+  tables_[table].integers = integers;
+  ++tables_[table].shape;
+}
+
+void SimDatabase::forget_rows(const std::string& table) {
+  tables_[table].appended.clear();
+  tables_[table].by_key.clear();
+  ++tables_[table].shape;
 }
 
 void SimDatabase::restore(const std::string& table, const Image& backup) {
@@ -202,18 +265,22 @@ auto SimSink::ask(std::function<T()> serve, T lost) {
 
 Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::claim(
     std::vector<TopicPartition> partitions) {
-  using Answer = Result<std::vector<connectors::ClaimedPartition>>;
-  co_return co_await ask<Answer>(
+  using Answer = Result<SimDatabase::Claim>;
+  auto claim = co_await ask<Answer>(
       [&database = database_, definition = definition_, partitions]() -> Answer {
         return database.claim(definition, partitions);
       },
       fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
+  CO_RETURN_IF_ERROR(claim);
+  shape_ = claim->shape;
+  co_return std::move(claim->partitions);
 }
 
 Task<connectors::CommitOutcome> SimSink::commit(const connectors::SinkCommit& commit) {
+  SentCommit travelling = to_sent(definition_, commit, process_.world().seeded_bug());
+  travelling.shape = shape_;
   co_return co_await ask<connectors::CommitOutcome>(
-      [&database = database_, definition = definition_,
-       sent = to_sent(definition_, commit, process_.world().seeded_bug())]()
+      [&database = database_, definition = definition_, sent = std::move(travelling)]()
           -> connectors::CommitOutcome { return database.commit(definition, sent); },
       {.kind = connectors::CommitOutcome::Kind::kUnknown, .text = "the database is gone"});
 }

@@ -38,6 +38,7 @@ struct SentCommit {
   std::vector<Row> rows;
   std::vector<connectors::SinkPosition> positions;
   std::string receipt;
+  std::int64_t shape = 0;  ///< of the table, as its sender knows it
 };
 
 class SimDatabase {
@@ -49,8 +50,12 @@ class SimDatabase {
     std::int64_t epoch = 0;
     std::string topic_id;
   };
+  enum class Integers { kWide, kNarrow };  ///< 64 or 32 bits
   struct Table {
-    std::vector<SentCommit::Row> appended;                       ///< append mode, as they came
+    std::vector<std::string> columns;  ///< as the first claim has made them
+    Integers integers = Integers::kWide;
+    std::int64_t shape = 0;                 ///< counts how often it was altered
+    std::vector<SentCommit::Row> appended;  ///< append mode, as they came
     std::map<std::vector<StoredValue>, SentCommit::Row> by_key;  ///< upsert mode
     std::map<TopicPartition, Position> positions;
     std::vector<std::string> receipts;
@@ -69,8 +74,13 @@ class SimDatabase {
   const Table& table(const std::string& name) { return tables_[name]; }
   const Image& image() const { return tables_; }
 
-  std::vector<connectors::ClaimedPartition> claim(const connectors::SinkTable& definition,
-                                                  const std::vector<TopicPartition>& partitions);
+  struct Claim {
+    std::vector<connectors::ClaimedPartition> partitions;
+    std::int64_t shape = 0;
+  };
+  /// kRefused, final: a column is not there.
+  Result<Claim> claim(const connectors::SinkTable& definition,
+                      const std::vector<TopicPartition>& partitions);
   connectors::CommitOutcome commit(const connectors::SinkTable& definition, const SentCommit& sent);
   std::vector<connectors::ClaimedPartition> read_positions(
       const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions);
@@ -81,11 +91,24 @@ class SimDatabase {
   /// empty if no position can be set back.
   std::string set_position_back(const std::string& table, SimRandom& random);
 
+  // What is done to a table by hand. Who has claimed it before learns of it at its next commit.
+
+  /// One that a pipeline writes, by chance; its name before.
+  std::string rename_column(const std::string& table, SimRandom& random);
+  void rename_back(const std::string& table);
+  void set_integers(const std::string& table, Integers integers);
+  /// A column that no pipeline knows.
+  void add_column(const std::string& table) { ++tables_[table].shape; }
+  /// The table is made anew with the same columns: positions and receipts stay.
+  void forget_rows(const std::string& table);
+
   SimWorld& world() { return world_; }
 
  private:
   /// Why it may not be: empty if the row is as the commit believes.
   std::string why_fenced(const Table& table, const connectors::SinkPosition& position) const;
+  static connectors::CommitOutcome look_at_rows(const connectors::SinkTable& definition,
+                                                const Table& table, const SentCommit& sent);
 
   SimWorld& world_;
   Image tables_;
@@ -110,6 +133,7 @@ class SimSink final : public connectors::Sink {
   SimProcess& process_;
   SimDatabase& database_;
   connectors::SinkTable definition_;
+  std::int64_t shape_ = 0;  ///< of the table, at the claim
 };
 
 }  // namespace onceflow::sim

@@ -116,7 +116,8 @@ const T& one_of(const T (&all)[kCount], SimRandom& random) {
 
 }  // namespace
 
-DocumentSource::DocumentSource(SimRandom& random) : random_(random) {
+DocumentSource::DocumentSource(SimRandom& random, Tombstones tombstones)
+    : random_(random), tombstones_(tombstones) {
   std::vector<Field> all = {{"true", std::int64_t{1}}, {"0.5", 0.5}};
   for (const std::string_view text : kTexts) {
     all.push_back(text_field(text, random));
@@ -138,6 +139,13 @@ DocumentSource::DocumentSource(SimRandom& random) : random_(random) {
 }
 
 Document DocumentSource::draw(std::int64_t number) {
+  if (tombstones_ == Tombstones::kNone || random_.below(8) != 0) {
+    return draw_with_value(number);
+  }
+  return {.number = number, .key = keys_[random_.below(keys_.size())], .is_tombstone = true};
+}
+
+Document DocumentSource::draw_with_value(std::int64_t number) {
   Document document{.number = number, .key = keys_[random_.below(keys_.size())]};
   document.amount = perhaps(random_, [&] { return integer_field(one_of(kAmounts, random_)); });
   document.size = perhaps(random_, [&] {
@@ -179,7 +187,7 @@ Document DocumentSource::draw_doubtful(std::int64_t number) {
       {"a list for a key", &Document::key, {R"(["a",{"b":[1]}])", R"(["a",{"b":[1]}])"s}},
       {"an object for a key", &Document::key, {R"({"a":"]","b":","})", R"({"a":"]","b":","})"s}},
   };
-  Document document = draw(number);
+  Document document = draw_with_value(number);
   const Doubt& drawn = one_of(doubts, random_);
   doubt(document, drawn.what, drawn.field, drawn.drawn);
   if (random_.below(8) == 0) {
@@ -193,7 +201,8 @@ Document DocumentSource::draw_doubtful(std::int64_t number) {
   return document;
 }
 
-// Members in any order, with what is none of ours between them.
+// Members in any order, with what is none of ours between them. Of two with the same name the first
+// one counts.
 std::string DocumentSource::spell(const Document& document) {
   std::vector<std::string> members;
   const auto add = [&](std::string_view name, const std::string& json) {
@@ -212,6 +221,17 @@ std::string DocumentSource::spell(const Document& document) {
   }
   for (std::size_t left = members.size(); left > 1; --left) {
     std::swap(members[left - 1], members[random_.below(left)]);
+  }
+  if (random_.below(6) == 0) {
+    constexpr std::string_view kNames[] = {"n", "key", "amount", "größe", "text"};
+    constexpr std::string_view kSeconds[] = {"-5", "\"second\"", "null", "[\"n\",1]", "1e400"};
+    const std::string_view name = one_of(kNames, random_);
+    const bool is_there = (name != "amount" || !document.amount.json.empty()) &&
+                          (name != "größe" || !document.size.json.empty()) &&
+                          (name != "text" || !document.text.json.empty());
+    if (is_there) {
+      add(name, std::string(one_of(kSeconds, random_)));
+    }
   }
   std::string json = "{";
   for (const std::string& member : members) {

@@ -24,7 +24,9 @@ struct Document {
   Field size;               ///< `$."größe"`: numbers that a double holds exactly, null or missing
   Field text;               ///< `$.text`: text, null or missing
   std::string json;         ///< the record's value
-  std::string doubt;        ///< what may be refused in it, for people; empty: nothing
+  /// A record without a value: `key.json` is its key, and all its fields are null.
+  bool is_tombstone = false;
+  std::string doubt;  ///< what may be refused in it, for people; empty: nothing
   Field Document::* doubtful = nullptr;
 };
 
@@ -36,8 +38,9 @@ inline const StoredValue kAnyValue = std::string("\x01 any value is right");
 
 class DocumentSource {
  public:
+  enum class Tombstones { kNone, kSome };
   /// A few keys, so that each comes often.
-  explicit DocumentSource(SimRandom& random);
+  DocumentSource(SimRandom& random, Tombstones tombstones);
 
   Document draw(std::int64_t number);
   /// One that may be refused by name, and else must be right: what no program can hold, or only
@@ -45,10 +48,12 @@ class DocumentSource {
   Document draw_doubtful(std::int64_t number);
 
  private:
+  Document draw_with_value(std::int64_t number);
   std::string spell(const Document& document);
   void doubt(Document& document, std::string what, Field Document::* field, Field drawn);
 
   SimRandom& random_;
+  const Tombstones tombstones_;
   std::vector<Field> keys_;
 };
 

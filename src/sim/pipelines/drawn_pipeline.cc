@@ -4,7 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <deque>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 
@@ -38,10 +41,47 @@ StoredValue as_real_column(const StoredValue& value) {
   return integer != nullptr ? StoredValue(static_cast<double>(*integer)) : value;
 }
 
+/// A sum of eighths, which is what all sizes are: doubles would not hold it.
+class Eighths {
+ public:
+  void add(double value) {
+    const double whole = std::floor(value);
+    whole_ += static_cast<std::int64_t>(whole);
+    eighths_ += static_cast<std::int64_t>((value - whole) * 8);
+    whole_ += eighths_ / 8;
+    eighths_ %= 8;
+  }
+  StoredDecimal sum() const {
+    const bool is_below_zero = whole_ < 0;
+    const bool is_borrowed = is_below_zero && eighths_ > 0;
+    const std::int64_t whole = is_below_zero ? -whole_ - (is_borrowed ? 1 : 0) : whole_;
+    std::string text = fmt::format("{}{}.{:03}", is_below_zero ? "-" : "", whole,
+                                   (is_borrowed ? 8 - eighths_ : eighths_) * 125);
+    text.resize(text.find_last_not_of('0') + 1);
+    return {text.back() == '.' ? text.substr(0, text.size() - 1) : text};
+  }
+
+ private:
+  std::int64_t whole_ = 0;
+  std::int64_t eighths_ = 0;
+};
+
+/// A size in a column of decimals.
+StoredValue as_decimal_column(const StoredValue& value) {
+  const auto* real = std::get_if<double>(&value);
+  if (real == nullptr) {
+    return value;
+  }
+  Eighths sum;
+  sum.add(*real);
+  return sum.sum();
+}
+
 struct Condition {
   std::string_view sql;
   Field Document::* reads;
   bool (*holds)(const Document&);
+  bool holds_for_tombstone = false;
 };
 
 const Condition kConditions[] = {
@@ -61,7 +101,8 @@ const Condition kConditions[] = {
     {"$.n % 2 = 0 or $.amount is null", &Document::amount,
      [](const Document& document) {
        return document.number % 2 == 0 || is_null(document.amount.value);
-     }},
+     },
+     true},
     {"$.\"größe\" > 1", &Document::size,
      [](const Document& document) {
        const auto* size = std::get_if<double>(&document.size.value);
@@ -71,7 +112,8 @@ const Condition kConditions[] = {
      [](const Document& document) {
        const auto* amount = integer_of(document.amount.value);
        return amount == nullptr ? is_null(document.amount.value) : *amount >= 0 && *amount <= 9;
-     }},
+     },
+     true},
     {"$.text in ('ab', 'a,b', 'größe') or not $.n % 2 = 0", &Document::text,
      [](const Document& document) {
        const auto* text = std::get_if<std::string>(&document.text.value);
@@ -93,6 +135,20 @@ const Column kColumns[] = {
      [](const Document& document) { return as_text_column(document.key.value); }},
     {"size: { value: \"$.\\\"größe\\\"\", type: real }",
      [](const Document& document) { return as_real_column(document.size.value); }},
+    {"price: { value: \"$.\\\"größe\\\"\", type: decimal }",
+     [](const Document& document) {
+       // Beyond doubles, it is no size that others hold.
+       return document.doubtful == &Document::size ? kAnyValue
+                                                   : as_decimal_column(document.size.value);
+     }},
+    {"high: { value: \"$.amount > 0\", type: boolean }",
+     [](const Document& document) -> StoredValue {
+       if (document.amount.value == kNoValue) {
+         return kAnyValue;
+       }
+       const auto* amount = integer_of(document.amount.value);
+       return amount == nullptr ? StoredValue() : StoredValue(std::int64_t{*amount > 0});
+     }},
     {"odd: { value: $.n % 2, type: integer }",
      [](const Document& document) -> StoredValue { return document.number % 2; }},
     {"joined: \"$.text || '/' || $.n\"",
@@ -187,6 +243,37 @@ const Aggregate kAggregates[] = {
        }
        return sum ? StoredValue(*sum) : StoredValue();
      }},
+    {"mean: avg($.amount)", "mean: avg($.n)",
+     [](const Group& group) -> StoredValue {
+       std::int64_t sum = 0;
+       std::int64_t count = 0;
+       for (const Document* document : group) {
+         if (document->doubtful == &Document::amount) {
+           return kAnyValue;
+         }
+         if (const auto* amount = integer_of(document->amount.value)) {
+           sum += *amount;
+           ++count;
+         }
+       }
+       return count == 0 ? StoredValue()
+                         : StoredValue(static_cast<double>(sum) / static_cast<double>(count));
+     }},
+    {"exact: { value: \"sum($.\\\"größe\\\")\", type: decimal }",
+     "exact: { value: sum($.amount), type: decimal }",
+     [](const Group& group) -> StoredValue {
+       std::optional<Eighths> sum;
+       for (const Document* document : group) {
+         if (document->doubtful == &Document::size) {
+           return kAnyValue;
+         }
+         if (const auto* size = std::get_if<double>(&document->size.value)) {
+           sum = sum.value_or(Eighths());
+           sum->add(*size);
+         }
+       }
+       return sum ? StoredValue(sum->sum()) : StoredValue();
+     }},
     {"low: { value: min($.amount), type: integer }", "low: { value: max($.amount), type: integer }",
      [](const Group& group) { return extreme(group, &Document::amount, true); }},
     {"high: { value: max($.amount), type: integer }",
@@ -256,60 +343,71 @@ std::string head(std::string_view name, SimRandom& random, bool begins_at_latest
 
 }  // namespace
 
+DrawnPipeline::Steps DrawnPipeline::draw_steps(SimRandom& random, std::uint64_t where_out_of_12,
+                                               std::uint64_t set_out_of_12) {
+  Steps steps;
+  if (random.below(12) < where_out_of_12) {
+    const Condition& condition = one_of(kConditions, random);
+    steps.yaml += fmt::format("  - id: only\n    where: {:?}\n", condition.sql);
+    steps.keeps = [condition](const Document& document) {
+      return document.is_tombstone ? condition.holds_for_tombstone : condition.holds(document);
+    };
+    steps.decides_by = condition.reads;
+  }
+  if (random.below(12) < set_out_of_12) {
+    const Change& change = one_of(kChanges, random);
+    steps.yaml += fmt::format("  - id: change\n    set: {{ {} }}\n", change.yaml);
+    steps.change = change.apply;
+  }
+  return steps;
+}
+
 DrawnPipeline DrawnPipeline::rows(SimRandom& random) {
   DrawnPipeline drawn;
   drawn.name_ = "pick";
   drawn.table_ = "picked";
   drawn.begins_at_latest_ = random.below(4) == 0;
   drawn.keeps_last_of_key_ = !drawn.begins_at_latest_ && random.below(3) == 0;
-  std::string steps;
-  if (random.below(4) != 0) {
-    const Condition& condition = one_of(kConditions, random);
-    steps += fmt::format("  - id: only\n    where: {:?}\n", condition.sql);
-    drawn.keeps_ = condition.holds;
-    drawn.decides_by_ = condition.reads;
-  }
-  const Change* change = random.below(3) == 0 ? &one_of(kChanges, random) : nullptr;
-  if (change != nullptr) {
-    steps += fmt::format("  - id: change\n    set: {{ {} }}\n", change->yaml);
-  }
+  drawn.steps_ = draw_steps(random, 9, 4);
+  drawn.next_steps_ = draw_steps(random, 9, 4);
   std::vector<const Column*> columns = some_of(kColumns, random);
   const bool is_upsert = drawn.keeps_last_of_key_;
-  std::string yaml = is_upsert ? "id: $.key, n: { value: $.n, type: integer }"
-                               : "n: { value: $.n, type: integer }";
+  drawn.takes_tombstones_ = is_upsert && random.coin();
+  std::string yaml = drawn.takes_tombstones_ ? "id: key, " : is_upsert ? "id: $.key, " : "";
+  yaml += "n: { value: $.n, type: integer }";
   for (const Column* column : columns) {
     yaml += fmt::format(", {}", column->yaml);
   }
-  drawn.row_of_ = [columns, change, is_upsert](const Document& document) {
-    Document seen = document;
-    if (change != nullptr) {
-      change->apply(seen);
-    }
+  drawn.row_of_ = [columns, is_upsert,
+                   is_by_record_key = drawn.takes_tombstones_](const Document& document) {
     Row row;
     if (is_upsert) {
-      row.push_back(as_text_column(seen.key.value));
+      row.push_back(is_by_record_key ? StoredValue(document.key.json)
+                                     : as_text_column(document.key.value));
     }
-    row.emplace_back(seen.number);
+    row.emplace_back(document.number);
     for (const Column* column : columns) {
-      row.push_back(column->value(seen));
+      row.push_back(column->value(document));
     }
     return row;
   };
-  drawn.file_ = head(drawn.name_, random, drawn.begins_at_latest_);
-  if (!steps.empty()) {
-    drawn.file_ += "steps:\n" + steps;
-  }
-  drawn.file_ += "sinks:\n";
+  const std::string begin = head(drawn.name_, random, drawn.begins_at_latest_);
+  std::string end = "sinks:\n";
   if (!is_upsert && random.below(3) == 0) {
-    drawn.file_ += "  - kafka: { topic: picked-ones }\n";
+    end += "  - kafka: { topic: picked-ones }\n";
   }
-  drawn.file_ +=
+  end +=
       fmt::format("  - sqlite: {{ file: unused, table: picked, mode: {}{}, columns: {{ {} }} }}\n",
                   is_upsert ? "upsert" : "append", is_upsert ? ", key: [id]" : "", yaml);
+  const auto file = [&](const Steps& steps) {
+    return begin + (steps.yaml.empty() ? "" : "steps:\n" + steps.yaml) + end;
+  };
+  drawn.file_ = file(drawn.steps_);
+  drawn.next_file_ = file(drawn.next_steps_);
   return drawn;
 }
 
-DrawnPipeline DrawnPipeline::totals(SimRandom& random) {
+DrawnPipeline DrawnPipeline::totals(SimRandom& random, DocumentSource::Tombstones tombstones) {
   DrawnPipeline drawn;
   drawn.name_ = "total";
   drawn.table_ = "totals";
@@ -317,13 +415,8 @@ DrawnPipeline DrawnPipeline::totals(SimRandom& random) {
   const KeyShape& key = one_of(kKeys, random);
   drawn.identity_width_ = key.width;
   drawn.row_of_ = key.columns;
-  std::string where;
-  if (random.below(3) == 0) {
-    const Condition& condition = one_of(kConditions, random);
-    where = fmt::format("  - id: only\n    where: {:?}\n", condition.sql);
-    drawn.keeps_ = condition.holds;
-    drawn.decides_by_ = condition.reads;
-  }
+  drawn.steps_ = draw_steps(random, 4, 2);
+  drawn.next_steps_ = draw_steps(random, 4, 6);
   std::vector<const Aggregate*> aggregates = some_of(kAggregates, random);
   drawn.aggregates_.emplace_back(
       [](const Group& group) -> StoredValue { return static_cast<std::int64_t>(group.size()); });
@@ -336,19 +429,29 @@ DrawnPipeline DrawnPipeline::totals(SimRandom& random) {
     changed_columns += fmt::format(
         ", {}", index == changed ? aggregates[index]->changed_yaml : aggregates[index]->yaml);
   }
-  const std::string begin = head(drawn.name_, random, false) + "steps:\n" + where;
+  std::string begin = head(drawn.name_, random, false) + "steps:\n";
+  if (tombstones == DocumentSource::Tombstones::kSome) {
+    begin += "  - id: there\n    where: value is not null\n";
+  }
   constexpr std::string_view kEnd =
       "sinks:\n"
       "  - kafka: { topic: totals }\n"
       "  - sqlite: { file: unused, table: totals, mode: upsert }\n";
-  const auto file = [&](std::string_view key_yaml, const std::string& columns_yaml) {
-    return fmt::format("{}  - id: per-key\n    key: {}\n    aggregate: {{ {} }}\n{}", begin,
-                       key_yaml, columns_yaml, kEnd);
+  const auto file = [&](const Steps& steps, std::string_view key_yaml,
+                        const std::string& columns_yaml) {
+    return fmt::format("{}{}  - id: per-key\n    key: {}\n    aggregate: {{ {} }}\n{}", begin,
+                       steps.yaml, key_yaml, columns_yaml, kEnd);
   };
-  drawn.file_ = file(key.yaml, columns);
-  drawn.changed_file_ =
-      file(changed == aggregates.size() ? key.changed_yaml : key.yaml, changed_columns);
+  drawn.file_ = file(drawn.steps_, key.yaml, columns);
+  drawn.changed_file_ = file(
+      drawn.steps_, changed == aggregates.size() ? key.changed_yaml : key.yaml, changed_columns);
+  drawn.next_file_ = file(drawn.next_steps_, key.yaml, columns);
   return drawn;
+}
+
+void DrawnPipeline::go_on_with_next_file(std::vector<std::size_t> offsets) {
+  has_gone_on_ = true;
+  next_from_ = std::move(offsets);
 }
 
 pipeline::PlannedPipeline DrawnPipeline::plan(const std::string& file) {
@@ -388,20 +491,40 @@ std::vector<std::size_t> DrawnPipeline::beginnings(const SimDatabase::Table& tab
   return begins;
 }
 
+const DrawnPipeline::Steps& DrawnPipeline::steps_at(std::size_t partition,
+                                                    std::size_t offset) const {
+  const std::size_t from = partition < next_from_.size() ? next_from_[partition] : 0;
+  return has_gone_on_ && offset >= from ? next_steps_ : steps_;
+}
+
 ExpectedRows DrawnPipeline::expected(const InputTopic& input,
                                      const std::vector<std::size_t>& begins) const {
   ExpectedRows rows;
+  std::deque<Document> changed;  // what the groups' pointers lead to stays in its place
   std::map<Row, Group> groups;
   for (std::size_t index = 0; index < input.partitions.size(); ++index) {
-    const std::vector<Document>& documents = input.partitions[index].documents;
+    const InputPartition& partition = input.partitions[index];
+    const std::vector<Document>& documents = partition.documents;
     for (std::size_t offset = begins[index]; offset < documents.size(); ++offset) {
-      const Document& document = documents[offset];
-      if (keeps_ && !keeps_(document)) {
+      const Document* document = &documents[offset];
+      const Steps& steps = steps_at(index, offset);
+      if (partition.is_skipped(offset) || (steps.keeps && !steps.keeps(*document))) {
         continue;
       }
-      Row row = row_of_(document);
+      if (document->is_tombstone && is_aggregate_) {
+        continue;
+      }
+      if (document->is_tombstone) {
+        rows.erase(identity_of(row_of_(*document)));
+        continue;
+      }
+      if (steps.change) {
+        document = &changed.emplace_back(*document);
+        steps.change(changed.back());
+      }
+      Row row = row_of_(*document);
       if (is_aggregate_) {
-        groups[row].push_back(&document);
+        groups[row].push_back(document);
       } else {
         rows[identity_of(row)] = std::move(row);
       }

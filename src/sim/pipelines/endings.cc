@@ -5,9 +5,13 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <utility>
+#include <variant>
 
 #include "client/admin.h"
 #include "client/cluster.h"
+#include "engine/definition_log.h"
+#include "pipeline/definition.h"
 #include "sim/visitor.h"
 #include "sim/workloads/broker_node.h"
 
@@ -18,12 +22,18 @@ namespace {
 constexpr Duration kPatience = seconds(120);
 constexpr Duration kStopPatience = seconds(30);
 constexpr Duration kVisitMax = seconds(100);
+/// What was sent to the database arrives within it.
+constexpr Duration kSentCommitsMax = seconds(5);
 constexpr Duration kLookEvery = milliseconds(200);
 constexpr std::uint64_t kLateRecordsMax = 20;
 constexpr int kDrawsMax = 30;
 /// More than a segment holds, in batches smaller than one.
 constexpr int kUnreadBatches = 6;
 constexpr int kUnreadBatchRecords = 15;
+
+bool is_empty(const SimDatabase::Table& table) {
+  return table.appended.empty() && table.by_key.empty();
+}
 
 class Ending {
  public:
@@ -33,6 +43,11 @@ class Ending {
   void positions_set_back();
   void topic_made_again();
   void records_deleted_unread();
+  void backup_restored_while_idle();
+  void file_gone_on_with();
+  void column_renamed_and_back();
+  void column_narrowed_and_widened();
+  void table_made_anew();
 
  private:
   using Visit = std::function<Task<void>(SimProcess&, std::shared_ptr<client::Cluster>)>;
@@ -42,10 +57,18 @@ class Ending {
   /// Until the log of the partition begins after that offset; where it begins.
   Offset wait_for_deletion(const TopicPartition& partition, Offset after);
   void expect_named_by_both(const std::string& named);
+  void skip_deleted(PartitionIndex partition, Offset from, Offset to);
+  /// Waits until each pipeline has the right rows for all of the input; none may refuse.
+  void expect_right(const std::string& what);
+  /// Where the first stage of the pipeline goes on, by partition.
+  std::vector<std::size_t> positions_of(const DrawnPipeline& pipeline,
+                                        const pipeline::PlannedPipeline& planned);
+  void go_on_with_next_file(DrawnPipeline& pipeline);
   std::vector<Document> draw_documents();
   /// What a pipeline that has stopped must have left.
   enum class Refused {
     kBefore,   ///< all as it was before: a record was refused
+    kMidway,   ///< what came before the record that was refused is there, and is not judged
     kStopped,  ///< others may have gone on, as far as they came; the audit must name it too
   };
   /// Waits until each pipeline has either the right rows for all of the input, or has stopped and
@@ -124,7 +147,8 @@ void Ending::expect_right_or_refused(const std::string& what, std::string_view n
     }
     if (refused == Refused::kBefore) {
       judged.push_back({pipeline, refusal.empty() ? scene_.input : before_});
-    } else if (!refusal.empty() && audit(scene_.world, scene_.database.image(), pipeline).empty()) {
+    } else if (refused == Refused::kStopped && !refusal.empty() &&
+               audit(scene_.world, scene_.database.image(), pipeline).empty()) {
       scene_.findings.report("AUD-1",
                              fmt::format("{}: {}: the audit says clean", pipeline.name(), what));
     }
@@ -211,6 +235,31 @@ void Ending::records_deleted_unread() {
                                          index.value, named, start.value - 1));
   scene_.workers.take_up();
   expect_named_by_both(named);
+  // What was fed has no regard for keys, and between partitions there is no last record of one.
+  const bool has_order = std::ranges::none_of(scene_.pipelines, &DrawnPipeline::keeps_last_of_key);
+  if (scene_.findings.empty() && has_order && scene_.random.coin()) {
+    skip_deleted(index, position, start);
+  }
+}
+
+// As with --skip-deleted: all that is left is there, and the audit says what was passed over.
+void Ending::skip_deleted(PartitionIndex partition, Offset from, Offset to) {
+  InputPartition& skipped = scene_.input.partitions[static_cast<std::size_t>(partition.value)];
+  skipped.skipped_from = static_cast<std::size_t>(from.value);
+  skipped.skipped_to = static_cast<std::size_t>(to.value);
+  scene_.workers.take_down();
+  scene_.workers.skip_deleted();
+  scene_.workers.take_up();
+  expect_right("what was deleted unread is skipped");
+  for (const DrawnPipeline& pipeline : scene_.pipelines) {
+    const std::string notes = audit_notes(scene_.world, scene_.database.image(), pipeline);
+    const std::string named =
+        fmt::format("skipped by operator: {}-{} offset", kInputTopic, partition.value);
+    if (notes.find(named) == std::string::npos) {
+      scene_.findings.report("AUD-1", fmt::format("{}: the audit does not note '{}': {}",
+                                                  pipeline.name(), named, notes));
+    }
+  }
 }
 
 Offset Ending::wait_for_deletion(const TopicPartition& partition, Offset after) {
@@ -248,14 +297,168 @@ void Ending::expect_named_by_both(const std::string& named) {
   }
 }
 
+void Ending::expect_right(const std::string& what) {
+  std::vector<Judged> judged;
+  judged.reserve(scene_.pipelines.size());
+  for (const DrawnPipeline& pipeline : scene_.pipelines) {
+    MonotonicTime next_look = scene_.world.now();
+    scene_.world.run_until(
+        [&] {
+          if (scene_.world.now() < next_look) {
+            return false;
+          }
+          next_look = scene_.world.now() + kLookEvery;
+          return is_right(pipeline) || !scene_.workers.refusal_of(pipeline).empty();
+        },
+        kPatience);
+    const std::string refusal = scene_.workers.refusal_of(pipeline);
+    if (!refusal.empty()) {
+      scene_.findings.report("STG-1",
+                             fmt::format("{}: {}: it stops: {}", pipeline.name(), what, refusal));
+    }
+    judged.push_back({pipeline, scene_.input});
+  }
+  judge_by_both(scene_.world, scene_.database.image(), judged, scene_.findings);
+}
+
+// No commit will find it: nothing comes that is to be committed.
+void Ending::backup_restored_while_idle() {
+  const DrawnPipeline& pipeline = scene_.pipelines[scene_.random.below(scene_.pipelines.size())];
+  const std::string what =
+      fmt::format("a backup of table {} is restored while nothing is fed", pipeline.table());
+  scene_.world.note("world", what);
+  scene_.database.restore(pipeline.table(), scene_.backup);
+  expect_right(what);
+}
+
+// Each pipeline goes on with other steps, from where it was. Where they are part of what its state
+// was made of, a reset says that the state is kept.
+void Ending::file_gone_on_with() {
+  scene_.workers.take_down();
+  scene_.world.run_for(kSentCommitsMax);
+  for (DrawnPipeline& pipeline : scene_.pipelines) {
+    go_on_with_next_file(pipeline);
+  }
+  feed(draw_documents());
+  scene_.workers.take_up();
+  expect_right("its file was changed");
+}
+
+void Ending::go_on_with_next_file(DrawnPipeline& pipeline) {
+  scene_.world.note("world", pipeline.next_file());
+  const pipeline::PlannedPipeline planned = DrawnPipeline::plan(pipeline.next_file());
+  pipeline.go_on_with_next_file(positions_of(pipeline, planned));
+  protocol::PipelineDefinition definition = pipeline::definition_of(planned);
+  visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+    engine::DefinitionLog definitions(cluster, definition, {});
+    const MonotonicTime deadline = process.scheduler().now() + kVisitMax;
+    const auto known = co_await definitions.read(deadline);
+    CHECK(known.has_value());
+    const auto changes = co_await definitions.changes(*known, deadline);
+    CHECK(changes.has_value());
+    if (!engine::has_refusal(*changes)) {
+      co_return;
+    }
+    if (!engine::may_keep_states(*changes)) {
+      scene_.findings.report("STG-2", pipeline.name() + ": its state may not be kept");
+    }
+    protocol::PipelineDefinition kept = definition;
+    kept.kind = protocol::PipelineDefinition::Kind::kStatesKept;
+    CHECK((co_await definitions.write(std::move(kept), deadline)).has_value());
+  });
+}
+
+// A table that has not the columns of the file is refused; once it has them again, all is right.
+void Ending::column_renamed_and_back() {
+  const DrawnPipeline& pipeline = scene_.pipelines[scene_.random.below(scene_.pipelines.size())];
+  const std::string column = scene_.database.rename_column(pipeline.table(), scene_.random);
+  const std::string what =
+      fmt::format("column {} of table {} is renamed", column, pipeline.table());
+  scene_.world.note("world", what);
+  feed(draw_documents());
+  expect_right_or_refused(what, column, Refused::kBefore);
+  scene_.workers.take_down();
+  scene_.database.rename_back(pipeline.table());
+  scene_.workers.take_up();
+  expect_right(what + " and renamed back");
+}
+
+// What does not fit a column any more is refused by its record; once it fits again, all is right.
+void Ending::column_narrowed_and_widened() {
+  const DrawnPipeline& pipeline = scene_.pipelines[scene_.random.below(scene_.pipelines.size())];
+  scene_.database.set_integers(pipeline.table(), SimDatabase::Integers::kNarrow);
+  const std::string what = fmt::format("integers of table {} get 32 bits", pipeline.table());
+  scene_.world.note("world", what);
+  feed(draw_documents());
+  expect_right_or_refused(what, "@", Refused::kMidway);
+  scene_.workers.take_down();
+  scene_.database.set_integers(pipeline.table(), SimDatabase::Integers::kWide);
+  scene_.workers.take_up();
+  expect_right(what + " and 64 again");
+}
+
+// Its rows stay in the one that was renamed. No worker can know; who judges must.
+void Ending::table_made_anew() {
+  const DrawnPipeline& pipeline = scene_.pipelines[scene_.random.below(scene_.pipelines.size())];
+  if (is_empty(scene_.database.table(pipeline.table()))) {
+    return;
+  }
+  scene_.world.note("world", fmt::format("table {} is made anew", pipeline.table()));
+  scene_.database.forget_rows(pipeline.table());
+  if (is_right(pipeline)) {
+    scene_.findings.report("AUD-1", "the model does not see that the rows are gone");
+  }
+  if (audit(scene_.world, scene_.database.image(), pipeline).empty()) {
+    scene_.findings.report("AUD-1", "the audit does not see that the rows are gone");
+  }
+}
+
+std::vector<std::size_t> Ending::positions_of(const DrawnPipeline& pipeline,
+                                              const pipeline::PlannedPipeline& planned) {
+  const engine::Stage& first = planned.plan.stages.front();
+  std::vector<TopicPartition> sources;
+  sources.reserve(scene_.input.partitions.size());
+  for (std::size_t index = 0; index < scene_.input.partitions.size(); ++index) {
+    sources.push_back({kInputTopic, PartitionIndex(static_cast<std::int32_t>(index))});
+  }
+  std::vector<std::size_t> positions(sources.size());
+  const auto keep = [&](std::size_t index, Offset offset) {
+    positions[index] = static_cast<std::size_t>(std::max(offset, Offset(0)).value);
+  };
+  if (std::holds_alternative<engine::SinkOutput>(first.output)) {
+    const auto& stored = scene_.database.table(pipeline.table()).positions;
+    for (std::size_t index = 0; index < sources.size(); ++index) {
+      const auto place = stored.find(sources[index]);
+      keep(index, place == stored.end() ? Offset(0) : place->second.next_offset);
+    }
+    return positions;
+  }
+  visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+    client::Admin admin(cluster);
+    const auto committed =
+        co_await admin.committed(first.group_id, sources, process.scheduler().now() + kVisitMax);
+    CHECK(committed.has_value());
+    for (const client::CommittedOffset& offset : *committed) {
+      keep(static_cast<std::size_t>(offset.partition.partition.value), offset.offset);
+    }
+  });
+  return positions;
+}
+
 }  // namespace
 
 void end_run(EndScene scene) {
   scene.workers.may_refuse();
   Ending ending(scene);
-  constexpr void (Ending::* kEndings[])() = {&Ending::doubtful_record, &Ending::positions_set_back,
+  constexpr void (Ending::* kEndings[])() = {&Ending::doubtful_record,
+                                             &Ending::positions_set_back,
                                              &Ending::topic_made_again,
-                                             &Ending::records_deleted_unread};
+                                             &Ending::records_deleted_unread,
+                                             &Ending::backup_restored_while_idle,
+                                             &Ending::file_gone_on_with,
+                                             &Ending::column_renamed_and_back,
+                                             &Ending::column_narrowed_and_widened,
+                                             &Ending::table_made_anew};
   (ending.*kEndings[scene.random.below(std::size(kEndings))])();
 }
 

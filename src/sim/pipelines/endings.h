@@ -1,8 +1,9 @@
 // Endings: what comes upon a pipeline that has done its work, faults over: a record of which
 // something is more than programs hold, positions that were set back, a source topic made again,
-// records deleted before they were read. Each pipeline goes on right, or stops and names it:
-// nothing may pass in silence. One by seed, at the end of a run, because it may be the end of the
-// pipeline.
+// records deleted before they were read, a backup restored while nothing is fed, a file changed to
+// one that the pipeline goes on with, a table that was changed. Each pipeline goes on right, or
+// stops and names it: nothing may pass in silence. One by seed, at the end of a run, because it may
+// be the end of the pipeline.
 #pragma once
 
 #include <functional>
@@ -19,10 +20,12 @@ struct EndScene {
   SimWorld& world;
   SimRandom& random;
   SimDatabase& database;
-  const std::vector<DrawnPipeline>& pipelines;
+  std::vector<DrawnPipeline>& pipelines;
   PipelineWorkers& workers;
   InputFeeder& feeder;
   InputTopic& input;
+  /// Of the whole database, of some time during the run.
+  const SimDatabase::Image& backup;
   /// From now on the broker keeps no closed segment.
   std::function<void()> shorten_retention;
   Findings& findings;

@@ -35,7 +35,10 @@ void InputFeeder::feed_to(PartitionIndex partition, SimProcess& process, client:
                           Document document) {
   protocol::NewRecord record;
   record.timestamp_ms = process.scheduler().wall_now().ms;
-  record.value = as_bytes(document.json);
+  record.key = as_bytes(document.key.json);
+  if (!document.is_tombstone) {
+    record.value = as_bytes(document.json);
+  }
   CHECK(producer.append(producer.slot({kInputTopic, partition}), record).has_value());
   input_.partitions[static_cast<std::size_t>(partition.value)].documents.push_back(
       std::move(document));

@@ -18,8 +18,9 @@ class InputFeeder {
     kAnywhere,
     kByKey,  ///< all records of a key in one partition, however many are added
   };
-  InputFeeder(InputTopic& input, SimRandom& random, Placing placing)
-      : input_(input), random_(random), placing_(placing), documents_(random) {}
+  InputFeeder(InputTopic& input, SimRandom& random, Placing placing,
+              DocumentSource::Tombstones tombstones)
+      : input_(input), random_(random), placing_(placing), documents_(random, tombstones) {}
 
   DocumentSource& documents() { return documents_; }
   /// How many partitions there are now; those that are new are empty.

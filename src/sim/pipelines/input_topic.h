@@ -13,6 +13,13 @@ struct InputPartition {
   std::vector<Document> documents;
   /// A pipeline that begins at the end must take all from here on, and may take some before.
   std::size_t begins_at_most = 0;
+  /// What an operator let a pipeline pass over: deleted before it was read.
+  std::size_t skipped_from = 0;
+  std::size_t skipped_to = 0;
+
+  bool is_skipped(std::size_t offset) const {
+    return offset >= skipped_from && offset < skipped_to;
+  }
 };
 
 struct InputTopic {

@@ -1,6 +1,7 @@
 #include "sim/pipelines/judges.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "sim/audit_node.h"
 #include "sim/tampering.h"
@@ -52,6 +53,13 @@ std::string audit(SimWorld& world, const SimDatabase::Image& image, const DrawnP
                         finding.text);
   }
   return text;
+}
+
+std::string audit_notes(SimWorld& world, const SimDatabase::Image& image,
+                        const DrawnPipeline& pipeline) {
+  const auto report = audit_in_world(world, DrawnPipeline::plan(pipeline.file()), image);
+  return report ? fmt::format("{}", fmt::join(report->findings.notes(), "; "))
+                : "it cannot judge: " + report.error().text;
 }
 
 }  // namespace onceflow::sim

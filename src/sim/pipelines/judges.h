@@ -25,7 +25,10 @@ void judge_by_both(SimWorld& world, const SimDatabase::Image& image,
 void judge_the_judges(SimWorld& world, SimDatabase::Image image, const std::vector<Judged>& judged,
                       Findings& findings);
 
-/// What the audit finds, as one text; empty: clean.
+/// What the audit finds, as one text; empty: nothing.
 std::string audit(SimWorld& world, const SimDatabase::Image& image, const DrawnPipeline& pipeline);
+/// What it notes, as one text.
+std::string audit_notes(SimWorld& world, const SimDatabase::Image& image,
+                        const DrawnPipeline& pipeline);
 
 }  // namespace onceflow::sim

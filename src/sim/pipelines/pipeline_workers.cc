@@ -1,8 +1,10 @@
 #include "sim/pipelines/pipeline_workers.h"
 
 #include <algorithm>
+#include <iterator>
 #include <variant>
 
+#include "pipeline/definition.h"
 #include "sim/workloads/broker_node.h"
 
 namespace onceflow::sim {
@@ -43,13 +45,18 @@ struct PipelineWorkers::Life {
   SimProcess& process;
   const DrawnPipeline& pipeline;
   const bool is_changed;
+  bool has_ended = false;
   pipeline::PlannedPipeline planned;
   std::unique_ptr<engine::Worker> worker;
 };
 
 PipelineWorkers::PipelineWorkers(const std::vector<DrawnPipeline>& pipelines, SimDatabase& database,
-                                 Findings& findings)
-    : pipelines_(pipelines), database_(database), findings_(findings) {}
+                                 SimRandom& random, Findings& findings)
+    : pipelines_(pipelines),
+      database_(database),
+      findings_(findings),
+      are_static_members_(random.coin()),
+      stay_at_stop_(random.coin()) {}
 
 PipelineWorkers::~PipelineWorkers() = default;
 
@@ -57,6 +64,19 @@ void PipelineWorkers::start() {
   for (const char* name : kNames) {
     database_.world().add_node(
         {.name = name, .boot = [this](SimProcess& process) { boot(process); }});
+  }
+}
+
+void PipelineWorkers::stop_one(SimRandom& random) {
+  const char* name = kNames[random.below(std::size(kNames))];
+  database_.world().note(name, "is asked to end");
+  for (const DrawnPipeline& pipeline : pipelines_) {
+    for (const Life* life : lives_) {
+      if (&life->pipeline == &pipeline && life->process.name() == name &&
+          life->process.is_running() && life->worker != nullptr) {
+        life->worker->stop();
+      }
+    }
   }
 }
 
@@ -73,11 +93,14 @@ void PipelineWorkers::take_down() {
 
 void PipelineWorkers::take_up() {
   is_down_ = false;
+  refusals_.clear();
   kill_all("is taken up");
 }
 
 void PipelineWorkers::run_changed_files(bool changed) {
+  check_changed_lives();
   runs_changed_files_ = changed;
+  has_refused_change_ = false;
   kill_all(changed ? "gets a changed file" : "gets its file back");
 }
 
@@ -96,21 +119,55 @@ void PipelineWorkers::boot(SimProcess& process) {
       }
     }
     life.worker = std::make_unique<engine::Worker>(process.environment(), life.planned.plan,
-                                                   worker_options(process.name()));
+                                                   options_of(process.name(), life));
     process.scheduler().spawn(run(life));
   }
 }
 
+engine::WorkerOptions PipelineWorkers::options_of(const std::string& worker,
+                                                  const Life& life) const {
+  engine::WorkerOptions options = worker_options(worker);
+  options.definition = pipeline::definition_of(life.planned);
+  if (are_static_members_) {
+    options.stage.group.group_instance_id = life.pipeline.name() + "-" + worker;
+    options.stage.at_stop = stay_at_stop_ ? engine::AtStop::kStay : engine::AtStop::kLeave;
+  }
+  options.stage.skips_deleted = skips_deleted_;
+  return options;
+}
+
 Task<void> PipelineWorkers::run(Life& life) {
   const Status ended = co_await life.worker->run();
+  life.has_ended = true;
   if (ended) {
+    if (std::ranges::all_of(lives_, [&](const Life* other) {
+          return &other->process != &life.process || other->has_ended;
+        })) {
+      life.process.exit("it has stopped");
+    }
     co_return;
   }
   database_.world().note(life.process.name(), ended.error().text);
-  if (may_refuse_) {
+  if (life.is_changed) {
+    has_refused_change_ = true;
+    if (ended.error().text.find("the file was changed") == std::string::npos) {
+      findings_.report("STG-2",
+                       "a changed file is refused as something else: " + ended.error().text);
+    }
+  } else if (may_refuse_) {
     refusals_[life.pipeline.name()] = ended.error().text;
-  } else if (!life.is_changed) {
+  } else {
     findings_.report("STG-1", "a worker gave up for good: " + ended.error().text);
+  }
+}
+
+void PipelineWorkers::check_changed_lives() {
+  for (const Life* life : lives_) {
+    if (life->is_changed && life->worker != nullptr &&
+        life->worker->statuses().front()->state() == engine::StageState::kRunning) {
+      findings_.report("STG-2", life->process.name() + " runs a changed file of pipeline " +
+                                    life->pipeline.name() + " on the state of another");
+    }
   }
 }
 

@@ -18,19 +18,28 @@ namespace onceflow::sim {
 
 class PipelineWorkers {
  public:
+  /// Whether they are static members of their groups, and keep their partitions when they are
+  /// stopped, is drawn.
   PipelineWorkers(const std::vector<DrawnPipeline>& pipelines, SimDatabase& database,
-                  Findings& findings);
+                  SimRandom& random, Findings& findings);
   ~PipelineWorkers();
 
   /// Adds their nodes.
   void start();
+  /// One of them is asked to end, as by SIGTERM; its node starts another.
+  void stop_one(SimRandom& random);
   /// kill -9 of all of them; their nodes start others.
   void kill_all(std::string_view reason);
-  /// Down until take_up(): nothing of a pipeline runs.
+  /// Down until take_up(): nothing of a pipeline runs. What was refused before is forgotten then.
   void take_down();
   void take_up();
+  /// From the next start on: records that were deleted unread are passed over.
+  void skip_deleted() { skips_deleted_ = true; }
   /// From the next start on they run the changed files, or the files as drawn.
   void run_changed_files(bool changed);
+  bool runs_changed_files() const { return runs_changed_files_; }
+  /// One that runs changed files has refused one.
+  bool has_refused_change() const { return has_refused_change_; }
 
   /// A stage that reads the input for that pipeline has said that it runs, and from where.
   bool has_begun(const DrawnPipeline& pipeline, const TopicPartition& source) const;
@@ -46,15 +55,21 @@ class PipelineWorkers {
 
   void boot(SimProcess& process);
   Task<void> run(Life& life);
+  void check_changed_lives();
+  engine::WorkerOptions options_of(const std::string& worker, const Life& life) const;
 
   const std::vector<DrawnPipeline>& pipelines_;
   SimDatabase& database_;
   Findings& findings_;
   std::set<Life*> lives_;
   std::map<std::string, std::string> refusals_;
+  const bool are_static_members_;
+  const bool stay_at_stop_;
   bool is_down_ = false;
   bool runs_changed_files_ = false;
+  bool has_refused_change_ = false;
   bool may_refuse_ = false;
+  bool skips_deleted_ = false;
 };
 
 }  // namespace onceflow::sim

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "protocol/messages/37_create_partitions.h"
 #include "sim/pipelines/endings.h"
-#include "sim/pipelines/switched_off.h"
 #include "sim/workloads/broker_node.h"
 
 namespace onceflow::sim {
@@ -20,6 +20,8 @@ constexpr std::int64_t kRecordsMin = 150;
 constexpr std::int64_t kRecordsMax = 400;
 constexpr std::uint64_t kEarlyRecordsMax = 30;  ///< before a pipeline that begins at the end
 constexpr std::uint64_t kOperationOneIn = 3;    ///< runs
+constexpr Duration kStateWaitMax = seconds(20);
+constexpr Duration kRefusalWaitMax = seconds(20);
 constexpr Duration kRestPatience = seconds(300);
 constexpr Duration kLookEvery = milliseconds(200);
 
@@ -31,17 +33,20 @@ void PipelineWorkload::start(SimWorld& world) {
   world_ = &world;
   random_ = std::make_unique<SimRandom>(world.random().fork("pipelines"));
   pipelines_.push_back(DrawnPipeline::rows(*random_));
-  pipelines_.push_back(DrawnPipeline::totals(*random_));
+  const auto tombstones = pipelines_.front().takes_tombstones() ? DocumentSource::Tombstones::kSome
+                                                                : DocumentSource::Tombstones::kNone;
+  pipelines_.push_back(DrawnPipeline::totals(*random_, tombstones));
   for (const DrawnPipeline& pipeline : pipelines_) {
     world.note("world", pipeline.file());
   }
   feeder_ = std::make_unique<InputFeeder>(input_, *random_,
                                           pipelines_.front().keeps_last_of_key()
                                               ? InputFeeder::Placing::kByKey
-                                              : InputFeeder::Placing::kAnywhere);
+                                              : InputFeeder::Placing::kAnywhere,
+                                          tombstones);
   database_ = std::make_unique<SimDatabase>(world);
   database_->on_stale_commit([this](const std::string& text) { findings_.report("SNK-1", text); });
-  workers_ = std::make_unique<PipelineWorkers>(pipelines_, *database_, findings_);
+  workers_ = std::make_unique<PipelineWorkers>(pipelines_, *database_, *random_, findings_);
   broker_options_ = simulated_broker_options(kPartitionCount);
   broker_options_.log.topic_defaults.segment_bytes = kSegmentBytes;
   world.add_node({.name = "broker", .boot = [this](SimProcess& process) {
@@ -72,22 +77,13 @@ Task<void> PipelineWorkload::feed(SimProcess& process) {
   draw_operations(count);
   while (feeder_->number() < count && !is_settling_) {
     feeder_->feed(process, producer, feeder_->documents().draw(feeder_->number()));
-    for (auto due = operations_.begin();
-         due != operations_.end() && due->first <= feeder_->number();
-         due = operations_.erase(due)) {
-      due->second();
-    }
-    if (feeder_->number() == partitions_are_added_at_) {
-      co_await add_partitions(process, cluster);
-    }
+    co_await operate(process, cluster, feeder_->number());
     if (random_->below(4) == 0) {
       co_await process.scheduler().sleep_for(random_->between(Duration(0), milliseconds(200)));
     }
   }
   // What was begun is brought to its end.
-  for (const auto& [number, operation] : operations_) {
-    operation();
-  }
+  co_await operate(process, cluster, std::numeric_limits<std::int64_t>::max());
   const Status flushed = co_await producer.flush(never);
   if (!flushed) {
     findings_.report("PRD-1", "an idempotent producer gave up: " + flushed.error().text);
@@ -122,22 +118,80 @@ void PipelineWorkload::draw_operations(std::int64_t record_count) {
   };
   const auto is_drawn = [&] { return random_->below(kOperationOneIn) == 0; };
   if (is_drawn()) {
-    partitions_are_added_at_ = draw_number(1);
+    operations_.emplace(draw_number(1), &PipelineWorkload::add_partitions);
+  }
+  const std::int64_t kept_at = draw_number(1);
+  operations_.emplace(kept_at, &PipelineWorkload::keep_backup);
+  if (is_drawn()) {
+    operations_.emplace(draw_number(kept_at), &PipelineWorkload::restore_backup);
   }
   if (is_drawn()) {
-    const std::int64_t kept_at = draw_number(1);
-    operations_.emplace(kept_at, [this] { backup_ = database_->image(); });
-    operations_.emplace(draw_number(kept_at), [this] {
-      const DrawnPipeline& pipeline = pipelines_[random_->below(pipelines_.size())];
-      world_->note("world", "a backup of table " + pipeline.table() + " is restored");
-      database_->restore(pipeline.table(), backup_);
-    });
+    operations_.emplace(draw_number(1), &PipelineWorkload::stop_worker);
   }
-  if (is_drawn() && kDrawsChangedFiles) {
+  if (is_drawn()) {
+    operations_.emplace(draw_number(1), &PipelineWorkload::add_column);
+  }
+  if (is_drawn()) {
     const std::int64_t changed_at = draw_number(1);
-    operations_.emplace(changed_at, [this] { workers_->run_changed_files(true); });
-    operations_.emplace(draw_number(changed_at), [this] { workers_->run_changed_files(false); });
+    operations_.emplace(changed_at, &PipelineWorkload::change_files);
+    operations_.emplace(draw_number(changed_at), &PipelineWorkload::change_files_back);
   }
+}
+
+Task<void> PipelineWorkload::operate(SimProcess& process, std::shared_ptr<client::Cluster> cluster,
+                                     std::int64_t up_to) {
+  while (!operations_.empty() && operations_.begin()->first <= up_to) {
+    const Operation operation = operations_.extract(operations_.begin()).mapped();
+    co_await (this->*operation)(process, cluster);
+  }
+}
+
+Task<void> PipelineWorkload::keep_backup(SimProcess&, std::shared_ptr<client::Cluster>) {
+  backup_ = database_->image();
+  co_return;
+}
+
+Task<void> PipelineWorkload::restore_backup(SimProcess&, std::shared_ptr<client::Cluster>) {
+  const DrawnPipeline& pipeline = pipelines_[random_->below(pipelines_.size())];
+  world_->note("world", "a backup of table " + pipeline.table() + " is restored");
+  database_->restore(pipeline.table(), backup_);
+  co_return;
+}
+
+Task<void> PipelineWorkload::add_column(SimProcess&, std::shared_ptr<client::Cluster>) {
+  database_->add_column(pipelines_[random_->below(pipelines_.size())].table());
+  co_return;
+}
+
+Task<void> PipelineWorkload::stop_worker(SimProcess&, std::shared_ptr<client::Cluster>) {
+  workers_->stop_one(*random_);
+  co_return;
+}
+
+// Before there is a state of the files as drawn, the changed ones would be the first.
+Task<void> PipelineWorkload::change_files(SimProcess& process, std::shared_ptr<client::Cluster>) {
+  const auto has_state = [this] {
+    return !database_->table(pipelines_.back().table()).by_key.empty();
+  };
+  const MonotonicTime give_up_at = process.scheduler().now() + kStateWaitMax;
+  while (!has_state() && process.scheduler().now() < give_up_at) {
+    co_await process.scheduler().sleep_for(milliseconds(100));
+  }
+  if (has_state()) {
+    workers_->run_changed_files(true);
+  }
+}
+
+Task<void> PipelineWorkload::change_files_back(SimProcess& process,
+                                               std::shared_ptr<client::Cluster>) {
+  if (!workers_->runs_changed_files()) {
+    co_return;
+  }
+  const MonotonicTime give_up_at = process.scheduler().now() + kRefusalWaitMax;
+  while (!workers_->has_refused_change() && process.scheduler().now() < give_up_at) {
+    co_await process.scheduler().sleep_for(milliseconds(100));
+  }
+  workers_->run_changed_files(false);
 }
 
 Task<void> PipelineWorkload::add_partitions(SimProcess& process,
@@ -212,6 +266,7 @@ void PipelineWorkload::check_end() {
              .workers = *workers_,
              .feeder = *feeder_,
              .input = input_,
+             .backup = backup_,
              .shorten_retention =
                  [this] {
                    broker_options_.log.topic_defaults.retention_bytes = 0;

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -39,7 +38,16 @@ class PipelineWorkload final : public Workload {
   Task<void> wait_until_begun(SimProcess& process);
   /// What operators do, by the number of records fed so far.
   void draw_operations(std::int64_t record_count);
+  using Operation = Task<void> (PipelineWorkload::*)(SimProcess&, std::shared_ptr<client::Cluster>);
   Task<void> add_partitions(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
+  Task<void> keep_backup(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
+  Task<void> restore_backup(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
+  Task<void> add_column(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
+  Task<void> stop_worker(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
+  Task<void> change_files(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
+  Task<void> change_files_back(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
+  Task<void> operate(SimProcess& process, std::shared_ptr<client::Cluster> cluster,
+                     std::int64_t up_to);
   bool is_complete() const;
   std::vector<Judged> judged() const;
 
@@ -52,8 +60,7 @@ class PipelineWorkload final : public Workload {
   broker::BrokerOptions broker_options_;
   std::unique_ptr<InputFeeder> feeder_;
   std::unique_ptr<PipelineWorkers> workers_;
-  std::multimap<std::int64_t, std::function<void()>> operations_;
-  std::int64_t partitions_are_added_at_ = -1;
+  std::multimap<std::int64_t, Operation> operations_;
   SimDatabase::Image backup_;
   bool feeder_is_done_ = false;
   bool is_settling_ = false;
