@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
+#include "client/ask_coordinator.h"
 #include "client/broker_error.h"
 #include "client/committed_offsets.h"
 #include "client/range_assignor.h"
@@ -41,6 +43,32 @@ Task<Status> pause_or_give_up(std::shared_ptr<Cluster> cluster, Error error, Dur
     co_return std::unexpected(timed_out_error(error.text));
   }
   co_return paused;
+}
+
+std::unexpected<Error> no_answer(const std::string& what) {
+  return fail(ErrorCode::kCorrupt, what + ": no answer for the group");
+}
+
+CoordinatorAnswer<GroupDescription> describe(const Reply<protocol::DescribeGroupsResponse>& reply) {
+  if (reply->groups.size() != 1) {
+    return {.result = no_answer("DescribeGroups")};
+  }
+  const auto& group = reply->groups.front();
+  if (group.error_code != protocol::ErrorCode::kNone) {
+    return {group.error_code, std::unexpected(broker_error(
+                                  group.error_code, "DescribeGroups of '" + group.group_id + "'"))};
+  }
+  GroupDescription description{
+      group.group_id, group.group_state, group.protocol_type, group.protocol_data, {}};
+  description.members.reserve(group.members.size());
+  for (const auto& member : group.members) {
+    auto assignment = decode_assignment(member.member_assignment);
+    description.members.push_back(
+        {member.member_id, member.group_instance_id.value_or(""), member.client_id,
+         member.client_host, assignment ? std::move(*assignment) : std::vector<TopicPartition>{},
+         decode_note(member.member_metadata)});
+  }
+  return {.result = std::move(description)};
 }
 
 }  // namespace
@@ -123,7 +151,7 @@ Task<Status> Admin::delete_topic(std::string name, MonotonicTime deadline) {
       const auto& result = reply->body.responses.front();
       const bool is_unknown = result.error_code == protocol::ErrorCode::kUnknownTopicOrPartition;
       if (result.error_code == protocol::ErrorCode::kNone || (may_be_gone && is_unknown)) {
-        co_return Status{};
+        co_return co_await wait_until_unknown(std::move(name), deadline);
       }
       error = with_words(broker_error(result.error_code, "DeleteTopics of '" + name + "'"),
                          result.error_message);
@@ -133,6 +161,23 @@ Task<Status> Admin::delete_topic(std::string name, MonotonicTime deadline) {
     }
     CO_RETURN_IF_ERROR(
         co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
+  }
+}
+
+// Brokers hear from the controller a little later, and who asks one of them whether the topic is
+// there would not make it again. Somebody else may have made it again already: that is no failure.
+Task<Status> Admin::wait_until_unknown(std::string name, MonotonicTime deadline) {
+  constexpr Duration kWaitMax = seconds(5);
+  const auto cluster = cluster_;
+  const MonotonicTime until = std::min(deadline, cluster->scheduler().now() + kWaitMax);
+  Backoff backoff(cluster->options(), cluster->environment().random);
+  while (true) {
+    cluster->forget_topic(name);
+    const auto found = co_await cluster->existing_topic(name, until);
+    const bool may_be_there = found || found.error().code == ErrorCode::kTimedOut;
+    if (!may_be_there || !co_await cluster->pause(backoff.next(), until)) {
+      co_return Status{};
+    }
   }
 }
 
@@ -238,73 +283,30 @@ Task<Result<std::vector<ListedOffset>>> Admin::list_offsets(std::vector<TopicPar
 }
 
 Task<Result<GroupDescription>> Admin::describe_group(std::string group_id, MonotonicTime deadline) {
-  const auto cluster = cluster_;
-  Backoff backoff(cluster->options(), cluster->environment().random);
-  while (true) {
-    const auto node = co_await cluster->coordinator(CoordinatorType::kGroup, group_id, deadline);
-    CO_RETURN_IF_ERROR(node);
-    const auto connection = co_await cluster->connection(channel_, *node, deadline);
-    CO_RETURN_IF_ERROR(connection);
-    protocol::DescribeGroupsRequest request;
-    request.groups.push_back(group_id);
-    const auto reply =
-        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
-    Error error{ErrorCode::kCorrupt, "DescribeGroups: no answer for the group", Recovery::kFatal};
-    if (!reply) {
-      error = reply.error();
-    } else if (reply->body.groups.size() == 1) {
-      const auto& group = reply->body.groups.front();
-      if (group.error_code == protocol::ErrorCode::kNone) {
-        GroupDescription description{
-            group.group_id, group.group_state, group.protocol_type, group.protocol_data, {}};
-        for (const auto& member : group.members) {
-          auto assignment = decode_assignment(member.member_assignment);
-          description.members.push_back(
-              {member.member_id, member.group_instance_id.value_or(""), member.client_id,
-               member.client_host,
-               assignment ? std::move(*assignment) : std::vector<TopicPartition>{},
-               decode_note(member.member_metadata)});
-        }
-        co_return description;
-      }
-      error = broker_error(group.error_code, "DescribeGroups of '" + group_id + "'");
-      if (is_wrong_coordinator(group.error_code)) {
-        cluster->forget_coordinator(CoordinatorType::kGroup, group_id);
-      }
-    }
-    CO_RETURN_IF_ERROR(
-        co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
-  }
+  protocol::DescribeGroupsRequest request;
+  request.groups.push_back(group_id);
+  return ask_coordinator<GroupDescription>(cluster_, channel_, std::move(group_id),
+                                           std::move(request), describe, deadline);
 }
 
 Task<Status> Admin::delete_group(std::string group_id, MonotonicTime deadline) {
-  const auto cluster = cluster_;
-  Backoff backoff(cluster->options(), cluster->environment().random);
-  while (true) {
-    const auto node = co_await cluster->coordinator(CoordinatorType::kGroup, group_id, deadline);
-    CO_RETURN_IF_ERROR(node);
-    const auto connection = co_await cluster->connection(channel_, *node, deadline);
-    CO_RETURN_IF_ERROR(connection);
-    protocol::DeleteGroupsRequest request;
-    request.groups_names.push_back(group_id);
-    const auto reply =
-        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
-    Error error{ErrorCode::kCorrupt, "DeleteGroups: no answer for the group", Recovery::kFatal};
-    if (!reply) {
-      error = reply.error();
-    } else if (reply->body.results.size() == 1) {
-      const protocol::ErrorCode code = reply->body.results.front().error_code;
-      if (code == protocol::ErrorCode::kNone) {
-        co_return Status{};
-      }
-      error = broker_error(code, "DeleteGroups of '" + group_id + "'");
-      if (is_wrong_coordinator(code)) {
-        cluster->forget_coordinator(CoordinatorType::kGroup, group_id);
-      }
-    }
-    CO_RETURN_IF_ERROR(
-        co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
-  }
+  protocol::DeleteGroupsRequest request;
+  request.groups_names.push_back(group_id);
+  return ask_coordinator<void>(
+      cluster_, channel_, std::move(group_id), std::move(request),
+      [](const Reply<protocol::DeleteGroupsResponse>& reply) -> CoordinatorAnswer<void> {
+        if (reply->results.size() != 1) {
+          return {.result = no_answer("DeleteGroups")};
+        }
+        const auto& deleted = reply->results.front();
+        if (deleted.error_code == protocol::ErrorCode::kNone) {
+          return {};
+        }
+        return {deleted.error_code,
+                std::unexpected(broker_error(deleted.error_code,
+                                             "DeleteGroups of '" + deleted.group_id + "'"))};
+      },
+      deadline);
 }
 
 Task<Result<std::vector<CommittedOffset>>> Admin::committed(std::string group_id,

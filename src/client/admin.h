@@ -57,7 +57,7 @@ class Admin {
 
   /// kAlreadyExists; kRefused with the broker's words. Returns when the topic can be produced to.
   Task<Status> create_topic(NewTopic topic, MonotonicTime deadline);
-  /// kNotFound.
+  /// kNotFound. Returns when the brokers know of it as well as the controller.
   Task<Status> delete_topic(std::string name, MonotonicTime deadline);
   /// kNotFound.
   Task<Result<TopicMetadata>> describe_topic(std::string name, MonotonicTime deadline);
@@ -84,6 +84,7 @@ class Admin {
 
  private:
   Task<Result<ConnectionPointer>> controller_connection(MonotonicTime deadline);
+  Task<Status> wait_until_unknown(std::string name, MonotonicTime deadline);
   Task<Result<ListedOffset>> list_offset(TopicPartition partition, std::int64_t timestamp_ms,
                                          IsolationLevel isolation_level, MonotonicTime deadline);
 

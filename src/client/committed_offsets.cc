@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "client/ask_coordinator.h"
 #include "client/broker_error.h"
 #include "protocol/messages/08_offset_commit.h"
 #include "protocol/messages/09_offset_fetch.h"
@@ -154,42 +155,23 @@ Task<Status> commit_offsets(std::shared_ptr<Cluster> cluster, Channel channel, G
   for (auto& [name, partitions] : by_topic) {
     request.topics.push_back({name, std::move(partitions)});
   }
-  Backoff backoff(cluster->options(), cluster->environment().random);
-  std::optional<Error> last;
-  while (true) {
-    const auto node =
-        co_await cluster->coordinator(CoordinatorType::kGroup, group.group_id, deadline);
-    CO_RETURN_IF_ERROR(node);
-    const auto connection = co_await cluster->connection(channel, *node, deadline);
-    CO_RETURN_IF_ERROR(connection);
-    const auto reply = co_await (*connection)->send(request, cluster->request_deadline(deadline));
-    last = reply ? std::nullopt : std::optional(reply.error());
-    if (reply) {
-      for (const auto& topic : reply->body.topics) {
-        for (const auto& partition : topic.partitions) {
-          if (partition.error_code != protocol::ErrorCode::kNone) {
-            last = broker_error(partition.error_code,
-                                fmt::format("OffsetCommit of '{}' for {}-{}", group.group_id,
-                                            topic.name, partition.partition_index));
-            if (is_wrong_coordinator(partition.error_code)) {
-              cluster->forget_coordinator(CoordinatorType::kGroup, group.group_id);
-            }
-          }
+  const auto judge =
+      [group_id = group.group_id](
+          const Reply<protocol::OffsetCommitResponse>& reply) -> CoordinatorAnswer<void> {
+    for (const auto& topic : reply->topics) {
+      for (const auto& partition : topic.partitions) {
+        if (partition.error_code != protocol::ErrorCode::kNone) {
+          return {partition.error_code,
+                  std::unexpected(broker_error(
+                      partition.error_code, fmt::format("OffsetCommit of '{}' for {}-{}", group_id,
+                                                        topic.name, partition.partition_index)))};
         }
       }
-      if (!last) {
-        co_return Status{};
-      }
     }
-    if (last->recovery != Recovery::kRetriable) {
-      co_return std::unexpected(*last);
-    }
-    if (const Status paused = co_await cluster->pause(backoff.next(), deadline); !paused) {
-      co_return std::unexpected(paused.error().code == ErrorCode::kCancelled
-                                    ? paused.error()
-                                    : timed_out_error(last->text));
-    }
-  }
+    return {};
+  };
+  co_return co_await ask_coordinator<void>(std::move(cluster), channel, std::move(group.group_id),
+                                           std::move(request), judge, deadline);
 }
 
 }  // namespace onceflow::client

@@ -1,5 +1,6 @@
 #include "client/group_admin.h"
 
+#include "client/ask_coordinator.h"
 #include "client/broker_error.h"
 #include "client/committed_offsets.h"
 #include "protocol/messages/13_leave_group.h"
@@ -7,17 +8,19 @@
 namespace onceflow::client {
 namespace {
 
-Status judge(const protocol::LeaveGroupResponse& reply, const std::string& group_id) {
-  if (reply.error_code != protocol::ErrorCode::kNone) {
-    return std::unexpected(broker_error(reply.error_code, "LeaveGroup of '" + group_id + "'"));
-  }
+CoordinatorAnswer<void> judge(const protocol::LeaveGroupResponse& reply,
+                              const std::string& group_id) {
+  protocol::ErrorCode code = reply.error_code;
   for (const auto& member : reply.members) {
-    if (member.error_code != protocol::ErrorCode::kNone &&
+    if (code == protocol::ErrorCode::kNone &&
         member.error_code != protocol::ErrorCode::kUnknownMemberId) {
-      return std::unexpected(broker_error(member.error_code, "LeaveGroup of '" + group_id + "'"));
+      code = member.error_code;
     }
   }
-  return {};
+  if (code == protocol::ErrorCode::kNone) {
+    return {};
+  }
+  return {code, std::unexpected(broker_error(code, "LeaveGroup of '" + group_id + "'"))};
 }
 
 }  // namespace
@@ -25,26 +28,17 @@ Status judge(const protocol::LeaveGroupResponse& reply, const std::string& group
 Task<Status> remove_members(std::shared_ptr<Cluster> cluster, std::string group_id,
                             std::vector<std::string> group_instance_ids, MonotonicTime deadline) {
   const Channel channel = cluster->new_channel();
-  Backoff backoff(cluster->options(), cluster->environment().random);
-  while (true) {
-    const auto node = co_await cluster->coordinator(CoordinatorType::kGroup, group_id, deadline);
-    CO_RETURN_IF_ERROR(node);
-    const auto connection = co_await cluster->connection(channel, *node, deadline);
-    CO_RETURN_IF_ERROR(connection);
-    protocol::LeaveGroupRequest request;
-    request.group_id = group_id;
-    for (const std::string& instance : group_instance_ids) {
-      request.members.push_back({"", instance, "removed by an administrator"});
-    }
-    const auto reply =
-        co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
-    const Status left = reply ? judge(reply->body, group_id) : std::unexpected(reply.error());
-    if (left || left.error().recovery != Recovery::kRetriable) {
-      co_return left;
-    }
-    cluster->forget_coordinator(CoordinatorType::kGroup, group_id);
-    CO_RETURN_IF_ERROR(co_await cluster->pause(backoff.next(), deadline));
+  protocol::LeaveGroupRequest request;
+  request.group_id = group_id;
+  request.members.reserve(group_instance_ids.size());
+  for (const std::string& instance : group_instance_ids) {
+    request.members.push_back({"", instance, "removed by an administrator"});
   }
+  const auto judge_answer = [group_id](const Reply<protocol::LeaveGroupResponse>& reply) {
+    return judge(reply.body, group_id);
+  };
+  return ask_coordinator<void>(std::move(cluster), channel, group_id, std::move(request),
+                               judge_answer, deadline);
 }
 
 Task<Status> move_offsets(std::shared_ptr<Cluster> cluster, std::string group_id,

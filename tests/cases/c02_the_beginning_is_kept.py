@@ -2,8 +2,7 @@
 
 import sqlite3
 
-from harness import (Broker, Worker, check, consume, onceflow, produce, shared_postgres,
-                     wait_for)
+from harness import Worker, check, cluster, consume, onceflow, produce, shared_postgres, wait_for
 from harness.kafka_admin import add_partitions, create_topic
 
 SOURCE = "source: { kafka: { topics: [in], group.id: g, auto.offset.reset: latest } }"
@@ -32,7 +31,7 @@ def start_and_stop(at, broker, pipeline, end=Worker.stop):
 
 
 def latest_is_kept_in_a_table_of_sqlite(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 2)
         produce(broker.address, "in", numbers(100, 105))
         start_and_stop(at, broker, LITE)
@@ -48,7 +47,7 @@ def latest_is_kept_in_a_table_of_sqlite(at):
 
 
 def latest_is_kept_by_a_killed_worker_and_in_a_group(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 3)
         start_and_stop(at, broker, TOPIC, Worker.kill)
         for partition in range(3):
@@ -66,7 +65,7 @@ def latest_is_kept_in_postgresql(at):
     dsn = server.new_database()
     pipeline = (f"name: p\n{SOURCE}\n"
                 f"sinks: [ postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }} ]\n")
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 1)
         start_and_stop(at, broker, pipeline)
         produce(broker.address, "in", numbers(0, 10))
@@ -80,7 +79,7 @@ def a_partition_that_appears_later_begins_at_its_first_offset(at):
     for pipeline in [LITE, TOPIC]:
         here = at / ("lite" if pipeline == LITE else "topic")
         here.mkdir()
-        with Broker(here) as broker:
+        with cluster(here) as broker:
             create_topic(broker.address, "in", 1)
             produce(broker.address, "in", numbers(100, 103))
             start_and_stop(here, broker, pipeline)
@@ -98,7 +97,7 @@ def a_partition_that_appears_later_begins_at_its_first_offset(at):
 
 def partitions_are_added_to_a_running_stage(at):
     """The worker that runs reads them, and so does one that takes its own place again."""
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 1)
         with Worker(at, LITE, servers=broker.address) as worker:
             wait_for(worker.is_running, "a running stage")
@@ -116,7 +115,7 @@ def partitions_are_added_to_a_running_stage(at):
 
 
 def two_workers_fix_one_beginning(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 4)
         with Worker(at, TOPIC, servers=broker.address) as one, \
                 Worker(at, None, servers=broker.address, worker="2") as two:

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from harness import Broker, Worker, check, onceflow, produce, shared_postgres, wait_for
+from harness import Worker, check, cluster, onceflow, produce, shared_postgres, wait_for
 from harness.kafka_admin import create_topic, delete_topic
 
 SOURCE = "source: { kafka: { topics: [in], group.id: g } }"
@@ -47,7 +47,7 @@ def run_that_refuses(at, broker, *words):
 
 
 def a_table_does_not_go_on_in_another_topic(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         run_over_ten(at, broker, LITE, partitions=2)
         delete_topic(broker.address, "in")
         create_topic(broker.address, "in", 2)
@@ -64,7 +64,7 @@ def a_table_does_not_go_on_in_another_topic(at):
 def postgresql_does_not_go_on_in_another_topic(at):
     server = shared_postgres()
     dsn = server.new_database()
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         run_over_ten(at, broker, f"name: p\n{SOURCE}\nsinks: [ postgres: {{ dsn: '{dsn}', "
                      f"table: t, {COLUMNS} }} ]\n")
         delete_topic(broker.address, "in")
@@ -75,7 +75,7 @@ def postgresql_does_not_go_on_in_another_topic(at):
 
 
 def a_group_that_lost_its_offsets_with_the_topic_does_not_begin_anew(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         run_over_ten(at, broker, TOPIC)
         delete_topic(broker.address, "in")
         produce(broker.address, "in", numbers(100, 115))
@@ -87,7 +87,7 @@ def a_topic_between_two_stages_is_not_taken_for_an_empty_one(at):
     for name, said_of in [("p-c-repartition", "p-c-repartition-0"), ("p-c-changelog", "changelog")]:
         here = at / name
         here.mkdir()
-        with Broker(here) as broker:
+        with cluster(here) as broker:
             run_over_ten(here, broker, COUNTS)
             delete_topic(broker.address, name)
             produce(broker.address, "in", numbers(0, 5))
@@ -95,7 +95,7 @@ def a_topic_between_two_stages_is_not_taken_for_an_empty_one(at):
 
 
 def a_topic_that_is_made_again_under_a_running_stage_stops_it(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 1)
         produce(broker.address, "in", numbers(0, 10))
         with Worker(at, LITE, servers=broker.address) as worker:

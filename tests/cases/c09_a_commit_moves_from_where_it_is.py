@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from harness import Broker, Worker, check, onceflow, produce, shared_postgres, wait_for
+from harness import Worker, check, cluster, onceflow, produce, shared_postgres, wait_for
 from harness.kafka_admin import create_topic
 
 SOURCE = "source: { kafka: { topics: [in], group.id: g } }"
@@ -33,7 +33,7 @@ def fill(at, broker, worker):
 
 
 def a_backup_restored_under_a_running_stage_is_filled_again(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 2)
         with Worker(at, LITE, servers=broker.address) as worker:
             wait_for(worker.is_running, "a running stage")
@@ -57,7 +57,7 @@ def a_position_edited_under_a_running_stage_stops_it(at):
     for name, offset in [("back", 50), ("forward", 120)]:
         here = at / name
         here.mkdir()
-        with Broker(here) as broker:
+        with cluster(here) as broker:
             create_topic(broker.address, "in", 2)
             with Worker(here, LITE, servers=broker.address) as worker:
                 wait_for(worker.is_running, "a running stage")
@@ -74,7 +74,7 @@ def a_position_edited_under_a_running_stage_stops_it(at):
 
 
 def a_position_edited_while_nothing_runs_is_found_at_the_start(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 2)
         with Worker(at, LITE, servers=broker.address) as worker:
             wait_for(worker.is_running, "a running stage")
@@ -100,7 +100,7 @@ def a_postgresql_that_went_back_is_filled_again(at):
     def count():
         return int(server.query("SELECT count(*) FROM t", dsn)[0][0])
 
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 2)
         pipeline = (f"name: p\n{SOURCE}\n"
                     f"sinks: [ postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }} ]\n")

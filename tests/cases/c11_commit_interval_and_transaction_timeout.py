@@ -1,6 +1,6 @@
 """C11: the transaction time-out follows the commit interval, or the start is refused."""
 
-from harness import Broker, Worker, audit, check, consume, produce, wait_for
+from harness import Worker, audit, check, cluster, consume, produce, wait_for
 
 PIPELINE = """
 name: slow
@@ -26,7 +26,7 @@ def an_interval_above_ten_seconds_commits(at):
 
 
 def an_interval_that_the_cluster_does_not_allow_is_refused_with_the_line_to_change(at):
-    with Broker(at, "--override", "transaction.max.timeout.ms=15000") as broker:
+    with cluster(at, "--override", "transaction.max.timeout.ms=15000") as broker:
         produce(broker.address, "orders", [{"n": 1}])
         with Worker(at, PIPELINE.format(steps=COUNT), servers=broker.address,
                     wait=False) as worker:

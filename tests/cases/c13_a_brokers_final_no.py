@@ -1,7 +1,9 @@
 """What a topic will never take ends the stage by name: the record, the limit, the rule, the fix;
 and what fits in smaller batches is written in them."""
 
-from harness import Worker, audit, check, consume, produce, wait_for
+import json
+
+from harness import Broker, Worker, audit, check, consume, produce, shared_kafka, wait_for
 from harness.kafka_admin import create_topic
 
 TOPICS = """
@@ -97,3 +99,36 @@ sinks:
         wait_for(worker.is_running, "running stages")
         produce_what_stops(worker, [{"a": "x"}, {"a": "y" * 700_000}])
         stops(worker, "orders-0@1", "p-per-a-repartition", "max.message.bytes")
+
+
+STATES = """
+name: p
+source: { kafka: { topics: [orders] } }
+steps:
+  - { id: per-k, key: $.k, aggregate: { t: max($.t), u: max($.u), n: count(*) } }
+sinks:
+  - kafka: { topic: out }
+"""
+
+
+def a_state_that_a_record_made_too_large(at):
+    """What lies before the record is committed, also of its own key; the record is named."""
+    with Worker(at, STATES, "--stay") as worker:
+        create_topic(worker.address, "orders", 1)
+        wait_for(worker.is_running, "running stages")
+        # In one request, and so in one commit of the first stage.
+        produce_what_stops(worker, [{"k": "a", "t": "x"}, {"k": "b", "t": "b"},
+                                    {"k": "b", "t": "t" * 600_000}, {"k": "b", "u": "u" * 600_000},
+                                    {"k": "b", "t": "z"}, {"k": "a", "t": "z"}])
+        stops(worker, "what p-per-k-repartition-0@3 became", "max.message.bytes")
+    committed = [(each["k"], each["n"]) for each in map(json.loads, consumed(at, "out"))]
+    check(committed[-1] == ("b", 2) and ("a", 1) in committed and ("a", 2) not in committed,
+          committed)
+
+
+def consumed(at, topic):
+    """After the end of the worker, and of the log in it."""
+    if shared_kafka():
+        return consume(shared_kafka().address, topic)
+    with Broker(at) as broker:
+        return consume(broker.address, topic)

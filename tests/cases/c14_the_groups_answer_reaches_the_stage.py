@@ -1,7 +1,7 @@
 """C14: what the group answers for good ends the stage by name; what may pass is waited for, with
 who holds the group and how."""
 
-from harness import Broker, Worker, check, check_plain, produce, wait_for
+from harness import Worker, check, check_plain, cluster, produce, wait_for
 from harness.rdkafka import GroupMember
 
 PIPELINE = """name: p
@@ -11,7 +11,7 @@ sinks: [ { kafka: { topic: out } } ]
 
 
 def a_group_of_another_protocol_is_waited_for_and_named(at):
-    with Broker(at, "--override", "group.initial.rebalance.delay.ms=0") as broker:
+    with cluster(at, "--override", "group.initial.rebalance.delay.ms=0") as broker:
         produce(broker.address, "orders", ["a"])
         with GroupMember(broker.port, "w", "orders", client_id="theirs",
                          partition_assignment_strategy="cooperative-sticky") as member:
@@ -30,7 +30,7 @@ def a_group_of_another_protocol_is_waited_for_and_named(at):
 
 
 def a_full_group_is_waited_for_and_named(at):
-    with Broker(at, "--override", "group.max.size=1", "--override",
+    with cluster(at, "--override", "group.max.size=1", "--override",
                 "group.initial.rebalance.delay.ms=0") as broker:
         produce(broker.address, "orders", ["a"])
         with GroupMember(broker.port, "w", "orders", client_id="theirs",
@@ -45,7 +45,7 @@ def a_full_group_is_waited_for_and_named(at):
 
 
 def a_session_time_out_that_the_broker_does_not_allow_ends_it_by_name(at):
-    with Broker(at, "--override", "group.min.session.timeout.ms=20000") as broker:
+    with cluster(at, "--override", "group.min.session.timeout.ms=20000") as broker:
         produce(broker.address, "orders", ["a"])
         with Worker(at, PIPELINE, servers=broker.address, wait=False) as worker:
             check(worker.wait(30) == 1, worker.said())
@@ -55,7 +55,7 @@ def a_session_time_out_that_the_broker_does_not_allow_ends_it_by_name(at):
 
 
 def a_member_without_partitions_says_who_holds_them(at):
-    with Broker(at, "--override", "group.initial.rebalance.delay.ms=0") as broker:
+    with cluster(at, "--override", "group.initial.rebalance.delay.ms=0") as broker:
         produce(broker.address, "orders", ["a"])
         with Worker(at, PIPELINE, servers=broker.address) as first:
             wait_for(first.is_running, "running")

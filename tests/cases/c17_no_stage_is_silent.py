@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from harness import Broker, Postgres, Worker, check, free_port, produce, wait_for
+from harness import Postgres, Worker, check, cluster, free_port, produce, wait_for
 from harness.rdkafka import OpenTransaction
 
 TO_TOPIC = """name: p
@@ -43,7 +43,7 @@ def ends_in_time(worker):
 
 def a_database_that_is_not_there_is_said_once(at):
     port = free_port()
-    with Broker(at, *QUICK) as broker:
+    with cluster(at, *QUICK) as broker:
         produce(broker.address, "orders", ["a", "b"])
         dsn = f"postgresql://nobody@127.0.0.1:{port}/none?connect_timeout=2"
         with Worker(at, TO_POSTGRES, servers=broker.address, environment={"DSN": dsn}) as worker:
@@ -60,7 +60,7 @@ def a_database_that_is_not_there_is_said_once(at):
 def a_database_that_comes_back_is_said_too(at):
     server = Postgres("fsync=off")
     try:
-        with Broker(at, *QUICK) as broker:
+        with cluster(at, *QUICK) as broker:
             produce(broker.address, "orders", ["a"])
             with Worker(at, TO_POSTGRES, servers=broker.address,
                         environment={"DSN": server.dsn}) as worker:
@@ -93,7 +93,7 @@ def a_database_that_comes_back_is_said_too(at):
 def a_frozen_database_does_not_keep_the_process(at):
     server = Postgres("fsync=off")
     try:
-        with Broker(at, *QUICK) as broker:
+        with cluster(at, *QUICK) as broker:
             produce(broker.address, "orders", ["a"])
             with Worker(at, TO_POSTGRES, servers=broker.address,
                         environment={"DSN": server.dsn}) as worker:
@@ -133,7 +133,7 @@ def a_broker_that_is_not_there_is_said_once_and_once_when_it_is(at):
         check(worker.metric("onceflow_stage_lag_records") is None, worker.get("/metrics"))
         time.sleep(2)
         check(len(lines(worker, "retrying")) == 1, worker.said())
-        with Broker(at, *QUICK, port=port) as broker:
+        with cluster(at, *QUICK, port=port) as broker:
             state(worker, "waiting for topic")
             produce(broker.address, "orders", ["a"])
             state(worker, "running")
@@ -158,7 +158,7 @@ def a_broker_that_is_never_there_does_not_keep_the_process(at):
 
 
 def a_foreign_open_transaction_is_named_with_what_it_holds_back(at):
-    with Broker(at, *QUICK) as broker:
+    with cluster(at, *QUICK) as broker:
         produce(broker.address, "orders", ["a"])
         with Worker(at, TO_TOPIC, servers=broker.address) as worker:
             state(worker, "running")

@@ -1,10 +1,11 @@
 """C19: a changed file is compared with what the pipeline keeps, before anything is written."""
 
+import collections
 import json
 import re
 import sqlite3
 
-from harness import ROOT, Worker, audit, check, onceflow, produce, wait_for
+from harness import ROOT, Worker, audit, check, log_of, onceflow, produce, wait_for
 from harness.changes import aggregate, pipeline, plan, refused, run, run_and_say
 
 RECORDS = [{"k": "a", "x": 1}, {"k": "b", "x": 2}, {"k": "a", "x": 3}]
@@ -92,15 +93,16 @@ def every_row_of_the_page_is_tried(at):
     found = dict(re.findall(r"^\| (.+?) \| (refused|goes on) \|", page, re.MULTILINE))
     check(set(found) == set(ROWS_OF_THE_PAGE),
           f"the page and the table differ: {set(found) ^ set(ROWS_OF_THE_PAGE)}")
-    befores = {}
+    befores = collections.defaultdict(list)
     for change, verdict in found.items():
         for before, after, words in ROWS_OF_THE_PAGE[change]:
-            text = before()
-            if text not in befores:
-                befores[text] = at / f"before-{len(befores)}"
-                befores[text].mkdir()
-                make(befores[text], text)
-            said = plan(befores[text], after, 1 if verdict == "refused" else 0)
+            befores[before()].append((change, verdict, after, words))
+    for number, (text, changes) in enumerate(befores.items()):
+        folder = at / f"before-{number}"
+        folder.mkdir()
+        make(folder, text)
+        for change, verdict, after, words in changes:
+            said = plan(folder, after, 1 if verdict == "refused" else 0)
             check(words in said, f"{change}: {said}")
 
 
@@ -177,4 +179,4 @@ def the_plan_is_there_as_json(at):
 
 def plan_json(at, text, code):
     (at / "p.yaml").write_text(text, encoding="utf-8")
-    return onceflow("plan", "p.yaml", "--json", "--data-dir", "data", at=at, code=code)
+    return onceflow("plan", "p.yaml", "--json", *log_of(at), at=at, code=code)

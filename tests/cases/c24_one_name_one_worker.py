@@ -3,7 +3,7 @@ worker that was killed starts again at once; --take-over is for those who mean i
 
 import time
 
-from harness import Broker, Worker, check, check_plain, produce, wait_for
+from harness import Worker, check, check_plain, cluster, produce, wait_for
 
 PIPELINE = """name: p
 source: { kafka: { topics: [orders], session.timeout.ms: 20000 } }
@@ -20,7 +20,7 @@ def running(at, broker, *arguments, worker="2"):
 
 
 def the_newcomer_is_refused_and_the_older_one_goes_on(at):
-    with Broker(at, *QUICK) as broker:
+    with cluster(at, *QUICK) as broker:
         produce(broker.address, "orders", ["k:1"], "-K", ":")
         with running(at, broker) as older:
             home = at / "newcomer"
@@ -41,7 +41,7 @@ def the_newcomer_is_refused_and_the_older_one_goes_on(at):
 
 
 def take_over_ends_the_older_one_by_name(at):
-    with Broker(at, *QUICK) as broker:
+    with cluster(at, *QUICK) as broker:
         produce(broker.address, "orders", ["k:1"], "-K", ":")
         with running(at, broker) as older:
             home = at / "newcomer"
@@ -55,7 +55,7 @@ def take_over_ends_the_older_one_by_name(at):
 
 
 def a_killed_worker_starts_again_at_once(at):
-    with Broker(at, *QUICK) as broker:
+    with cluster(at, *QUICK) as broker:
         produce(broker.address, "orders", ["k:1"], "-K", ":")
         for _ in range(3):
             worker = running(at, broker)
@@ -69,14 +69,14 @@ def a_killed_worker_starts_again_at_once(at):
 
 
 def a_worker_whose_broker_was_killed_too_starts_again_at_once(at):
-    with Broker(at, *QUICK) as broker:
+    with cluster(at, *QUICK, own=True) as broker:
         port = broker.port
         produce(broker.address, "orders", ["k:1"], "-K", ":")
         worker = running(at, broker)
         worker.kill()
         worker.__exit__()
         broker.kill()
-        with Broker(at, *QUICK, port=port) as again:
+        with cluster(at, *QUICK, port=port) as again:
             started = time.monotonic()
             with running(at, again):
                 took = time.monotonic() - started

@@ -1,12 +1,9 @@
 """C30, C32: a backlog and little of a core: it gets on, and probes are answered."""
 
-import contextlib
-import os
-import signal
-import threading
 import time
 
 from harness import Broker, Worker, check, kcat, wait_for
+from harness.slow import held_to
 
 RECORDS = 400_000
 STEPS = "".join(f"""
@@ -29,27 +26,6 @@ def feed(broker):
     kcat(broker.address, "-P", "-t", "orders", "-p", "0", "-z", "zstd", "-X", "linger.ms=500",
          "-X", "batch.num.messages=200000", "-X", "batch.size=20000000", given=lines.encode(),
          seconds=120)
-
-
-@contextlib.contextmanager
-def held_to(process, share, period=0.1):
-    """As a container's quota does: it runs for `share` of each period."""
-    ends = threading.Event()
-
-    def hold():
-        while not ends.is_set() and process.is_alive():
-            os.kill(process.process.pid, signal.SIGCONT)
-            time.sleep(period * share)
-            os.kill(process.process.pid, signal.SIGSTOP)
-            ends.wait(period * (1 - share))
-        os.kill(process.process.pid, signal.SIGCONT)
-    thread = threading.Thread(target=hold)
-    thread.start()
-    try:
-        yield
-    finally:
-        ends.set()
-        thread.join()
 
 
 def gets_on(at, broker, sinks):

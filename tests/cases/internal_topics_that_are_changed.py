@@ -1,6 +1,6 @@
 """The topics of an aggregate, changed behind its back: it stops by name and never counts anew."""
 
-from harness import Broker, Worker, check, consume, onceflow, produce, wait_for
+from harness import Worker, check, cluster, consume, onceflow, produce, wait_for
 from harness.kafka_admin import (add_partitions, create_topic, delete_records, delete_topic,
                                  set_topic_config)
 
@@ -31,7 +31,7 @@ def stops_by_name(at, broker, *words):
 
 
 def both_topics_gain_partitions(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         counts_once(at, broker)
         add_partitions(broker.address, "p-a-repartition", 4)
         add_partitions(broker.address, "p-a-changelog", 4)
@@ -45,7 +45,7 @@ def both_topics_gain_partitions(at):
 
 
 def one_of_them_gains_partitions(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         counts_once(at, broker)
         add_partitions(broker.address, "p-a-repartition", 4)
         stops_by_name(at, broker, "topic p-a-repartition has 4 partitions and its changelog "
@@ -53,7 +53,7 @@ def one_of_them_gains_partitions(at):
 
 
 def the_changelogs_beginning_is_deleted(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         counts_once(at, broker)
         set_topic_config(broker.address, "p-a-changelog", "cleanup.policy", "delete")
         delete_records(broker.address, "p-a-changelog", 0, 4)
@@ -61,7 +61,7 @@ def the_changelogs_beginning_is_deleted(at):
 
 
 def the_changelog_is_made_anew_under_it(at):
-    with Broker(at) as broker:
+    with cluster(at) as broker:
         create_topic(broker.address, "in", 1)
         produce(broker.address, "in", KEYS)
         with Worker(at, COUNTS, servers=broker.address) as worker:

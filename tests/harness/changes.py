@@ -1,6 +1,6 @@
 """What the cases of changed pipelines share: a pipeline's text in its parts, and its runs."""
 
-from harness import Worker, check, consume, free_port, onceflow, produce, wait_for
+from harness import Worker, check, consume, free_port, log_of, onceflow, produce, wait_for
 
 SECONDS = 60
 
@@ -44,7 +44,7 @@ def values(worker, topic="out"):
 def refused(at, text):
     """The file is put in place and refused by `run`; what it says."""
     (at / "p.yaml").write_text(text, encoding="utf-8")
-    said = onceflow("run", "p.yaml", "--data-dir", "data", "--port", free_port(), at=at, code=1,
+    said = onceflow("run", "p.yaml", *log_of(at, free_port()), at=at, code=1,
                     seconds=SECONDS)
     check("nothing was written" in said or "nothing runs" in said, f"it says why: {said}")
     return said
@@ -52,9 +52,9 @@ def refused(at, text):
 
 def plan(at, text, code):
     (at / "p.yaml").write_text(text, encoding="utf-8")
-    return onceflow("plan", "p.yaml", "--data-dir", "data", at=at, code=code, seconds=SECONDS)
+    return onceflow("plan", "p.yaml", *log_of(at), at=at, code=code, seconds=SECONDS)
 
 
 def reset(at, *arguments, code=0):
-    return onceflow("reset", "p.yaml", "--data-dir", "data", *arguments, at=at, code=code,
+    return onceflow("reset", "p.yaml", *log_of(at), *arguments, at=at, code=code,
                     seconds=SECONDS)

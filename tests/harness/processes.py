@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 
 from harness.claims import SECONDS_MAX, check, wait_for
+from harness.kafka import QUICK, Kafka, shared_kafka
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONCEFLOW = str(pathlib.Path(
@@ -31,13 +32,24 @@ def onceflow(*arguments, at=None, code=0, given=None, seconds=120, environment=N
     return done.stdout
 
 
+def log_of(at, port=None):
+    """The flags that tell a command in `at` where the pipeline's log is: at/data, embedded, or the
+    Apache Kafka of this run."""
+    if kafka := shared_kafka():
+        return ["--bootstrap.servers", kafka.of(pathlib.Path(at) / "data").address]
+    return ["--data-dir", "data", *([] if port is None else ["--port", port])]
+
+
 def audit(at, *arguments, code=0):
-    """`onceflow audit p.yaml --data-dir data ...` in `at`."""
-    return onceflow("audit", "p.yaml", "--data-dir", "data", *arguments, at=at, code=code)
+    """`onceflow audit p.yaml ...` in `at`, on the cluster of its worker."""
+    return onceflow("audit", "p.yaml", *log_of(at), *arguments, at=at, code=code)
 
 
 class Process:
-    """A process of ours that lasts: its streams go to files, and it dies with its `with` block."""
+    """A process of ours that lasts: its streams go to files, and it dies with its `with` block.
+    What it shows on its status port can be read, if it has one."""
+
+    status_port = None
 
     def __init__(self, arguments, at, name, environment=None):
         self.at = pathlib.Path(at)
@@ -84,49 +96,6 @@ class Process:
         self.errors.seek(self.began_at)
         return self.errors.read()
 
-    def memory_bytes(self, field="VmRSS"):
-        """VmRSS now, or VmHWM: the most there ever was."""
-        for line in open(f"/proc/{self.process.pid}/status", encoding="ascii"):
-            if line.startswith(field + ":"):
-                return int(line.split()[1]) * 1024
-        return 0
-
-
-class Broker(Process):
-    """`onceflow broker` on `at`/NAME; ready when the constructor returns, or ended (`ready` is
-    empty then)."""
-
-    def __init__(self, at, *arguments, port=0, name="data", environment=None):
-        super().__init__(["broker", "--data-dir", str(pathlib.Path(at) / name), "--port", port,
-                          *arguments], at, name, environment)
-        self.ready = self.process.stdout.readline()
-        self.port = (int(self.ready.split(" ready on ")[1].split()[0].rsplit(":", 1)[1])
-                     if " ready on " in self.ready else 0)
-
-    @property
-    def address(self):
-        return f"127.0.0.1:{self.port}"
-
-
-class Worker(Process):
-    """`onceflow run` of a pipeline's text: on the embedded log in `at`/data, or on `servers`.
-    Ready when its status page answers; with wait=False the constructor returns at once."""
-
-    def __init__(self, at, pipeline, *arguments, port=None, servers=None, worker="1", wait=True,
-                 file="p.yaml", environment=None):
-        at = pathlib.Path(at)
-        if pipeline is not None:
-            (at / file).write_text(pipeline, encoding="utf-8")
-        self.port = port if port is not None else free_port()
-        self.address = servers or f"127.0.0.1:{self.port}"
-        self.status_port = free_port()
-        log = (["--bootstrap.servers", servers] if servers
-               else ["--data-dir", "data", "--port", self.port])
-        super().__init__(["run", file, "--worker", worker, *log, "--status-port", self.status_port,
-                          *arguments], at, f"run-{worker}", environment)
-        if wait:
-            wait_for(lambda: self.get("/status") or not self.is_alive(), "a status")
-
     def get(self, path, seconds=5):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}{path}",
@@ -138,6 +107,71 @@ class Worker(Process):
     def status(self):
         return json.loads(self.get("/status"))
 
+    def metric(self, name):
+        """The value of the first sample whose line begins so."""
+        for line in self.get("/metrics").splitlines():
+            if line.startswith(name):
+                return float(line.split()[-1])
+        return None
+
+    def memory_bytes(self, field="VmRSS"):
+        """VmRSS now, or VmHWM: the most there ever was."""
+        for line in open(f"/proc/{self.process.pid}/status", encoding="ascii"):
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+        return 0
+
+
+class Broker(Process):
+    """`onceflow broker` on `at`/NAME; ready when the constructor returns, or ended (`ready` is
+    empty then). shows=True: it has a status port."""
+
+    def __init__(self, at, *arguments, port=0, name="data", environment=None, shows=False):
+        if shows:
+            self.status_port = free_port()
+            arguments = (*arguments, "--status-port", self.status_port)
+        super().__init__(["broker", "--data-dir", str(pathlib.Path(at) / name), "--port", port,
+                          *arguments], at, name, environment)
+        self.ready = self.process.stdout.readline()
+        self.port = (int(self.ready.split(" ready on ")[1].split()[0].rsplit(":", 1)[1])
+                     if " ready on " in self.ready else 0)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+
+def cluster(at, *arguments, port=0, name="data", own=False):
+    """What a claim runs on that needs a log beside its workers: a `Broker`, or in a run over Apache
+    Kafka the shared server, empty; with settings of its own, or `own` because the claim stops it,
+    a server for itself. `arguments` are those of `Broker`."""
+    kafka = shared_kafka()
+    if kafka is None:
+        return Broker(at, *arguments, port=port, name=name)
+    settings = dict(each.split("=", 1) for each in arguments if each != "--override")
+    if not own and port == 0 and settings.items() <= QUICK.items():
+        return kafka.of(pathlib.Path(at) / name)
+    return Kafka(pathlib.Path(at) / f"{name}-kafka", settings, port)
+
+
+class Worker(Process):
+    """`onceflow run` of a pipeline's text: on the log of `at`, or on `servers`.
+    Ready when its status page answers; with wait=False the constructor returns at once."""
+
+    def __init__(self, at, pipeline, *arguments, port=None, servers=None, worker="1", wait=True,
+                 file="p.yaml", environment=None):
+        at = pathlib.Path(at)
+        if pipeline is not None:
+            (at / file).write_text(pipeline, encoding="utf-8")
+        self.port = port if port is not None else free_port()
+        log = ["--bootstrap.servers", servers] if servers else log_of(at, self.port)
+        self.address = log[1] if "--bootstrap.servers" in log else f"127.0.0.1:{self.port}"
+        self.status_port = free_port()
+        super().__init__(["run", file, "--worker", worker, *log, "--status-port", self.status_port,
+                          *arguments], at, f"run-{worker}", environment)
+        if wait:
+            wait_for(lambda: self.get("/status") or not self.is_alive(), "a status")
+
     def stage(self, name=None):
         """One stage of /status; the only one, or the one called `name`."""
         stages = self.status()["stages"]
@@ -148,12 +182,6 @@ class Worker(Process):
         stages = self.status()["stages"]
         return stages and all(each["state"] == "running" for each in stages)
 
-    def metric(self, name):
-        """The value of the first sample whose line begins so."""
-        for line in self.get("/metrics").splitlines():
-            if line.startswith(name):
-                return float(line.split()[-1])
-        return None
 
 
 def run_kcat(address, *arguments, given=None, seconds=60):

@@ -40,20 +40,34 @@ class Client:
         check(not error, error and LIBRARY.rd_kafka_error_string(ctypes.c_void_p(error)))
 
 
-class OpenTransaction(Client):
+class Producer(Client):
+    """Sends at once: kcat keeps what comes through a pipe until its end."""
+
+    def __init__(self, port, topic, **settings):
+        super().__init__(PRODUCER, port, {"linger.ms": 0, **settings})
+        self.topic = topic
+
+    def produce(self, values, partition=ANY_PARTITION):
+        topic = ctypes.c_void_p(LIBRARY.rd_kafka_topic_new(self.handle, self.topic.encode(), None))
+        for value in values:
+            check(LIBRARY.rd_kafka_produce(topic, partition, COPY, value, len(value), None, 0,
+                                           None) == 0, "not produced")
+        LIBRARY.rd_kafka_topic_destroy(topic)
+
+    def flush(self):
+        check(LIBRARY.rd_kafka_flush(self.handle, 20_000) == 0, "not flushed")
+
+
+class OpenTransaction(Producer):
     """A transaction with records in it that nobody ends until somebody says so."""
 
     def __init__(self, port, transactional_id, topic, count, timeout_ms=120_000):
-        super().__init__(PRODUCER, port, {"transactional.id": transactional_id,
-                                          "transaction.timeout.ms": timeout_ms, "linger.ms": 0})
+        super().__init__(port, topic, **{"transactional.id": transactional_id,
+                                         "transaction.timeout.ms": timeout_ms})
         self.good(LIBRARY.rd_kafka_init_transactions(self.handle, 20_000))
         self.good(LIBRARY.rd_kafka_begin_transaction(self.handle))
-        name = ctypes.c_void_p(LIBRARY.rd_kafka_topic_new(self.handle, topic.encode(), None))
-        for number in range(count):
-            value = f"open-{number}".encode()
-            check(LIBRARY.rd_kafka_produce(name, ANY_PARTITION, COPY, value, len(value), None, 0,
-                                           None) == 0, "not produced")
-        check(LIBRARY.rd_kafka_flush(self.handle, 20_000) == 0, "not flushed")
+        self.produce(f"open-{number}".encode() for number in range(count))
+        self.flush()
         self.is_open = True
 
     def commit(self):

@@ -2,8 +2,9 @@
 # Starts a real Apache Kafka (one KRaft node, loopback, free ports), for tests and benchmarks.
 #
 #   tests/kafka/start_kafka.sh [--dir DIR] [--port PORT] [--transaction-version 1|2] [--heap 1G]
-#                              [KEY=VALUE...]
+#                              [--quick] [KEY=VALUE...]
 #
+# --quick: soon there and modest, for tests that do not measure it.
 # Jars come by tests/kafka/pom.xml into build/kafka/lib, once. KEY=VALUE are broker properties.
 # When the broker answers, prints one line and leaves it running:
 #
@@ -19,12 +20,15 @@ readonly root
 readonly jars=$root/build/kafka/lib
 
 dir='' port='' transaction_version='' heap=1G properties=()
+jvm=(-XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35
+  -XX:+ExplicitGCInvokesConcurrent)
 while [[ $# -gt 0 ]]; do
   case $1 in
     --dir) dir=$2; shift 2 ;;
     --port) port=$2; shift 2 ;;
     --transaction-version) transaction_version=$2; shift 2 ;;
     --heap) heap=$2; shift 2 ;;
+    --quick) jvm=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC); shift ;;
     *=*) properties+=("$1"); shift ;;
     *) echo "start_kafka.sh: unknown argument '$1'" >&2; exit 2 ;;
   esac
@@ -80,22 +84,21 @@ PROPERTIES
 
 readonly flags=(-Djava.awt.headless=true -Dorg.slf4j.simpleLogger.defaultLogLevel=warn)
 java_of_kafka() {
-  java -Xms64M -Xmx"$heap" "${flags[@]}" -cp "$jars/*" "$@"
+  java -Xms64M -Xmx"$heap" "${jvm[@]}" "${flags[@]}" -cp "$jars/*" "$@"
 }
 
 if [[ ! -e $dir/data/meta.properties ]]; then
   feature=()
   [[ -z $transaction_version ]] || feature=(--feature "transaction.version=$transaction_version")
-  cluster_id=$(java_of_kafka kafka.tools.StorageTool random-uuid 2>/dev/null)
+  cluster_id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | tr -d '=')
   java_of_kafka kafka.tools.StorageTool format -t "$cluster_id" "${feature[@]}" \
     -c "$dir/server.properties" >"$dir/format.log" 2>&1 ||
     { cat "$dir/format.log" >&2; exit 1; }
 fi
 
 # In a session of its own, with nothing of ours open: who reads our output is not kept waiting.
-setsid java -Xms"$heap" -Xmx"$heap" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
-  -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent "${flags[@]}" \
-  -cp "$jars/*" kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null 9>&- &
+setsid java -Xms"$heap" -Xmx"$heap" "${jvm[@]}" "${flags[@]}" -cp "$jars/*" \
+  kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null 9>&- &
 pid=$!
 
 # Ready when it answers ApiVersions, not when its log says so.
