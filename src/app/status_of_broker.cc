@@ -152,8 +152,8 @@ Json lists_json(const BrokerStatus& status) {
 
 }  // namespace
 
-BrokerStatusPage::BrokerStatusPage(const broker::Broker& broker, const io::Clock& clock)
-    : broker_(broker), clock_(clock), started_(clock.now()) {}
+BrokerStatusPage::BrokerStatusPage(const broker::Broker& broker, io::EventLoop& loop)
+    : broker_(broker), loop_(loop), started_(loop.now()) {}
 
 console::StatusPage BrokerStatusPage::read() {
   console::StatusPage page = read_part();
@@ -165,11 +165,12 @@ console::StatusPage BrokerStatusPage::read() {
 
 console::StatusPage BrokerStatusPage::read_part() {
   const BrokerStatus status = broker_.status();
-  const MonotonicTime now = clock_.now();
+  const MonotonicTime now = loop_.now();
   Families families;
   add_gauges(families, status);
   add_counters(families, status);
   add_requests(families, status.counters);
+  add_loop(families, "broker", loop_);
 
   const broker::BrokerStatistics& counters = status.counters;
   const auto rate = [&](RateWindow& window, std::uint64_t total) {
@@ -178,6 +179,7 @@ console::StatusPage BrokerStatusPage::read_part() {
   Json json = {{"cluster_id", status.cluster_id},
                {"node_id", status.node_id},
                {"uptime_seconds", round_to_ms(status.uptime)},
+               {"loop", Json::parse(loop_json(loop_))},
                {"connections", status.server.open_connections},
                {"topics", status.topic_count},
                {"per_second",

@@ -4,14 +4,14 @@
 #include "app/rate_window.h"
 #include "broker/broker.h"
 #include "console/status_server.h"
-#include "io/clock.h"
+#include "io/os/event_loop.h"
 
 namespace onceflow::app {
 
 class BrokerStatusPage {
  public:
   /// Both must outlive the page.
-  BrokerStatusPage(const broker::Broker& broker, const io::Clock& clock);
+  BrokerStatusPage(const broker::Broker& broker, io::EventLoop& loop);
 
   /// Of the broker alone: what the process uses is for its owner to add.
   console::StatusPage read_part();
@@ -20,7 +20,7 @@ class BrokerStatusPage {
 
  private:
   const broker::Broker& broker_;
-  const io::Clock& clock_;
+  io::EventLoop& loop_;
   const MonotonicTime started_;
   RateWindow records_;
   RateWindow received_bytes_;

@@ -218,8 +218,8 @@ bool does_its_work(const StageStatus& stage) {
 }  // namespace
 
 WorkerStatusPage::WorkerStatusPage(const pipeline::PlannedPipeline& planned,
-                                   const engine::Worker& worker, const io::Clock& clock)
-    : planned_(planned), worker_(worker), clock_(clock), started_(clock.now()) {}
+                                   const engine::Worker& worker, io::EventLoop& loop)
+    : planned_(planned), worker_(worker), loop_(loop), started_(loop.now()) {}
 
 console::Health WorkerStatusPage::health() const {
   console::Health health{.is_alive = true, .is_ready = true, .text = {}};
@@ -242,7 +242,7 @@ StageRates WorkerStatusPage::rates_of(const StageStatus& stage, MonotonicTime no
 
 console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
                                            std::optional<console::StatusPage> embedded_log) {
-  const MonotonicTime now = clock_.now();
+  const MonotonicTime now = loop_.now();
   Families families;
   const std::vector<const StageStatus*> stages = worker_.statuses();
   Json json = {{"summary", summarize(stages, audit, now)},
@@ -251,6 +251,7 @@ console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
                {"guarantee", pipeline::to_string(planned_.report.guarantee)},
                {"workers_with_another_definition", others_json(worker_.others())},
                {"uptime_seconds", round_to_ms(now - started_)},
+               {"loop", Json::parse(loop_json(loop_))},
                {"audit", Json::parse(audit_json(audit, now))},
                {"stages", Json::array()}};
   for (const StageStatus* stage : stages) {
@@ -261,6 +262,7 @@ console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
   add_audit(families, planned_.plan.pipeline, audit);
   families.gauge("onceflow_uptime_seconds", "Since this worker started")
       .add({}, to_seconds(now - started_));
+  add_loop(families, "worker", loop_);
   if (embedded_log) {
     json["broker"] = Json::parse(embedded_log->json);
     families.merge(std::move(embedded_log->metrics));

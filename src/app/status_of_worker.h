@@ -10,7 +10,7 @@
 #include "app/running_audit.h"
 #include "console/status_server.h"
 #include "engine/worker.h"
-#include "io/clock.h"
+#include "io/os/event_loop.h"
 #include "pipeline/planner.h"
 
 namespace onceflow::app {
@@ -26,7 +26,7 @@ class WorkerStatusPage {
  public:
   /// All three must outlive the page.
   WorkerStatusPage(const pipeline::PlannedPipeline& planned, const engine::Worker& worker,
-                   const io::Clock& clock);
+                   io::EventLoop& loop);
 
   /// `audit` may be null; `embedded_log` is what the broker in this process tells, if there is one.
   console::StatusPage read(const RunningAudit* audit,
@@ -44,7 +44,7 @@ class WorkerStatusPage {
 
   const pipeline::PlannedPipeline& planned_;
   const engine::Worker& worker_;
-  const io::Clock& clock_;
+  io::EventLoop& loop_;
   const MonotonicTime started_;
   std::map<std::string, RateWindows> rates_;
 };

@@ -104,4 +104,20 @@ void Families::add_process() {
       .add({}, static_cast<double>(usage.open_file_count_max));
 }
 
+void add_loop(Families& families, const std::string& name, io::EventLoop& loop) {
+  families.gauge("onceflow_loop_stall_seconds", "The longest turn of the loop within a minute")
+      .add({{"loop", name}}, to_seconds(loop.longest_turns().lately(loop.now())));
+  families.gauge("onceflow_loop_stall_max_seconds", "The longest turn since the start")
+      .add({{"loop", name}}, to_seconds(loop.longest_turns().ever()));
+}
+
+std::string loop_json(io::EventLoop& loop) {
+  const auto milliseconds_of = [](Duration duration) {
+    return round_to(to_seconds(duration) * 1e3, 3);
+  };
+  return Json{{"stall_ms", milliseconds_of(loop.longest_turns().lately(loop.now()))},
+              {"stall_max_ms", milliseconds_of(loop.longest_turns().ever())}}
+      .dump();
+}
+
 }  // namespace onceflow::app

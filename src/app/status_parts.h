@@ -7,6 +7,7 @@
 #include "base/histogram.h"
 #include "base/time.h"
 #include "console/metrics.h"
+#include "io/os/event_loop.h"
 
 namespace onceflow::app {
 
@@ -49,5 +50,9 @@ class Families {
                               console::MetricType type);
   std::vector<console::MetricFamily> families_;
 };
+
+/// The longest turns of a loop: that of the worker, or of the broker.
+void add_loop(Families& families, const std::string& name, io::EventLoop& loop);
+std::string loop_json(io::EventLoop& loop);
 
 }  // namespace onceflow::app

@@ -75,15 +75,16 @@ bool EventLoop::run_until(const std::function<bool()>& done, Duration limit) {
   stop_requested_ = false;
   const MonotonicTime deadline = now() + limit;
   while (true) {
+    begin_work();
     run_posted();
     run_due_timers();
-    if (done()) {
-      return true;
-    }
-    if (stop_requested_ || now() >= deadline) {
-      return false;
+    const bool is_done = done();
+    if (is_done || stop_requested_ || now() >= deadline) {
+      end_work();
+      return is_done;
     }
     wait_for_sockets(deadline);
+    end_work();
   }
 }
 
@@ -113,6 +114,7 @@ void EventLoop::post_from_any_thread(Callback<void()> callback) {
 }
 
 void EventLoop::take_from_other_threads() {
+  begin_work();
   std::vector<Callback<void()>> arrived;
   {
     const std::lock_guard lock(mutex_);
@@ -132,12 +134,27 @@ void EventLoop::cancel(TimerId timer) { timers_.cancel(timer); }
 
 boost::asio::io_context& EventLoop::io_context() { return asio_->context; }
 
+void EventLoop::begin_work() {
+  if (work_began_ == MonotonicTime{}) {
+    work_began_ = now();
+  }
+}
+
+void EventLoop::end_work() {
+  if (work_began_ != MonotonicTime{}) {
+    const MonotonicTime end = now();
+    longest_turns_.add(end, end - std::exchange(work_began_, {}));
+  }
+}
+
 void EventLoop::turn(MonotonicTime deadline) {
+  begin_work();
   run_posted();
   run_due_timers();
   if (!stop_requested_) {
     wait_for_sockets(deadline);
   }
+  end_work();
 }
 
 void EventLoop::run_posted() {
@@ -174,6 +191,7 @@ void EventLoop::wait_for_sockets(MonotonicTime deadline) {
     if (const auto timer = timers_.earliest()) {
       deadline = std::min(deadline, *timer);
     }
+    end_work();
     if (deadline == MonotonicTime::max()) {
       context.run_one();
     } else {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "io/os/longest_turns.h"
 #include "io/os/timer_queue.h"
 #include "io/scheduler.h"
 
@@ -70,14 +71,20 @@ class EventLoop final : public Scheduler {
   TimerId schedule_at(MonotonicTime time, Callback<void()> callback) override;
   void cancel(TimerId timer) override;
 
+  /// The longest turns, without the waiting between them; the one that runs is not among them.
+  LongestTurns& longest_turns() { return longest_turns_; }
+
   /// For the other files of io/os.
   boost::asio::io_context& io_context();
+  /// What a socket has woken calls it before it works: the waiting is over.
+  void begin_work();
 
  private:
   friend class LoopResource;
   struct Asio;
 
   void turn(MonotonicTime deadline);
+  void end_work();
   void run_posted();
   void run_due_timers();
   void wait_for_sockets(MonotonicTime deadline);
@@ -87,6 +94,8 @@ class EventLoop final : public Scheduler {
   std::vector<Callback<void()>> posted_;
   std::vector<Callback<void()>> running_;
   TimerQueue timers_;
+  MonotonicTime work_began_;  ///< 0 while the loop waits
+  LongestTurns longest_turns_;
   std::list<LoopResource*> resources_;
   bool stop_requested_ = false;
   bool shut_down_ = false;

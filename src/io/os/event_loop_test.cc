@@ -29,6 +29,51 @@ TEST(EventLoop, posted_callbacks_run_in_order_and_never_inside_post) {
   EXPECT_THAT(ran, ElementsAre(1, 2, 3));
 }
 
+TEST(EventLoop, its_longest_turn_is_the_work_and_not_the_waiting) {
+  EventLoop loop;
+  const auto busy_for = [&](Duration duration) {
+    const MonotonicTime until = loop.now() + duration;
+    while (loop.now() < until) {
+    }
+  };
+  loop.schedule_after(milliseconds(400), [&] { loop.stop(); });
+  loop.run();
+  EXPECT_LT(loop.longest_turns().ever(), milliseconds(200));
+
+  loop.post([&] { busy_for(milliseconds(120)); });
+  loop.post([&] {
+    busy_for(milliseconds(120));  // what was posted together waits for all of it
+    loop.stop();
+  });
+  loop.run();
+  EXPECT_GE(loop.longest_turns().ever(), milliseconds(240));
+  EXPECT_EQ(loop.longest_turns().ever(), loop.longest_turns().lately(loop.now()));
+
+  std::thread other([&] {
+    loop.post_from_any_thread([&] {
+      busy_for(milliseconds(300));
+      loop.stop();
+    });
+  });
+  loop.run();
+  other.join();
+  EXPECT_GE(loop.longest_turns().ever(), milliseconds(300));
+}
+
+TEST(LongestTurns, lately_forgets_after_a_minute) {
+  LongestTurns turns;
+  const MonotonicTime start{seconds(1000)};
+  turns.add(start, milliseconds(70));
+  turns.add(start + seconds(1), milliseconds(5));
+  EXPECT_EQ(turns.lately(start + seconds(2)), milliseconds(70));
+  EXPECT_EQ(turns.lately(start + seconds(29)), milliseconds(70));
+  EXPECT_EQ(turns.lately(start + seconds(30)), milliseconds(70));
+  EXPECT_EQ(turns.lately(start + seconds(61)), Duration{});
+  EXPECT_EQ(turns.ever(), milliseconds(70));
+  turns.add(start + seconds(500), milliseconds(3));
+  EXPECT_EQ(turns.lately(start + seconds(501)), milliseconds(3));
+}
+
 TEST(EventLoop, timers_run_in_order_of_time_and_cancelled_ones_do_not) {
   EventLoop loop;
   std::vector<int> ran;

@@ -180,6 +180,7 @@ class SocketState final : public LoopResource, public std::enable_shared_from_th
   }
 
   void on_read(const ErrorOfAsio& error, std::size_t count) {
+    loop_.begin_work();
     if (!read_callback_) {
       return;
     }
@@ -202,6 +203,7 @@ class SocketState final : public LoopResource, public std::enable_shared_from_th
   }
 
   void on_written(const ErrorOfAsio& error, std::size_t count) {
+    loop_.begin_work();
     if (!write_callback_) {
       return;
     }
@@ -315,6 +317,7 @@ class AcceptorState final : public LoopResource,
   }
 
   void on_accepted(const ErrorOfAsio& error, Socket socket) {
+    loop_.begin_work();
     if (closed_) {
       finish(cancelled());
     } else if (!error) {
@@ -400,6 +403,7 @@ class ConnectState final : public LoopResource, public std::enable_shared_from_t
 
  private:
   void on_resolved(const ErrorOfAsio& error, const Resolver::results_type& results) {
+    loop_.begin_work();
     if (!callback_) {
       return;
     }
@@ -423,6 +427,7 @@ class ConnectState final : public LoopResource, public std::enable_shared_from_t
   }
 
   void on_connected(const ErrorOfAsio& error) {
+    loop_.begin_work();
     if (!callback_) {
       return;
     }
