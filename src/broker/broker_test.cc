@@ -341,6 +341,42 @@ TEST_F(BrokerTest, a_wrong_batch_gets_the_error_of_the_table) {
   EXPECT_EQ(produce(client, {}).base_offset, 0);
 }
 
+TEST_F(BrokerTest, what_a_request_unpacks_to_is_bounded_and_the_rest_is_taken_when_it_comes_again) {
+  start();
+  RawClient& client = connect();
+  create(client, "t", 4);
+  const ProducerIdentity producer = init_producer(client, "id");
+  protocol::RecordBatchBuilder builder;
+  const Buffer value(std::size_t{100} << 20, std::byte{'x'});
+  builder.append({.timestamp_ms = 1000, .value = ByteView(value)});
+  const Buffer batch = builder.finish({.producer = producer,
+                                       .base_sequence = Sequence(0),
+                                       .is_transactional = true,
+                                       .codec = protocol::CompressionCodec::kZstd});
+  const auto produce_to = [&](const std::vector<std::int32_t>& partitions) {
+    protocol::ProduceRequest request;
+    request.transactional_id = "id";
+    request.acks = -1;
+    auto& topic = request.topic_data.emplace_back();
+    topic.name = "t";
+    for (const std::int32_t index : partitions) {
+      topic.partition_data.push_back({.index = index, .records = ByteView(batch)});
+    }
+    const auto response = client.call(request, 12);
+    std::vector<ErrorCode> codes;
+    for (const auto& partition : response->responses.at(0).partition_responses) {
+      codes.push_back(partition.error_code);
+    }
+    return codes;
+  };
+  EXPECT_THAT(produce_to({0, 1, 2, 3}),
+              ElementsAre(ErrorCode::kNone, ErrorCode::kNone, ErrorCode::kRequestTimedOut,
+                          ErrorCode::kRequestTimedOut));
+  // All of them are sent again, as by a client that has lost the answer.
+  EXPECT_THAT(produce_to({2, 3}), ElementsAre(ErrorCode::kNone, ErrorCode::kNone));
+  EXPECT_EQ(client.call(commit_of("id", producer), 5)->error_code, ErrorCode::kNone);
+}
+
 TEST_F(BrokerTest, a_whole_transaction_may_be_written_at_once) {
   start();
   RawClient& client = connect();

@@ -15,6 +15,10 @@ using protocol::ErrorCode;
 using PartitionResponse = protocol::ProduceResponse::Partition;
 
 constexpr std::int16_t kFirstVersionOfTransactionsV2 = 12;
+// Once the batches of a request have unpacked to so much, those after them are left for the next
+// request, so that others get their turn: a request takes at most twice as much. No client puts so
+// much into one on purpose.
+constexpr std::size_t kUnpackedBytesPerRequestMax = protocol::kDecompressedBytesMax;
 // One batch that unpacks to much does not keep that memory for good.
 constexpr std::size_t kScratchBytesKept = 8u << 20;
 
@@ -41,15 +45,16 @@ std::string_view advice(ErrorCode code) {
 }
 
 // The errors on which clients send the same records with the same sequences again
-// (MESSAGE_TOO_LARGE: in smaller batches). Not CORRUPT_MESSAGE: what a damaged header says of its
-// sequences counts for nothing. After every other error the records are given up, and so is their
-// transaction.
+// (MESSAGE_TOO_LARGE: in smaller batches; REQUEST_TIMED_OUT: of a request that unpacks to much).
+// Not CORRUPT_MESSAGE: what a damaged header says of its sequences counts for nothing. After every
+// other error the records are given up, and so is their transaction.
 bool is_repeated_by_clients(ErrorCode error) {
   switch (error) {
     case ErrorCode::kOutOfOrderSequenceNumber:
     case ErrorCode::kUnknownTopicOrPartition:
     case ErrorCode::kMessageTooLarge:
     case ErrorCode::kKafkaStorageError:
+    case ErrorCode::kRequestTimedOut:
       return true;
     default:
       return false;
@@ -100,8 +105,16 @@ class Produce {
                      "it does not exist; create the topic, or produce to a partition that it has",
                      {}};
     }
+    if (unpacked_bytes_ >= kUnpackedBytesPerRequestMax) {
+      return Refused{ErrorCode::kRequestTimedOut,
+                     fmt::format("the batches before it in the request have unpacked to {} bytes, "
+                                 "and {} end it; send it again, or fewer of them at a time",
+                                 unpacked_bytes_, kUnpackedBytesPerRequestMax),
+                     {}};
+    }
     const log::TopicConfig& config = topic->config;
     const ByteView records = partition.records.value_or(ByteView{});
+    core_.scratch.clear();
     const auto batch = protocol::validate_produced_batch(
         records,
         {.produce_version = version_,
@@ -115,6 +128,7 @@ class Produce {
          .timestamp_ms_min = earliest(config.timestamp_before_max_ms),
          .timestamp_ms_max = latest(config.timestamp_after_max_ms)},
         core_.scratch);
+    unpacked_bytes_ += core_.scratch.size();
     if (core_.scratch.capacity() > kScratchBytesKept) {
       core_.scratch = {};
     }
@@ -234,6 +248,7 @@ class Produce {
   BrokerCore& core_;
   const std::int16_t version_;
   const protocol::ProduceRequest& body_;
+  std::size_t unpacked_bytes_ = 0;  ///< of this request's batches so far
 };
 
 }  // namespace

@@ -28,17 +28,7 @@ std::optional<log::Refusal> alter(BrokerCore& core, const ResourceRequest& resou
 
 protocol::AlterConfigsResponse handle_alter_configs(BrokerCore& core, const Request&,
                                                     const protocol::AlterConfigsRequest& body) {
-  protocol::AlterConfigsResponse response;
-  for (const ResourceRequest& resource : body.resources) {
-    auto& answered = response.responses.emplace_back();
-    answered.resource_type = resource.resource_type;
-    answered.resource_name = resource.resource_name;
-    if (const auto refused = alter(core, resource, body.validate_only)) {
-      answered.error_code = refused->code;
-      answered.error_message = refused->text;
-    }
-  }
-  return response;
+  return alter_each<protocol::AlterConfigsResponse>(core, body, alter);
 }
 
 }  // namespace onceflow::broker

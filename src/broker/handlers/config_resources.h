@@ -50,4 +50,21 @@ inline std::optional<log::Refusal> alter_topic(BrokerCore& core, const std::stri
   return std::nullopt;
 }
 
+/// `alter` changes one resource of the request, or says why not; each has its answer.
+template <typename Response, typename Request, typename Alter>
+Response alter_each(BrokerCore& core, const Request& body, const Alter& alter) {
+  Response response;
+  response.responses.reserve(body.resources.size());
+  for (const auto& resource : body.resources) {
+    auto& answered = response.responses.emplace_back();
+    answered.resource_type = resource.resource_type;
+    answered.resource_name = resource.resource_name;
+    if (const auto refused = alter(core, resource, body.validate_only)) {
+      answered.error_code = refused->code;
+      answered.error_message = refused->text;
+    }
+  }
+  return response;
+}
+
 }  // namespace onceflow::broker
