@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::string_view kProtocolType = "consumer";
 constexpr std::string_view kProtocolName = "range";
+/// From here on the coordinator tells a leader that is back in its place that it leads (KIP-814).
+constexpr std::int16_t kSkipsAssignmentVersion = 9;
 
 std::int32_t to_ms32(Duration duration) { return static_cast<std::int32_t>(to_ms(duration)); }
 
@@ -92,6 +94,7 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   Verdict again(Error error, bool is_held_by_others = false);
   void clear_trouble();
   Task<Result<ConnectionPointer>> coordinator_connection(MonotonicTime deadline);
+  Task<bool> leads();
   Task<bool> partition_counts_have_changed();
   Task<Status> learn_partition_counts(MonotonicTime deadline);
   void add_event(GroupEvent::Kind kind);
@@ -115,6 +118,9 @@ class ConsumerGroup::Core : public ClusterUser, public std::enable_shared_from_t
   GenerationId generation_{-1};
   std::vector<TopicPartition> assignment_;
   bool is_leader_ = false;
+  /// Whom an older coordinator calls the leader, until it is known whether there is such a member:
+  /// of one that is back in its place it says the id that the place had before. Empty: it is known.
+  std::string told_leader_;
   /// The leader's: what the group is assigned by. Empty: not known, for another made the
   /// assignment.
   std::map<std::string, std::int32_t> partition_counts_;
@@ -337,6 +343,8 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::join() {
   member_id_ = reply->body.member_id;
   generation_ = GenerationId(reply->body.generation_id);
   is_leader_ = reply->body.leader == member_id_;
+  const bool tells_all = is_leader_ || reply->version >= kSkipsAssignmentVersion;
+  told_leader_ = tells_all || !options_.group_instance_id ? std::string() : reply->body.leader;
   partition_counts_.clear();
   co_return co_await synchronise(reply->body);
 }
@@ -431,7 +439,7 @@ Task<ConsumerGroup::Core::Verdict> ConsumerGroup::Core::stay() {
     if (closed_ || has_given_up_) {
       break;
     }
-    if (verdict == Verdict::kFine && phase_ == Phase::kStable && is_leader_ &&
+    if (verdict == Verdict::kFine && phase_ == Phase::kStable && co_await leads() &&
         co_await partition_counts_have_changed()) {
       verdict = Verdict::kRebalance;
     }
@@ -484,6 +492,21 @@ Task<Status> ConsumerGroup::Core::learn_partition_counts(MonotonicTime deadline)
     }
   }
   co_return Status{};
+}
+
+// If nobody has the id of the leader, it is the one that this place had before: this member leads.
+Task<bool> ConsumerGroup::Core::leads() {
+  if (!told_leader_.empty()) {
+    const auto group = co_await admin_.describe_group(
+        options_.group_id, cluster_->scheduler().now() + options_.session_timeout / 3);
+    if (group) {
+      is_leader_ = std::ranges::none_of(group->members, [&](const GroupMemberDescription& member) {
+        return member.member_id == told_leader_;
+      });
+      told_leader_.clear();
+    }
+  }
+  co_return is_leader_;
 }
 
 Task<bool> ConsumerGroup::Core::partition_counts_have_changed() {

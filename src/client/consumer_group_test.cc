@@ -34,7 +34,7 @@ class ConsumerGroupTest : public ClientTest {
       response.member_id = request.member_id.empty() ? "member" : request.member_id;
       if (response.error_code == ErrorCode::kNone) {
         response.generation_id = ++generation_;
-        response.leader = response.member_id;
+        response.leader = told_leader_.empty() ? response.member_id : told_leader_;
         response.protocol_type = "consumer";
         response.protocol_name = "range";
         response.skip_assignment = skips_assignment_;
@@ -64,11 +64,13 @@ class ConsumerGroupTest : public ClientTest {
         });
   }
 
-  ConsumerGroup make() {
-    ConsumerGroup group(
-        cluster_,
-        {.group_id = "g", .session_timeout = seconds(10), .heartbeat_interval = milliseconds(10)},
-        {"t"});
+  ConsumerGroup make(std::optional<std::string> group_instance_id = std::nullopt) {
+    ConsumerGroup group(cluster_,
+                        {.group_id = "g",
+                         .group_instance_id = std::move(group_instance_id),
+                         .session_timeout = seconds(10),
+                         .heartbeat_interval = milliseconds(10)},
+                        {"t"});
     group.start();
     return group;
   }
@@ -80,6 +82,7 @@ class ConsumerGroupTest : public ClientTest {
 
   std::int32_t generation_ = 0;
   bool skips_assignment_ = false;
+  std::string told_leader_;  ///< instead of the member; empty: the member
   ErrorCode heartbeat_error_ = ErrorCode::kNone;
   std::deque<ErrorCode> join_errors_;
   Buffer subscription_;
@@ -261,6 +264,32 @@ TEST_F(ConsumerGroupTest, a_leader_back_in_its_place_joins_again_if_partitions_w
                                   seconds(10)));
       EXPECT_FALSE(group.has_event());
     }
+  }
+}
+
+TEST_F(ConsumerGroupTest, before_v9_a_static_leader_back_in_its_place_finds_out_that_it_leads) {
+  broker_.limit_version<protocol::JoinGroupRequest>(8);
+  for (const std::string other : {"another member", "member of before"}) {
+    told_leader_ = "member of before";
+    broker_.script<protocol::DescribeGroupsRequest>(
+        [&](const protocol::DescribeGroupsRequest&, std::int16_t) {
+          protocol::DescribeGroupsResponse response;
+          auto& group = response.groups.emplace_back();
+          group.group_id = "g";
+          group.members.push_back({.member_id = "member"});
+          group.members.push_back({.member_id = other});
+          return response;
+        });
+    assignment_ = encode_assignment({});
+    broker_.seen.clear();
+    ConsumerGroup group = make("p-1");
+    EXPECT_TRUE(next(group).partitions.empty());
+    told_leader_.clear();
+    EXPECT_TRUE(loop_.run_until(
+        [&] { return group.has_event() || broker_.seen_of(ApiKey::kHeartbeat).size() > 5; },
+        seconds(10)));
+    // The one partition of 't' is nobody's.
+    EXPECT_EQ(group.has_event(), other == "another member");
   }
 }
 

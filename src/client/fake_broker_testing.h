@@ -99,6 +99,15 @@ class FakeBroker {
     features.finalized_features_epoch = 1;
     features.finalized_features.push_back({"transaction.version", level, level});
   }
+  /// An older broker's.
+  template <typename Request>
+  void limit_version(std::int16_t version_max) {
+    for (auto& api : features.api_keys) {
+      if (api.api_key == static_cast<std::int16_t>(Request::kApiKey)) {
+        api.max_version = version_max;
+      }
+    }
+  }
   void pipeline_transactions() {
     features.supported_features.push_back({"onceflow.pipelined.transactions", 1, 1});
   }
