@@ -84,17 +84,24 @@ AggregateTable::AggregateTable(const AggregateSpec& spec, std::string_view defin
       definition_hash_(protocol::definition_hash(definition)),
       accepted_(accepted) {}
 
-AggregateTable::State& AggregateTable::pending_state(std::string_view key) {
+AggregateTable::Pending& AggregateTable::pending_state(std::string_view key, Offset offset) {
   auto place = pending_.find(key);
   if (place == pending_.end()) {
-    const auto committed = table_.find(key);
+    const State* const committed = committed_state(key);
     place = pending_
-                .emplace(std::string(key), committed != table_.end() ? committed->second
-                                                                     : State(spec_.columns.size()))
+                .emplace(std::string(key),
+                         Pending{committed != nullptr ? *committed : State(spec_.columns.size()),
+                                 offset, offset})
                 .first;
     pending_order_.push_back(&place->first);
   }
   return place->second;
+}
+
+Offset AggregateTable::first_pending_record(Offset last_record) const {
+  const auto found = std::ranges::find(pending_, last_record,
+                                       [](const auto& entry) { return entry.second.last_record; });
+  return found == pending_.end() ? last_record : found->second.first_record;
 }
 
 // What a record's key must be, so that the output is JSON; asked once for each commit and key.
@@ -111,9 +118,11 @@ Status AggregateTable::check_key(std::string_view key) const {
   return {};
 }
 
-Status AggregateTable::update(ByteView key, std::span<const Value> arguments) {
+Status AggregateTable::update(ByteView key, std::span<const Value> arguments, Offset offset) {
   RETURN_IF_ERROR(check_key(as_text(key)));
-  State& state = pending_state(as_text(key));
+  Pending& pending = pending_state(as_text(key), offset);
+  pending.last_record = offset;
+  State& state = pending.state;
   for (std::size_t index = 0; index < state.size(); ++index) {
     if (auto added = state[index].add(spec_.columns[index], arguments[index]); !added) {
       return fail(added.error().code,
@@ -144,14 +153,18 @@ void AggregateTable::for_each_pending(std::size_t first, std::size_t count_max,
   const std::size_t end = first + std::min(count_max, pending_order_.size() - first);
   for (std::size_t index = first; index < end; ++index) {
     const std::string* const key = pending_order_[index];
-    const State& state = pending_.find(*key)->second;
+    const Pending& pending = pending_.find(*key)->second;
+    const State& state = pending.state;
     const State* committed = committed_state(*key);
     if (committed != nullptr && *committed == state) {
       continue;
     }
     state_bytes.clear();
     encode_state(state_bytes, definition_hash_, state);
-    Change change{.key = as_bytes(*key), .state = state_bytes, .output = std::nullopt};
+    Change change{.key = as_bytes(*key),
+                  .state = state_bytes,
+                  .output = std::nullopt,
+                  .last_record = pending.last_record};
     if (committed == nullptr || !has_same_results(*committed, state)) {
       output = render_aggregate(spec_, *key, state);
       change.output = as_bytes(output);
@@ -166,7 +179,7 @@ bool AggregateTable::apply_pending(std::size_t count_max) {
   for (; applied_count_ < end; ++applied_count_) {
     const std::string& key = *pending_order_[applied_count_];
     auto changed = pending_.find(key);
-    table_.insert_or_assign(key, std::move(changed->second));
+    table_.insert_or_assign(key, std::move(changed->second.state));
   }
   if (applied_count_ < pending_order_.size()) {
     return false;

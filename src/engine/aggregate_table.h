@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/ids.h"
 #include "base/result.h"
 #include "engine/accumulator.h"
 #include "engine/topology.h"
@@ -29,8 +30,9 @@ class AggregateTable {
   AggregateTable(const AggregateSpec& spec, std::string_view definition,
                  std::span<const std::uint64_t> accepted = {});
 
-  /// Adds one record's arguments (one value per column) to its key's pending state.
-  Status update(ByteView key, std::span<const Value> arguments);
+  /// Adds one record's arguments (one value per column) to its key's pending state. `offset` is for
+  /// pending_records().
+  Status update(ByteView key, std::span<const Value> arguments, Offset offset = kNoOffset);
 
   /// What a changed key writes at the commit; the views are valid during the call only.
   struct Change {
@@ -38,12 +40,15 @@ class AggregateTable {
     ByteView state;                  ///< for the changelog
     std::optional<ByteView> output;  ///< JSON object: the key columns, then the aggregates; none:
                                      ///< the results are as they were
+    Offset last_record = kNoOffset;  ///< the last one that changed it
   };
   /// Of the keys touched since the last apply or drop, in the order in which they were first
   /// touched: `count_max` of them from the `first` on. A key that is new has changed.
   void for_each_pending(std::size_t first, std::size_t count_max,
                         const std::function<void(const Change&)>& visit);
   std::size_t pending_count() const { return pending_order_.size(); }
+  /// The first record of the key whose last one this is, of those that wait for the commit.
+  Offset first_pending_record(Offset last_record) const;
 
   /// Takes over that many at most; true once nothing is pending.
   bool apply_pending(std::size_t count_max);
@@ -66,9 +71,15 @@ class AggregateTable {
       return std::hash<std::string_view>{}(text);
     }
   };
-  using Table = std::unordered_map<std::string, State, TextHash, std::equal_to<>>;
+  template <typename Of>
+  using ByKey = std::unordered_map<std::string, Of, TextHash, std::equal_to<>>;
+  struct Pending {
+    State state;
+    Offset first_record;
+    Offset last_record;
+  };
 
-  State& pending_state(std::string_view key);
+  Pending& pending_state(std::string_view key, Offset offset);
   Status check_key(std::string_view key) const;
   /// Null if the key is new.
   const State* committed_state(std::string_view key) const;
@@ -81,8 +92,8 @@ class AggregateTable {
   const std::string_view definition_;
   const std::uint64_t definition_hash_;
   const std::span<const std::uint64_t> accepted_;
-  Table table_;
-  Table pending_;
+  ByKey<State> table_;
+  ByKey<Pending> pending_;
   std::vector<const std::string*> pending_order_;  ///< keys of pending_, whose nodes do not move
   std::size_t applied_count_ = 0;                  ///< of those, while they are taken over
 };

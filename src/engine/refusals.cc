@@ -35,12 +35,12 @@ ChunkLimit Refusals::limit(const TopicPartition& source, Offset position,
                            std::size_t records_max) const {
   const Known* const known = find(source);
   if (known == nullptr || position > known->last_offset) {
-    return {.records_max = records_max};
+    return {.records_max = records_max, .end = ChunkLimit{}.end, .is_commit = false};
   }
   if (known->is_one_record() || position < known->first_offset) {
-    return {.records_max = records_max, .end = known->first_offset};
+    return {.records_max = records_max, .end = known->first_offset, .is_commit = false};
   }
-  return {.records_max = 1};
+  return {.records_max = 1, .end = ChunkLimit{}.end, .is_commit = known->only_commits_tell};
 }
 
 void Refusals::settle(const TopicPartition& source, Offset position) {

@@ -1,6 +1,9 @@
 // Refusals: records that a stage will never take, and how the stage comes to stop in front of them
 // with everything else committed.
 //
+// What only a commit finds out, of a state that several records have made, is committed record by
+// record in the second round.
+//
 // It goes in rounds, each from the committed positions on, because what failed half-way is rolled
 // back. The first round fails on a chunk; the second reads that chunk record by record, and fails
 // on the record; in the third its partition is held in front of it, while the other partitions are
@@ -22,6 +25,7 @@ namespace onceflow::engine {
 struct ChunkLimit {
   std::size_t records_max = 0;
   Offset end{std::numeric_limits<std::int64_t>::max()};  ///< no record from here on
+  bool is_commit = false;                                ///< the chunk is a commit of its own
 };
 
 class Refusals {
@@ -31,6 +35,7 @@ class Refusals {
     Offset first_offset;
     Offset last_offset;  ///< the same, once it is one record
     Error error;
+    bool only_commits_tell = false;  ///< processing the records does not fail
     bool is_one_record() const { return first_offset == last_offset; }
   };
 

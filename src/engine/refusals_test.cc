@@ -27,6 +27,23 @@ TEST(Refusals, a_chunk_that_failed_is_read_again_up_to_it_and_then_record_by_rec
   EXPECT_EQ(refusals.limit(kOther, Offset(100), 512).records_max, 512U);
 }
 
+TEST(Refusals, what_only_a_commit_tells_is_committed_record_by_record) {
+  Refusals refusals;
+  refusals.note(refusal(100, 199));
+  ASSERT_TRUE(refusals.learn());
+  EXPECT_FALSE(refusals.limit(kSource, Offset(100), 512).is_commit);
+  auto of_a_state = refusal(150, 170, kSource, "the state of key 'a' is too large");
+  of_a_state.only_commits_tell = true;
+  refusals.note(of_a_state);
+  ASSERT_TRUE(refusals.learn());
+  EXPECT_EQ(refusals.limit(kSource, Offset(100), 512).end, Offset(150));
+  EXPECT_FALSE(refusals.limit(kSource, Offset(149), 512).is_commit);
+  EXPECT_TRUE(refusals.limit(kSource, Offset(150), 512).is_commit);
+  EXPECT_EQ(refusals.limit(kSource, Offset(150), 512).records_max, 1U);
+  EXPECT_FALSE(refusals.limit(kSource, Offset(171), 512).is_commit);
+  EXPECT_FALSE(refusals.limit(kOther, Offset(150), 512).is_commit);
+}
+
 TEST(Refusals, the_partition_is_held_in_front_of_the_record_and_its_error_is_told) {
   Refusals refusals;
   refusals.note(refusal(100, 199));

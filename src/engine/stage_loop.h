@@ -48,7 +48,9 @@ class StageLoop : public StageTask {
   /// For what is decided only when another worker's transaction has ended.
   MonotonicTime decision_deadline() const { return now() + options_.decision_wait_max(); }
   /// Reading ends here for now; what is open is to be committed.
-  bool must_commit() const { return reader_.must_leave() || reader_.is_drained(); }
+  bool must_commit() const {
+    return reader_.must_leave() || reader_.is_drained() || reader_.is_commit_due();
+  }
   protocol::Receipt begin_receipt();
 
   std::shared_ptr<client::Cluster> cluster_;

@@ -266,6 +266,10 @@ Status StageReader::show_next(const Process& process) {
   client::RunReader& run = runs_.front();
   const TopicPartition source = run.run().partition;
   const ChunkLimit limit = limit_of(source);
+  is_commit_due_ = limit.is_commit;
+  if (is_commit_due()) {
+    return {};
+  }
   std::unique_ptr<Chunk> chunk = take_chunk(source);
   const auto has_met_end = fill(run, *chunk, limit);
   if (!has_met_end && chunk->records.empty()) {

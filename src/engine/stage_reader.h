@@ -72,6 +72,8 @@ class StageReader {
 
   /// What this stage has refused; refusals.h says how the record is found.
   Refusals& refusals() { return refusals_; }
+  /// What was shown is a commit of its own, or what comes next is.
+  bool is_commit_due() const { return is_commit_due_ && !account_.is_empty(); }
   /// The end is near and nothing is left to be read before it: a record that was refused has been
   /// reached, or drain() was called, and what else there is has been read, or waited for long
   /// enough.
@@ -133,6 +135,7 @@ class StageReader {
   std::deque<client::RunReader> runs_;  ///< fetched, not yet all shown
   std::optional<Error> input_error_;    ///< of what comes next
   Refusals refusals_;
+  bool is_commit_due_ = false;
   std::optional<MonotonicTime> drains_since_;
   bool ends_when_drained_ = false;
   MonotonicTime busy_at_;  ///< when something was shown last

@@ -185,7 +185,11 @@ Error TopicStage::with_source(Error error) {
     const TopicPartition& source = sources_[origin->source_index];
     error.text = fmt::format("what {}-{}@{} became: {}", source.topic, source.partition.value,
                              origin->offset.value, error.text);
-    reader_.refusals().note({source, origin->offset, origin->offset, error});
+    // Of a state, the last record that changed it; which of them made it too large, commits tell.
+    const Offset first = state_
+                             ? state_->table(source.partition).first_pending_record(origin->offset)
+                             : origin->offset;
+    reader_.refusals().note({source, first, origin->offset, error, state_.has_value()});
   }
   return error;
 }
@@ -317,7 +321,7 @@ Status TopicStage::aggregate(Chunk& chunk) {
                       "'where' step or set their key before");
     }
     const std::span<const Value> arguments(values_.data() + index * width, width);
-    if (Status added = table.update(*record.key, arguments); !added) {
+    if (Status added = table.update(*record.key, arguments, record.offset); !added) {
       return fail(added.error().code,
                   "step '" + stage_.aggregate->step + "': " + chunk.source.topic + "-" +
                       std::to_string(chunk.source.partition.value) + "@" +
@@ -332,16 +336,22 @@ Task<Status> TopicStage::write_aggregates() {
   const std::int64_t timestamp_ms = cluster_->scheduler().wall_now().ms;
   for (const auto& [index, table] : state_->tables()) {
     const PartitionIndex partition = index;
+    const auto source_index = static_cast<std::uint32_t>(
+        std::ranges::find(sources_, partition, &TopicPartition::partition) - sources_.begin());
+    // Offsets of several topics could not be told apart.
+    const bool is_told = stage_.source_topics.size() == 1;
     Status written;
     const auto write = [&](const AggregateTable::Change& change) {
+      const client::RecordOrigin origin{source_index, is_told ? change.last_record : kNoOffset};
       if (written) {
-        written = changelog_->append_to(partition, {.key = change.key, .value = change.state});
+        written =
+            changelog_->append_to(partition, {.key = change.key, .value = change.state}, origin);
       }
       for (TopicWriter& writer : writers_) {
         if (written && change.output) {
           written = writer.append(
-              {.timestamp_ms = timestamp_ms, .key = change.key, .value = *change.output},
-              partition);
+              {.timestamp_ms = timestamp_ms, .key = change.key, .value = *change.output}, partition,
+              origin);
         }
       }
     };
