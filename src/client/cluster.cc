@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "client/broker_error.h"
 #include "protocol/messages/03_metadata.h"
 #include "protocol/messages/10_find_coordinator.h"
 
@@ -347,7 +348,8 @@ Task<Result<TopicMetadata>> Cluster::find_topic(std::string name, IfMissing if_m
       topics_.erase(answer);
       const bool is_missing = code == protocol::ErrorCode::kUnknownTopicOrPartition;
       last = Error{is_missing ? ErrorCode::kNotFound : ErrorCode::kRefused,
-                   fmt::format("topic '{}': {}", name, protocol::to_string(code))};
+                   fmt::format("topic '{}': {}{}", name, protocol::to_string(code),
+                               fix_of_broker_error(code))};
       if (!protocol::retriable(code) || (is_missing && if_missing == IfMissing::kFail)) {
         co_return std::unexpected(*last);
       }
@@ -473,7 +475,8 @@ Task<Result<NodeId>> Cluster::request_coordinator(CoordinatorType type, std::str
   if (body.error_code != protocol::ErrorCode::kNone) {
     co_return fail(
         ErrorCode::kRefused,
-        fmt::format("coordinator of '{}': {}", key, protocol::to_string(body.error_code)),
+        fmt::format("coordinator of '{}': {}{}", key, protocol::to_string(body.error_code),
+                    fix_of_broker_error(body.error_code)),
         protocol::retriable(body.error_code) ? Recovery::kRetriable : Recovery::kFatal);
   }
   nodes_[NodeId(body.node_id)] = {body.host, static_cast<std::uint16_t>(body.port)};
