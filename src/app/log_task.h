@@ -6,6 +6,7 @@
 #include <string>
 
 #include "app/embedded_log.h"
+#include "client/admin.h"
 #include "client/cluster.h"
 #include "io/os/os_environment.h"
 
@@ -24,6 +25,10 @@ struct LogAtHand {
   /// The embedded log, opened here: nothing else has it open, so no worker of it is alive.
   bool is_ours = false;
 };
+
+/// Whether there is a committed record at the position or after it.
+Task<Result<bool>> has_records_after(LogAtHand log, client::CommittedOffset position,
+                                     MonotonicTime deadline);
 
 /// There is no embedded log where it would be, and asking for it would make one.
 bool is_log_missing(const LogTaskOptions& options);

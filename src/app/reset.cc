@@ -22,7 +22,6 @@
 #include "app/log_task.h"
 #include "app/pipeline_file.h"
 #include "client/admin.h"
-#include "client/fetcher.h"
 #include "client/group_admin.h"
 #include "connectors/sink_past.h"
 #include "engine/definition_log.h"
@@ -211,7 +210,7 @@ class Reset {
     for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
       const DefinitionStage& stage = definition_.stages[index];
       if (stage.is_database()) {
-        auto kept = index == 0 ? begins : co_await ends_of_kept_topics(stage);
+        auto kept = index == 0 ? begins : co_await positions_after_a_stage(stage);
         CO_RETURN_IF_ERROR(kept);
         CO_RETURN_IF_ERROR(plan_table(stage, *kept));
       } else if (index == 0) {
@@ -283,12 +282,23 @@ class Reset {
     co_return positions;
   }
 
-  // The results so far stay in topics that are kept: who begins anew does not take them again.
-  Task<Result<Positions>> ends_of_kept_topics(const DefinitionStage& stage) {
+  // The results so far stay in topics that are kept: who begins anew does not take them again. Rows
+  // that are kept are accepted by positions, also where those have been lost.
+  Task<Result<Positions>> positions_after_a_stage(const DefinitionStage& stage) {
     std::vector<std::string> kept;
-    std::ranges::copy_if(stage.sources, std::back_inserter(kept),
-                         [this](const std::string& topic) { return !is_internal(topic); });
-    co_return co_await ends_of(std::move(kept));
+    std::vector<std::string> made_anew;
+    for (const std::string& topic : stage.sources) {
+      (is_internal(topic) ? made_anew : kept).push_back(topic);
+    }
+    auto positions = co_await ends_of(std::move(kept));
+    CO_RETURN_IF_ERROR(positions);
+    if (command_.keeps_rows) {
+      const auto partitions = co_await partitions_of(std::move(made_anew));
+      CO_RETURN_IF_ERROR(partitions);
+      std::ranges::transform(*partitions, std::back_inserter(*positions),
+                             [](const auto& each) { return ClaimedPartition{.source = each}; });
+    }
+    co_return positions;
   }
 
   // Of topics that are not there yet: nothing.
@@ -409,7 +419,7 @@ class Reset {
       const auto committed = co_await admin_.committed(stage.group_id, partitions, deadline());
       CO_RETURN_IF_ERROR(committed);
       for (const client::CommittedOffset& position : *committed) {
-        const auto left = co_await has_records_after(position);
+        const auto left = co_await has_records_after(log_, position, deadline());
         CO_RETURN_IF_ERROR(left);
         if (*left) {
           co_return fail(
@@ -422,32 +432,6 @@ class Reset {
       }
     }
     co_return Status{};
-  }
-
-  // Markers of transactions lie behind the last record, so offsets alone do not tell.
-  Task<Result<bool>> has_records_after(const client::CommittedOffset& position) {
-    const auto level = client::IsolationLevel::kReadCommitted;
-    const auto begin = co_await admin_.list_offsets({position.partition}, client::Admin::kEarliest,
-                                                    level, deadline());
-    CO_RETURN_IF_ERROR(begin);
-    const auto end = co_await admin_.list_offsets({position.partition}, client::Admin::kLatest,
-                                                  level, deadline());
-    CO_RETURN_IF_ERROR(end);
-    Offset next = position.offset == kNoOffset ? begin->front().offset : position.offset;
-    client::Fetcher fetcher(log_.cluster, {});
-    fetcher.assign({{position.partition, next}});
-    const MonotonicTime until = deadline();
-    bool found = false;
-    while (!found && next < end->front().offset && log_.os.loop().now() < until) {
-      const auto polled = co_await fetcher.poll(until);
-      CO_RETURN_IF_ERROR(polled);
-      for (const client::FetchedRun& run : polled->runs) {
-        CO_RETURN_IF_ERROR(run.for_each([&](const protocol::RecordBatchHeader&,
-                                            const protocol::RecordView&) { found = true; }));
-        next = run.next_offset;
-      }
-    }
-    co_return found;
   }
 
   Task<Status> plan_position(const DefinitionStage* before, const DefinitionStage& stage) {
@@ -671,8 +655,11 @@ class Reset {
     std::vector<std::string> parts;
     parts.reserve(positions.size());
     for (const ClaimedPartition& position : positions) {
-      parts.push_back(fmt::format("{}-{}@{}", position.source.topic,
-                                  position.source.partition.value, position.next_offset.value));
+      const std::string source =
+          fmt::format("{}-{}", position.source.topic, position.source.partition.value);
+      parts.push_back(position.next_offset == kNoOffset
+                          ? source + " from its beginning"
+                          : fmt::format("{}@{}", source, position.next_offset.value));
     }
     return fmt::format("{}", fmt::join(parts, ", "));
   }

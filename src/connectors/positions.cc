@@ -4,37 +4,31 @@
 
 #include <algorithm>
 #include <charconv>
-
-#include "protocol/receipt.h"
+#include <ranges>
 
 namespace onceflow::connectors {
 
-Status check_nothing_was_written(const SinkTable& table,
-                                 const std::vector<ClaimedPartition>& claimed) {
-  for (const ClaimedPartition& partition : claimed) {
-    if (partition.next_offset != kNoOffset) {
-      return fail(
-          ErrorCode::kRefused,
-          fmt::format("table {} is gone, but rows were written to it up to {}/{}@{}; the rule: a "
-                      "committed row is written once, so it would not come back; the fix: restore "
-                      "the table, or to fill a new one from the beginning delete the rows of "
-                      "pipeline '{}', stage '{}' in onceflow_positions and onceflow_receipts",
-                      table.table, partition.source.topic, partition.source.partition.value,
-                      partition.next_offset.value, table.pipeline, table.stage));
-    }
-  }
-  return {};
+std::string source_text(const TopicPartition& source, Offset offset) {
+  return fmt::format("{}/{}/{}", source.topic, source.partition.value, offset.value);
 }
 
 std::string source_of_row(const SinkCommit& commit, const SinkRow& row) {
-  const TopicPartition& source = commit.positions[row.source_index].source;
-  return fmt::format("{}/{}/{}", source.topic, source.partition.value, row.source_offset.value);
+  return source_text(commit.positions[row.source_index].source, row.source_offset);
 }
 
 std::string describe_fence(const SinkPosition& believed, const ClaimedPartition& stored) {
   const std::string name =
       fmt::format("{}/{}", believed.source.topic, believed.source.partition.value);
-  if (stored.epoch != believed.epoch) {
+  constexpr std::string_view kRestored =
+      "the database was restored, or the row changed by hand; what the database has decides";
+  if (stored.epoch == 0 && stored.next_offset == kNoOffset) {
+    return fmt::format("the position of {} is gone from onceflow_positions: {}", name, kRestored);
+  }
+  if (stored.epoch < believed.epoch) {
+    return fmt::format("the position of {} has claim {}, older than this worker's claim {}: {}",
+                       name, stored.epoch, believed.epoch, kRestored);
+  }
+  if (stored.epoch > believed.epoch) {
     return fmt::format("{} was claimed by another worker after epoch {}", name, believed.epoch);
   }
   return fmt::format(
@@ -58,11 +52,26 @@ void NewestReceipts::add(ByteView bytes) {
   if (!receipt) {
     return;  // The audit names it.
   }
+  if (wants_row_ && row_.empty()) {
+    find_row(*receipt);
+  }
   for (const protocol::Receipt::Input& input : receipt->inputs) {
     const auto place = std::ranges::find(claimed_, input.source, &ClaimedPartition::source);
     if (place != claimed_.end() && place->receipt_offset == kNoOffset) {
       place->receipt_offset = input.next_offset;
       --wanted_;
+    }
+  }
+}
+
+// Of upserts it is the last row of all, because a later one of its key would have taken its place.
+void NewestReceipts::find_row(const protocol::Receipt& receipt) {
+  for (const protocol::Receipt::Row& row : std::views::reverse(receipt.rows)) {
+    if (row.is_delete) {
+      deleted_keys_.insert(row.key_hash);
+    } else if (!deleted_keys_.contains(row.key_hash) && row.input_index < receipt.inputs.size()) {
+      row_ = source_text(receipt.inputs[row.input_index].source, row.source_offset);
+      return;
     }
   }
 }

@@ -1,6 +1,9 @@
 // What both databases check about positions.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,15 +11,12 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "connectors/sink.h"
+#include "protocol/receipt.h"
 
 namespace onceflow::connectors {
 
-/// For a table that had to be created: kRefused if positions say that rows were written to it
-/// before.
-Status check_nothing_was_written(const SinkTable& table,
-                                 const std::vector<ClaimedPartition>& claimed);
-
 /// The place of a row's record, as it stands in kSourceColumn.
+std::string source_text(const TopicPartition& source, Offset offset);
 std::string source_of_row(const SinkCommit& commit, const SinkRow& row);
 
 /// Why a commit is fenced: what the row of one of its partitions says, and what the commit
@@ -26,20 +26,38 @@ std::string describe_fence(const SinkPosition& believed, const ClaimedPartition&
 /// Of two digits a byte, as PostgreSQL's encode(…, 'hex') gives them.
 Buffer from_hex(std::string_view digits);
 
-/// Fills in ClaimedPartition::receipt_offset from receipts, the newest first.
+/// Fills in ClaimedPartition::receipt_offset from receipts, the newest first, and finds the newest
+/// row that they speak of.
 class NewestReceipts {
  public:
-  explicit NewestReceipts(std::vector<ClaimedPartition>& claimed)
-      : claimed_(claimed), wanted_(claimed.size()) {}
+  enum class Row : std::uint8_t { kNotWanted, kWanted };
+
+  explicit NewestReceipts(std::vector<ClaimedPartition>& claimed, Row row = Row::kNotWanted)
+      : claimed_(claimed), wanted_(claimed.size()), wants_row_(row == Row::kWanted) {}
 
   /// Whether older receipts may still say something.
-  bool wants_more() const { return wanted_ > 0 && seen_ < kReceiptsLookedAtMax; }
+  bool wants_more() const {
+    return (wanted_ > 0 || (wants_row_ && row_.empty())) && seen_ < kReceiptsLookedAtMax;
+  }
   void add(ByteView receipt);
 
+  /// The source of the row ("in/0/4") that no later commit has deleted or written again; empty:
+  /// there is none in the receipts that were seen.
+  const std::string& row() const { return row_; }
+  /// There are receipts, all were seen, and none has a row that is still there.
+  bool says_no_row_was_written() const {
+    return row_.empty() && seen_ > 0 && seen_ < kReceiptsLookedAtMax;
+  }
+
  private:
+  void find_row(const protocol::Receipt& receipt);
+
   std::vector<ClaimedPartition>& claimed_;
   std::size_t wanted_;
   std::size_t seen_ = 0;
+  bool wants_row_;
+  std::set<std::uint64_t> deleted_keys_;  ///< by receipts that are newer
+  std::string row_;
 };
 
 }  // namespace onceflow::connectors

@@ -214,6 +214,27 @@ TEST_F(PostgresErrors, a_database_or_role_that_is_not_there_is_said_at_once) {
   EXPECT_TRUE(nobody.error().text.contains("28000")) << nobody.error().text;
 }
 
+TEST_F(PostgresErrors, a_key_that_is_deferrable_is_refused_with_the_change_that_helps) {
+  for (const char* const key : {"PRIMARY KEY", "UNIQUE"}) {
+    query("DROP TABLE IF EXISTS rows");
+    query(
+        fmt::format("CREATE TABLE rows (id bigint NOT NULL, name text, onceflow_source text,"
+                    " CONSTRAINT rows_key {} (id) DEFERRABLE INITIALLY DEFERRED)",
+                    key));
+    const auto refused = try_claim(*make(SinkMode::kUpsert));
+    ASSERT_FALSE(refused.has_value());
+    const std::string fix =
+        fmt::format("ALTER TABLE \"rows\" DROP CONSTRAINT \"rows_key\", ADD {} (\"id\")", key);
+    EXPECT_TRUE(refused.error().text.contains("its key rows_key is DEFERRABLE"))
+        << refused.error().text;
+    EXPECT_TRUE(refused.error().text.ends_with("the fix: " + fix)) << refused.error().text;
+    query(fix);
+    EXPECT_EQ(commit(*make(SinkMode::kUpsert), "x", 9).kind, Kind::kCommitted);
+    query("DROP TABLE onceflow_positions");
+    query("DROP TABLE onceflow_receipts");
+  }
+}
+
 TEST_F(PostgresErrors, a_deadlock_and_a_serialization_failure_pass_by_themselves) {
   query("CREATE TABLE rows (id bigint, name text, onceflow_source text)");
   query("CREATE TABLE counter (n bigint); INSERT INTO counter VALUES (0)");

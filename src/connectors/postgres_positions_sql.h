@@ -15,17 +15,21 @@ inline constexpr const char* kFindOurTables =
     "SELECT (to_regclass('onceflow_positions') IS NOT NULL)::int,"
     " (to_regclass('onceflow_receipts') IS NOT NULL)::int,"
     " EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('onceflow_positions')"
-    " AND attname = 'topic_id' AND NOT attisdropped)::int";
+    " AND attname = 'topic_id' AND NOT attisdropped)::int,"
+    " EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('onceflow_positions')"
+    " AND attname = 'table_id' AND NOT attisdropped)::int";
 
 inline constexpr const char* kCreatePositions =
     "CREATE TABLE onceflow_positions ("
     " pipeline text NOT NULL, stage text NOT NULL, topic text NOT NULL, partition integer NOT NULL,"
     " next_offset bigint NOT NULL, epoch bigint NOT NULL, topic_id text NOT NULL DEFAULT '',"
-    " PRIMARY KEY (pipeline, stage, topic, partition))";
+    " table_id text NOT NULL DEFAULT '', PRIMARY KEY (pipeline, stage, topic, partition))";
 
-// Tables of earlier versions have no topic_id.
+// Tables of earlier versions lack these columns.
 inline constexpr const char* kAddTopicId =
     "ALTER TABLE onceflow_positions ADD COLUMN topic_id text NOT NULL DEFAULT ''";
+inline constexpr const char* kAddTableId =
+    "ALTER TABLE onceflow_positions ADD COLUMN table_id text NOT NULL DEFAULT ''";
 
 inline constexpr const char* kCreateReceipts =
     "CREATE TABLE onceflow_receipts ("
@@ -37,11 +41,23 @@ inline constexpr const char* kClaim =
     " (pipeline, stage, topic, partition, next_offset, epoch)"
     " VALUES ($1, $2, $3, $4, -1, 1)"
     " ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET epoch = claimed.epoch + 1"
-    " RETURNING epoch, next_offset, topic_id";
+    " RETURNING epoch, next_offset, topic_id, table_id";
 
 inline constexpr const char* kAddUnclaimed =
-    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
-    " VALUES ($1, $2, $3, $4, -1, 0) ON CONFLICT DO NOTHING";
+    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch,"
+    " table_id) VALUES ($1, $2, $3, $4, -1, 0, $5) ON CONFLICT DO NOTHING";
+
+inline constexpr const char* kKeepTableIds =
+    "UPDATE onceflow_positions AS held SET table_id = given.table_id"
+    " FROM unnest($3::text[], $4::bigint[], $5::text[]) AS given (topic, partition, table_id)"
+    " WHERE held.pipeline = $1 AND held.stage = $2 AND held.topic = given.topic"
+    " AND held.partition = given.partition AND held.table_id <> given.table_id";
+
+// Parameters: pipeline, stage, the table's id.
+inline constexpr const char* kReadOthers =
+    "SELECT pipeline, stage, topic, partition, (table_id = $3)::int FROM onceflow_positions"
+    " WHERE (pipeline, stage) <> ($1, $2) AND table_id IN ('', $3)"
+    " AND (next_offset > 0 OR (pipeline = $1 AND table_id = $3))";
 
 // How many rows are as the commit believes. The fence (SNK-1): a claim raises the epoch, so a
 // zombie's update matches no row; nor does one that moves from where the row is not. It waits for a

@@ -24,6 +24,10 @@ struct PostgresSinkOptions {
   milliseconds idle_in_transaction_timeout{10'000};
 };
 
+/// The same for two connection strings that lead to one database, as far as they tell: its hosts,
+/// ports and name, defaults filled in. What is none stands as it is; it may be a secret.
+std::string name_postgres_database(const std::string& dsn);
+
 /// Connects to nothing yet: the first claim does. The sink has a thread of its own for libpq's
 /// calls.
 Result<std::unique_ptr<Sink>> make_postgres_sink(io::Environment environment,

@@ -176,12 +176,12 @@ TEST_F(PostgresSink, a_lock_that_another_holds_ends_in_a_timeout_and_not_in_a_ha
 }
 
 TEST_F(PostgresSink, a_statement_that_takes_too_long_is_cancelled) {
-  options_.statement_timeout = milliseconds(300);
+  options_.statement_timeout = milliseconds(1500);
   auto sink = make();
   ClaimedPartition claimed = claim(*sink);
   query(
       "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
-      "'BEGIN PERFORM pg_sleep(2); RETURN NEW; END'");
+      "'BEGIN PERFORM pg_sleep(10); RETURN NEW; END'");
   query("CREATE TRIGGER slow BEFORE INSERT ON rows FOR EACH ROW EXECUTE FUNCTION slow()");
   const CommitOutcome outcome = commit(*sink, one_row(claimed, 0));
   EXPECT_EQ(outcome.kind, Kind::kNotNow);
@@ -190,7 +190,7 @@ TEST_F(PostgresSink, a_statement_that_takes_too_long_is_cancelled) {
 
 // The kernel of a frozen server still acknowledges, so only our own deadline ends the wait.
 TEST_F(PostgresSink, a_server_that_is_frozen_does_not_hang_us) {
-  options_.statement_timeout = milliseconds(300);
+  options_.statement_timeout = milliseconds(1500);
   auto sink = make();
   const ClaimedPartition claimed = claim(*sink);
   const int backend =

@@ -13,6 +13,7 @@
 #include "base/wire.h"
 #include "connectors/convert_value.h"
 #include "connectors/positions.h"
+#include "connectors/postgres_positions.h"
 #include "connectors/postgres_positions_sql.h"
 
 namespace onceflow::connectors {
@@ -25,6 +26,8 @@ constexpr const char* kDeleteStatement = "onceflow_delete";
 constexpr const char* kRemainingStatement = "onceflow_remaining";
 constexpr std::size_t kRowsPerStatement = 10'000;
 constexpr std::size_t kCopyBytes = 256 * 1024;
+/// For what no index helps to find: a claim must not take long.
+constexpr milliseconds kLookTimeout{3'000};
 
 PostgresFailure rows_dropped(std::string_view what) {
   return {.text = fmt::format(
@@ -33,12 +36,6 @@ PostgresFailure rows_dropped(std::string_view what) {
               "trigger return the row or raise an error, or keep such records out with `where`",
               what),
           .is_dropped_row = true};
-}
-
-std::vector<PostgresParameter> partition_parameters(const SinkTable& table,
-                                                    const TopicPartition& source) {
-  return {text_parameter(table.pipeline), text_parameter(table.stage), text_parameter(source.topic),
-          integer_parameter(source.partition.value)};
 }
 
 CommitOutcome refused(std::size_t row, std::string text) {
@@ -76,26 +73,7 @@ Status PostgresStore::open() {
 }
 
 Status PostgresStore::prepare_tables() {
-  if (const auto locked = connection_->execute(kLockSchema); !locked) {
-    return std::unexpected(to_error(locked.error()));
-  }
-  const auto found = connection_->execute(kFindOurTables);
-  if (!found) {
-    return std::unexpected(to_error(found.error()));
-  }
-  const char* const create[] = {kCreatePositions, kCreateReceipts};
-  for (int column = 0; column < 2; ++column) {
-    if (found->integer(0, column) == 0) {
-      if (const auto created = connection_->execute(create[column]); !created) {
-        return std::unexpected(to_error(created.error()));
-      }
-    }
-  }
-  if (found->integer(0, 0) != 0 && found->integer(0, 2) == 0) {
-    if (const auto added = connection_->execute(kAddTopicId); !added) {
-      return std::unexpected(to_error(added.error()));
-    }
-  }
+  RETURN_IF_ERROR(ensure_postgres_positions(*connection_));
   Result<PostgresTable> table = ensure_postgres_table(*connection_, table_);
   RETURN_IF_ERROR(table);
   written_table_ = std::move(*table);
@@ -137,44 +115,9 @@ Status PostgresStore::prepare_statements() {
   return {};
 }
 
-Result<std::vector<ClaimedPartition>> PostgresStore::raise_epochs(
-    const std::vector<TopicPartition>& partitions) {
-  // In one order everywhere, so that two claims wait for each other and do not deadlock.
-  std::vector<std::size_t> order(partitions.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::sort(order, {}, [&](std::size_t index) { return partitions[index]; });
-  std::vector<ClaimedPartition> claimed(partitions.size());
-  for (const std::size_t index : order) {
-    const auto answer =
-        connection_->execute(kClaim, partition_parameters(table_, partitions[index]));
-    if (!answer) {
-      return std::unexpected(to_error(answer.error()));
-    }
-    claimed[index] = {partitions[index], answer->integer(0, 0), Offset(answer->integer(0, 1)),
-                      answer->text(0, 2)};
-  }
-  return claimed;
-}
-
-Status PostgresStore::read_newest_receipts(std::vector<ClaimedPartition>& claimed) {
-  NewestReceipts newest(claimed);
-  std::int64_t before = std::numeric_limits<std::int64_t>::max();
-  while (newest.wants_more()) {
-    const auto answer = connection_->execute(
-        kReadReceipts,
-        {text_parameter(table_.pipeline), text_parameter(table_.stage), integer_parameter(before)});
-    if (!answer) {
-      return std::unexpected(to_error(answer.error()));
-    }
-    if (answer->row_count() == 0) {
-      break;
-    }
-    for (std::size_t row = 0; row < answer->row_count(); ++row) {
-      before = answer->integer(row, 0);
-      newest.add(from_hex(answer->text(row, 1)));
-    }
-  }
-  return {};
+PostgresTableSearch PostgresStore::table_search() const {
+  return {*connection_, table_, written_table_.id,
+          std::min(kLookTimeout, options_.statement_timeout)};
 }
 
 Result<std::vector<ClaimedPartition>> PostgresStore::claim_in_transaction(
@@ -184,12 +127,18 @@ Result<std::vector<ClaimedPartition>> PostgresStore::claim_in_transaction(
     return std::unexpected(to_error(begun.error()));
   }
   RETURN_IF_ERROR(prepare_tables());
-  auto claimed = raise_epochs(partitions);
+  auto claimed = raise_epochs(*connection_, table_, partitions);
   RETURN_IF_ERROR(claimed);
-  RETURN_IF_ERROR(read_newest_receipts(*claimed));
-  if (written_table_.was_created) {
-    RETURN_IF_ERROR(check_nothing_was_written(table_, *claimed));
-  }
+  const bool is_other_id = std::ranges::any_of(*claimed, [this](const ClaimedPartition& each) {
+    return !each.table_id.empty() && each.table_id != written_table_.id;
+  });
+  NewestReceipts newest(
+      *claimed, is_other_id ? NewestReceipts::Row::kWanted : NewestReceipts::Row::kNotWanted);
+  RETURN_IF_ERROR(read_newest_receipts(*connection_, table_, newest));
+  PostgresTableSearch search = table_search();
+  RETURN_IF_ERROR(check_past(table_, {written_table_.id, written_table_.was_created}, newest,
+                             search, *claimed));
+  RETURN_IF_ERROR(keep_table_ids(*connection_, table_, *claimed));
   const auto committed = connection_->execute("COMMIT");
   if (!committed) {
     return std::unexpected(to_error(committed.error()));
@@ -265,6 +214,9 @@ CommitOutcome PostgresStore::commit(const SinkCommit& commit) {
   const Rows rows = rows_to_write(commit, *values);
   if (const auto begun = connection_->execute("BEGIN"); !begun) {
     return not_written(begun.error());
+  }
+  if (auto added = add_unclaimed(commit.positions); !added) {
+    return std::move(added).error();
   }
   const auto moved = move_positions(commit.positions);
   if (!moved) {
@@ -346,6 +298,35 @@ PostgresStore::Rows PostgresStore::rows_to_write(const SinkCommit& commit,
   return rows;
 }
 
+std::expected<void, CommitOutcome> PostgresStore::add_unclaimed(
+    const std::vector<SinkPosition>& positions) {
+  std::vector<TopicPartition> added;
+  for (const SinkPosition& position : positions) {
+    if (position.epoch != 0) {
+      continue;
+    }
+    std::vector<PostgresParameter> parameters = partition_parameters(table_, position.source);
+    parameters.push_back(text_parameter(written_table_.id));
+    const auto answer = connection_->execute(kAddUnclaimed, parameters);
+    if (!answer) {
+      return std::unexpected(not_written(answer.error()));
+    }
+    if (answer->affected_rows() == 1) {
+      added.push_back(position.source);
+    }
+  }
+  PostgresTableSearch search = table_search();
+  const auto looked = check_new_partitions(table_, search, std::move(added));
+  if (looked) {
+    return {};
+  }
+  CommitOutcome outcome = not_now(looked.error().text);
+  if (looked.error().code == ErrorCode::kRefused) {
+    outcome.kind = CommitOutcome::Kind::kRefused;
+  }
+  return std::unexpected(std::move(outcome));
+}
+
 std::expected<std::int64_t, PostgresFailure> PostgresStore::move_positions(
     const std::vector<SinkPosition>& positions) {
   PostgresArray topics(PostgresType::kText);
@@ -355,13 +336,6 @@ std::expected<std::int64_t, PostgresFailure> PostgresStore::move_positions(
   PostgresArray from_offsets(PostgresType::kInt8);
   PostgresArray topic_ids(PostgresType::kText);
   for (const SinkPosition& position : positions) {
-    if (position.epoch == 0) {
-      const auto added =
-          connection_->execute(kAddUnclaimed, partition_parameters(table_, position.source));
-      if (!added) {
-        return std::unexpected(added.error());
-      }
-    }
     topics.add(std::string_view(position.source.topic));
     partitions.add(std::int64_t{position.source.partition.value});
     offsets.add(position.next_offset.value);

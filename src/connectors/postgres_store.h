@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "connectors/postgres_connection.h"
+#include "connectors/postgres_positions.h"
 #include "connectors/postgres_sink.h"
 #include "connectors/postgres_table.h"
 #include "connectors/sink.h"
@@ -35,8 +36,7 @@ class PostgresStore {
   Status prepare_statements();
   Result<std::vector<ClaimedPartition>> claim_in_transaction(
       const std::vector<TopicPartition>& partitions);
-  Result<std::vector<ClaimedPartition>> raise_epochs(const std::vector<TopicPartition>& partitions);
-  Status read_newest_receipts(std::vector<ClaimedPartition>& claimed);
+  PostgresTableSearch table_search() const;
   Result<ClaimedPartition> read_position(const TopicPartition& source);
 
   /// Converts all values to their columns' types; the outcome names the first row that cannot be.
@@ -45,6 +45,8 @@ class PostgresStore {
   std::vector<std::size_t> rows_to_write(const SinkCommit& commit,
                                          const std::vector<Value>& values) const;
 
+  /// Rows of positions that nobody has claimed yet; refused if the table has rows of them already.
+  std::expected<void, CommitOutcome> add_unclaimed(const std::vector<SinkPosition>& positions);
   /// How many rows are as the commit believes.
   std::expected<std::int64_t, PostgresFailure> move_positions(
       const std::vector<SinkPosition>& positions);

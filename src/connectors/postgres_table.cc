@@ -93,6 +93,8 @@ constexpr const char* kRelation =
     " WHERE part.relpersistence <> 'p'))::int"
     " FROM pg_class AS c WHERE c.oid = to_regclass($1)";
 
+constexpr const char* kReadTableId = "SELECT to_regclass($1)::oid::text";
+
 // What keeps no row, or does not say whether it does.
 Status check_relation(PostgresConnection& connection, const SinkTable& table) {
   const auto answer = connection.execute(kRelation, {text_parameter(quote_table(table.table))});
@@ -113,6 +115,34 @@ Status check_relation(PostgresConnection& connection, const SinkTable& table) {
                               quote_table(table.table)));
   }
   return {};
+}
+
+// Parameters: the table, the key columns.
+constexpr const char* kDeferrableKey =
+    "SELECT c.conname, (c.contype = 'p')::int FROM pg_constraint AS c"
+    " WHERE c.conrelid = to_regclass($1) AND c.condeferrable AND c.contype IN ('p', 'u')"
+    " AND (SELECT array_agg(attname::text ORDER BY attname::text) FROM pg_attribute"
+    "  WHERE attrelid = c.conrelid AND attnum = ANY(c.conkey))"
+    " = (SELECT array_agg(name ORDER BY name) FROM unnest($2::text[]) AS name)";
+
+// ON CONFLICT finds such a key and then says no for each row.
+Status check_key_is_immediate(PostgresConnection& connection, const SinkTable& table,
+                              const PostgresParameter& keys) {
+  const auto answer =
+      connection.execute(kDeferrableKey, {text_parameter(quote_table(table.table)), keys});
+  if (!answer) {
+    return std::unexpected(to_error(answer.error()));
+  }
+  if (answer->row_count() == 0) {
+    return {};
+  }
+  const std::string name = answer->text(0, 0);
+  return refuse(
+      table, fmt::format("its key {} is DEFERRABLE", name),
+      "PostgreSQL's ON CONFLICT takes a key that is checked at once",
+      fmt::format("ALTER TABLE {} DROP CONSTRAINT {}, ADD {} ({})", quote_table(table.table),
+                  quote(name), answer->integer(0, 1) != 0 ? "PRIMARY KEY" : "UNIQUE",
+                  fmt::join(key_columns(table, kDialect), ", ")));
 }
 
 Result<ExistingTable> read_table(PostgresConnection& connection, const SinkTable& table) {
@@ -241,14 +271,23 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
     }
   }
   const PostgresParameter name = text_parameter(quote_table(table.table));
+  const PostgresParameter key_names = keys.finish();
+  if (table.mode == SinkMode::kUpsert) {
+    RETURN_IF_ERROR(check_key_is_immediate(connection, table, key_names));
+  }
   const auto shape = connection.execute("SELECT " + postgres_shape_sql("$1"), {name});
   if (!shape) {
     return std::unexpected(to_error(shape.error()));
   }
-  const auto keys_differ = connection.execute(kKeysDifferByBytes, {name, keys.finish()});
+  const auto keys_differ = connection.execute(kKeysDifferByBytes, {name, key_names});
   if (!keys_differ) {
     return std::unexpected(to_error(keys_differ.error()));
   }
+  const auto id = connection.execute(kReadTableId, {name});
+  if (!id) {
+    return std::unexpected(to_error(id.error()));
+  }
+  result.id = id->text(0, 0);
   result.shape = shape->text(0, 0);
   result.keys_differ_by_bytes = keys_differ->integer(0, 0) != 0;
   return result;

@@ -14,6 +14,7 @@ namespace onceflow::connectors {
 
 struct PostgresTable {
   bool was_created = false;
+  std::string id;  ///< its oid: another table of its name has another one
   /// By column of SinkTable, and for kSourceColumn at the end: the table's own.
   std::vector<PostgresColumn> columns;
   /// Its columns as the catalog describes them; see postgres_shape_sql().

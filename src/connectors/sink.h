@@ -1,7 +1,7 @@
 // Sink: the contract of every system downstream that is not a Kafka topic.
 //
 // A sink keeps, in the same transaction as its rows, one position row per source partition:
-//   onceflow_positions(pipeline, stage, topic, partition, next_offset, epoch, topic_id)
+//   onceflow_positions(pipeline, stage, topic, partition, next_offset, epoch, topic_id, table_id)
 // and one receipt row per commit: onceflow_receipts(pipeline, stage, receipt_id, receipt).
 // Whoever reads a partition claims it first, which raises the epoch; a commit updates the position
 // row only where the epoch is still its own, so a zombie's transaction matches no row and is rolled
@@ -60,6 +60,10 @@ struct SinkRow {
   bool is_delete = false;  ///< upsert: only the key columns are set
 };
 
+/// What stands as table_id in a position row where an operator has decided about the rows that are
+/// there (`onceflow reset`): whichever table it is, and whatever is in it, the stage goes on.
+inline constexpr std::string_view kAnyTable = "any";
+
 /// What stands as topic_id in a position row: empty where no program wrote one that knew of ids,
 /// this on a cluster that has none, else base/topic_id_text.h.
 inline constexpr std::string_view kUnknownTopicId = "unknown";
@@ -108,6 +112,9 @@ struct ClaimedPartition {
   std::string topic_id{};          ///< of the topic that next_offset belongs to, as in the row
   /// Where the newest receipt of the partition ended; kNoOffset: there is none among the newest.
   Offset receipt_offset = kNoOffset;
+  /// Of the user's table that the partition's rows went to; empty: unknown. table_past.h.
+  std::string table_id{};
+  std::string remark{};  ///< for people: what the claim found, or could not find out
 };
 
 /// How far back claim() looks for the newest receipt of each partition.
@@ -120,7 +127,8 @@ class Sink {
   /// Connects if need be, creates the tables that are missing, checks those that are there against
   /// `SinkTable` (kRefused, naming column, rule and fix, if they do not fit), raises the epoch of
   /// every partition and returns it with the committed position, all durable. Position tables of
-  /// earlier versions get the columns they lack. kConnectionLost is retriable.
+  /// earlier versions get the columns they lack. kRefused as well where the rows are not those that
+  /// the positions speak of (table_past.h). kConnectionLost is retriable.
   virtual Task<Result<std::vector<ClaimedPartition>>> claim(
       std::vector<TopicPartition> partitions) = 0;
 

@@ -211,6 +211,17 @@ TEST_P(SinkContract, an_existing_table_that_does_not_fit_is_refused_by_column) {
   }
 }
 
+TEST_P(SinkContract, all_that_does_not_fit_of_a_table_is_said_at_once) {
+  query("CREATE TABLE rows (id text, name bytea, extra bigint NOT NULL)");
+  const auto claimed = run_to_end(os_, make(append_table())->claim({kIn0}));
+  ASSERT_FALSE(claimed.has_value());
+  for (const char* const word :
+       {"does not fit in", "(1) column id is ", "it has no column price",
+        "it has no column onceflow_source", "column extra is NOT NULL and has no default"}) {
+    EXPECT_TRUE(claimed.error().text.contains(word)) << word << ": " << claimed.error().text;
+  }
+}
+
 TEST_P(SinkContract, an_upsert_needs_a_unique_key_in_an_existing_table) {
   query(
       "CREATE TABLE totals (region text, day bigint, revenue double precision, "

@@ -6,8 +6,10 @@
 #include <string>
 
 #include "connectors/postgres_connection.h"
+#include "connectors/postgres_positions.h"
 #include "connectors/postgres_table.h"
 #include "connectors/sqlite_connection.h"
+#include "connectors/sqlite_positions.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -23,7 +25,7 @@ struct Database {
   /// Whether a table is there; its name is the value.
   std::string has_table_sql;
   std::string table_name;
-  std::string has_topic_id_sql;
+  std::function<Status()> ensure_positions;
   std::string begin;
   std::string number;  ///< the type of a whole number
 };
@@ -84,26 +86,22 @@ Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
 }
 
 // Position rows stay, and their epochs go on rising: a worker that was paused through the reset is
-// fenced by them (SNK-1).
+// fenced by them (SNK-1). What becomes of the table's rows has been decided with it.
 Status move_positions(const Database& database, const SinkTable& table, const SinkReset& reset) {
-  const auto is_there = has_table(database, "onceflow_positions");
-  RETURN_IF_ERROR(is_there);
-  if (*is_there) {
-    // Tables of earlier versions have no topic_id.
-    const auto has_topic_id = count(database, database.has_topic_id_sql, {});
-    RETURN_IF_ERROR(has_topic_id);
-    RETURN_IF_ERROR(database.run(
-        fmt::format("UPDATE onceflow_positions SET next_offset = -1, epoch = epoch + 1{}{}",
-                    *has_topic_id != 0 ? ", topic_id = ''" : "", kOfSink),
-        {table.pipeline, table.stage}));
-  }
+  RETURN_IF_ERROR(database.ensure_positions());
+  RETURN_IF_ERROR(
+      database.run(fmt::format("UPDATE onceflow_positions SET next_offset = -1, epoch = epoch + 1, "
+                               "topic_id = '', table_id = '{}'{}",
+                               kAnyTable, kOfSink),
+                   {table.pipeline, table.stage}));
   for (const ClaimedPartition& position : reset.positions) {
     RETURN_IF_ERROR(database.run(
         fmt::format("INSERT INTO onceflow_positions AS held (pipeline, stage, topic, partition, "
-                    "next_offset, epoch) VALUES ($1, $2, $3, CAST($4 AS {0}), CAST($5 AS {0}), 1) "
+                    "next_offset, epoch, table_id) VALUES ($1, $2, $3, CAST($4 AS {0}), "
+                    "CAST($5 AS {0}), 1, '{1}') "
                     "ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET "
                     "next_offset = excluded.next_offset, epoch = held.epoch + 1",
-                    database.number),
+                    database.number, kAnyTable),
         {table.pipeline, table.stage, position.source.topic,
          std::to_string(position.source.partition.value),
          std::to_string(position.next_offset.value)}));
@@ -168,9 +166,7 @@ Database sqlite_database(SqliteConnection& connection, const SinkTable& table) {
       .has_table_sql =
           "SELECT CAST(count(*) AS TEXT) FROM sqlite_schema WHERE type = 'table' AND name = $1",
       .table_name = table.table,
-      .has_topic_id_sql =
-          "SELECT CAST(count(*) AS TEXT) FROM "
-          "pragma_table_info('onceflow_positions') WHERE name = 'topic_id'",
+      .ensure_positions = [&connection] { return ensure_sqlite_positions(connection); },
       .begin = "BEGIN IMMEDIATE",
       .number = "INTEGER"};
 }
@@ -208,9 +204,7 @@ Database postgres_database(PostgresConnection& connection, const SinkTable& tabl
       .table = quoted,
       .has_table_sql = "SELECT (to_regclass($1) IS NOT NULL)::int::text",
       .table_name = quoted,
-      .has_topic_id_sql =
-          "SELECT CAST(count(*) AS TEXT) FROM pg_attribute WHERE attrelid = "
-          "to_regclass('onceflow_positions') AND attname = 'topic_id' AND NOT attisdropped",
+      .ensure_positions = [&connection] { return ensure_postgres_positions(connection); },
       .begin = "BEGIN",
       .number = "bigint"};
 }

@@ -23,7 +23,8 @@ struct SinkPast {
 struct SinkReset {
   bool forgets_receipts = true;
   bool deletes_rows = false;
-  /// The sink's positions from now on; all others are as if nothing had been committed.
+  /// The sink's positions from now on (kNoOffset: it begins anew); all others are as if nothing had
+  /// been committed.
   std::vector<ClaimedPartition> positions;
 };
 
@@ -31,7 +32,8 @@ struct SinkReset {
 Result<SinkPast> read_sqlite_past(const SqliteSinkOptions& options, const SinkTable& table);
 Result<SinkPast> read_postgres_past(const PostgresSinkOptions& options, const SinkTable& table);
 
-/// All of it in one transaction. Where positions are given, our tables must be there. Epochs rise.
+/// All of it in one transaction; our tables are made if they are missing. Epochs rise. The rows
+/// that the table has from now on are accepted as they are.
 Status reset_sqlite_sink(const SqliteSinkOptions& options, const SinkTable& table,
                          const SinkReset& reset);
 Status reset_postgres_sink(const PostgresSinkOptions& options, const SinkTable& table,

@@ -131,6 +131,16 @@ Result<SqliteStatement> SqliteConnection::prepare(const std::string& sql) {
   return statement;
 }
 
+void SqliteConnection::limit_steps(std::size_t millions) {
+  constexpr int kMillion = 1'000'000;
+  million_steps_left_ = millions;
+  const auto count = [](void* left) -> int { return --*static_cast<std::size_t*>(left) == 0; };
+  sqlite3_progress_handler(database_.get(), millions == 0 ? 0 : kMillion,
+                           millions == 0 ? nullptr : +count, &million_steps_left_);
+}
+
+bool SqliteConnection::was_interrupted() const { return (error_code() & 0xff) == SQLITE_INTERRUPT; }
+
 int SqliteConnection::changes() const { return sqlite3_changes(database_.get()); }
 
 bool SqliteConnection::has_moved() const {

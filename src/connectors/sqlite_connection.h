@@ -1,6 +1,7 @@
 // SqliteConnection, SqliteStatement: SQLite's calls with results instead of codes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -53,6 +54,11 @@ class SqliteConnection {
   /// Runs statements without parameters and results.
   Status execute(const std::string& sql);
   Result<SqliteStatement> prepare(const std::string& sql);
+  /// From now on statements are interrupted (SQLITE_INTERRUPT) after so many million steps of
+  /// SQLite's machine together, a few million a second; 0: never.
+  void limit_steps(std::size_t millions);
+  /// Whether the last error came of that.
+  bool was_interrupted() const;
   /// Rows that the last statement touched.
   int changes() const;
   /// Whether the path no longer leads to the file that is open: deleted, moved or replaced.
@@ -69,6 +75,7 @@ class SqliteConnection {
     void operator()(sqlite3* database) const;
   };
   std::unique_ptr<sqlite3, Close> database_;
+  std::size_t million_steps_left_ = 0;
 };
 
 /// "name" in double quotes, as both databases write identifiers.

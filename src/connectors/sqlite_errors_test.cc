@@ -7,6 +7,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <string_view>
 
 #include "connectors/sqlite_connection.h"
 
@@ -110,6 +112,57 @@ TEST_F(SqliteErrors, a_file_that_is_damaged_or_no_database_is_the_set_up) {
   ASSERT_FALSE(text.has_value());
   EXPECT_TRUE(text.error().text.contains("SQLITE_NOTADB")) << text.error().text;
   EXPECT_EQ(text.error().recovery, Recovery::kFatal);
+}
+
+TEST_F(SqliteErrors, a_statement_that_is_interrupted_and_memory_that_is_short_pass_by_themselves) {
+  const auto db = open();
+  db->limit_steps(1);
+  fails(*db,
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+        SQLITE_INTERRUPT, ErrorClass::kPasses);
+  db->limit_steps(0);
+  ASSERT_TRUE(db->execute("CREATE TABLE t (a)").has_value());
+  const sqlite3_int64 limit = sqlite3_hard_heap_limit64(sqlite3_memory_used() + 1'000'000);
+  fails(*db, "INSERT INTO t VALUES (randomblob(50000000))", SQLITE_NOMEM, ErrorClass::kPasses);
+  sqlite3_hard_heap_limit64(limit);
+}
+
+TEST_F(SqliteErrors, a_file_that_was_moved_while_it_was_open_is_opened_anew) {
+  const auto db = open();
+  ASSERT_TRUE(db->execute("CREATE TABLE t (a); PRAGMA journal_mode = DELETE").has_value());
+  std::filesystem::rename(file(), file() + ".moved");
+  fails(*db, "INSERT INTO t VALUES (1)", SQLITE_READONLY, ErrorClass::kPasses);
+  EXPECT_EQ(db->error_code(), SQLITE_READONLY_DBMOVED);
+}
+
+// A row of the table that no test here has SQLite give, and why.
+TEST_F(SqliteErrors, every_row_is_given_by_sqlite_itself_or_is_named_here) {
+  const std::map<std::string_view, std::string_view> given_or_not = {
+      {"SQLITE_ERROR", ""},
+      {"SQLITE_PERM", "SQLite's own layer of files never gives it"},
+      {"SQLITE_BUSY", ""},
+      {"SQLITE_LOCKED", ""},
+      {"SQLITE_NOMEM", ""},
+      {"SQLITE_READONLY", ""},
+      {"SQLITE_READONLY_DBMOVED", ""},
+      {"SQLITE_INTERRUPT", ""},
+      {"SQLITE_IOERR", "only a disk that fails gives it"},
+      {"SQLITE_CORRUPT", ""},
+      {"SQLITE_FULL", ""},
+      {"SQLITE_CANTOPEN", ""},
+      {"SQLITE_PROTOCOL", "it takes a lock of the write-ahead log that is lost some 100 times"},
+      {"SQLITE_SCHEMA", "SQLite prepares the statement again by itself, up to 50 times"},
+      {"SQLITE_TOOBIG", ""},
+      {"SQLITE_CONSTRAINT", ""},
+      {"SQLITE_MISMATCH", ""},
+      {"SQLITE_NOLFS", "it takes a system without files of 2 GiB"},
+      {"SQLITE_AUTH", "it takes an authorizer, and the sink has none"},
+      {"SQLITE_NOTADB", ""},
+  };
+  for (const SqliteErrorRule& rule : sqlite_error_rules()) {
+    EXPECT_TRUE(given_or_not.contains(rule.name)) << rule.name;
+  }
+  EXPECT_EQ(given_or_not.size(), sqlite_error_rules().size());
 }
 
 TEST_F(SqliteErrors, a_code_that_is_not_listed_is_tried_once_more) {

@@ -3,39 +3,20 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "connectors/convert_value.h"
 #include "connectors/positions.h"
 #include "connectors/sqlite_errors.h"
+#include "connectors/sqlite_positions.h"
 
 namespace onceflow::connectors {
 namespace {
 
-constexpr const char* kCreateOurTables =
-    "CREATE TABLE IF NOT EXISTS onceflow_positions ("
-    " pipeline TEXT NOT NULL, stage TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL,"
-    " next_offset INTEGER NOT NULL, epoch INTEGER NOT NULL, topic_id TEXT NOT NULL DEFAULT '',"
-    " PRIMARY KEY (pipeline, stage, topic, partition));"
-    "CREATE TABLE IF NOT EXISTS onceflow_receipts ("
-    " receipt_id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    " pipeline TEXT NOT NULL, stage TEXT NOT NULL, receipt BLOB NOT NULL);";
-
-// Tables of earlier versions have no topic_id.
-constexpr const char* kHasTopicId =
-    "SELECT count(*) FROM pragma_table_info('onceflow_positions') WHERE name = 'topic_id'";
-constexpr const char* kAddTopicId =
-    "ALTER TABLE onceflow_positions ADD COLUMN topic_id TEXT NOT NULL DEFAULT ''";
-
-constexpr const char* kClaim =
-    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
-    " VALUES (?1, ?2, ?3, ?4, -1, 1)"
-    " ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET epoch = epoch + 1"
-    " RETURNING epoch, next_offset, topic_id";
-
 constexpr const char* kAddUnclaimed =
-    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch)"
-    " VALUES (?1, ?2, ?3, ?4, -1, 0) ON CONFLICT DO NOTHING";
+    "INSERT INTO onceflow_positions (pipeline, stage, topic, partition, next_offset, epoch,"
+    " table_id) VALUES (?1, ?2, ?3, ?4, -1, 0, ?5) ON CONFLICT DO NOTHING";
 
 // The fence (SNK-1): a claim raises the epoch, so a zombie's update matches no row; nor does one
 // that moves from where the row is not.
@@ -49,10 +30,6 @@ constexpr const char* kReadPosition =
     "SELECT epoch, next_offset, topic_id FROM onceflow_positions"
     " WHERE pipeline = ?1 AND stage = ?2 AND topic = ?3 AND partition = ?4";
 
-constexpr const char* kReadReceipts =
-    "SELECT receipt FROM onceflow_receipts WHERE pipeline = ?1 AND stage = ?2"
-    " ORDER BY receipt_id DESC";
-
 constexpr const char* kWriteReceipt =
     "INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES (?1, ?2, ?3)";
 
@@ -60,14 +37,6 @@ Value text_value(const std::string& text) { return std::string_view(text); }
 
 CommitOutcome refused(std::size_t row, std::string text) {
   return {.kind = CommitOutcome::Kind::kRefused, .refused_row = row, .text = std::move(text)};
-}
-
-void bind_partition(SqliteStatement& statement, const SinkTable& table,
-                    const TopicPartition& source) {
-  statement.bind(1, text_value(table.pipeline));
-  statement.bind(2, text_value(table.stage));
-  statement.bind(3, text_value(source.topic));
-  statement.bind(4, std::int64_t{source.partition.value});
 }
 
 }  // namespace
@@ -95,21 +64,8 @@ void SqliteStore::close() {
   connection_.reset();
 }
 
-Status SqliteStore::ensure_our_tables() {
-  RETURN_IF_ERROR(connection_->execute(kCreateOurTables));
-  Result<SqliteStatement> has_topic_id = connection_->prepare(kHasTopicId);
-  RETURN_IF_ERROR(has_topic_id);
-  const auto step = has_topic_id->step();
-  if (!step) {
-    return std::unexpected(step.error());
-  }
-  const bool is_there = has_topic_id->integer(0) != 0;
-  has_topic_id->reset();
-  return is_there ? Status() : connection_->execute(kAddTopicId);
-}
-
 Result<TableState> SqliteStore::prepare_tables() {
-  RETURN_IF_ERROR(ensure_our_tables());
+  RETURN_IF_ERROR(ensure_sqlite_positions(*connection_));
   const Result<TableState> state = ensure_sqlite_table(*connection_, table_);
   RETURN_IF_ERROR(state);
   const auto prepare = [&](SqliteStatement& statement, const std::string& sql) -> Status {
@@ -135,44 +91,23 @@ Result<TableState> SqliteStore::prepare_tables() {
   const Result<SqliteShape> shape = read_sqlite_shape(*connection_, table_, {});
   RETURN_IF_ERROR(shape);
   shape_ = *shape;
+  Result<std::string> id = read_sqlite_table_id(*connection_, table_);
+  RETURN_IF_ERROR(id);
+  table_id_ = std::move(*id);
   return *state;
 }
 
-Result<std::vector<ClaimedPartition>> SqliteStore::raise_epochs(
-    const std::vector<TopicPartition>& partitions) {
-  Result<SqliteStatement> claim = connection_->prepare(kClaim);
-  RETURN_IF_ERROR(claim);
-  std::vector<ClaimedPartition> claimed;
-  for (const TopicPartition& source : partitions) {
-    bind_partition(*claim, table_, source);
-    const auto step = claim->step();
-    if (!step) {
-      return std::unexpected(step.error());
-    }
-    claimed.push_back(
-        {source, claim->integer(0), Offset(claim->integer(1)), std::string(claim->text(2))});
-    RETURN_IF_ERROR(claim->run());
-  }
-  return claimed;
-}
-
-Status SqliteStore::read_newest_receipts(std::vector<ClaimedPartition>& claimed) {
-  Result<SqliteStatement> read = connection_->prepare(kReadReceipts);
-  RETURN_IF_ERROR(read);
-  read->bind(1, text_value(table_.pipeline));
-  read->bind(2, text_value(table_.stage));
-  NewestReceipts newest(claimed);
-  while (newest.wants_more()) {
-    const auto step = read->step();
-    if (!step) {
-      return std::unexpected(step.error());
-    }
-    if (*step != SqliteStatement::Step::kRow) {
-      break;
-    }
-    newest.add(as_bytes(read->text(0)));
-  }
-  return {};
+Status SqliteStore::check_claimed(TableState state, std::vector<ClaimedPartition>& claimed) {
+  const bool is_other_id = std::ranges::any_of(claimed, [this](const ClaimedPartition& each) {
+    return !each.table_id.empty() && each.table_id != table_id_;
+  });
+  NewestReceipts newest(
+      claimed, is_other_id ? NewestReceipts::Row::kWanted : NewestReceipts::Row::kNotWanted);
+  RETURN_IF_ERROR(read_newest_receipts(*connection_, table_, newest));
+  SqliteTableSearch search(*connection_, table_);
+  RETURN_IF_ERROR(
+      check_past(table_, {table_id_, state == TableState::kCreated}, newest, search, claimed));
+  return keep_table_ids(*connection_, table_, claimed);
 }
 
 Result<std::vector<ClaimedPartition>> SqliteStore::claim(
@@ -182,12 +117,9 @@ Result<std::vector<ClaimedPartition>> SqliteStore::claim(
     RETURN_IF_ERROR(connection_->execute("BEGIN IMMEDIATE"));
     const Result<TableState> state = prepare_tables();
     RETURN_IF_ERROR(state);
-    auto claimed = raise_epochs(partitions);
+    auto claimed = raise_epochs(*connection_, table_, partitions);
     RETURN_IF_ERROR(claimed);
-    RETURN_IF_ERROR(read_newest_receipts(*claimed));
-    if (*state == TableState::kCreated) {
-      RETURN_IF_ERROR(check_nothing_was_written(table_, *claimed));
-    }
+    RETURN_IF_ERROR(check_claimed(*state, *claimed));
     RETURN_IF_ERROR(connection_->execute("COMMIT"));
     return claimed;
   };
@@ -218,7 +150,7 @@ Result<ClaimedPartition> SqliteStore::read_position(const TopicPartition& source
 Result<std::vector<ClaimedPartition>> SqliteStore::read_positions(
     const std::vector<TopicPartition>& partitions) {
   RETURN_IF_ERROR(open());
-  RETURN_IF_ERROR(ensure_our_tables());
+  RETURN_IF_ERROR(ensure_sqlite_positions(*connection_));
   Result<SqliteStatement> read = connection_->prepare(kReadPosition);
   RETURN_IF_ERROR(read);
   read_position_ = std::move(*read);
@@ -274,7 +206,10 @@ std::expected<void, CommitOutcome> SqliteStore::check_shape() {
   if (!shape) {
     return std::unexpected(not_written("the table's shape"));
   }
-  if (shape->definition != shape_.definition) {
+  // Another table may have the same definition.
+  const bool is_same = shape->definition == shape_.definition &&
+                       (shape->schema_version == shape_.schema_version || has_newest_row());
+  if (!is_same) {
     return std::unexpected(
         CommitOutcome{.kind = CommitOutcome::Kind::kNotNow,
                       .text = fmt::format("sqlite {}: table {} was changed; it is read again",
@@ -282,6 +217,22 @@ std::expected<void, CommitOutcome> SqliteStore::check_shape() {
   }
   shape_ = *shape;
   return {};
+}
+
+// Whether the table, which may be another one since tables of the file were changed, has what was
+// written last; if that is not known, the claim decides.
+bool SqliteStore::has_newest_row() {
+  std::vector<ClaimedPartition> none;
+  NewestReceipts newest(none, NewestReceipts::Row::kWanted);
+  if (!read_newest_receipts(*connection_, table_, newest)) {
+    return false;
+  }
+  if (newest.row().empty()) {
+    const Result<std::string> id = read_sqlite_table_id(*connection_, table_);
+    return id && is_at_the_same_place(table_id_, *id);
+  }
+  const auto answer = SqliteTableSearch(*connection_, table_).find_row(newest.row());
+  return answer && answer->found == TableSearch::Found::kYes;
 }
 
 // What would be committed to a file that nobody can open any more is lost. The next claim opens
@@ -307,8 +258,41 @@ std::expected<void, CommitOutcome> SqliteStore::check_file() {
                           options_.file)});
 }
 
+std::expected<void, CommitOutcome> SqliteStore::add_unclaimed(
+    const std::vector<SinkPosition>& positions) {
+  std::vector<TopicPartition> added;
+  for (const SinkPosition& position : positions) {
+    if (position.epoch != 0) {
+      continue;
+    }
+    auto add = connection_->prepare(kAddUnclaimed);
+    if (!add) {
+      return std::unexpected(not_written("the positions"));
+    }
+    bind_partition(*add, table_, position.source);
+    add->bind(5, text_value(table_id_));
+    if (!add->run()) {
+      return std::unexpected(not_written("the positions"));
+    }
+    if (connection_->changes() == 1) {
+      added.push_back(position.source);
+    }
+  }
+  SqliteTableSearch search(*connection_, table_);
+  const auto looked = check_new_partitions(table_, search, std::move(added));
+  if (looked) {
+    return {};
+  }
+  return std::unexpected(looked.error().code == ErrorCode::kRefused
+                             ? refused(CommitOutcome::kNoRow, looked.error().text)
+                             : not_written("a look into the table"));
+}
+
 std::expected<void, CommitOutcome> SqliteStore::move_positions(
     const std::vector<SinkPosition>& positions) {
+  if (auto added = add_unclaimed(positions); !added) {
+    return added;
+  }
   for (const SinkPosition& position : positions) {
     const auto moved = move_position(position);
     if (!moved) {
@@ -331,12 +315,6 @@ Result<bool> SqliteStore::move_position(const SinkPosition& position) {
     const auto stored = read_position(position.source);
     RETURN_IF_ERROR(stored);
     return stored->epoch == position.epoch && stored->next_offset == position.next_offset;
-  }
-  if (position.epoch == 0) {
-    auto add = connection_->prepare(kAddUnclaimed);
-    RETURN_IF_ERROR(add);
-    bind_partition(*add, table_, position.source);
-    RETURN_IF_ERROR(add->run());
   }
   bind_partition(move_position_, table_, position.source);
   move_position_.bind(5, position.next_offset.value);

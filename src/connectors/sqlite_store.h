@@ -28,16 +28,16 @@ class SqliteStore {
  private:
   Status open();
   void close();
-  /// The tables of positions and receipts, in the shape of today.
-  Status ensure_our_tables();
   /// Creates what is missing, checks what is there, prepares the statements of commit().
   Result<TableState> prepare_tables();
-  Result<std::vector<ClaimedPartition>> raise_epochs(const std::vector<TopicPartition>& partitions);
-  Status read_newest_receipts(std::vector<ClaimedPartition>& claimed);
+  /// Whether the table is the one that the positions speak of.
+  Status check_claimed(TableState state, std::vector<ClaimedPartition>& claimed);
   Result<ClaimedPartition> read_position(const TopicPartition& source);
 
   /// False: its row is not as the commit believes.
   Result<bool> move_position(const SinkPosition& position);
+  /// Rows of positions that nobody has claimed yet; refused if the table has rows of them already.
+  std::expected<void, CommitOutcome> add_unclaimed(const std::vector<SinkPosition>& positions);
   std::expected<void, CommitOutcome> move_positions(const std::vector<SinkPosition>& positions);
   std::expected<void, CommitOutcome> write_rows(const SinkCommit& commit);
   std::expected<void, CommitOutcome> write_row(const SinkCommit& commit, std::size_t row);
@@ -47,6 +47,7 @@ class SqliteStore {
   /// After the row was written: whether the database did so.
   std::expected<void, CommitOutcome> check_written(const SinkCommit& commit, std::size_t row);
   std::expected<void, CommitOutcome> check_shape();
+  bool has_newest_row();
   std::expected<void, CommitOutcome> check_file();
   /// The last error as an outcome: nothing was written. Closes.
   CommitOutcome not_written(std::string_view during);
@@ -62,7 +63,8 @@ class SqliteStore {
   SqliteStatement delete_row_;
   SqliteStatement remaining_row_;
   SqliteStatement write_receipt_;
-  SqliteShape shape_;  ///< as the claim found it
+  SqliteShape shape_;     ///< as the claim found it
+  std::string table_id_;  ///< of the claim
 };
 
 }  // namespace onceflow::connectors

@@ -4,30 +4,63 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <utility>
 
 #include "connectors/convert_value.h"
 
 namespace onceflow::connectors {
 namespace {
 
-Status check_column(const SinkTable& table, const SqlDialect& dialect,
-                    std::span<const ExistingColumn> existing, const SinkColumn& column) {
+struct Mismatch {
+  std::string what;
+  std::string rule;
+  std::string fix;
+};
+
+std::optional<Mismatch> find_mismatch(const SinkTable& table, const SqlDialect& dialect,
+                                      std::span<const ExistingColumn> existing,
+                                      const SinkColumn& column) {
   const auto found = std::ranges::find(existing, column.name, &ExistingColumn::name);
   if (found == existing.end()) {
-    return refuse(table, fmt::format("it has no column {}", column.name),
-                  "an existing table has all columns that the sink writes",
-                  fmt::format("ALTER TABLE {} ADD COLUMN {} {}", dialect.quote_table(table.table),
-                              dialect.quote(column.name), dialect.declared_type(column.type)));
+    return Mismatch{fmt::format("it has no column {}", column.name),
+                    "an existing table has all columns that the sink writes",
+                    fmt::format("ALTER TABLE {} ADD COLUMN {} {}", dialect.quote_table(table.table),
+                                dialect.quote(column.name), dialect.declared_type(column.type))};
   }
   if (std::ranges::find(found->keeps, column.type) == found->keeps.end()) {
-    return refuse(table,
-                  fmt::format("column {} is {}, the sink writes {}", column.name,
-                              found->declaration, to_string(column.type)),
-                  "a column keeps values as they are written, else the audit finds them altered",
-                  fmt::format("declare it {}, or give the sink's column another `type:`",
-                              dialect.declared_type(column.type)));
+    return Mismatch{fmt::format("column {} is {}, the sink writes {}", column.name,
+                                found->declaration, to_string(column.type)),
+                    "a column keeps values as they are written, else the audit finds them altered",
+                    fmt::format("declare it {}, or give the sink's column another `type:`",
+                                dialect.declared_type(column.type))};
   }
-  return {};
+  return std::nullopt;
+}
+
+// All of them, so that a table is mended once.
+std::vector<Mismatch> find_mismatches(const SinkTable& table, const SqlDialect& dialect,
+                                      std::span<const ExistingColumn> existing) {
+  std::vector<Mismatch> mismatches;
+  const auto look_at = [&](const SinkColumn& column) {
+    if (auto mismatch = find_mismatch(table, dialect, existing, column)) {
+      mismatches.push_back(std::move(*mismatch));
+    }
+  };
+  std::ranges::for_each(table.columns, look_at);
+  look_at({.name = std::string(kSourceColumn), .type = ColumnType::kText});
+  for (const ExistingColumn& column : existing) {
+    const bool is_written =
+        column.name == kSourceColumn ||
+        std::ranges::find(table.columns, column.name, &SinkColumn::name) != table.columns.end();
+    if (column.is_needed && !is_written) {
+      mismatches.push_back({fmt::format("column {} is NOT NULL and has no default", column.name),
+                            "the sink writes only its own columns",
+                            "give it a default, or add it to the sink's `columns`"});
+    }
+  }
+  return mismatches;
 }
 
 }  // namespace
@@ -40,22 +73,22 @@ std::unexpected<Error> refuse(const SinkTable& table, std::string_view what, std
 
 Status check_columns(const SinkTable& table, const SqlDialect& dialect,
                      std::span<const ExistingColumn> existing) {
-  for (const SinkColumn& column : table.columns) {
-    RETURN_IF_ERROR(check_column(table, dialect, existing, column));
+  const std::vector<Mismatch> mismatches = find_mismatches(table, dialect, existing);
+  if (mismatches.empty()) {
+    return {};
   }
-  const SinkColumn source{.name = std::string(kSourceColumn), .type = ColumnType::kText};
-  RETURN_IF_ERROR(check_column(table, dialect, existing, source));
-  for (const ExistingColumn& column : existing) {
-    const bool is_written =
-        column.name == kSourceColumn ||
-        std::ranges::find(table.columns, column.name, &SinkColumn::name) != table.columns.end();
-    if (column.is_needed && !is_written) {
-      return refuse(table, fmt::format("column {} is NOT NULL and has no default", column.name),
-                    "the sink writes only its own columns",
-                    "give it a default, or add it to the sink's `columns`");
-    }
+  if (mismatches.size() == 1) {
+    const Mismatch& only = mismatches.front();
+    return refuse(table, only.what, only.rule, only.fix);
   }
-  return {};
+  std::string all;
+  for (std::size_t index = 0; index < mismatches.size(); ++index) {
+    const Mismatch& one = mismatches[index];
+    all += fmt::format("{}({}) {}; the rule: {}; the fix: {}", index == 0 ? "" : "; ", index + 1,
+                       one.what, one.rule, one.fix);
+  }
+  return fail(ErrorCode::kRefused, fmt::format("table {} does not fit in {} places: {}",
+                                               table.table, mismatches.size(), all));
 }
 
 std::vector<std::string> key_columns(const SinkTable& table, const SqlDialect& dialect) {

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+
+#include "base/utf8.h"
 
 namespace onceflow::engine {
 namespace {
@@ -10,6 +13,29 @@ namespace {
 /// What is done before the loop may do other work.
 constexpr std::size_t kRecordsPerStep = 256;
 constexpr Duration kLeaveCheck = milliseconds(200);
+
+// The pipeline writes the state of a key, whole, and its producers have ids. What another one has
+// put in the place of a state must not be counted on from, nor can it be left out: the topic is
+// compacted, and the state that was there may be gone.
+Status restore_record(AggregateTable& table, const protocol::RecordBatchHeader& header,
+                      const protocol::RecordView& record) {
+  std::string problem;
+  if (!record.key || !record.value) {
+    problem = record.key ? "it has no value" : "it has no key";
+  } else {
+    Status restored = table.restore(*record.key, record.value);
+    if (restored || header.has_producer_id()) {
+      return restored;
+    }
+    problem = fmt::format("its producer has no id ({})", restored.error().text);
+  }
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("this record is not one of the pipeline's: {}; the rule: nobody else "
+                          "writes a changelog, and the count of key '{}' would begin at nothing; "
+                          "the fix: restore the topic as it was before, or count anew: onceflow "
+                          "reset FILE --to-earliest --execute",
+                          problem, record.key ? printable(as_text(*record.key)) : "none"));
+}
 
 client::FetchOptions changelog_options(const StageOptions& options) {
   client::FetchOptions fetch = options.fetch;
@@ -128,10 +154,7 @@ Task<Status> KeyedState::read_run(client::FetchedRun run, const OnProgress& on_p
             return false;
           }
           ++count;
-          restored =
-              record.key
-                  ? partition.table.restore(*record.key, record.value)
-                  : Status(fail(ErrorCode::kCorrupt, "a record without a key, which is no state"));
+          restored = restore_record(partition.table, header, record);
           if (!restored) {
             restored.error().text =
                 fmt::format("{}-{}@{}: {}", partition_name.topic, partition_name.partition.value,

@@ -53,6 +53,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
 
   Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
       std::vector<TopicPartition> partitions);
+  void tell_what_went_back(const std::vector<InputAccount::Position>& positions);
   Task<Status> fill();
   /// While there is no input: a restored database shows itself by its positions alone.
   Task<Status> compare_positions();
@@ -76,6 +77,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   MonotonicTime compare_at_;
   std::map<TopicPartition, std::int64_t> epochs_;
   std::map<TopicPartition, Offset> committed_;  ///< by this worker, under these epochs
+  std::map<TopicPartition, Offset> reached_;    ///< where its positions were when it last saw them
   std::vector<TopicPartition> sources_;  ///< what SinkRow::source_index means in the open commit
   connectors::SinkCommit open_;
   std::vector<protocol::Receipt::Row> receipt_rows_;
@@ -113,6 +115,31 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SinkStage::claim(
   }
 }
 
+// Nobody but a restore takes positions back together with their receipts; those that went back
+// alone are refused.
+void SinkStage::tell_what_went_back(const std::vector<InputAccount::Position>& positions) {
+  std::string moved;
+  std::string written_again;
+  for (const InputAccount::Position& position : positions) {
+    const auto before = reached_.find(position.source);
+    if (before == reached_.end() || before->second <= position.offset) {
+      continue;
+    }
+    const std::string name =
+        fmt::format("{}-{}", position.source.topic, position.source.partition.value);
+    moved += fmt::format("{}{} went back from {} to {}", moved.empty() ? "" : ", ", name,
+                         before->second.value, position.offset.value);
+    written_again += fmt::format("{}{}@{}..{}", written_again.empty() ? "" : ", ", name,
+                                 position.offset.value, before->second.value - 1);
+  }
+  if (!moved.empty()) {
+    news_.note(LogLevel::kWarn, "restored",
+               fmt::format("{} table '{}': {}, with the receipts: the database was restored; these "
+                           "records are written again: {}",
+                           plan_.kind, plan_.table.table, moved, written_again));
+  }
+}
+
 Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   reset();
   news_.doing(
@@ -124,6 +151,9 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   sources_.clear();
   std::vector<KeptPosition> kept;
   for (const connectors::ClaimedPartition& partition : *claimed) {
+    if (!partition.remark.empty()) {
+      news_.note(LogLevel::kWarn, "table", partition.remark);
+    }
     const auto before = epochs_before.find(partition.source);
     // A claim that does not raise the epoch would leave its predecessor unfenced.
     CHECK_INVARIANT("SNK-1", before == epochs_before.end() || partition.epoch > before->second);
@@ -142,6 +172,10 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   const auto positions = co_await start.settle(
       std::move(kept), reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
   CO_RETURN_IF_ERROR(positions);
+  tell_what_went_back(*positions);
+  for (const InputAccount::Position& position : *positions) {
+    reached_[position.source] = position.offset;
+  }
   reader_.begin_at(*positions);
   compare_at_ = now() + kCompareInterval;
   co_return Status{};
@@ -336,6 +370,7 @@ Task<Status> SinkStage::commit() {
   reader_.report_positions();
   for (const InputAccount::Position& position : reader_.account().moved_positions()) {
     committed_[position.source] = position.offset;
+    reached_[position.source] = position.offset;
   }
   co_await report_offsets();
   reader_.account().commit();

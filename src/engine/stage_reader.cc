@@ -1,6 +1,7 @@
 #include "engine/stage_reader.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace onceflow::engine {
 namespace {
@@ -167,14 +168,18 @@ void StageReader::tell_waiting() {
 }
 
 Task<void> StageReader::explain_waiting() {
+  std::vector<std::string> missing;
   for (const std::string& source : stage_.source_topics) {
     cluster_->forget_topic(source);
     const auto topic =
         co_await cluster_->existing_topic(source, cluster_->scheduler().now() + kExplainTimeout);
     if (!topic && topic.error().code == ErrorCode::kNotFound) {
-      news_.on(StageEvent::kTopicMissing, missing_topic(source));
-      co_return;
+      missing.push_back(source);
     }
+  }
+  if (!missing.empty()) {
+    news_.on(StageEvent::kTopicMissing, missing_topics(missing));
+    co_return;
   }
   const auto group = co_await admin_.describe_group(stage_.group_id,
                                                     cluster_->scheduler().now() + kExplainTimeout);
@@ -476,10 +481,15 @@ Task<void> StageReader::leave(MonotonicTime deadline) {
   group_.close();
 }
 
-StageCause missing_topic(const std::string& topic) {
-  return {fmt::format("{}, which does not exist", topic),
-          "it is not made by the pipeline, as its name may be mistyped; make it (any producer or "
-          "Kafka's tools do), or correct `topics` in source.kafka"};
+StageCause missing_topics(const std::vector<std::string>& topics) {
+  return topics.size() == 1
+             ? StageCause{fmt::format("{}, which does not exist", topics.front()),
+                          "it is not made by the pipeline, as its name may be mistyped; make it "
+                          "(any producer or Kafka's tools do), or correct `topics` in source.kafka"}
+             : StageCause{
+                   fmt::format("{}, which do not exist", fmt::join(topics, ", ")),
+                   "they are not made by the pipeline, as their names may be mistyped; make them "
+                   "(any producer or Kafka's tools do), or correct `topics` in source.kafka"};
 }
 
 }  // namespace onceflow::engine

@@ -146,7 +146,7 @@ class StageReader {
   std::vector<std::unique_ptr<Chunk>> spare_chunks_;
 };
 
-/// What a stage says that waits for a source topic.
-StageCause missing_topic(const std::string& topic);
+/// What a stage says that waits for source topics: all of them that are missing.
+StageCause missing_topics(const std::vector<std::string>& topics);
 
 }  // namespace onceflow::engine

@@ -318,16 +318,24 @@ Task<void> Worker::give_up() {
 Task<Result<Worker::Sources>> Worker::look_at_sources(client::Admin& admin,
                                                       MonotonicTime deadline) {
   Sources sources;
+  std::vector<std::string> missing;
+  Status found;
   for (const std::string& source : plan_.stages.front().source_topics) {
     const auto topic = co_await cluster_->existing_topic(source, deadline);
     if (!topic && topic.error().code == ErrorCode::kNotFound) {
-      report(StageEvent::kTopicMissing, missing_topic(source));
+      missing.push_back(source);
+      found = std::unexpected(topic.error());
+      continue;
     }
     CO_RETURN_IF_ERROR(topic);
     sources.partition_count = std::max(sources.partition_count, topic->partition_count());
     const auto bytes_max = co_await admin.message_bytes_max(source, deadline);
     sources.record_bytes_max = std::max(sources.record_bytes_max, bytes_max.value_or(0));
   }
+  if (!missing.empty()) {
+    report(StageEvent::kTopicMissing, missing_topics(missing));
+  }
+  CO_RETURN_IF_ERROR(found);
   co_return sources;
 }
 

@@ -58,13 +58,16 @@ class Step {
 
 class Where : public engine::Operator {
  public:
-  explicit Where(Step step) : step_(std::move(step)) {}
+  Where(Step step, NoValue no_value) : step_(std::move(step)), no_value_(no_value) {}
 
   Status process(Chunk& chunk) override {
     std::size_t kept = 0;
     for (std::size_t index = 0; index < chunk.records.size(); ++index) {
-      RETURN_IF_ERROR(step_.run(chunk, chunk.records[index]));
-      if (step_.program().is_true(0)) {
+      const bool is_deletion = no_value_ == NoValue::kPasses && !chunk.records[index].value;
+      if (!is_deletion) [[likely]] {
+        RETURN_IF_ERROR(step_.run(chunk, chunk.records[index]));
+      }
+      if (is_deletion || step_.program().is_true(0)) {
         if (kept != index) {
           chunk.records[kept] = chunk.records[index];
         }
@@ -77,6 +80,7 @@ class Where : public engine::Operator {
 
  private:
   Step step_;
+  NoValue no_value_;
 };
 
 class Set : public engine::Operator {
@@ -347,12 +351,13 @@ std::unexpected<Error> refuse_record(std::string_view step, const Chunk& chunk,
                           printable(problem.what), problem.rule, problem.fix));
 }
 
-engine::Factory<engine::Operator> make_where(std::string step, Expression condition) {
-  return [step = std::move(step),
-          condition = std::move(condition)]() -> Result<std::unique_ptr<engine::Operator>> {
+engine::Factory<engine::Operator> make_where(std::string step, Expression condition,
+                                             NoValue no_value) {
+  return [step = std::move(step), condition = std::move(condition),
+          no_value]() -> Result<std::unique_ptr<engine::Operator>> {
     Result<Step> made = make_step(step, {{condition, ColumnForm::kTruth}});
     RETURN_IF_ERROR(made);
-    return std::make_unique<Where>(std::move(*made));
+    return std::make_unique<Where>(std::move(*made), no_value);
   };
 }
 

@@ -18,8 +18,14 @@ namespace onceflow::pipeline {
 std::unexpected<Error> refuse_record(std::string_view step, const engine::Chunk& chunk,
                                      const engine::Record& record, const RecordProblem& problem);
 
+/// What a `where` makes of a record without a value.
+enum class NoValue {
+  kJudged,  ///< as any other
+  kPasses,  ///< it deletes a row of a table (deletions.h)
+};
 /// Keeps the records for which the expression is true; false and null drop a record.
-engine::Factory<engine::Operator> make_where(std::string step, Expression condition);
+engine::Factory<engine::Operator> make_where(std::string step, Expression condition,
+                                             NoValue no_value = NoValue::kJudged);
 
 struct Assignment {
   std::string path;  ///< `$.a.b`

@@ -9,9 +9,11 @@
 #include <utility>
 
 #include "engine/accumulator.h"
+#include "pipeline/deletions.h"
 #include "pipeline/group_rows.h"
 #include "pipeline/sink_columns.h"
 #include "pipeline/sink_factory.h"
+#include "pipeline/sink_targets.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -69,7 +71,9 @@ class Planner {
       close_to_topics(last_aggregate_->id, {topic});
     }
     if (step.where) {
-      open_.operators.push_back(make_where(step.id, *step.where));
+      const bool passes = has_tables_with_deletions(spec_) && passes_deletions(step.where->text);
+      open_.operators.push_back(
+          make_where(step.id, *step.where, passes ? NoValue::kPasses : NoValue::kJudged));
       open_.steps.push_back("where " + step.id);
     }
     if (!step.set.empty()) {
@@ -324,6 +328,7 @@ class Planner {
       problems_.push_back(std::move(columns).error());
       return;
     }
+    std::ranges::move(check_column_names(sink, *columns), std::back_inserter(problems_));
     StageReport report;
     engine::Stage stage = begin_close(sink.id, report);
     connectors::SinkTable table{spec_.name, sink.id, sink.table, sink.mode, {}};
@@ -354,24 +359,21 @@ class Planner {
   void check_sinks() {
     std::set<std::string> targets;
     for (const SinkSpec& sink : spec_.sinks) {
-      if (sink.kind == SinkKind::kKafka) {
-        if (std::ranges::find(spec_.source.topics, sink.topic) != spec_.source.topics.end()) {
-          refuse(sink.line, fmt::format("sink {} writes the source topic {}", sink.id, sink.topic),
-                 "a pipeline that reads what it writes never ends, and no record is processed "
-                 "exactly once",
-                 "write to another topic");
-        }
-        if (!targets.insert("topic " + sink.topic).second) {
-          refuse(sink.line, fmt::format("two sinks write topic {}", sink.topic),
-                 "each record goes to a topic once", "remove one of them");
-        }
-      } else if (!targets
-                      .insert(fmt::format("{} {}{} {}", to_string(sink.kind), sink.file, sink.dsn,
-                                          sink.table))
-                      .second) {
-        refuse(sink.line, fmt::format("two sinks write table {}", sink.table),
-               "a table belongs to one sink, else each record would be in it twice",
-               "give each sink a table of its own");
+      const bool is_topic = sink.kind == SinkKind::kKafka;
+      if (is_topic &&
+          std::ranges::find(spec_.source.topics, sink.topic) != spec_.source.topics.end()) {
+        refuse(sink.line, fmt::format("sink {} writes the source topic {}", sink.id, sink.topic),
+               "a pipeline that reads what it writes never ends, and no record is processed "
+               "exactly once",
+               "write to another topic");
+      }
+      if (!targets.insert(target_of(sink)).second) {
+        refuse(sink.line,
+               is_topic ? fmt::format("two sinks write topic {}", sink.topic)
+                        : fmt::format("two sinks write table {}", sink.table),
+               is_topic ? "each record goes to a topic once"
+                        : "a table belongs to one sink, else each record would be in it twice",
+               is_topic ? "remove one of them" : "give each sink a table of its own");
       }
     }
   }

@@ -1,0 +1,190 @@
+#include "connectors/table_past.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace onceflow::connectors {
+namespace {
+
+using Found = TableSearch::Found;
+
+std::string beginning_of(const TopicPartition& source) {
+  return fmt::format("{}/{}/", source.topic, source.partition.value);
+}
+
+bool is_of_another_table(const ClaimedPartition& partition, const FoundTable& found) {
+  return !partition.table_id.empty() && partition.table_id != kAnyTable &&
+         partition.table_id != found.id;
+}
+
+std::unexpected<Error> table_is_gone(const SinkTable& table, const ClaimedPartition& partition) {
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("table {} is gone, but rows were written to it up to {}/{}@{}; the rule: a "
+                  "committed row is written once, so it would not come back; the fix: restore "
+                  "the table, or to fill a new one from the beginning delete the rows of "
+                  "pipeline '{}', stage '{}' in onceflow_positions and onceflow_receipts",
+                  table.table, partition.source.topic, partition.source.partition.value,
+                  partition.next_offset.value, table.pipeline, table.stage));
+}
+
+std::unexpected<Error> is_another_table(const SinkTable& table, const ClaimedPartition& partition,
+                                        const FoundTable& found, const std::string& what) {
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("table {} {} another one than rows were written to up to {}/{}@{} (its id is {}, "
+                  "theirs {}), and {}; the rule: a committed row is written once, so it would not "
+                  "come back; the fix: put the table back under its name, or copy its rows into "
+                  "this one; or go on without them: UPDATE onceflow_positions SET table_id = '{}' "
+                  "WHERE pipeline = '{}' AND stage = '{}'; or write them all again: onceflow reset "
+                  "FILE --to-earliest --execute",
+                  table.table, is_at_the_same_place(partition.table_id, found.id) ? "may be" : "is",
+                  partition.source.topic, partition.source.partition.value,
+                  partition.next_offset.value, found.id, partition.table_id, what, kAnyTable,
+                  table.pipeline, table.stage));
+}
+
+std::unexpected<Error> is_written_twice(const SinkTable& table, const TableSearch::Other& twin) {
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("table {}: sink {} of this pipeline writes the records of {} to it, too; the "
+                  "rule: a table belongs to one sink, else each record would be in it twice; the "
+                  "fix: give each sink a table of its own; or, if {} is not in the file any more, "
+                  "say where to begin: onceflow reset FILE --to-earliest --delete-rows --execute, "
+                  "or --keep-rows",
+                  table.table, twin.stage, twin.source.topic, twin.stage));
+}
+
+// A table that was restored, or whose rows were copied, has another id and the same rows.
+Status check_newest_row(const SinkTable& table, const FoundTable& found,
+                        const NewestReceipts& receipts, TableSearch& search,
+                        ClaimedPartition& partition) {
+  if (receipts.says_no_row_was_written()) {
+    return {};
+  }
+  const bool is_row_known = !receipts.row().empty();
+  const auto answer = is_row_known ? search.find_row(receipts.row())
+                                   : search.find_row_of({beginning_of(partition.source)});
+  RETURN_IF_ERROR(answer);
+  const bool is_same_place = is_at_the_same_place(partition.table_id, found.id);
+  if (answer->found == Found::kYes || (answer->found == Found::kNotInTime && is_same_place)) {
+    if (!is_same_place) {
+      partition.remark = fmt::format(
+          "table {} is another one than rows were written to before (its id is {}, "
+          "theirs {}), and has their newest row, {}: it was restored or copied, and "
+          "the stage goes on with it",
+          table.table, found.id, partition.table_id, answer->source);
+    }
+    return {};
+  }
+  const std::string wanted = is_row_known
+                                 ? fmt::format("the newest row, of {}", receipts.row())
+                                 : fmt::format("a row of {}", beginning_of(partition.source));
+  return is_another_table(
+      table, partition, found,
+      answer->found == Found::kNo
+          ? wanted + ", is not in it"
+          : wanted + fmt::format(", was not found in time (CREATE INDEX ON {} ({}) makes it quick)",
+                                 table.table, kSourceColumn));
+}
+
+}  // namespace
+
+bool is_at_the_same_place(std::string_view kept, std::string_view now) {
+  const std::size_t kept_place = kept.find(':');
+  const std::size_t place = now.find(':');
+  return kept_place != std::string_view::npos && place != std::string_view::npos &&
+         kept.substr(kept_place) == now.substr(place);
+}
+
+Status check_past(const SinkTable& table, const FoundTable& found, const NewestReceipts& receipts,
+                  TableSearch& search, std::vector<ClaimedPartition>& claimed) {
+  const auto is_gone = [](const ClaimedPartition& partition) {
+    return partition.next_offset != kNoOffset && partition.table_id != kAnyTable;
+  };
+  if (const auto gone = std::ranges::find_if(claimed, is_gone);
+      found.was_created && gone != claimed.end()) {
+    return table_is_gone(table, *gone);
+  }
+  const auto other = std::ranges::find_if(claimed, [&](const ClaimedPartition& partition) {
+    return is_of_another_table(partition, found) && partition.next_offset != kNoOffset;
+  });
+  if (other != claimed.end()) {
+    RETURN_IF_ERROR(check_newest_row(table, found, receipts, search, *other));
+  }
+  std::vector<TopicPartition> without_past;
+  for (const ClaimedPartition& partition : claimed) {
+    if (partition.next_offset == kNoOffset && partition.receipt_offset == kNoOffset &&
+        partition.table_id != found.id && partition.table_id != kAnyTable) {
+      without_past.push_back(partition.source);
+    }
+  }
+  if (!found.was_created) {
+    const auto remark = check_new_partitions(table, search, std::move(without_past));
+    RETURN_IF_ERROR(remark);
+    if (!remark->empty()) {
+      claimed.front().remark = *remark;
+    }
+  }
+  for (ClaimedPartition& partition : claimed) {
+    // Of a receipt without a position nothing is decided yet: the stage stops on it.
+    if (partition.next_offset != kNoOffset || partition.receipt_offset == kNoOffset) {
+      partition.table_id = found.id;
+    }
+  }
+  return {};
+}
+
+Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& search,
+                                         std::vector<TopicPartition> partitions) {
+  if (partitions.empty()) {
+    return std::string();
+  }
+  const auto others = search.others();
+  RETURN_IF_ERROR(others);
+  std::vector<std::string> beginnings;
+  beginnings.reserve(partitions.size());
+  for (const TopicPartition& partition : partitions) {
+    const auto other = std::ranges::find(*others, partition, &TableSearch::Other::source);
+    if (other == others->end()) {
+      beginnings.push_back(beginning_of(partition));
+    }
+    const auto twin = std::ranges::find_if(*others, [&](const TableSearch::Other& each) {
+      return each.source == partition && each.writes_here && each.pipeline == table.pipeline;
+    });
+    if (twin != others->end()) {
+      return is_written_twice(table, *twin);
+    }
+  }
+  if (beginnings.empty()) {
+    return std::string();
+  }
+  const auto answer = search.find_row_of(beginnings);
+  RETURN_IF_ERROR(answer);
+  if (answer->found == Found::kNo) {
+    return std::string();
+  }
+  const std::string first =
+      fmt::format("{}/{}", partitions.front().topic, partitions.front().partition.value);
+  if (answer->found == Found::kNotInTime) {
+    return fmt::format(
+        "{} has no position yet, and whether table {} has rows of it already could "
+        "not be found out in time; if it has, they are written again: `SELECT "
+        "count(*) FROM {} WHERE {} LIKE '{}/%'` tells",
+        first, table.table, table.table, kSourceColumn, first);
+  }
+  const std::string topic = answer->source.substr(0, answer->source.find('/'));
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("table {} has rows of topic {}, {} for one, but onceflow_positions and "
+                  "onceflow_receipts know nothing of them; the rule: a record is written once, and "
+                  "these would be written again; the fix: restore the three tables together; or "
+                  "take the rows away, to fill the table anew: DELETE FROM {} WHERE {} LIKE "
+                  "'{}/%'; or leave them and say where to begin: onceflow reset FILE --to-earliest "
+                  "--keep-rows --execute, or --to-latest",
+                  table.table, topic, answer->source, table.table, kSourceColumn, topic));
+}
+
+}  // namespace onceflow::connectors

@@ -1,0 +1,263 @@
+"""Tables that people empty, replace and restore: each record is a row once, or the stage stops and
+its choices help."""
+
+import sqlite3
+import subprocess
+
+from harness import (Broker, Worker, audit, check, consume, onceflow, produce, shared_postgres,
+                     wait_for)
+from harness.kafka_admin import create_topic
+
+SOURCE = "source: { kafka: { topics: [in], group.id: g } }"
+COLUMNS = "columns: { n: { value: $.n, type: integer } }"
+LITE = f"name: p\n{SOURCE}\nsinks: [ sqlite: {{ file: out.db, table: t, {COLUMNS} }} ]\n"
+OURS = ("DELETE FROM onceflow_positions", "DELETE FROM onceflow_receipts")
+
+
+def numbers(first, last):
+    return [{"n": number} for number in range(first, last)]
+
+
+def query(here, *statements):
+    with sqlite3.connect(here / "out.db", timeout=10) as database:
+        return [database.execute(each).fetchall() for each in statements][-1]
+
+
+def rows(here):
+    try:
+        return sorted(row[0] for row in query(here, "SELECT n FROM t"))
+    except sqlite3.OperationalError:
+        return []  # Nobody has made the table yet.
+
+
+def has_rows(here, count):
+    wait_for(lambda: len(rows(here)) == count, lambda: f"{count} rows, but {rows(here)}", 40)
+
+
+def refused(here, text=None, *words):
+    with Worker(here, text, wait=False) as worker:
+        check(worker.wait(40) == 1, "it did not stop")
+        for word in words:
+            check(word in worker.said(), f"{word}: {worker.said()}")
+        return worker.said()
+
+
+def fill(here, text, count=10):
+    """`count` rows from two partitions, and an end in order."""
+    with Worker(here, text) as worker:
+        create_topic(worker.address, "in", 2)
+        produce(worker.address, "in", numbers(0, count // 2), "-p", 0)
+        produce(worker.address, "in", numbers(count // 2, count), "-p", 1)
+        has_rows(here, count)
+        check(worker.stop() == 0, worker.said())
+
+
+def goes_on(here, text=None, count=11):
+    with Worker(here, text) as worker:
+        produce(worker.address, "in", [{"n": 1000}], "-p", 0)
+        has_rows(here, count)
+        check(worker.stop() == 0, worker.said())
+
+
+def our_tables_lost_while_it_is_stopped_and_the_rows_are_kept(at):
+    fill(at, LITE)
+    query(at, *OURS)
+    refused(at, LITE, "table t has rows of topic in, ", "DELETE FROM t WHERE onceflow_source LIKE "
+            "'in/%'", "--to-earliest --keep-rows --execute, or --to-latest")
+    check(len(rows(at)) == 10, rows(at))
+    onceflow("reset", "p.yaml", "--data-dir", "data", "--to-latest", "--keep-rows", "--execute",
+             at=at)
+    goes_on(at)
+
+
+def our_tables_lost_while_it_runs_and_the_rows_are_taken_away(at):
+    with Worker(at, LITE) as worker:
+        create_topic(worker.address, "in", 2)
+        produce(worker.address, "in", numbers(0, 10), "-p", 0)
+        has_rows(at, 10)
+        query(at, *OURS)
+        produce(worker.address, "in", numbers(10, 14), "-p", 0, good=False)
+        check(worker.wait(40) == 1, "it did not stop")
+        check("table t has rows of topic in" in worker.said(), worker.said())
+    check(rows(at) == list(range(10)), rows(at))
+    query(at, "DELETE FROM t WHERE onceflow_source LIKE 'in/%'")
+    with Worker(at, None) as worker:
+        has_rows(at, len(set(rows(at))) or 14)
+        wait_for(lambda: rows(at)[-1:] in ([9], [13]), "the last row", 40)
+        check(worker.stop() == 0, worker.said())
+    check(len(rows(at)) == len(set(rows(at))), rows(at))
+
+
+def our_tables_dropped_and_all_written_again_on_purpose(at):
+    fill(at, LITE)
+    query(at, "DROP TABLE onceflow_positions", "DROP TABLE onceflow_receipts")
+    refused(at, LITE, "table t has rows of topic in")
+    said = onceflow("reset", "p.yaml", "--data-dir", "data", "--to-earliest", "--delete-rows",
+                    "--execute", at=at)
+    check("delete 10 rows of table t" in said, said)
+    goes_on(at)
+    audit(at)
+
+
+def rows_behind_an_internal_topic_are_kept_when_it_is_said(at):
+    two = (f"name: p\n{SOURCE}\nsinks:\n  - sqlite: {{ file: out.db, table: t, {COLUMNS} }}\n"
+           f"  - sqlite: {{ file: out.db, table: u, {COLUMNS} }}\n")
+    fill(at, two)
+    wait_for(lambda: query(at, "SELECT count(*) FROM u") == [(10,)], "10 rows of u")
+    query(at, *OURS)
+    refused(at, two, "has rows of topic p-")
+    onceflow("reset", "p.yaml", "--data-dir", "data", "--to-latest", "--keep-rows", "--execute",
+             at=at)
+    goes_on(at, two)
+
+
+def a_table_that_another_one_has_replaced_is_put_back_or_given_up(at):
+    fill(at, LITE)
+    with Worker(at, None) as worker:
+        wait_for(worker.is_running, "a running stage")
+        query(at, "ALTER TABLE t RENAME TO old", "CREATE TABLE t (n INTEGER, onceflow_source TEXT)")
+        produce(worker.address, "in", [{"n": 77}], "-p", 0, good=False)
+        check(worker.wait(40) == 1, "it did not stop")
+        for word in ["table t is another one than rows were written to", "is not in it",
+                     "UPDATE onceflow_positions SET table_id = 'any' WHERE pipeline = 'p' AND "
+                     "stage = 'sqlite'"]:
+            check(word in worker.said(), f"{word}: {worker.said()}")
+    check(rows(at) == [], rows(at))
+    query(at, "DROP TABLE t", "ALTER TABLE old RENAME TO t")
+    goes_on(at, None, 12)
+    query(at, "DROP TABLE t", "CREATE TABLE t (n INTEGER, onceflow_source TEXT)")
+    refused(at, None, "table t ")
+    query(at, "UPDATE onceflow_positions SET table_id = 'any' WHERE pipeline = 'p' AND "
+          "stage = 'sqlite'")
+    goes_on(at, None, 1)
+
+
+def a_postgresql_that_is_dumped_and_restored_goes_on_and_a_replaced_table_does_not(at):
+    server = shared_postgres()
+    old, new = server.new_database(), server.new_database()
+
+    def pipeline(dsn):
+        return f"name: p\n{SOURCE}\nsinks: [ postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }} ]\n"
+
+    def has(dsn, count):
+        wait_for(lambda: server.query("SELECT count(*), count(DISTINCT n) FROM t", dsn)
+                 == [[str(count)] * 2], f"{count} rows", 40)
+
+    with Worker(at, pipeline(old)) as worker:
+        create_topic(worker.address, "in", 1)
+        produce(worker.address, "in", numbers(0, 10))
+        wait_for(lambda: server.query("SELECT to_regclass('t') IS NOT NULL", old) == [["t"]],
+                 "a table")
+        has(old, 10)
+        check(worker.stop() == 0, worker.said())
+    server.query("CREATE TABLE beside (n int)", new)  # so that the ids are others
+    dump = subprocess.run(["pg_dump", old], check=True, capture_output=True)
+    subprocess.run(["psql", "-q", new], input=dump.stdout, check=True, capture_output=True)
+    with Worker(at, pipeline(new)) as worker:
+        produce(worker.address, "in", numbers(10, 12))
+        has(new, 12)
+        check("it was restored or copied, and the stage goes on with it" in worker.said(),
+              worker.said())
+        server.query("ALTER TABLE t RENAME TO o; CREATE TABLE t (LIKE o INCLUDING ALL)", new)
+        produce(worker.address, "in", numbers(12, 13), good=False)
+        check(worker.wait(40) == 1, "it did not stop")
+        check("table t is another one than rows were written to up to in/0@12" in worker.said(),
+              worker.said())
+    server.query("DROP TABLE t; ALTER TABLE o RENAME TO t", new)
+    with Worker(at, pipeline(new)) as worker:
+        wait_for(worker.is_running, "a running stage")
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
+def a_restored_database_is_said_with_what_is_written_again(at):
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 1)
+        with Worker(at, LITE, servers=broker.address) as worker:
+            produce(broker.address, "in", numbers(0, 10))
+            has_rows(at, 10)
+            query(at, "BEGIN IMMEDIATE", *OURS, "DELETE FROM t")
+            produce(broker.address, "in", numbers(10, 11))
+            has_rows(at, 11)
+            said = worker.said()
+            check("in-0 went back from 10 to 0, with the receipts: the database was restored; "
+                  "these records are written again: in-0@0..9" in said, said)
+            check("another worker" not in said, said)
+            check(worker.stop() == 0, worker.said())
+
+
+UPSERT = ("name: p\n" + SOURCE.replace("{", "{{").replace("}", "}}")
+          + "\nsteps: [{{ id: w, where: \"{where}\" }}]\nsinks: [ sqlite: {{ file: out.db, "
+          "table: t, mode: upsert, key: [n], columns: {{ n: key, v: $.v }} }} ]\n")
+
+
+def deletions_pass_a_where_on_fields_and_one_that_speaks_of_them_is_obeyed(at):
+    for name, where, left in [
+            ("field", "$.v <> 'no'", ["b"]),
+            ("coalesce", "coalesce($.v, '') = 'yes'", ["b"]),
+            ("not_null", "$.v is not null", ["b"]),
+            ("valid", "json_valid(value)", ["b"]),
+            ("key", "key <> 'c'", ["b"]),
+            ("kept_out", "value is not null and $.v <> 'no'", ["a", "b"])]:
+        here = at / name
+        here.mkdir()
+        with Worker(here, UPSERT.format(where=where)) as worker:
+            create_topic(worker.address, "in", 1)
+            produce(worker.address, "in", ['a|{"v":"yes"}', 'b|{"v":"yes"}', "a|"], "-K", "|",
+                    "-Z")
+            produce(worker.address, "in", ['z|{"v":"yes"}'], "-K", "|")
+            wait_for(lambda: "z" in rows(here), worker.said)
+            check(rows(here) == [*left, "z"], f"{where}: {rows(here)}")
+            check(worker.stop() == 0, worker.said())
+        audit(here)
+
+
+def a_foreign_record_in_the_changelog_is_named(at):
+    text = (f"name: p\n{SOURCE}\nsteps: [{{ id: a, key: $.k, aggregate: {{ n: count(*) }} }}]\n"
+            "sinks: [ kafka: { topic: out } ]\n")
+    for name, record in [("garbage", "a|garbage"), ("tombstone", "a|")]:
+        here = at / name
+        here.mkdir()
+        with Broker(here) as broker:
+            create_topic(broker.address, "in", 1)
+            with Worker(here, text, servers=broker.address) as worker:
+                produce(broker.address, "in", [{"k": "a"}])
+                wait_for(lambda: consume(broker.address, "out") == ['{"k":"a","n":1}'], worker.said)
+                check(worker.stop() == 0, worker.said())
+            produce(broker.address, "p-a-changelog", [record], "-K", "|", "-Z", "-p", 0)
+            with Worker(here, None, servers=broker.address, wait=False) as worker:
+                check(worker.wait(40) == 1, "it did not stop")
+                for word in ["p-a-changelog-0@", "this record is not one of the pipeline's",
+                             "count of key 'a'"]:
+                    check(word in worker.said(), f"{word}: {worker.said()}")
+
+
+def one_table_under_two_spellings_is_refused(at):
+    def sinks(*each):
+        text = f"name: p\n{SOURCE}\nsinks:\n" + "".join(f"  - {sink}\n" for sink in each)
+        (at / "p.yaml").write_text(text, encoding="utf-8")
+        said = onceflow("validate", "p.yaml", at=at, code=2)
+        check("p.yaml:5: two sinks write table" in said, said)
+
+    sinks("sqlite: { file: o.db, table: t }", "sqlite: { file: ./o.db, table: t }")
+    sinks("sqlite: { file: o.db, table: t }", "sqlite: { file: a/../o.db, table: T }")
+    sinks("postgres: { dsn: 'postgresql://u@h/d', table: t }",
+          "postgres: { dsn: 'host=h port=5432 dbname=d user=v', table: public.t }")
+    # Links are found out when the second sink claims its partitions.
+    (at / "real").mkdir()
+    (at / "link").symlink_to("real")
+    text = (f"name: p\n{SOURCE}\nsinks:\n"
+            f"  - sqlite: {{ file: real/o.db, table: t, {COLUMNS} }}\n"
+            f"  - sqlite: {{ file: link/o.db, table: t, {COLUMNS} }}\n")
+    with Worker(at, text, wait=False) as worker:
+        wait_for(lambda: worker.get("/status"), "a status")
+        create_topic(worker.address, "in", 1)
+        check(worker.wait(40) == 1, "it did not stop")
+        check("of this pipeline writes the records of" in worker.said(), worker.said())
+
+
+def all_missing_topics_are_named(at):
+    with Broker(at) as broker:
+        with Worker(at, LITE.replace("[in]", "[orders, refunds]"),
+                    servers=broker.address) as worker:
+            wait_for(lambda: "orders, refunds, which do not exist" in worker.said(), worker.said)
