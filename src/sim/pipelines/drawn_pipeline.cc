@@ -373,6 +373,16 @@ DrawnPipeline DrawnPipeline::rows(SimRandom& random) {
   std::vector<const Column*> columns = some_of(kColumns, random);
   const bool is_upsert = drawn.keeps_last_of_key_;
   drawn.takes_tombstones_ = is_upsert && random.coin();
+  if (drawn.takes_tombstones_) {
+    // All conditions are on fields, and deletions pass them on their way to such a table.
+    for (Steps* const steps : {&drawn.steps_, &drawn.next_steps_}) {
+      if (steps->keeps) {
+        steps->keeps = [keeps = steps->keeps](const Document& document) {
+          return document.is_tombstone || keeps(document);
+        };
+      }
+    }
+  }
   std::string yaml = drawn.takes_tombstones_ ? "id: key, " : is_upsert ? "id: $.key, " : "";
   yaml += "n: { value: $.n, type: integer }";
   for (const Column* column : columns) {
