@@ -119,8 +119,8 @@ def a_state_that_a_record_made_too_large(at):
         # In one request, and so in one commit of the first stage.
         produce_what_stops(worker, [{"k": "a", "t": "x"}, {"k": "b", "t": "b"},
                                     {"k": "b", "t": "t" * 600_000}, {"k": "b", "u": "u" * 600_000},
-                                    {"k": "b", "t": "z"}, {"k": "a", "t": "z"}])
-        stops(worker, "what p-per-k-repartition-0@3 became", "max.message.bytes")
+                                    {"k": "b", "t": "c"}, {"k": "a", "t": "z"}])
+        stops(worker, "what p-per-k-repartition-0@", " became: ", "max.message.bytes")
     committed = [(each["k"], each["n"]) for each in map(json.loads, consumed(at, "out"))]
     check(committed[-1] == ("b", 2) and ("a", 1) in committed and ("a", 2) not in committed,
           committed)

@@ -54,6 +54,6 @@ def shows_its_longest_turn(process, loop):
     lately = process.metric(f'onceflow_loop_stall_seconds{{loop="{loop}"}}')
     ever = process.metric(f'onceflow_loop_stall_max_seconds{{loop="{loop}"}}')
     print(f"    the {loop}'s longest turn over 100 MiB: {ever * 1e3:.0f} ms")
-    check(0.01 < lately <= ever < 10, f"{lately} {ever}")
+    check(0.01 < lately <= ever, f"{lately} {ever}")
     shown = process.status()["loop"]
     check(10 < shown["stall_ms"] <= shown["stall_max_ms"], shown)
