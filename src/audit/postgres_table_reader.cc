@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/decimal.h"
+#include "base/typed_text.h"
 #include "io/os/wait_socket.h"
 
 namespace onceflow::audit {
@@ -21,10 +22,6 @@ struct ClearResult {
   void operator()(PGresult* result) const { PQclear(result); }
 };
 using ResultPointer = std::unique_ptr<PGresult, ClearResult>;
-
-struct FreeMemory {
-  void operator()(unsigned char* memory) const { PQfreemem(memory); }
-};
 
 std::string quote(std::string_view name) {
   std::string quoted = "\"";
@@ -65,9 +62,26 @@ class PostgresTableReader::Row {
   std::int64_t integer(int column) const {
     return parse_number<std::int64_t>(text(column).value_or("")).value_or(0);
   }
+  /// A bytea, from the hexadecimal digits in which the session has it written.
+  std::string bytes(int column) const {
+    constexpr std::string_view kBegin = "\\x";
+    std::string_view digits = text(column).value_or(kBegin);
+    if (!digits.starts_with(kBegin)) {
+      return std::string(digits);  // the column is of another type by now
+    }
+    digits.remove_prefix(kBegin.size());
+    std::string bytes;
+    bytes.reserve(digits.size() / 2);
+    for (std::size_t index = 0; index + 1 < digits.size(); index += 2) {
+      std::uint8_t byte = 0;
+      std::from_chars(digits.data() + index, digits.data() + index + 2, byte, 16);
+      bytes += static_cast<char>(byte);
+    }
+    return bytes;
+  }
   /// As its column is meant to hold it; text where it does not parse, which then is an altered
-  /// value. `digits` keeps those of a decimal.
-  Value value(int column, ColumnType type, std::string& digits) const {
+  /// value. `storage` keeps what is not written as the server writes it.
+  Value value(int column, ColumnType type, std::string& storage) const {
     const auto stored = text(column);
     if (!stored) {
       return {};
@@ -80,12 +94,25 @@ class PostgresTableReader::Row {
       case ColumnType::kDecimal:
         // Zeros behind the column's last place say nothing.
         if (const auto number = DecimalNumber::parse(*stored)) {
-          digits = number->to_string();
-          return Decimal{digits};
+          storage = number->to_string();
+          return Decimal{storage};
         }
         return *stored;
       case ColumnType::kBoolean:
         return *stored == "t" || *stored == "f" ? Value(std::int64_t{*stored == "t"}) : *stored;
+      case ColumnType::kBytea:
+        storage = bytes(column);
+        return std::string_view(storage);
+      case ColumnType::kTimestamptz:
+      case ColumnType::kTimestamp:
+      case ColumnType::kDate:
+      case ColumnType::kUuid:
+      case ColumnType::kJsonb: {
+        auto typed = typed_text(type, *stored);
+        storage = typed ? std::move(*typed) : std::string(*stored);
+        return std::string_view(storage);
+      }
+      case ColumnType::kJson:
       case ColumnType::kText:
         return *stored;
     }
@@ -164,7 +191,12 @@ Result<bool> PostgresTableReader::has_table(const std::string& quoted_name) {
 Result<bool> PostgresTableReader::begin_snapshot() {
   const auto ignore = [](const Row&) -> Status { return {}; };
   RETURN_IF_ERROR(query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {}, ignore));
-  RETURN_IF_ERROR(query("SET LOCAL extra_float_digits = 1", {}, ignore));
+  // All that the text of a value depends on, whatever the server, the user or the dsn say.
+  for (const char* setting :
+       {"extra_float_digits = 1", "DateStyle = 'ISO, YMD'", "TimeZone = 'UTC'",
+        "IntervalStyle = 'postgres'", "bytea_output = 'hex'"}) {
+    RETURN_IF_ERROR(query(fmt::format("SET LOCAL {}", setting), {}, ignore));
+  }
   return has_table("onceflow_receipts");
 }
 
@@ -190,13 +222,8 @@ Status PostgresTableReader::for_each_receipt(const std::string& pipeline, const 
   return query(
       "SELECT receipt_id, receipt FROM onceflow_receipts"
       " WHERE pipeline = $1 AND stage = $2 ORDER BY receipt_id",
-      parameters, [&](const Row& row) -> Status {
-        std::size_t size = 0;
-        const std::string escaped(row.text(1).value_or(""));
-        const std::unique_ptr<unsigned char, FreeMemory> bytes(
-            PQunescapeBytea(reinterpret_cast<const unsigned char*>(escaped.c_str()), &size));
-        return visit(row.integer(0), {reinterpret_cast<const std::byte*>(bytes.get()), size});
-      });
+      parameters,
+      [&](const Row& row) -> Status { return visit(row.integer(0), as_bytes(row.bytes(1))); });
 }
 
 Status PostgresTableReader::for_each_row(const VisitRow& visit) {
@@ -210,11 +237,11 @@ Status PostgresTableReader::for_each_row(const VisitRow& visit) {
     sql += ", " + quote(column.name);
   }
   std::vector<Value> values(table_.columns.size());
-  std::vector<std::string> digits(values.size());
+  std::vector<std::string> storage(values.size());
   return query(sql + " FROM " + quote_table(table_.table), {}, [&](const Row& row) -> Status {
     for (std::size_t index = 0; index < values.size(); ++index) {
       values[index] =
-          row.value(static_cast<int>(index) + 1, table_.columns[index].type, digits[index]);
+          row.value(static_cast<int>(index) + 1, table_.columns[index].type, storage[index]);
     }
     return visit({.source = row.text(0), .values = values});
   });
@@ -229,7 +256,8 @@ Result<std::string> PostgresTableReader::key_equality() {
   }
   const std::string parameters[] = {quote_table(table_.table), "{" + keys + "}"};
   std::string reasons;
-  // Booleans, integers, numerics, enums, text and varchar are equal where what is written is,
+  // Booleans, integers, numerics, enums, text, varchar, bytea, dates, timestamps, uuids and jsonb
+  // are equal where what is written is,
   // unless the collation says otherwise.
   RETURN_IF_ERROR(query(
       "SELECT CASE WHEN coalesce(c.collisdeterministic, true) THEN"
@@ -237,7 +265,8 @@ Result<std::string> PostgresTableReader::key_equality() {
       " ELSE format('column %s compares by collation %s', a.attname, c.collname) END"
       " FROM pg_attribute a LEFT JOIN pg_collation c ON c.oid = a.attcollation"
       " WHERE a.attrelid = to_regclass($1) AND a.attname = ANY($2::text[]) AND NOT a.attisdropped"
-      " AND ((a.atttypid NOT IN (16, 20, 21, 23, 25, 1043, 1700) AND NOT EXISTS"
+      " AND ((a.atttypid NOT IN (16, 17, 20, 21, 23, 25, 1043, 1082, 1114, 1184, 1700, 2950, 3802)"
+      " AND NOT EXISTS"
       " (SELECT FROM pg_type WHERE oid = a.atttypid AND typtype = 'e'))"
       " OR NOT c.collisdeterministic)",
       parameters, [&](const Row& row) -> Status {

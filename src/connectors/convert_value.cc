@@ -4,15 +4,18 @@
 
 #include <cmath>
 
+#include "base/json_text.h"
+
 namespace onceflow::connectors {
-namespace {
 
 std::string describe(const Value& value) {
   if (const auto* integer = std::get_if<std::int64_t>(&value)) {
     return fmt::format("the integer {}", *integer);
   }
   if (const auto* real = std::get_if<double>(&value)) {
-    return fmt::format("the real {}", *real);
+    std::string digits;
+    append_json_value(digits, *real);
+    return fmt::format("the real {}", digits);
   }
   if (const auto* decimal = std::get_if<Decimal>(&value)) {
     return fmt::format("the number {}", decimal->digits);
@@ -21,24 +24,6 @@ std::string describe(const Value& value) {
   constexpr std::size_t kShownBytes = 40;
   return fmt::format("the text '{}{}'", text.substr(0, kShownBytes),
                      text.size() > kShownBytes ? "…" : "");
-}
-
-}  // namespace
-
-std::string_view to_string(ColumnType type) {
-  switch (type) {
-    case ColumnType::kInteger:
-      return "integer";
-    case ColumnType::kReal:
-      return "real";
-    case ColumnType::kText:
-      return "text";
-    case ColumnType::kDecimal:
-      return "decimal";
-    case ColumnType::kBoolean:
-      return "boolean";
-  }
-  return "unknown";
 }
 
 std::string_view to_string(SinkMode mode) {
@@ -66,14 +51,22 @@ Result<Value> convert_value(std::string_view column, ColumnType type, const Valu
         return static_cast<double>(*integer);
       }
       break;
-    case ColumnType::kText:
-      if (std::holds_alternative<std::string_view>(value)) {
-        return value;
-      }
-      break;
     case ColumnType::kDecimal:
       // Whoever computes the columns writes integers and reals as decimals before (canonical text).
       if (std::holds_alternative<Decimal>(value)) {
+        return value;
+      }
+      break;
+    case ColumnType::kText:
+    case ColumnType::kTimestamptz:
+    case ColumnType::kTimestamp:
+    case ColumnType::kDate:
+    case ColumnType::kUuid:
+    case ColumnType::kJson:
+    case ColumnType::kJsonb:
+    case ColumnType::kBytea:
+      // Whoever computes the columns has brought texts into their one form (base/typed_text.h).
+      if (std::holds_alternative<std::string_view>(value)) {
         return value;
       }
       break;

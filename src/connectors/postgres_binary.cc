@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/date_time.h"
 #include "base/decimal.h"
+#include "base/uuid_text.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -75,6 +77,30 @@ bool write_numeric(WireWriter& writer, const Value& value) {
   return true;
 }
 
+// Microseconds since 2000-01-01, or days since that day.
+template <typename Integer>
+void write_since_2000(WireWriter& writer, const DateTimeRead& since_1970, std::int64_t per_day) {
+  constexpr std::int64_t kDaysTo2000 = 10'957;
+  CHECK(since_1970.has_value());
+  writer.write_int32(sizeof(Integer));
+  writer.write_integer(static_cast<Integer>(*since_1970 - kDaysTo2000 * per_day));
+}
+
+void write_uuid(WireWriter& writer, std::string_view text) {
+  const auto uuid = read_uuid(text);
+  CHECK(uuid.has_value());
+  writer.write_int32(sizeof *uuid);
+  writer.write_bytes(*uuid);
+}
+
+void write_jsonb(WireWriter& writer, std::string_view text) {
+  constexpr std::int8_t kVersion = 1;
+  CHECK(text.size() < std::numeric_limits<std::int32_t>::max());
+  writer.write_int32(static_cast<std::int32_t>(text.size() + sizeof kVersion));
+  writer.write_int8(kVersion);
+  writer.write_text(text);
+}
+
 PostgresType array_of(PostgresType element) {
   switch (element) {
     case PostgresType::kInt4:
@@ -87,6 +113,20 @@ PostgresType array_of(PostgresType element) {
       return PostgresType::kNumericArray;
     case PostgresType::kBool:
       return PostgresType::kBoolArray;
+    case PostgresType::kTimestamptz:
+      return PostgresType::kTimestamptzArray;
+    case PostgresType::kTimestamp:
+      return PostgresType::kTimestampArray;
+    case PostgresType::kDate:
+      return PostgresType::kDateArray;
+    case PostgresType::kUuid:
+      return PostgresType::kUuidArray;
+    case PostgresType::kJson:
+      return PostgresType::kJsonArray;
+    case PostgresType::kJsonb:
+      return PostgresType::kJsonbArray;
+    case PostgresType::kBytea:
+      return PostgresType::kByteaArray;
     default:
       CHECK(element == PostgresType::kText);
       return PostgresType::kTextArray;
@@ -118,7 +158,25 @@ bool write_postgres_field(WireWriter& writer, PostgresType type, const Value& va
     writer.write_int32(-1);
     return true;
   }
+  constexpr std::int64_t kMicrosPerDay = 86'400'000'000;
   switch (type) {
+    case PostgresType::kTimestamptz:
+      write_since_2000<std::int64_t>(writer, read_timestamptz(std::get<std::string_view>(value)),
+                                     kMicrosPerDay);
+      return true;
+    case PostgresType::kTimestamp:
+      write_since_2000<std::int64_t>(writer, read_timestamp(std::get<std::string_view>(value)),
+                                     kMicrosPerDay);
+      return true;
+    case PostgresType::kDate:
+      write_since_2000<std::int32_t>(writer, read_date(std::get<std::string_view>(value)), 1);
+      return true;
+    case PostgresType::kUuid:
+      write_uuid(writer, std::get<std::string_view>(value));
+      return true;
+    case PostgresType::kJsonb:
+      write_jsonb(writer, std::get<std::string_view>(value));
+      return true;
     case PostgresType::kInt2:
       return write_narrow<std::int16_t>(writer, std::get<std::int64_t>(value));
     case PostgresType::kInt4:

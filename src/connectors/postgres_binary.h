@@ -21,16 +21,29 @@ enum class PostgresType : std::uint32_t {
   kInt2 = 21,
   kInt4 = 23,
   kText = 25,
+  kJson = 114,
+  kJsonArray = 199,
   kFloat4 = 700,
   kFloat8 = 701,
   kBoolArray = 1000,
+  kByteaArray = 1001,
   kInt4Array = 1007,
   kTextArray = 1009,
   kInt8Array = 1016,
   kFloat8Array = 1022,
   kVarchar = 1043,
+  kDate = 1082,
+  kTimestamp = 1114,
+  kTimestampArray = 1115,
+  kDateArray = 1182,
+  kTimestamptz = 1184,
+  kTimestamptzArray = 1185,
   kNumericArray = 1231,
   kNumeric = 1700,
+  kUuid = 2950,
+  kUuidArray = 2951,
+  kJsonb = 3802,
+  kJsonbArray = 3807,
 };
 
 /// A parameter of a statement, in binary form; nullopt is null.
@@ -59,7 +72,8 @@ class PostgresArray {
   bool has_null_ = false;
 };
 
-/// Appends a length and a value in the form of `type`; false if it does not fit it, and nothing is
+/// Appends a length and a value in the form of `type`, texts of a type being in the form of
+/// base/typed_text.h; false if it does not fit it, and nothing is
 /// appended. Digits beyond a column's scale are the caller's to look for.
 bool write_postgres_field(WireWriter& writer, PostgresType type, const Value& value);
 

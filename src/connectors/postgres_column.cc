@@ -49,6 +49,20 @@ Status check_varchar(std::string_view name, const PostgresColumn& column, std::s
                   fmt::format("ALTER COLUMN {} TYPE text", name));
 }
 
+// Of a timestamp(3), which the server would round to; no zeros end the text's fraction.
+Status check_fraction(std::string_view name, const PostgresColumn& column, std::string_view text) {
+  const std::size_t point = text.find('.');
+  const std::size_t end = text.find_last_not_of('Z');
+  if (column.modifier < 0 || point == std::string_view::npos ||
+      static_cast<std::int64_t>(end - point) <= column.modifier) {
+    return {};
+  }
+  return not_kept(
+      name, column, text,
+      fmt::format("ALTER COLUMN {} TYPE {}", name,
+                  column.type == PostgresType::kTimestamp ? "timestamp" : "timestamptz"));
+}
+
 }  // namespace
 
 Status check_kept(std::string_view name, const PostgresColumn& column, const Value& value) {
@@ -73,6 +87,9 @@ Status check_kept(std::string_view name, const PostgresColumn& column, const Val
                             fmt::format("ALTER COLUMN {} TYPE double precision", name));
     case PostgresType::kNumeric:
       return check_numeric(name, column, value);
+    case PostgresType::kTimestamptz:
+    case PostgresType::kTimestamp:
+      return check_fraction(name, column, std::get<std::string_view>(value));
     case PostgresType::kVarchar:
       return check_varchar(name, column, std::get<std::string_view>(value));
     default:

@@ -1,5 +1,6 @@
 // The columns that people have, in a real server: what they keep exactly, and what they would round
 // or cut, which is refused by name. Runs where a server is given (tests/postgres/run).
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -39,6 +40,8 @@ TEST(PostgresColumn, tells_what_would_be_rounded_or_cut) {
   const PostgresColumn any_numeric{PostgresType::kNumeric};
   const PostgresColumn varchar{PostgresType::kVarchar, 4 + 4, "character varying(4)"};
   const PostgresColumn float4{PostgresType::kFloat4};
+  const PostgresColumn seconds{PostgresType::kTimestamptz, 0};
+  const PostgresColumn millis{PostgresType::kTimestamptz, 3};
   const std::vector<std::pair<PostgresColumn, Value>> kept = {
       {numeric(10, 2), Decimal{"1.05"}},
       {numeric(10, 2), Decimal{"0"}},
@@ -48,6 +51,10 @@ TEST(PostgresColumn, tells_what_would_be_rounded_or_cut) {
       {any_numeric, Decimal{"1e-400"}},
       {varchar, text("Köln")},
       {varchar, text("")},
+      {seconds, text("2024-02-29T12:30:00Z")},
+      {millis, text("2024-02-29T12:30:00.123Z")},
+      {millis, text("2024-02-29T12:30:00.5Z")},
+      {{PostgresType::kTimestamp}, text("2024-02-29T12:30:00.123456")},
       {float4, 0.1},
       {float4, 16777216.0},
       {float4, -3.4028235e38},
@@ -62,6 +69,9 @@ TEST(PostgresColumn, tells_what_would_be_rounded_or_cut) {
       {numeric(10, 0), Decimal{"0.5"}},
       {numeric(3, -2), Decimal{"12345"}},
       {numeric(3, -2), std::int64_t{150}},
+      {seconds, text("2024-02-29T12:30:00.5Z")},
+      {millis, text("2024-02-29T12:30:00.1234Z")},
+      {{PostgresType::kTimestamp, 0}, text("2024-02-29T12:30:00.1")},
       {varchar, text("Köln ")},
       {varchar, text("Kolb ")},
       {float4, 0.123456789},
@@ -160,6 +170,96 @@ TEST_F(PostgresColumns, keep_every_digit_of_a_decimal_by_copy_and_by_upsert) {
     }
     query("DROP TABLE rows, onceflow_positions, onceflow_receipts");
   }
+}
+
+struct TypedColumn {
+  ColumnType type;
+  std::vector<std::string> texts;
+  std::string sql;  ///< of the texts as the table shows them, in the order of v
+};
+
+const std::string kDeep = std::string(1999, '[') + std::string(1999, ']');
+
+const std::vector<TypedColumn> kTypedColumns = {
+    {ColumnType::kTimestamptz,
+     {"0001-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "2000-01-01T00:00:00Z",
+      "2024-02-29T11:30:00.5Z", "9999-12-31T23:59:59.999999Z"},
+     "to_char(v AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"},
+    {ColumnType::kTimestamp,
+     {"0001-01-01T00:00:00", "1999-12-31T23:59:59.000001", "9999-12-31T23:59:59.999999"},
+     "to_char(v, 'YYYY-MM-DD HH24:MI:SS.US')"},
+    {ColumnType::kDate, {"0001-01-01", "1999-12-31", "2024-02-29", "9999-12-31"}, "v::text"},
+    {ColumnType::kUuid,
+     {"00000000-0000-0000-0000-000000000000", "123e4567-e89b-12d3-a456-426614174abc",
+      "ffffffff-ffff-ffff-ffff-ffffffffffff"},
+     "v::text"},
+    {ColumnType::kJsonb,
+     {"null", R"("a\u000b")", "-0.5", "1e+400", "[]", R"({"a":[true,{"b":null}],"bb":""})"},
+     ""},
+    {ColumnType::kBytea, {"", std::string("\0\xff", 2), "a"}, "encode(v, 'hex')"},
+};
+
+// What the column shows of the texts, as the tests write them.
+std::string shown_by_server(const TypedColumn& column, const std::string& text) {
+  if (column.type == ColumnType::kBytea) {
+    std::string hex;
+    for (const char byte : text) {
+      hex += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    }
+    return hex;
+  }
+  if (column.type != ColumnType::kTimestamptz && column.type != ColumnType::kTimestamp) {
+    return text;
+  }
+  std::string shown = text.ends_with('Z') ? text.substr(0, text.size() - 1) : text;
+  shown[10] = ' ';
+  shown += shown.contains('.') ? "" : ".";
+  return shown + std::string(26 - shown.size(), '0');
+}
+
+TEST_F(PostgresColumns, of_texts_in_one_form_keep_every_one_by_copy_and_by_upsert) {
+  for (const TypedColumn& column : kTypedColumns) {
+    std::string shown;
+    std::vector<Value> values;
+    values.reserve(column.texts.size());
+    for (const std::string& text : column.texts) {
+      values.emplace_back(std::string_view(text));
+      shown += (values.size() == 1 ? "" : "|") + shown_by_server(column, text);
+    }
+    for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
+      auto sink = make(mode, column.type);
+      const CommitOutcome outcome = write(*sink, values);
+      ASSERT_EQ(outcome.kind, Kind::kCommitted) << to_string(column.type) << ": " << outcome.text;
+      EXPECT_EQ(query("SELECT count(DISTINCT v) FROM rows"), std::to_string(values.size()));
+      if (!column.sql.empty()) {
+        EXPECT_EQ(query(fmt::format("SELECT string_agg({}, '|' ORDER BY v) FROM rows", column.sql)),
+                  shown);
+      }
+      if (mode == SinkMode::kUpsert) {
+        EXPECT_EQ(write(*sink, values).kind, Kind::kCommitted);
+        EXPECT_EQ(query("SELECT count(*) FROM rows"), std::to_string(values.size()));
+        EXPECT_EQ(write(*sink, values, true).kind, Kind::kCommitted);
+        EXPECT_EQ(query("SELECT count(*) FROM rows"), "0");
+      }
+      query("DROP TABLE rows, onceflow_positions, onceflow_receipts");
+    }
+  }
+}
+
+TEST_F(PostgresColumns, of_jsonb_keep_what_nests_deeply) {
+  auto sink = make(SinkMode::kAppend, ColumnType::kJsonb);
+  const CommitOutcome outcome = write(*sink, {std::string_view(kDeep)});
+  ASSERT_EQ(outcome.kind, Kind::kCommitted) << outcome.text;
+  EXPECT_EQ(query("SELECT v::text FROM rows"), kDeep);
+}
+
+TEST_F(PostgresColumns, of_json_keep_it_as_it_is_written) {
+  const std::string json = R"( {"a":1.10, "a":"\u0000"} )";
+  auto sink = make(SinkMode::kAppend, ColumnType::kJson);
+  const CommitOutcome outcome = write(*sink, {std::string_view(json), std::string_view(kDeep)});
+  ASSERT_EQ(outcome.kind, Kind::kCommitted) << outcome.text;
+  EXPECT_EQ(query("SELECT count(*) FROM rows WHERE v::text = ' {\"a\":1.10, \"a\":\"\\u0000\"} '"),
+            "1");
 }
 
 TEST_F(PostgresColumns, of_a_scale_refuse_what_they_would_round) {

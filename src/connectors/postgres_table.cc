@@ -38,6 +38,14 @@ std::string_view declared_type(ColumnType type) {
       return "numeric";
     case ColumnType::kBoolean:
       return "boolean";
+    case ColumnType::kTimestamptz:
+    case ColumnType::kTimestamp:
+    case ColumnType::kDate:
+    case ColumnType::kUuid:
+    case ColumnType::kJson:
+    case ColumnType::kJsonb:
+    case ColumnType::kBytea:
+      return to_string(type);  // PostgreSQL's own names
   }
   return "text";
 }
@@ -58,6 +66,20 @@ std::vector<ColumnType> kept_by(PostgresType type) {
     case PostgresType::kText:
     case PostgresType::kVarchar:
       return {ColumnType::kText};
+    case PostgresType::kTimestamptz:
+      return {ColumnType::kTimestamptz};
+    case PostgresType::kTimestamp:
+      return {ColumnType::kTimestamp};
+    case PostgresType::kDate:
+      return {ColumnType::kDate};
+    case PostgresType::kUuid:
+      return {ColumnType::kUuid};
+    case PostgresType::kJson:
+      return {ColumnType::kJson};
+    case PostgresType::kJsonb:
+      return {ColumnType::kJsonb};
+    case PostgresType::kBytea:
+      return {ColumnType::kBytea};
     default:
       return {};
   }
@@ -72,7 +94,8 @@ struct ExistingTable {
 
 // Parameters: the table, the key columns.
 constexpr const char* kKeysDifferByBytes =
-    "SELECT (coalesce(bool_and((a.atttypid IN (16, 20, 21, 23, 25, 1043, 1700)"
+    "SELECT (coalesce(bool_and((a.atttypid IN (16, 17, 20, 21, 23, 25, 1043, 1082, 1114, 1184,"
+    " 1700, 2950, 3802)"
     " OR EXISTS (SELECT FROM pg_type WHERE oid = a.atttypid AND typtype = 'e')) AND"
     " coalesce(c.collisdeterministic, true)), true) AND NOT EXISTS (SELECT FROM pg_trigger"
     " WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgtype & 3 = 3))::int"
@@ -313,6 +336,20 @@ PostgresType array_element_type(ColumnType type) {
       return PostgresType::kNumeric;
     case ColumnType::kBoolean:
       return PostgresType::kBool;
+    case ColumnType::kTimestamptz:
+      return PostgresType::kTimestamptz;
+    case ColumnType::kTimestamp:
+      return PostgresType::kTimestamp;
+    case ColumnType::kDate:
+      return PostgresType::kDate;
+    case ColumnType::kUuid:
+      return PostgresType::kUuid;
+    case ColumnType::kJson:
+      return PostgresType::kJson;
+    case ColumnType::kJsonb:
+      return PostgresType::kJsonb;
+    case ColumnType::kBytea:
+      return PostgresType::kBytea;
   }
   return PostgresType::kText;
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "connectors/sink_world_testing.h"
 #include "connectors/sqlite_connection.h"
@@ -242,6 +243,56 @@ TEST_F(SqliteSinkFile, a_change_of_another_table_is_no_reason_to_claim_again) {
   TestCommit batch;
   batch.at(claimed->front(), 1).row(0, {std::int64_t{0}});
   EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kCommitted);
+}
+
+TEST_F(SqliteSinkFile, columns_of_other_declarations_keep_texts_of_one_form_and_bytes) {
+  struct Declared {
+    std::string as;
+    ColumnType type;
+    std::string text;
+    std::string stored;  ///< its storage class
+  };
+  const std::vector<Declared> declared = {
+      {"DATE", ColumnType::kDate, "2024-02-29", "text"},
+      {"TIMESTAMP", ColumnType::kTimestamptz, "2024-02-29T12:30:00Z", "text"},
+      {"DATETIME", ColumnType::kTimestamp, "2024-02-29T12:30:00", "text"},
+      {"UUID", ColumnType::kUuid, "00000000-0000-0000-0000-000000000000", "text"},
+      {"TEXT", ColumnType::kJsonb, "5", "text"},
+      {"BLOB", ColumnType::kBytea, std::string("5\0\xff", 3), "blob"},
+      {"BLOB", ColumnType::kBytea, "", "blob"}};
+  io::OsEnvironment os;
+  for (const auto& [as, type, text, stored] : declared) {
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directory(directory_);
+    auto connection = *SqliteConnection::open(file(), seconds(1));
+    ASSERT_TRUE(
+        connection->execute("CREATE TABLE rows (v " + as + ", onceflow_source TEXT)").has_value());
+    auto sink = *make_sqlite_sink(os.environment(), {.file = file()},
+                                  {"p", "s", "rows", SinkMode::kAppend, {{"v", type, false}}});
+    const auto claimed = run_to_end(os, sink->claim({kIn0}));
+    ASSERT_TRUE(claimed.has_value()) << as << ": " << claimed.error().text;
+    TestCommit batch;
+    batch.at(claimed->front(), 1).row(0, {std::string_view(text)});
+    EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kCommitted);
+    EXPECT_EQ(query("SELECT typeof(v) = '" + stored + "' AND length(CAST(v AS BLOB)) = " +
+                    std::to_string(text.size()) + " FROM rows"),
+              1)
+        << as;
+  }
+}
+
+TEST_F(SqliteSinkFile, a_column_that_would_change_a_value_is_refused_with_a_type_that_fits) {
+  auto connection = *SqliteConnection::open(file(), seconds(1));
+  ASSERT_TRUE(connection->execute("CREATE TABLE rows (v JSON, onceflow_source TEXT)").has_value());
+  io::OsEnvironment os;
+  auto sink =
+      *make_sqlite_sink(os.environment(), {.file = file()},
+                        {"p", "s", "rows", SinkMode::kAppend, {{"v", ColumnType::kJsonb, false}}});
+  const auto claimed = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_FALSE(claimed.has_value());
+  EXPECT_TRUE(claimed.error().text.contains("column v is declared JSON, the sink writes jsonb"))
+      << claimed.error().text;
+  EXPECT_TRUE(claimed.error().text.contains("or declare the table's TEXT")) << claimed.error().text;
 }
 
 TEST_F(SqliteSinkFile, keys_that_a_collation_holds_to_be_equal_are_one_row_the_last_records) {

@@ -351,7 +351,12 @@ std::expected<void, CommitOutcome> SqliteStore::bind_row(SqliteStatement& statem
     if (column.is_key && is_null(*value)) {
       return std::unexpected(refused(row, fmt::format("key column {} is null", column.name)));
     }
-    statement.bind(++parameter, *value);
+    if (const auto* bytes = std::get_if<std::string_view>(&*value);
+        bytes != nullptr && column.type == ColumnType::kBytea) {
+      statement.bind_blob(++parameter, as_bytes(*bytes));
+    } else {
+      statement.bind(++parameter, *value);
+    }
   }
   return {};
 }

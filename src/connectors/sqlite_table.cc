@@ -18,8 +18,16 @@ std::string_view declared_type(ColumnType type) {
       return "INTEGER";
     case ColumnType::kReal:
       return "REAL";
+    case ColumnType::kBytea:
+      return "BLOB";
     case ColumnType::kText:
     case ColumnType::kDecimal:  // SQLite has no exact numbers beyond 64 bits: their digits
+    case ColumnType::kTimestamptz:
+    case ColumnType::kTimestamp:
+    case ColumnType::kDate:
+    case ColumnType::kUuid:
+    case ColumnType::kJson:
+    case ColumnType::kJsonb:
       return "TEXT";
   }
   return "TEXT";
@@ -55,20 +63,29 @@ Affinity affinity_of(std::string declaration) {
 std::vector<ColumnType> kept_by(Affinity affinity) {
   switch (affinity) {
     case Affinity::kNone:
-      return {ColumnType::kInteger, ColumnType::kReal, ColumnType::kText, ColumnType::kDecimal,
-              ColumnType::kBoolean};
+      return {ColumnType::kInteger,     ColumnType::kReal,      ColumnType::kText,
+              ColumnType::kDecimal,     ColumnType::kBoolean,   ColumnType::kBytea,
+              ColumnType::kTimestamptz, ColumnType::kTimestamp, ColumnType::kDate,
+              ColumnType::kUuid,        ColumnType::kJson,      ColumnType::kJsonb};
     case Affinity::kInteger:
-    case Affinity::kNumeric:
       return {ColumnType::kInteger, ColumnType::kBoolean};
+    case Affinity::kNumeric:
+      // DATE, TIMESTAMP and UUID are declarations of this kind; hyphens keep their texts from being
+      // taken for numbers.
+      return {ColumnType::kInteger,   ColumnType::kBoolean, ColumnType::kTimestamptz,
+              ColumnType::kTimestamp, ColumnType::kDate,    ColumnType::kUuid};
     case Affinity::kReal:
       return {ColumnType::kReal};
     case Affinity::kText:
-      return {ColumnType::kText, ColumnType::kDecimal};
+      return {ColumnType::kText,      ColumnType::kDecimal, ColumnType::kTimestamptz,
+              ColumnType::kTimestamp, ColumnType::kDate,    ColumnType::kUuid,
+              ColumnType::kJson,      ColumnType::kJsonb};
   }
   return {};
 }
 
-constexpr SqlDialect kDialect{&quote_identifier, &quote_identifier, &declared_type};
+constexpr SqlDialect kDialect{&quote_identifier, &quote_identifier, &declared_type,
+                              /*changes_types=*/false};
 
 Result<std::vector<ExistingColumn>> existing_columns(SqliteConnection& connection,
                                                      const std::string& table) {

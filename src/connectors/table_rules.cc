@@ -19,6 +19,24 @@ struct Mismatch {
   std::string fix;
 };
 
+// How the column and the sink's come to have types that fit.
+std::string another_type(const SinkTable& table, const SqlDialect& dialect,
+                         const ExistingColumn& existing, const SinkColumn& column) {
+  const bool is_ours = column.name == kSourceColumn;
+  if (!existing.keeps.empty() && !is_ours) {
+    return fmt::format("give the sink's column {} `type: {}`, or declare the table's {}",
+                       column.name, to_string(existing.keeps.front()),
+                       dialect.declared_type(column.type));
+  }
+  if (!dialect.changes_types || is_ours) {
+    return fmt::format("declare it {}", dialect.declared_type(column.type));
+  }
+  return fmt::format(
+      "ALTER TABLE {} ALTER COLUMN {} TYPE text, and give the sink's column `type: "
+      "text`",
+      dialect.quote_table(table.table), dialect.quote(column.name));
+}
+
 std::optional<Mismatch> find_mismatch(const SinkTable& table, const SqlDialect& dialect,
                                       std::span<const ExistingColumn> existing,
                                       const SinkColumn& column) {
@@ -33,8 +51,7 @@ std::optional<Mismatch> find_mismatch(const SinkTable& table, const SqlDialect& 
     return Mismatch{fmt::format("column {} is {}, the sink writes {}", column.name,
                                 found->declaration, to_string(column.type)),
                     "a column keeps values as they are written, else the audit finds them altered",
-                    fmt::format("declare it {}, or give the sink's column another `type:`",
-                                dialect.declared_type(column.type))};
+                    another_type(table, dialect, *found, column)};
   }
   return std::nullopt;
 }

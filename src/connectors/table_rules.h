@@ -18,6 +18,7 @@ struct SqlDialect {
   std::string (*quote)(std::string_view name);
   std::string (*quote_table)(std::string_view table);
   std::string_view (*declared_type)(ColumnType type);
+  bool changes_types = true;  ///< ALTER TABLE can give a column another type
 };
 
 /// A column that the table has.

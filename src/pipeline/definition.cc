@@ -53,22 +53,6 @@ std::vector<std::string> tokens_of(std::string_view expression) {
   return tokens;
 }
 
-std::string_view name_of(ColumnType type) {
-  switch (type) {
-    case ColumnType::kInteger:
-      return "integer";
-    case ColumnType::kReal:
-      return "real";
-    case ColumnType::kText:
-      return "text";
-    case ColumnType::kDecimal:
-      return "decimal";
-    case ColumnType::kBoolean:
-      return "boolean";
-  }
-  return "unknown";
-}
-
 std::string_view name_of(engine::AggregateFunction function) {
   switch (function) {
     case engine::AggregateFunction::kCount:
@@ -134,7 +118,7 @@ std::string definition_of(const SinkSpec& sink, const std::vector<ResolvedColumn
   std::string text = sink.mode == connectors::SinkMode::kUpsert ? "mode upsert\n" : "mode append\n";
   for (const ResolvedColumn& column : columns) {
     text += fmt::format("{} {} {} = {}\n", column.column.is_key ? "key column" : "column",
-                        column.column.name, name_of(column.column.type),
+                        column.column.name, to_string(column.column.type),
                         canonical_text(column.expression.text));
   }
   return text;

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/json_document.h"
 #include "pipeline/expression_arguments.h"
 #include "pipeline/expression_checks.h"
 #include "pipeline/expression_functions.h"
@@ -314,9 +315,9 @@ Value part_of(RecordPart part, const TopicPartition& source, const engine::Recor
 
 // Where a column's value comes from: from the record itself, whole, or from SQLite.
 struct Place {
-  enum class Kind { kField, kPart, kQuery };
+  enum class Kind { kField, kPart, kDocument, kQuery };
   Kind kind = Kind::kQuery;
-  std::size_t index = 0;  ///< of the field, or of the query's column
+  std::size_t index = 0;  ///< of the field, of the document's path, or of the query's column
   RecordPart part = RecordPart::kValue;
 };
 
@@ -324,6 +325,7 @@ std::string column_sql(const ProgramColumn& column, bool is_fast) {
   const std::string& sql = is_fast ? column.expression.fast_sql : column.expression.sql;
   switch (column.form) {
     case ColumnForm::kJson:
+    case ColumnForm::kDocument:
       return !is_fast && column.expression.path ? fmt::format("onceflow_json(onceflow_digits({}))",
                                                               quoted(*column.expression.path))
                                                 : fmt::format("onceflow_json({})", sql);
@@ -344,6 +346,7 @@ struct Program::State {
   std::vector<Place> places;  ///< of the columns
   std::vector<std::string> field_paths;
   std::vector<JsonPath> field_steps;  ///< of the same
+  std::vector<JsonPath> document_steps;
   std::unique_ptr<JsonFields> fields;
   std::optional<Query> query;       ///< of the columns that are computed, if there are any
   std::optional<Query> fast_query;  ///< over fields that were read
@@ -364,8 +367,18 @@ Result<std::unique_ptr<Program>> Program::prepare(std::vector<ProgramColumn> col
   std::vector<std::string> sql;
   std::vector<std::string> fast_sql;
   for (const ProgramColumn& column : columns) {
+    const bool is_document = column.form == ColumnForm::kDocument;
     const bool is_value = column.form == ColumnForm::kValue;
-    if (is_value && column.expression.path) {
+    if (is_document && column.expression.path) {
+      const auto steps = parse_json_path(*column.expression.path);
+      CHECK(steps.has_value());
+      state->places.push_back(
+          {.kind = Place::Kind::kDocument, .index = state->document_steps.size()});
+      state->document_steps.push_back(*steps);
+    } else if (is_document && (column.expression.part == RecordPart::kValue ||
+                               column.expression.part == RecordPart::kKey)) {
+      state->places.push_back({.kind = Place::Kind::kPart, .part = *column.expression.part});
+    } else if (is_value && column.expression.path) {
       state->places.push_back({.kind = Place::Kind::kField,
                                .index = field_index(state->field_paths, *column.expression.path)});
     } else if (is_value && column.expression.part) {
@@ -400,6 +413,18 @@ Result<std::unique_ptr<Program>> Program::prepare(std::vector<ProgramColumn> col
 
 namespace {
 
+// The JSON at the path without the spaces in it, which is put into `storage`; null if there is
+// none.
+Value document_at(const JsonDocument& document, const JsonPath& path, std::string& storage) {
+  const auto place = document.find(path);
+  if (!place || document.node(*place).kind == JsonDocument::Kind::kNull) {
+    return {};
+  }
+  storage.clear();
+  append_minified(storage, document.raw(*place));
+  return std::string_view(storage);
+}
+
 bool step_to_row(sqlite3_stmt* statement) { return sqlite3_step(statement) == SQLITE_ROW; }
 
 }  // namespace
@@ -415,12 +440,17 @@ std::expected<void, RecordProblem> Program::run(const TopicPartition& source,
       state.values[index] = part_of(place.part, source, record);
     } else if (place.kind == Place::Kind::kField && is_fast) {
       state.values[index] = (*state.fields)[place.index];
-    } else if (place.kind == Place::Kind::kField && !record.value) {
+    } else if (place.kind != Place::Kind::kQuery && !record.value) {
       state.values[index] = std::monostate{};
-    } else if (place.kind == Place::Kind::kField) {
+    } else if (place.kind != Place::Kind::kQuery) {
       const JsonDocument* document = state.context.read_document();
       if (document == nullptr) {
         return std::unexpected(*state.context.problem);
+      }
+      if (place.kind == Place::Kind::kDocument) {
+        state.values[index] =
+            document_at(*document, state.document_steps[place.index], state.storage[index]);
+        continue;
       }
       auto field = read_field(*document, state.field_steps[place.index],
                               state.field_paths[place.index], state.storage[index]);

@@ -76,8 +76,9 @@ std::expected<Expression, ExpressionError> check_expression(std::string_view tex
                                                             Numbers numbers = Numbers::kSql);
 
 /// What is wanted of an expression: its value; its value as JSON, in which lists and objects are
-/// themselves; or whether it is true.
-enum class ColumnForm { kValue, kJson, kTruth };
+/// themselves; whether it is true; or the JSON document that it names: a field with all that is in
+/// it, true and false too, and `value` and `key` as they are; JSON null is null.
+enum class ColumnForm { kValue, kJson, kTruth, kDocument };
 
 struct ProgramColumn {
   Expression expression;

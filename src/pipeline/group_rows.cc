@@ -12,7 +12,7 @@
 #include "base/decimal.h"
 #include "base/json_document.h"
 #include "base/json_text.h"
-#include "connectors/convert_value.h"
+#include "base/typed_text.h"
 #include "pipeline/operators.h"
 #include "pipeline/record_problem.h"
 
@@ -26,7 +26,7 @@ namespace {
 std::string without_cast(const std::string& text, ColumnType type) {
   std::string lower = text;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  const std::string end = fmt::format(" as {})", connectors::to_string(type));
+  const std::string end = fmt::format(" as {})", to_string(type));
   constexpr std::string_view kBegin = "cast(";
   return lower.starts_with(kBegin) && lower.ends_with(end)
              ? text.substr(kBegin.size(), text.size() - kBegin.size() - end.size())
@@ -36,17 +36,7 @@ std::string without_cast(const std::string& text, ColumnType type) {
 // The member of the aggregate's result that is the column, as it is or cast to the column's type.
 std::optional<std::string> member_of(const ResolvedColumn& column) {
   const auto inner = check_expression(without_cast(column.expression.text, column.column.type));
-  const auto path = inner && inner->path ? parse_json_path(*inner->path) : std::nullopt;
-  const auto* name = path && path->size() == 1 ? std::get_if<std::string>(&path->front()) : nullptr;
-  return name != nullptr ? std::optional(*name) : std::nullopt;
-}
-
-bool sets_member(const StepSpec& step, std::string_view name) {
-  return std::ranges::any_of(step.set, [&](const Assignment& assignment) {
-    const auto path = parse_json_path(assignment.path);
-    const auto* first = path && !path->empty() ? std::get_if<std::string>(&path->front()) : nullptr;
-    return first == nullptr || *first == name;
-  });
+  return inner ? pipeline::member_of(*inner) : std::nullopt;
 }
 
 bool is_record_key(const ResolvedColumn& column) {
@@ -55,7 +45,7 @@ bool is_record_key(const ResolvedColumn& column) {
 
 // A number is text in a key of one expression, which no column of numbers takes.
 Problem needs_cast(const SinkSpec& sink, const ResolvedColumn& column) {
-  const std::string_view type = connectors::to_string(column.column.type);
+  const std::string_view type = to_string(column.column.type);
   return {sink.line,
           fmt::format("key column `{}` of sink {} is {}, but `{}` is text", column.column.name,
                       sink.id, type, column.expression.text),
@@ -71,7 +61,8 @@ Problem needs_cast(const SinkSpec& sink, const ResolvedColumn& column) {
 struct Part {
   enum class Kind : std::uint8_t { kNull, kText, kNumber, kListOrObject };
   Kind kind = Kind::kText;
-  std::string_view json;  ///< of a number; of a key of one expression: the key
+  std::string_view json;  ///< as it is written; of a key of one expression: the key
+  std::string_view text;  ///< what a text means
 };
 
 Part::Kind kind_of(JsonDocument::Kind kind) {
@@ -105,6 +96,38 @@ bool is_number_of(ColumnType type, std::string_view json) {
                                        : std::holds_alternative<double>(*number));
 }
 
+// Whether the part is the only one that becomes its value in a column of texts of one form.
+bool is_text_of(ColumnType type, const Part& part, bool is_only) {
+  if (type == ColumnType::kJsonb) {
+    std::string json(part.json);
+    if (is_only) {
+      json.clear();
+      append_json_string(json, part.text);
+    }
+    return typed_text(type, json) == json;
+  }
+  return part.kind == Part::Kind::kText && typed_text(type, part.text) == part.text;
+}
+
+// The part as the column's expression yields it from the aggregate's result.
+Value value_of(const Part& part, ColumnType type, bool is_only, std::string& storage) {
+  if (part.kind == Part::Kind::kNull) {
+    return {};
+  }
+  if (is_json(type)) {
+    storage.assign(part.json);
+    if (is_only) {
+      storage.clear();
+      append_json_string(storage, part.text);
+    }
+    return std::string_view(storage);
+  }
+  if (part.kind == Part::Kind::kNumber) {
+    return read_number(part.json, storage).value_or(Value(part.json));
+  }
+  return part.kind == Part::Kind::kText ? part.text : part.json;
+}
+
 RecordProblem null_part(const GroupColumn& column) {
   return {fmt::format("`{}` of its key is null", column.part_of_key.name),
           fmt::format("sink {} makes each group a row, and its key column {} takes no null",
@@ -119,7 +142,9 @@ RecordProblem null_part(const GroupColumn& column) {
 RecordProblem unlike_part(const GroupColumn& column, const Part& part, bool is_only) {
   const auto& [name, expression] = column.part_of_key;
   constexpr std::string_view kNames[] = {"null", "text", "a number", "a list or an object"};
-  const std::string type(connectors::to_string(column.type));
+  const std::string type(to_string(column.type));
+  const bool is_shown = is_only || part.kind == Part::Kind::kNumber ||
+                        (part.kind == Part::Kind::kText && column.type >= ColumnType::kTimestamptz);
   std::string fix = is_only ? fmt::format("give the column `type: text` and the value `$.{}`", name)
                             : fmt::format("write `{}: cast({} as text)` in the step's key", name,
                                           expression.text);
@@ -137,10 +162,8 @@ RecordProblem unlike_part(const GroupColumn& column, const Part& part, bool is_o
   }
   return {
       fmt::format("`{}` of its key is {}{}{}, and key column {} of sink {} is {}", name,
-                  kNames[static_cast<std::size_t>(part.kind)],
-                  is_only || part.kind == Part::Kind::kNumber ? ": " : "",
-                  is_only || part.kind == Part::Kind::kNumber ? part.json.substr(0, 40) : "",
-                  column.column, column.sink, type),
+                  kNames[static_cast<std::size_t>(part.kind)], is_shown ? ": " : "",
+                  is_shown ? part.json.substr(0, 40) : "", column.column, column.sink, type),
       fmt::format("groups are told apart by the JSON of their keys, 7 from \"7\", and each is a "
                   "row of its own: a key column of {} takes {} alone, each written in one way",
                   type, type),
@@ -156,12 +179,8 @@ class GroupCheck : public engine::Operator {
     for (const engine::Record& record : chunk.records) {
       read_parts(as_text(*record.key));
       for (const GroupColumn& column : columns_) {
-        const Part& part = parts_[column.part];
-        if (part.kind == Part::Kind::kNull) [[unlikely]] {
-          return refuse_record(step_, chunk, record, null_part(column));
-        }
-        if (!takes(column.type, part)) [[unlikely]] {
-          return refuse_record(step_, chunk, record, unlike_part(column, part, part_count_ == 1));
+        if (auto problem = problem_of(column, parts_[column.part])) [[unlikely]] {
+          return refuse_record(step_, chunk, record, *problem);
         }
       }
     }
@@ -172,19 +191,49 @@ class GroupCheck : public engine::Operator {
   void read_parts(std::string_view key) {
     parts_.clear();
     if (part_count_ == 1) {
-      parts_.push_back({Part::Kind::kText, key});
+      parts_.push_back({Part::Kind::kText, key, key});
       return;
     }
     CHECK(!document_.parse(key));  // the key step has made it
+    decoded_.resize(part_count_);
     document_.for_each_element(JsonDocument::kRoot, [&](std::uint32_t element) {
-      parts_.push_back({kind_of(document_.node(element).kind), document_.raw(element)});
+      Part part{kind_of(document_.node(element).kind), document_.raw(element), {}};
+      if (part.kind == Part::Kind::kText) {
+        part.text = document_.string(element, decoded_[parts_.size()]).value_or("");
+      }
+      parts_.push_back(part);
     });
     CHECK(parts_.size() == part_count_);
+  }
+
+  std::optional<RecordProblem> problem_of(const GroupColumn& column, const Part& part) {
+    if (column.is_key && part.kind == Part::Kind::kNull) {
+      return null_part(column);
+    }
+    if (column.is_key && !takes(column.type, part)) {
+      return unlike_part(column, part, part_count_ == 1);
+    }
+    if (!column.fitted) {
+      return std::nullopt;
+    }
+    scratch_.clear();
+    const auto fitted = fit_column(
+        *column.fitted, value_of(part, column.type, part_count_ == 1, storage_), scratch_);
+    if (fitted) {
+      return std::nullopt;
+    }
+    RecordProblem problem = fitted.error();
+    problem.what = fmt::format("`{}` of its key, for sink {}: {}", column.part_of_key.name,
+                               column.sink, problem.what);
+    return problem;
   }
 
   bool takes(ColumnType type, const Part& part) const {
     if (type == ColumnType::kText) {
       return part.kind == Part::Kind::kText;
+    }
+    if (type >= ColumnType::kTimestamptz) {
+      return is_text_of(type, part, part_count_ == 1);
     }
     return (part.kind == Part::Kind::kNumber || part_count_ == 1) && is_number_of(type, part.json);
   }
@@ -193,8 +242,19 @@ class GroupCheck : public engine::Operator {
   std::size_t part_count_;
   std::vector<GroupColumn> columns_;
   JsonDocument document_;
+  std::vector<std::string> decoded_;
   std::vector<Part> parts_;
+  std::string storage_;
+  engine::Arena scratch_;
 };
+
+// Texts that every table of SQLite takes need no look at each record.
+std::optional<ProjectedColumn> fitted(const SinkSpec& sink, const ResolvedColumn& column) {
+  ProjectedColumn result = projected(sink, column);
+  return result.type == ColumnType::kText && result.text_rule == TextRule::kUtf8
+             ? std::nullopt
+             : std::optional(std::move(result));
+}
 
 }  // namespace
 
@@ -213,8 +273,7 @@ std::expected<std::vector<GroupColumn>, Problem> match_group_to_row(
   std::vector<GroupColumn> matched;
   for (std::size_t index = 0; index < parts.size(); ++index) {
     const std::string& name = parts[index].name;
-    const bool is_kept =
-        std::ranges::none_of(later, [&](const StepSpec& step) { return sets_member(step, name); });
+    const bool is_kept = !is_member_set(later, name);
     const auto found = std::ranges::find_if(columns, [&](const ResolvedColumn& column) {
       return is_key(column) && member_of(column) == name;
     });
@@ -236,7 +295,46 @@ std::expected<std::vector<GroupColumn>, Problem> match_group_to_row(
         (found->column.type == ColumnType::kInteger || found->column.type == ColumnType::kReal)) {
       return std::unexpected(needs_cast(sink, *found));
     }
-    matched.push_back({index, parts[index], found->column.name, found->column.type, sink.id});
+    matched.push_back(
+        {.part = index,
+         .part_of_key = parts[index],
+         .column = found->column.name,
+         .type = found->column.type,
+         .is_key = true,
+         // A cast takes every text to its type.
+         .fitted = pipeline::member_of(found->expression) ? fitted(sink, *found) : std::nullopt,
+         .sink = sink.id});
+  }
+  return matched;
+}
+
+std::vector<GroupColumn> match_group_to_columns(const SinkSpec& sink,
+                                                const std::vector<ResolvedColumn>& columns,
+                                                const AggregateShape& shape,
+                                                std::span<const StepSpec> later) {
+  const bool is_key_kept =
+      std::ranges::none_of(later, [](const StepSpec& step) { return step.key.has_value(); });
+  const std::vector<NamedExpression>& parts = shape.key.columns;
+  std::vector<GroupColumn> matched;
+  for (const ResolvedColumn& column : columns) {
+    const auto name = pipeline::member_of(column.expression);
+    const bool is_record_key =
+        column.expression.part == RecordPart::kKey && is_key_kept && parts.size() == 1;
+    const auto part = is_record_key ? parts.begin()
+                                    : std::ranges::find_if(parts, [&](const NamedExpression& each) {
+                                        return name == each.name;
+                                      });
+    if (part == parts.end() || (!is_record_key && is_member_set(later, part->name))) {
+      continue;
+    }
+    if (auto fits = fitted(sink, column)) {
+      matched.push_back({.part = static_cast<std::size_t>(part - parts.begin()),
+                         .part_of_key = *part,
+                         .column = column.column.name,
+                         .type = column.column.type,
+                         .fitted = std::move(fits),
+                         .sink = sink.id});
+    }
   }
   return matched;
 }

@@ -6,10 +6,8 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/decimal.h"
 #include "base/json_document.h"
 #include "base/utf8.h"
-#include "connectors/convert_value.h"
 #include "pipeline/json_fields.h"
 
 namespace onceflow::pipeline {
@@ -221,7 +219,7 @@ class ColumnProjection : public engine::Projection {
       for (std::size_t index = 0; index < columns_.size(); ++index) {
         const Result<Value> value = step_.column(chunk, record, index);
         RETURN_IF_ERROR(value);
-        const auto kept = keep(columns_[index], *value, chunk.arena);
+        const auto kept = fit_column(columns_[index], *value, chunk.arena);
         if (!kept) [[unlikely]] {
           return step_.refuse(chunk, record, kept.error());
         }
@@ -234,65 +232,6 @@ class ColumnProjection : public engine::Projection {
   const Step& step() const { return step_; }
 
  private:
-  static std::expected<Value, RecordProblem> keep(const ProjectedColumn& column, const Value& value,
-                                                  engine::Arena& arena) {
-    const Value typed = to_type(column, value, arena);
-    const Result<Value> converted =
-        column.type ? connectors::convert_value(column.name, *column.type, typed) : typed;
-    if (!converted) {
-      return std::unexpected(
-          RecordProblem{converted.error().text, "a column takes values of its type, or null",
-                        "give the column another `type:`, or convert with cast(… as …)"});
-    }
-    if (const auto* text = std::get_if<std::string_view>(&*converted)) {
-      if (column.text_rule == TextRule::kUtf8WithoutZero) {
-        if (auto problem = problem_of_text(column.name, *text)) {
-          return std::unexpected(std::move(*problem));
-        }
-      }
-      return as_text(arena.copy(as_bytes(*text)));
-    }
-    if (const auto* decimal = std::get_if<Decimal>(&*converted)) {
-      return Decimal{as_text(arena.copy(as_bytes(decimal->digits)))};
-    }
-    return *converted;
-  }
-
-  // A text column takes numbers by their digits, a column of decimals every number and the text of
-  // one.
-  static Value to_type(const ProjectedColumn& column, const Value& value, engine::Arena& arena) {
-    if (column.type == ColumnType::kText && !is_null(value) &&
-        !std::holds_alternative<std::string_view>(value)) {
-      return render_text(value, arena);
-    }
-    if (column.type == ColumnType::kDecimal && !is_null(value) &&
-        !std::holds_alternative<Decimal>(value)) {
-      const auto* text = std::get_if<std::string_view>(&value);
-      const auto number = text != nullptr ? DecimalNumber::parse(*text) : DecimalNumber::of(value);
-      if (number) {
-        return Decimal{as_text(arena.copy(as_bytes(number->to_string())))};
-      }
-    }
-    return value;
-  }
-
-  static std::optional<RecordProblem> problem_of_text(std::string_view column,
-                                                      std::string_view text) {
-    if (const std::size_t place = text.find('\0'); place != std::string_view::npos) {
-      return RecordProblem{fmt::format("column {} would hold U+0000, at byte {}", column, place),
-                           "PostgreSQL's text cannot hold it",
-                           "take it out with replace(…, char(0), ''), or keep such records out by "
-                           "a step before this one: `where: instr($.field, char(0)) = 0`"};
-    }
-    if (const std::size_t place = find_invalid_utf8(text); place != std::string_view::npos) {
-      return RecordProblem{
-          fmt::format("column {} would hold a byte that is not UTF-8, at byte {}", column, place),
-          "PostgreSQL's text is UTF-8",
-          "mend the producer, or take the bytes in digits with hex(…)"};
-    }
-    return std::nullopt;
-  }
-
   Step step_;
   std::vector<ProjectedColumn> columns_;
 };
@@ -305,7 +244,8 @@ class Guard : public engine::Operator {
   Status process(Chunk& chunk) override {
     RETURN_IF_ERROR(projection_.evaluate(chunk, values_));
     for (std::size_t index = 0; check_ && index < values_.size(); ++index) {
-      if (Status checked = check_(index % width_, values_[index]); !checked) [[unlikely]] {
+      if (Status checked = check_(index % width_, values_[index], chunk.arena); !checked)
+          [[unlikely]] {
         return projection_.step().refuse(chunk, chunk.records[index / width_], checked.error().text,
                                          "what a later stage refuses is refused where it enters",
                                          "or keep such records out by a step before this one");
@@ -334,7 +274,8 @@ Result<ColumnProjection> make_column_projection(const std::string& step,
   std::vector<ProgramColumn> program;
   program.reserve(columns.size());
   for (const ProjectedColumn& column : columns) {
-    program.push_back({column.expression, ColumnForm::kValue});
+    program.push_back(
+        {column.expression, is_json(column.type) ? ColumnForm::kDocument : ColumnForm::kValue});
   }
   Result<Step> made = make_step(step, std::move(program));
   RETURN_IF_ERROR(made);

@@ -10,6 +10,7 @@
 
 #include "engine/topology.h"
 #include "pipeline/expression.h"
+#include "pipeline/projected_column.h"
 #include "pipeline/record_problem.h"
 
 namespace onceflow::pipeline {
@@ -40,26 +41,14 @@ enum class NullKey { kAllowed, kRefused };
 engine::Factory<engine::Operator> make_key(std::string step, std::vector<Expression> expressions,
                                            NullKey null_key);
 
-/// What the texts of a column must be.
-enum class TextRule {
-  kAnyBytes,         ///< whatever came
-  kUtf8WithoutZero,  ///< what PostgreSQL can hold: UTF-8 without U+0000
-};
-
-struct ProjectedColumn {
-  std::string name;
-  Expression expression;
-  /// The values are made to fit this type or refused; nullopt: as they come.
-  std::optional<ColumnType> type;
-  TextRule text_rule = TextRule::kAnyBytes;
-};
 engine::Factory<engine::Projection> make_projection(std::string step,
                                                     std::vector<ProjectedColumn> columns);
 
 /// Refuses what a later stage would: evaluates its columns and keeps nothing of them. `check` (may
 /// be empty) judges the value of each column by its index; the error says what is wrong and the
-/// fix.
-using ColumnCheck = std::function<Status(std::size_t column, const Value& value)>;
+/// fix. What it needs for that it may put into `arena`.
+using ColumnCheck =
+    std::function<Status(std::size_t column, const Value& value, engine::Arena& arena)>;
 engine::Factory<engine::Operator> make_guard(std::string step, std::vector<ProjectedColumn> columns,
                                              ColumnCheck check);
 

@@ -11,6 +11,7 @@
 #include "engine/accumulator.h"
 #include "pipeline/deletions.h"
 #include "pipeline/group_rows.h"
+#include "pipeline/result_columns.h"
 #include "pipeline/sink_columns.h"
 #include "pipeline/sink_factory.h"
 #include "pipeline/sink_targets.h"
@@ -109,8 +110,8 @@ class Planner {
       open_.operators.push_back(make_key(step.id, {*check_expression("key")}, NullKey::kRefused));
     }
     std::vector<ProjectedColumn> arguments = arguments_of(step);
-    add_guard(step, arguments);
     aggregate_shape_ = AggregateShape{*last_key_, *step.aggregate};
+    add_guard(step, arguments);
     add_group_check(step);
     const std::string repartition = internal(step.id, "repartition");
     plan_.topics.push_back({repartition, 0, false});
@@ -132,24 +133,37 @@ class Planner {
     last_aggregate_ = &step;
   }
 
-  // Each group is a row of its own in the tables behind it.
+  std::span<const StepSpec> steps_after(const StepSpec& step) const {
+    return std::span(spec_.steps).subspan(static_cast<std::size_t>(&step - spec_.steps.data()) + 1);
+  }
+
+  // Each group is a row of its own in the tables behind it, which take what is in its key.
   void add_group_check(const StepSpec& step) {
-    const auto later =
-        std::span(spec_.steps).subspan(static_cast<std::size_t>(&step - spec_.steps.data()) + 1);
+    const std::span<const StepSpec> later = steps_after(step);
     std::vector<GroupColumn> checked;
     for (const SinkSpec& sink : spec_.sinks) {
       const bool upserts =
           sink.kind != SinkKind::kKafka && sink.mode == connectors::SinkMode::kUpsert;
       const auto columns = resolve_columns(sink, aggregate_shape_, spec_);
-      if (!upserts || !columns) {
+      if (sink.kind == SinkKind::kKafka || !columns) {
         continue;  // a problem of the columns is reported where the stage is closed
+      }
+      std::vector<GroupColumn> others =
+          match_group_to_columns(sink, *columns, *aggregate_shape_, later);
+      if (!upserts) {
+        std::ranges::move(others, std::back_inserter(checked));
+        continue;
       }
       auto matched = match_group_to_row(sink, *columns, *aggregate_shape_, later);
       if (!matched) {
         problems_.push_back(std::move(matched).error());
         continue;
       }
+      std::erase_if(others, [&](const GroupColumn& other) {
+        return std::ranges::find(*matched, other.column, &GroupColumn::column) != matched->end();
+      });
       std::ranges::move(*matched, std::back_inserter(checked));
+      std::ranges::move(others, std::back_inserter(checked));
     }
     if (!checked.empty()) {
       open_.operators.push_back(
@@ -168,29 +182,64 @@ class Planner {
     return arguments;
   }
 
-  // What the aggregate would refuse about a record must not come into the topic before it, from
-  // which nothing can be taken out.
-  void add_guard(const StepSpec& step, const std::vector<ProjectedColumn>& arguments) {
-    std::vector<ProjectedColumn> guarded;
-    std::vector<engine::AggregateColumn> columns;
-    for (std::size_t index = 0; index < arguments.size(); ++index) {
-      if (step.aggregate->columns[index].argument) {
-        guarded.push_back(arguments[index]);
-        columns.push_back(step.aggregate->columns[index].column);
+  // An argument of the aggregate, and who must take it.
+  struct Guarded {
+    engine::AggregateColumn aggregate;
+    std::vector<ResultColumn> results;
+
+    Status check(const Value& value, engine::Arena& arena) const {
+      Status checked = engine::Accumulator::check(aggregate, value);
+      for (const ResultColumn& result : results) {
+        checked = checked ? check_argument(result, value, arena) : std::move(checked);
       }
+      if (!checked) {
+        checked.error().text = fmt::format("column '{}': {}", aggregate.name, checked.error().text);
+      }
+      return checked;
+    }
+  };
+
+  // What the aggregate, or a table behind it, would refuse about a record must not come into the
+  // topic before it, from which nothing can be taken out.
+  void add_guard(const StepSpec& step, const std::vector<ProjectedColumn>& arguments) {
+    const std::vector<ResultColumn> results = result_columns(step);
+    std::vector<ProjectedColumn> columns;
+    std::vector<Guarded> guarded;
+    for (std::size_t index = 0; index < arguments.size(); ++index) {
+      if (!step.aggregate->columns[index].argument) {
+        continue;
+      }
+      columns.push_back(arguments[index]);
+      guarded.push_back({step.aggregate->columns[index].column, {}});
+      std::ranges::copy_if(results, std::back_inserter(guarded.back().results),
+                           [&](const ResultColumn& each) { return each.aggregate == index; });
     }
     if (!guarded.empty()) {
-      open_.operators.push_back(make_guard(
-          step.id, std::move(guarded),
-          [columns = std::move(columns)](std::size_t column, const Value& value) -> Status {
-            Status checked = engine::Accumulator::check(columns[column], value);
-            if (!checked) {
-              checked.error().text =
-                  fmt::format("column '{}': {}", columns[column].name, checked.error().text);
-            }
-            return checked;
-          }));
+      open_.operators.push_back(
+          make_guard(step.id, std::move(columns),
+                     [guarded = std::move(guarded)](std::size_t column, const Value& value,
+                                                    engine::Arena& arena) {
+                       return guarded[column].check(value, arena);
+                     }));
     }
+  }
+
+  // Of all tables behind the aggregate.
+  std::vector<ResultColumn> result_columns(const StepSpec& step) {
+    std::vector<ResultColumn> results;
+    for (const SinkSpec& sink : spec_.sinks) {
+      const auto columns = resolve_columns(sink, aggregate_shape_, spec_);
+      if (sink.kind == SinkKind::kKafka || !columns) {
+        continue;  // a problem of the columns is reported where the stage is closed
+      }
+      auto matched = match_results_to_columns(sink, *columns, *step.aggregate, steps_after(step));
+      if (!matched) {
+        problems_.push_back(std::move(matched).error());
+        continue;
+      }
+      std::ranges::move(*matched, std::back_inserter(results));
+    }
+    return results;
   }
 
   // ------------------------------------------------------------------------------------------
@@ -244,7 +293,8 @@ class Planner {
     std::vector<ProjectedColumn> guarded = projected(sink, *columns);
     open_.operators.push_back(make_guard(
         sink.id, std::move(guarded),
-        [columns = std::move(*columns)](std::size_t index, const Value& value) -> Status {
+        [columns = std::move(*columns)](std::size_t index, const Value& value,
+                                        engine::Arena&) -> Status {
           const connectors::SinkColumn& column = columns[index].column;
           return column.is_key && is_null(value)
                      ? fail(ErrorCode::kRefused,
@@ -260,11 +310,7 @@ class Planner {
     std::vector<ProjectedColumn> result;
     result.reserve(columns.size());
     for (const ResolvedColumn& column : columns) {
-      result.push_back({.name = column.column.name,
-                        .expression = column.expression,
-                        .type = column.column.type,
-                        .text_rule = sink.kind == SinkKind::kPostgres ? TextRule::kUtf8WithoutZero
-                                                                      : TextRule::kAnyBytes});
+      result.push_back(pipeline::projected(sink, column));
     }
     return result;
   }

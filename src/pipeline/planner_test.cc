@@ -119,5 +119,48 @@ TEST(Planner, at_least_once_is_said_where_it_is_so) {
   EXPECT_EQ(planned.report.stages[1].guarantee, engine::Guarantee::kExactlyOnce);
 }
 
+std::string problems(const std::string& steps_and_sinks) {
+  const auto planned = plan_file(
+      "p.yaml", "name: p\nsource: { kafka: { topics: [in] } }\n" + steps_and_sinks, variables);
+  return planned ? "" : describe("p.yaml", planned.error());
+}
+
+TEST(Planner, a_column_that_takes_no_result_of_its_aggregate_is_a_problem) {
+  const auto with_type = [](const std::string& type, const std::string& value = "$.n") {
+    return problems(kAggregate + "sinks: [ sqlite: { file: f, table: t, columns: { n: { value: " +
+                    value + ", type: " + type + " } } } ]\n");
+  };
+  for (const std::string type : {"timestamptz", "uuid", "bytea", "boolean"}) {
+    EXPECT_TRUE(
+        with_type(type).contains("column `n` of sink sqlite is " + type + ", and `n` is a number"))
+        << with_type(type);
+  }
+  for (const std::string type : {"integer", "real", "decimal", "text", "json", "jsonb"}) {
+    EXPECT_EQ(with_type(type), "");
+  }
+  EXPECT_EQ(with_type("boolean", "$.n > 1"), "");
+  const std::string mean =
+      "steps: [ { id: a, key: $.r, aggregate: { a: avg($.v) } } ]\n"
+      "sinks: [ sqlite: { file: f, table: t, columns: { a: { value: V, type: integer } } } ]\n";
+  const auto with_value = [&](const std::string& value) {
+    std::string text = mean;
+    return problems(text.replace(text.find('V'), 1, value));
+  };
+  EXPECT_TRUE(with_value("$.a").contains("is a mean")) << with_value("$.a");
+  EXPECT_EQ(with_value("cast($.a as integer)"), "");
+}
+
+TEST(Planner, json_is_no_key_and_jsonb_is) {
+  const auto with_type = [](const std::string& type) {
+    return problems(
+        "sinks: [ sqlite: { file: f, table: t, mode: upsert, key: [k], columns: { k: { value: "
+        "$.k, type: " +
+        type + " } } } ]\n");
+  };
+  EXPECT_TRUE(with_type("json").contains("key column `k` of sink sqlite is json"));
+  EXPECT_TRUE(with_type("json").contains("`type: jsonb`"));
+  EXPECT_EQ(with_type("jsonb"), "");
+}
+
 }  // namespace
 }  // namespace onceflow::pipeline

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/json_document.h"
 #include "base/json_text.h"
 
 namespace onceflow::pipeline {
@@ -90,9 +91,41 @@ std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
           fmt::format("the key is made of columns; they are {}", fmt::join(names, ", ")),
           "name columns in `key`, or add the column"});
     }
-    columns[static_cast<std::size_t>(found - names.begin())].column.is_key = true;
+    connectors::SinkColumn& column =
+        columns[static_cast<std::size_t>(found - names.begin())].column;
+    if (column.type == ColumnType::kJson) {
+      return std::unexpected(
+          Problem{line, fmt::format("key column `{}` of sink {} is json", name, sink.id),
+                  "json keeps a document as it is written, so that none equals another",
+                  "give the column `type: jsonb`, or text"});
+    }
+    column.is_key = true;
   }
   return columns;
+}
+
+ProjectedColumn projected(const SinkSpec& sink, const ResolvedColumn& column) {
+  return {
+      .name = column.column.name,
+      .expression = column.expression,
+      .type = column.column.type,
+      .text_rule = sink.kind == SinkKind::kPostgres ? TextRule::kUtf8WithoutZero : TextRule::kUtf8};
+}
+
+std::optional<std::string> member_of(const Expression& expression) {
+  const auto path = expression.path ? parse_json_path(*expression.path) : std::nullopt;
+  const auto* name = path && path->size() == 1 ? std::get_if<std::string>(&path->front()) : nullptr;
+  return name != nullptr ? std::optional(*name) : std::nullopt;
+}
+
+bool is_member_set(std::span<const StepSpec> steps, std::string_view member) {
+  const auto sets = [&](const Assignment& assignment) {
+    const auto path = parse_json_path(assignment.path);
+    const auto* first = path && !path->empty() ? std::get_if<std::string>(&path->front()) : nullptr;
+    return first == nullptr || *first == member;
+  };
+  return std::ranges::any_of(
+      steps, [&](const StepSpec& step) { return std::ranges::any_of(step.set, sets); });
 }
 
 }  // namespace onceflow::pipeline

@@ -3,10 +3,14 @@
 
 #include <expected>
 #include <optional>
+#include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "connectors/sink.h"
 #include "pipeline/problem.h"
+#include "pipeline/projected_column.h"
 #include "pipeline/spec.h"
 
 namespace onceflow::pipeline {
@@ -26,5 +30,13 @@ struct ResolvedColumn {
 /// what an upsert lacks.
 std::expected<std::vector<ResolvedColumn>, Problem> resolve_columns(
     const SinkSpec& sink, const std::optional<AggregateShape>& shape, const PipelineSpec& spec);
+
+/// With the rule of the sink's database for texts.
+ProjectedColumn projected(const SinkSpec& sink, const ResolvedColumn& column);
+
+/// The member of the record's value that the expression is, as it is; nullopt if it is none.
+std::optional<std::string> member_of(const Expression& expression);
+/// Whether one of the steps may set the member to something else.
+bool is_member_set(std::span<const StepSpec> steps, std::string_view member);
 
 }  // namespace onceflow::pipeline

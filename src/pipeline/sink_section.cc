@@ -67,7 +67,7 @@ void read_column(YamlReader& reader, const std::string& name, const YAML::Node& 
     }
     if (const auto node = reader.find(value, "type")) {
       if (const auto index =
-              reader.choice(*node, "type", {"integer", "real", "text", "decimal", "boolean"})) {
+              reader.choice(*node, "type", {kColumnTypeNames.begin(), kColumnTypeNames.end()})) {
         type = static_cast<ColumnType>(*index + 1);
       }
     }

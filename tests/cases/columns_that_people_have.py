@@ -1,6 +1,8 @@
 """Tables that are there already have columns of other types than bigint and text: each keeps what
 the record has, or refuses it by name, and the audit reads it back."""
 
+import sqlite3
+
 from harness import Worker, audit, check, produce, shared_postgres, wait_for
 
 SOURCE = "name: p\nsource: { kafka: { topics: [t] } }\n"
@@ -94,3 +96,227 @@ def what_a_column_would_round_or_cut_is_refused_by_name_and_the_fix_helps(at):
                      "the row")
             check(worker.stop() == 0, worker.said())
         audit(folder)
+
+
+UUID = "123e4567-e89b-12d3-a456-426614174abc"
+
+
+def keys_of_these_types_are_upserted_and_deleted(at):
+    """One value written in two ways is one row, and its tombstone deletes it."""
+    types = {"timestamptz": ("2024-02-29T12:30:00+01:00", "2024-02-29 11:30:00.000Z"),
+             "timestamp": ("2024-02-29 12:30", "2024-02-29T12:30:00"),
+             "date": ("2024-02-29", "2024-02-29"), "uuid": (UUID.upper(), "{" + UUID + "}"),
+             "bytea": ("größe", "größe")}
+    database = shared_postgres()
+    for number, (kind, (one, other)) in enumerate(types.items()):
+        folder = at / str(number)
+        folder.mkdir()
+        dsn = database.new_database()
+        columns = ("mode: upsert, key: [k], columns: {"
+                   f" k: {{ value: key, type: {kind} }}, n: $.n }} }}")
+        pipeline = (f"{SOURCE}sinks:\n  - postgres: {{ dsn: \"{dsn}\", table: t_{kind}, {columns}\n"
+                    f"  - sqlite: {{ file: o.db, table: t_{kind}, {columns}\n")
+
+        def rows(name=kind, where=folder, to=dsn):
+            if database.query(f"SELECT to_regclass('t_{name}') IS NULL", to) == [["t"]]:
+                return None
+            with sqlite3.connect(where / "o.db") as lite:
+                return (database.query(f"SELECT n FROM t_{name} ORDER BY n", to),
+                        [list(row) for row in lite.execute(f"SELECT n FROM t_{name} ORDER BY n")])
+        with Worker(folder, pipeline) as worker:
+            produce(worker.address, "t", [f'{one}|{{"n":"a"}}', f'{other}|{{"n":"b"}}'], "-K", "|")
+            wait_for(lambda: rows() == ([["b"]], [["b"]]),
+                     lambda: f"{kind}: {rows()} {worker.said()}")
+            produce(worker.address, "t", [f"{one}|"], "-K", "|", "-Z")
+            wait_for(lambda: rows() == ([], []), lambda: f"{kind}: {rows()} {worker.said()}")
+            check(worker.stop() == 0, worker.said())
+        check("not covered" not in audit(folder), kind)
+
+
+def what_these_types_cannot_hold_is_refused_and_the_fix_helps(at):
+    """Each with the fix that its message gives."""
+    database = shared_postgres()
+    cases = [("timestamptz", "$.v", '"2024-02-29T12:30:00"', "it has no zone", "$.v || 'Z'", None),
+             ("timestamptz", "$.v", "1709209800500", "it takes text alone",
+              "strftime('%Y-%m-%dT%H:%M:%fZ', $.v / 1000.0, 'unixepoch')", None),
+             ("timestamp", "$.v", '"2024-02-29T12:30:00Z"', "it has a zone", "$.v", "timestamptz"),
+             ("date", "$.v", '"2024-02-29T12:30:00Z"', "something follows the day", "date($.v)",
+              None),
+             ("uuid", "$.v", '"7"', "32 hexadecimal digits", "$.v", "text"),
+             ("jsonb", "$.v", '"a\\u0000b"', "U+0000", "$.v", "json"),
+             ("jsonb", "$.v", '{"a":1,"a":2}', "two members", "$.v", "json")]
+    for number, (kind, expression, value, says, fixed, other) in enumerate(cases):
+        folder = at / str(number)
+        folder.mkdir()
+
+        def text(what, name, beside_postgres=number in (0, 5)):
+            column = f'columns: {{ v: {{ value: "{what}", type: {name} }} }}'
+            dsn = database.new_database()
+            postgres = f"  - postgres: {{ dsn: '{dsn}', table: rows, {column} }}\n"
+            return (SOURCE + "sinks:\n" + (postgres if beside_postgres else "") +
+                    f"  - sqlite: {{ file: o.db, table: rows, {column} }}\n")
+        with Worker(folder, text(expression, kind)) as worker:
+            produce(worker.address, "t", [f'{{"v":{value}}}'], good=False)
+            check(worker.wait() == 1, worker.said())
+            for word in ("t/0@0", f"column v is {kind} but got ", says,
+                         other or fixed.replace("$.v", "$.field")):
+                check(word in worker.said(), f"{word!r} is not in: {worker.said()}")
+        changed = folder / "mended"  # the columns of a table are changed by hand, or it is another
+        changed.mkdir()
+        with Worker(changed, text(fixed, other or kind)) as worker:
+            produce(worker.address, "t", [f'{{"v":{value}}}'])
+            wait_for(lambda: worker.stage("sqlite")["state"] == "running"
+                     and sqlite3.connect(changed / "o.db").execute("SELECT v FROM rows").fetchall(),
+                     lambda: worker.said())
+            check(worker.stop() == 0, worker.said())
+        audit(changed)
+
+
+def bytes_that_are_no_text_are_refused_by_sqlite_and_bytea_takes_them(at):
+    sinks = "sinks: [{ sqlite: { file: o.db, table: rows%s } }]\n"
+    with Worker(at, SOURCE + sinks % "") as worker:
+        produce(worker.address, "t", [b"\xff\xfe|v"], "-K", "|", good=False)
+        check(worker.wait() == 1, worker.said())
+        for word in ("t/0@0", "column record_key would hold a byte that is not UTF-8, at byte 0",
+                     "`type: bytea`"):
+            check(word in worker.said(), f"{word!r} is not in: {worker.said()}")
+    folder = at / "mended"
+    folder.mkdir()
+    columns = ", columns: { k: { value: key, type: bytea }, v: { value: value, type: bytea } }"
+    with Worker(folder, SOURCE + sinks % columns) as worker:
+        produce(worker.address, "t", [b"\xff\xfe|v", b"k|\xc3"], "-K", "|")
+
+        def rows():
+            with sqlite3.connect(folder / "o.db") as database:
+                return database.execute("SELECT k, v FROM rows ORDER BY onceflow_source").fetchall()
+        wait_for(lambda: worker.is_running() and len(rows()) == 2, lambda: worker.said())
+        check(rows() == [(b"\xff\xfe", b"v"), (b"k", b"\xc3")], rows())
+        check(worker.stop() == 0, worker.said())
+    audit(folder)
+    with sqlite3.connect(folder / "o.db") as database:
+        database.execute("UPDATE rows SET v = x'c4' WHERE v = x'c3'")
+    check("is not what was written" in audit(folder, code=1), "the audit did not see the change")
+
+
+def a_column_of_another_type_is_refused_at_start_and_the_fix_helps(at):
+    database = shared_postgres()
+    for number, (declared, kind, value, fix) in enumerate([
+            ("char(5)", "text", "ab", None), ("time", "text", "12:30:00", None),
+            ("interval", "text", "1 day", None), ("text[]", "text", "{a}", None),
+            ("timestamptz", "text", "2024-02-29T12:30:00Z", "timestamptz"),
+            ("uuid", "text", UUID, "uuid"), ("bytea", "text", "ab", "bytea")]):
+        folder = at / str(number)
+        folder.mkdir()
+        dsn = database.new_database()
+        database.query(f"CREATE TABLE rows (v {declared}, onceflow_source text)", dsn)
+        with Worker(folder, postgres_sink(dsn, {"v": kind})) as worker:
+            produce(worker.address, "t", [f'{{"v":"{value}"}}'], good=False)
+            check(worker.wait() == 1, worker.said())
+            check("column v is " in worker.said(), worker.said())
+            if fix:
+                check(f"give the sink's column v `type: {fix}`" in worker.said(), worker.said())
+            else:
+                alter = 'ALTER TABLE "rows" ALTER COLUMN "v" TYPE text'
+                check(alter in worker.said(), worker.said())
+                database.query(alter, dsn)
+        with Worker(folder, postgres_sink(dsn, {"v": fix or kind})) as worker:
+            wait_for(lambda to=dsn: database.query("SELECT count(*) FROM rows", to) == [["1"]],
+                     lambda: worker.said())
+            check(worker.stop() == 0, worker.said())
+        audit(folder)
+
+
+def a_fraction_that_a_column_would_round_is_refused(at):
+    database = shared_postgres()
+    dsn = database.new_database()
+    database.query("CREATE TABLE rows (v timestamptz(3), w timestamp(0), onceflow_source text)",
+                   dsn)
+    pipeline = postgres_sink(dsn, {"v": "timestamptz", "w": "timestamp"})
+    with Worker(at, pipeline) as worker:
+        produce(worker.address, "t",
+                ['{"v":"2024-02-29T12:30:00.123Z","w":"2024-02-29T12:30:00.0"}',
+                 '{"v":"2024-02-29T12:30:00.1234Z"}'])
+        check(worker.wait() == 1, worker.said())
+        for word in ("t-0@1", "column v is timestamp(3) with time zone but got 2024-02-29T12:30:00"
+                     ".1234Z", "ALTER COLUMN v TYPE timestamptz"):
+            check(word in worker.said(), f"{word!r} is not in: {worker.said()}")
+    database.query("ALTER TABLE rows ALTER COLUMN v TYPE timestamptz", dsn)
+    with Worker(at, pipeline) as worker:
+        wait_for(lambda: database.query("SELECT count(*) FROM rows", dsn) == [["2"]], "both rows")
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
+AGGREGATE = """
+name: p
+source: { kafka: { topics: [t] } }
+steps:
+  - id: by
+    key: %s
+    aggregate: { %s }
+sinks:
+  - %s
+"""
+
+
+def what_a_table_behind_an_aggregate_cannot_take_is_refused_where_it_enters(at):
+    sqlite = "sqlite: { file: o.db, table: rows%s }"
+    postgres = "postgres: { dsn: 'DSN', table: rows%s }"
+    day = ", mode: upsert, key: [day], columns: { day: { value: $.day, type: date } }"
+    times = ", columns: { k: $.k, m: { value: $.m, type: timestamptz } }"
+    cases = [
+        ("$.k", "m: max($.v)", sqlite % "", '{"k":"a","v":"text"}',
+         ["column m is real but got the text 'text'",
+          "write `m: { value: …, type: text }` in the aggregate"]),
+        ("$.k", "m: max($.v)", sqlite % "", '{"k":"a","v":9007199254740993}',
+         ["column m is real but got the integer 9007199254740993",
+          "type: integer }` in the aggregate"]),
+        ("$.k", "m: min($.v)", sqlite % "", '{"k":"a","v":18446744073709551615}',
+         ["column m is real but got the number 18446744073709551615",
+          "type: decimal }` in the aggregate"]),
+        ("$.k", "m: max($.v)", sqlite % times, '{"k":"a","v":"2024-02-29"}',
+         ["column m is timestamptz but got the text '2024-02-29'",
+          "type: text }` in the sink's columns"]),
+        ("$.k", "n: count(*)", postgres % ", mode: upsert", '{"k":"a\\u0000b"}',
+         ["`k` of its key, for sink postgres: column k would hold U+0000, at byte 1"]),
+        ("$.k", "n: count(*)", postgres % ", columns: { id: key }", '{"k":"a\\u0000b"}',
+         ["column id would hold U+0000, at byte 1"]),
+        ("{ day: $.d, s: $.s }", "n: count(*)",
+         sqlite % ", columns: { day: { value: $.day, type: date } }",
+         '{"d":"today","s":"x"}', ["column day is date but got the text 'today'"]),
+        ("{ day: $.d }", "n: count(*)", sqlite % day, '{"d":"2024-02-30"}',
+         ["`day` of its key is text: 2024-02-30, and key column day of sink sqlite is date"]),
+        ("{ at: $.d }", "n: count(*)",
+         sqlite % day.replace("day", "at").replace("date", "timestamptz"),
+         '{"d":"2024-02-29T12:30:00+01:00"}', ["key column at of sink sqlite is timestamptz"]),
+    ]
+    for number, (key, aggregate, sink, record, says) in enumerate(cases):
+        folder = at / str(number)
+        folder.mkdir()
+        if "DSN" in sink:
+            sink = sink.replace("DSN", shared_postgres().new_database())
+        with Worker(folder, AGGREGATE % (key, aggregate, sink)) as worker:
+            produce(worker.address, "t", [record], good=False)
+            check(worker.wait() == 1, worker.said())
+            for word in ("step by, record t/0@0", *says):
+                check(word in worker.said(), f"{word!r} is not in: {worker.said()}")
+
+
+def types_behind_an_aggregate_are_groups_of_their_own(at):
+    sink = ("sqlite: { file: o.db, table: rows, mode: upsert, key: [at, id], columns: {"
+            " at: { value: $.at, type: timestamptz }, id: { value: $.id, type: jsonb },"
+            " last: { value: $.last, type: text }, n: { value: $.n, type: integer } } }")
+    text = AGGREGATE % ("{ at: $.at, id: $.id }", "n: count(*), last: max($.s)", sink)
+    with Worker(at, text) as worker:
+        produce(worker.address, "t", [
+            f'{{"at":"2024-02-29T12:30:00Z","id":{each},"s":"s{number}"}}'
+            for number, each in enumerate(["7", '"7"', '{"a":1}', "[1]", "7"])])
+
+        def rows():
+            with sqlite3.connect(at / "o.db") as database:
+                return database.execute("SELECT id, last, n FROM rows ORDER BY id").fetchall()
+        wanted = [('"7"', "s1", 1), ("7", "s4", 2), ("[1]", "s3", 1), ('{"a":1}', "s2", 1)]
+        wait_for(lambda: worker.is_running() and rows() == wanted,
+                 lambda: f"{rows()} {worker.said()}")
+        check(worker.stop() == 0, worker.said())
+    audit(at, "--states")

@@ -1,0 +1,147 @@
+#include "pipeline/projected_column.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <utility>
+
+#include "base/decimal.h"
+#include "base/typed_text.h"
+#include "base/utf8.h"
+#include "connectors/convert_value.h"
+
+namespace onceflow::pipeline {
+namespace {
+
+// A text column takes numbers by their digits, a column of decimals every number and the text of
+// one.
+Value to_type(const ProjectedColumn& column, const Value& value, engine::Arena& arena) {
+  if (column.type == ColumnType::kText && !is_null(value) &&
+      !std::holds_alternative<std::string_view>(value)) {
+    return render_text(value, arena);
+  }
+  if (column.type == ColumnType::kDecimal && !is_null(value) &&
+      !std::holds_alternative<Decimal>(value)) {
+    const auto* text = std::get_if<std::string_view>(&value);
+    const auto number = text != nullptr ? DecimalNumber::parse(*text) : DecimalNumber::of(value);
+    if (number) {
+      return Decimal{as_text(arena.copy(as_bytes(number->to_string())))};
+    }
+  }
+  return value;
+}
+
+std::optional<RecordProblem> problem_of_text(const ProjectedColumn& column, std::string_view text) {
+  const std::size_t zero =
+      column.text_rule == TextRule::kUtf8WithoutZero ? text.find('\0') : std::string_view::npos;
+  if (zero != std::string_view::npos) {
+    return RecordProblem{fmt::format("column {} would hold U+0000, at byte {}", column.name, zero),
+                         "PostgreSQL's text cannot hold it",
+                         "take it out with replace(…, char(0), ''), or keep such records out by "
+                         "a step before this one: `where: instr($.field, char(0)) = 0`"};
+  }
+  const std::size_t place =
+      column.text_rule == TextRule::kAnyBytes ? std::string_view::npos : find_invalid_utf8(text);
+  if (place != std::string_view::npos) {
+    return RecordProblem{fmt::format("column {} would hold a byte that is not UTF-8, at byte {}",
+                                     column.name, place),
+                         "a column of text is UTF-8",
+                         "mend the producer, or give the column `type: bytea`, which takes any "
+                         "bytes, or take them in digits with hex(…)"};
+  }
+  return std::nullopt;
+}
+
+struct Advice {
+  std::string_view rule;
+  std::string_view fix;
+};
+
+Advice advice_of(ColumnType type) {
+  switch (type) {
+    case ColumnType::kTimestamptz:
+      return {
+          "a timestamptz is text like 2024-02-29T12:30:00.5+01:00, or with Z at its end",
+          "of milliseconds since 1970 write strftime('%Y-%m-%dT%H:%M:%fZ', $.field / 1000.0, "
+          "'unixepoch'), of UTC without a zone $.field || 'Z'; `type: text` keeps all as it is"};
+    case ColumnType::kTimestamp:
+      return {"a timestamp is text like 2024-02-29T12:30:00.5, without a zone",
+              "`type: timestamptz` takes a zone, `type: text` keeps all as it is"};
+    case ColumnType::kDate:
+      return {"a date is text like 2024-02-29",
+              "of a timestamp write date($.field), which is its day in UTC; `type: text` keeps "
+              "all as it is"};
+    case ColumnType::kUuid:
+      return {"a uuid is text like 123e4567-e89b-12d3-a456-426614174000",
+              "`type: text` keeps all as it is"};
+    case ColumnType::kJson:
+      return {
+          "a column of json takes a field as it is in the record, and `value` and `key` that "
+          "are JSON",
+          "keep others out by a step before this one: `where: value is null or "
+          "json_valid(value)`; `type: text` keeps all as it is"};
+    case ColumnType::kJsonb:
+      return {
+          "a column of jsonb takes a field as it is in the record, and `value` and `key` that "
+          "are JSON",
+          "`type: json` keeps a document as it is written; keep what is not JSON out by a step "
+          "before this one: `where: value is null or json_valid(value)`"};
+    default:
+      return {"a column takes values of its type, or null",
+              "give the column another `type:`, or convert with cast(… as …)"};
+  }
+}
+
+bool is_json_null(std::string_view json) {
+  constexpr std::string_view kSpaces = " \t\r\n";
+  const std::size_t begin = json.find_first_not_of(kSpaces);
+  return json.substr(begin, json.find_last_not_of(kSpaces) + 1 - begin) == "null";
+}
+
+// Of the types that are texts in one form.
+std::expected<Value, RecordProblem> fit_typed_text(const ProjectedColumn& column, ColumnType type,
+                                                   const Value& value, engine::Arena& arena) {
+  const auto* text = std::get_if<std::string_view>(&value);
+  auto typed = text != nullptr ? typed_text(type, *text)
+                               : std::unexpected(std::string("it takes text alone"));
+  if (!typed) {
+    const Advice advice = advice_of(type);
+    return std::unexpected(
+        RecordProblem{fmt::format("column {} is {} but got {}: {}", column.name, to_string(type),
+                                  connectors::describe(value), typed.error()),
+                      std::string(advice.rule), std::string(advice.fix)});
+  }
+  if (is_json(type) && is_json_null(*typed)) {
+    return Value();
+  }
+  return as_text(arena.copy(as_bytes(*typed)));
+}
+
+}  // namespace
+
+std::expected<Value, RecordProblem> fit_column(const ProjectedColumn& column, const Value& value,
+                                               engine::Arena& arena) {
+  if (column.type >= ColumnType::kTimestamptz && !is_null(value)) {
+    return fit_typed_text(column, *column.type, value, arena);
+  }
+  const Value typed = to_type(column, value, arena);
+  const Result<Value> converted =
+      column.type ? connectors::convert_value(column.name, *column.type, typed) : typed;
+  if (!converted) {
+    const Advice advice = advice_of(*column.type);
+    return std::unexpected(
+        RecordProblem{converted.error().text, std::string(advice.rule), std::string(advice.fix)});
+  }
+  if (const auto* text = std::get_if<std::string_view>(&*converted)) {
+    if (auto problem = problem_of_text(column, *text)) {
+      return std::unexpected(std::move(*problem));
+    }
+    return as_text(arena.copy(as_bytes(*text)));
+  }
+  if (const auto* decimal = std::get_if<Decimal>(&*converted)) {
+    return Decimal{as_text(arena.copy(as_bytes(decimal->digits)))};
+  }
+  return *converted;
+}
+
+}  // namespace onceflow::pipeline
