@@ -1,9 +1,11 @@
 #include "app/log_task.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <iostream>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "app/commands.h"
@@ -105,6 +107,22 @@ Task<Result<bool>> has_records_after(LogAtHand log, client::CommittedOffset posi
     }
   }
   co_return found;
+}
+
+std::string log_flags_of(const CLI::App& app) {
+  constexpr std::string_view kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:,=+@%";
+  std::string flags;
+  for (const char* name : {"--bootstrap.servers", "--data-dir", "--port"}) {
+    const CLI::Option* option = app.get_option_no_throw(name);
+    if (option == nullptr || option->count() == 0) {
+      continue;
+    }
+    const std::string value = option->as<std::string>();
+    const bool is_plain = !value.empty() && value.find_first_not_of(kPlain) == std::string::npos;
+    flags += fmt::format(" {} {}", name, is_plain ? value : "'" + value + "'");
+  }
+  return flags;
 }
 
 bool is_log_missing(const LogTaskOptions& options) {

@@ -10,13 +10,23 @@
 #include "client/cluster.h"
 #include "io/os/os_environment.h"
 
+namespace CLI {
+class App;
+}
+
 namespace onceflow::app {
 
 struct LogTaskOptions {
   std::string verb;               ///< who speaks, in messages
   std::string bootstrap_servers;  ///< empty: the embedded log
   EmbeddedLogOptions log;
+  /// Those that were given, as they are typed again in a fix: " --data-dir DIR".
+  std::string flags;
 };
+
+/// The flags that say which log it is, where they were given: whoever follows a fix word for word
+/// acts on the same log.
+std::string log_flags_of(const CLI::App& app);
 
 /// Where the task found its log.
 struct LogAtHand {

@@ -1,6 +1,7 @@
 // onceflow plan: what a changed pipeline file keeps, changes and begins anew, before it runs. Asks
 // the pipeline's log and changes nothing.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
@@ -13,6 +14,8 @@
 #include "app/change_commands.h"
 #include "app/log_task.h"
 #include "app/pipeline_file.h"
+#include "app/pipeline_positions.h"
+#include "app/reset_tables.h"
 #include "engine/definition_log.h"
 #include "pipeline/definition.h"
 
@@ -40,14 +43,25 @@ bool may_keep_state(const std::vector<DefinitionChange>& changes, const std::str
   });
 }
 
-std::vector<StageFate> fates(const KnownDefinition& known, const PipelineDefinition& planned,
-                             const std::vector<DefinitionChange>& changes) {
+/// What a plan is told of: what is known of the pipeline, and, where nothing is, what is there all
+/// the same ("group g: orders-0@25"), of a version that kept no definition.
+struct Findings {
+  KnownDefinition known;
+  std::vector<DefinitionChange> changes;
+  std::vector<std::string> kept;
+};
+
+std::vector<StageFate> fates(const Findings& found, const PipelineDefinition& planned) {
+  const auto& [known, changes, kept] = found;
   std::vector<StageFate> result;
   const PipelineDefinition nothing;
   const PipelineDefinition& before = known.is_known() ? known.current() : nothing;
   for (const DefinitionStage& stage : planned.stages) {
     const DefinitionStage* old = before.find(stage.id);
     StageFate fate{stage.id, "new", stage.state.empty() ? "" : "new"};
+    if (!kept.empty()) {
+      fate = {stage.id, "unknown", stage.state.empty() ? "" : "taken as it is"};
+    }
     if (old != nullptr) {
       fate.fate = *old == stage ? "kept" : "changed";
       if (!stage.state.empty()) {
@@ -66,32 +80,45 @@ std::vector<StageFate> fates(const KnownDefinition& known, const PipelineDefinit
   return result;
 }
 
-std::string_view verdict_of(const KnownDefinition& known,
-                            const std::vector<DefinitionChange>& changes) {
+std::string_view verdict_of(const Findings& found) {
+  const auto& [known, changes, kept] = found;
   if (known.is_being_reset()) {
     return "being reset";
   }
   if (!known.is_known()) {
-    return "begins";
+    return kept.empty() ? "begins" : "unknown";
   }
   return engine::has_refusal(changes) ? "refused" : "goes on";
 }
 
+// A heading of nothing is none.
+std::string under(const char* heading, const std::string& lines) {
+  return lines.empty() ? lines : heading + lines;
+}
+
 std::string to_text(const PipelineDefinition& planned, const std::string& file,
-                    const KnownDefinition& known, const std::vector<DefinitionChange>& changes) {
+                    const Findings& found) {
+  const std::vector<DefinitionChange>& changes = found.changes;
   std::string text = fmt::format("{}\n", planned.pipeline);
-  for (const StageFate& stage : fates(known, planned, changes)) {
+  for (const StageFate& stage : fates(found, planned)) {
     text += fmt::format("  {:<8} stage {}{}{}\n", stage.fate, stage.id,
                         stage.state.empty() ? "" : ", its state: ", stage.state);
   }
   if (!changes.empty()) {
-    text += "\nchanges that begin with the next record\n" +
-            engine::describe(changes, DefinitionChange::Weight::kNote);
-    text += "changes that need a decision\n" +
-            engine::describe(changes, DefinitionChange::Weight::kRefused);
+    text += '\n';
+    text += under("changes that begin with the next record\n",
+                  engine::describe(changes, DefinitionChange::Weight::kNote));
+    text += under("changes that need a decision\n",
+                  engine::describe(changes, DefinitionChange::Weight::kRefused));
   }
-  const std::string_view verdict = verdict_of(known, changes);
-  if (verdict == "begins") {
+  const std::string_view verdict = verdict_of(found);
+  if (verdict == "unknown") {
+    text += fmt::format(
+        "\nno definition is kept: an earlier version ran the pipeline, or its record is gone; "
+        "there are\n  {}\nrun goes on with them as if this file had made them: start it once with "
+        "the file as it was, then change it\n",
+        fmt::join(found.kept, "\n  "));
+  } else if (verdict == "begins") {
     text += "\nrun begins: nothing is kept of this pipeline yet\n";
   } else if (verdict == "goes on") {
     text += "\nrun goes on where it was\n";
@@ -102,25 +129,25 @@ std::string to_text(const PipelineDefinition& planned, const std::string& file,
     text += fmt::format(
         "\nrun refuses; choose one of\n{}"
         "each says what it would do, and does it with --execute\n",
-        engine::ways_on(changes, file, ""));
+        engine::ways_on(changes, planned, file, ""));
   }
   return text;
 }
 
-std::string to_json(const PipelineDefinition& planned, const KnownDefinition& known,
-                    const std::vector<DefinitionChange>& changes) {
+std::string to_json(const PipelineDefinition& planned, const Findings& found) {
   nlohmann::ordered_json json = {{"pipeline", planned.pipeline},
-                                 {"verdict", verdict_of(known, changes)},
+                                 {"verdict", verdict_of(found)},
+                                 {"kept", found.kept},
                                  {"stages", nlohmann::ordered_json::array()},
                                  {"changes", nlohmann::ordered_json::array()}};
-  for (const StageFate& stage : fates(known, planned, changes)) {
+  for (const StageFate& stage : fates(found, planned)) {
     nlohmann::ordered_json row = {{"stage", stage.id}, {"is", stage.fate}};
     if (!stage.state.empty()) {
       row["state"] = stage.state;
     }
     json["stages"].push_back(std::move(row));
   }
-  for (const DefinitionChange& change : changes) {
+  for (const DefinitionChange& change : found.changes) {
     json["changes"].push_back({{"stage", change.stage},
                                {"refused", change.weight == DefinitionChange::Weight::kRefused},
                                {"what", change.what},
@@ -129,8 +156,43 @@ std::string to_json(const PipelineDefinition& planned, const KnownDefinition& kn
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-Task<int> show_plan(LogAtHand log, const PipelineDefinition& planned, const std::string& file,
+// Where nothing says what the pipeline was.
+Task<Result<std::vector<std::string>>> find_kept(LogAtHand log,
+                                                 const pipeline::PlannedPipeline& plan,
+                                                 const PipelineDefinition& planned) {
+  PipelinePositions places(log);
+  const ResetTables tables(log, plan);
+  std::vector<std::string> kept;
+  // A group's positions may be another pipeline's; receipts are this one's own.
+  const auto receipts = co_await log.cluster->existing_topic(plan.plan.receipts_topic,
+                                                             log.os.loop().now() + kAskTimeout);
+  if (!receipts && receipts.error().code != ErrorCode::kNotFound) {
+    co_return std::unexpected(receipts.error());
+  }
+  for (const DefinitionStage& stage : planned.stages) {
+    if (stage.is_database()) {
+      const auto past = tables.past_of(stage);
+      CO_RETURN_IF_ERROR(past);
+      if (past->position_count > 0) {
+        kept.push_back(fmt::format("sink {}: {}", stage.id, describe(past->positions)));
+      }
+      continue;
+    }
+    if (!receipts) {
+      continue;
+    }
+    const auto positions = co_await places.committed(stage.group_id, stage.sources);
+    CO_RETURN_IF_ERROR(positions);
+    if (!positions->empty()) {
+      kept.push_back(fmt::format("group {}: {}", stage.group_id, describe(*positions)));
+    }
+  }
+  co_return kept;
+}
+
+Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const std::string& file,
                     bool as_json) {
+  const PipelineDefinition planned = pipeline::definition_of(plan);
   engine::DefinitionLog definitions(log.cluster, planned, file);
   const MonotonicTime deadline = log.os.loop().now() + kAskTimeout;
   const auto known = co_await definitions.read(deadline);
@@ -143,8 +205,16 @@ Task<int> show_plan(LogAtHand log, const PipelineDefinition& planned, const std:
     std::cerr << "onceflow plan: " << changes.error().text << '\n';
     co_return kExitUsage;
   }
-  std::cout << (as_json ? to_json(planned, *known, *changes)
-                        : to_text(planned, file, *known, *changes));
+  Findings found{*known, *changes, {}};
+  if (!known->is_known()) {
+    const auto kept = co_await find_kept(log, plan, planned);
+    if (!kept) {
+      std::cerr << "onceflow plan: " << kept.error().text << '\n';
+      co_return kExitUsage;
+    }
+    found.kept = *kept;
+  }
+  std::cout << (as_json ? to_json(planned, found) : to_text(planned, file, found));
   co_return known->is_being_reset() || engine::has_refusal(*changes) ? kExitFailed : kExitOk;
 }
 
@@ -155,7 +225,7 @@ int run_plan(const Arguments& arguments) {
       "what a changed pipeline file keeps, changes and begins anew; changes nothing\n"
       "exit code 0: run would start; 1: run would refuse; 2: it cannot be told",
       "onceflow plan");
-  LogTaskOptions options{.verb = "plan", .bootstrap_servers = {}, .log = {}};
+  LogTaskOptions options{.verb = "plan", .bootstrap_servers = {}, .log = {}, .flags = {}};
   std::string file;
   bool json = false;
   app.add_option("FILE", file, "a pipeline file")->required();
@@ -171,20 +241,26 @@ int run_plan(const Arguments& arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
+  options.flags = log_flags_of(app);
   const auto planned = load_pipeline_file(file);
   if (!planned) {
     return kExitUsage;
   }
+  const std::string named = file + options.flags;
   if (options.bootstrap_servers.empty()) {
     options.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }
   const PipelineDefinition definition = pipeline::definition_of(*planned);
   if (is_log_missing(options)) {
-    std::cout << (json ? to_json(definition, {}, {}) : to_text(definition, file, {}, {}));
+    std::cout << (json ? to_json(definition, {}) : to_text(definition, named, {}));
+    if (!json) {
+      std::cerr << "onceflow plan: there is no log under " << options.log.data_directory
+                << ", so nothing is kept there; --data-dir names another\n";
+    }
     return kExitOk;
   }
   return run_on_log(
-      options, [&](LogAtHand log) { return show_plan(std::move(log), definition, file, json); });
+      options, [&](LogAtHand log) { return show_plan(std::move(log), *planned, named, json); });
 }
 
 }  // namespace onceflow::app

@@ -21,10 +21,15 @@
 #include "app/change_commands.h"
 #include "app/log_task.h"
 #include "app/pipeline_file.h"
+#include "app/pipeline_positions.h"
+#include "app/reset_command.h"
+#include "app/reset_receipts.h"
+#include "app/reset_tables.h"
 #include "client/admin.h"
 #include "client/group_admin.h"
 #include "connectors/sink_past.h"
 #include "engine/definition_log.h"
+#include "engine/kept_position.h"
 #include "pipeline/definition.h"
 
 namespace onceflow::app {
@@ -32,22 +37,8 @@ namespace {
 
 using connectors::ClaimedPartition;
 using DefinitionStage = protocol::PipelineDefinition::Stage;
-using pipeline::SinkSpec;
 
 constexpr Duration kCallTimeout = seconds(15);
-
-enum class ResetTo { kNothing, kEarliest, kLatest, kDatetime, kCurrent, kKeepStates };
-
-struct ResetCommand {
-  std::string file;
-  LogTaskOptions log{.verb = "reset", .bootstrap_servers = {}, .log = {}};
-  ResetTo to = ResetTo::kNothing;
-  std::int64_t datetime_ms = 0;
-  bool deletes_rows = false;
-  bool keeps_rows = false;
-  bool removes_members = false;
-  bool executes = false;
-};
 
 /// Something to do, said before it is done.
 struct Act {
@@ -66,7 +57,9 @@ class Reset {
         definition_(pipeline::definition_of(planned)),
         command_(command),
         admin_(log_.cluster),
-        definitions_(log_.cluster, definition_, command.file) {}
+        definitions_(log_.cluster, definition_, command.file + command.log.flags),
+        places_(log_),
+        tables_(log_, planned) {}
 
   Task<int> run() {
     const Status done = co_await prepare_and_run();
@@ -126,12 +119,16 @@ class Reset {
       std::cout << "nothing was done; --execute does it\n";
       co_return Status{};
     }
+    // A worker that finds a definition and no receipts takes them for lost.
+    CO_RETURN_IF_ERROR(
+        co_await make_receipts_topic(log_, planned_.plan.receipts_topic, deadline()));
     protocol::PipelineDefinition definition = definition_;
     definition.kind = command_.to == ResetTo::kKeepStates
                           ? protocol::PipelineDefinition::Kind::kStatesKept
                           : protocol::PipelineDefinition::Kind::kAccepted;
     CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
-    std::cout << "done: onceflow run " << command_.file << " begins with it\n";
+    std::cout << "done: onceflow run " << command_.file << command_.log.flags
+              << " begins with it\n";
     co_return Status{};
   }
 
@@ -205,7 +202,10 @@ class Reset {
       CO_RETURN_IF_ERROR(co_await plan_deletion(topic));
     }
     CO_RETURN_IF_ERROR(co_await plan_deletion(planned_.plan.receipts_topic));
-    const auto begins = co_await source_positions();
+    const std::int64_t timestamp_ms = command_.to == ResetTo::kEarliest ? client::Admin::kEarliest
+                                      : command_.to == ResetTo::kLatest ? client::Admin::kLatest
+                                                                        : command_.datetime_ms;
+    const auto begins = co_await places_.at_time(planned_.spec.source.topics, timestamp_ms);
     CO_RETURN_IF_ERROR(begins);
     for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
       const DefinitionStage& stage = definition_.stages[index];
@@ -214,7 +214,7 @@ class Reset {
         CO_RETURN_IF_ERROR(kept);
         CO_RETURN_IF_ERROR(plan_table(stage, *kept));
       } else if (index == 0) {
-        plan_offsets(stage.group_id, *begins);
+        plan_offsets(stage, *begins);
       }
       note_outputs(stage);
     }
@@ -244,44 +244,6 @@ class Reset {
     }
   }
 
-  using Positions = std::vector<ClaimedPartition>;
-
-  Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics) {
-    std::vector<TopicPartition> partitions;
-    for (const std::string& name : topics) {
-      const auto topic = co_await log_.cluster->existing_topic(name, deadline());
-      if (!topic && topic.error().code == ErrorCode::kNotFound) {
-        continue;
-      }
-      CO_RETURN_IF_ERROR(topic);
-      for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
-        partitions.push_back({name, PartitionIndex(index)});
-      }
-    }
-    co_return partitions;
-  }
-
-  Task<Result<Positions>> source_positions() {
-    auto partitions = co_await partitions_of(planned_.spec.source.topics);
-    CO_RETURN_IF_ERROR(partitions);
-    const std::int64_t timestamp_ms = command_.to == ResetTo::kEarliest ? client::Admin::kEarliest
-                                      : command_.to == ResetTo::kLatest ? client::Admin::kLatest
-                                                                        : command_.datetime_ms;
-    const auto level = client::IsolationLevel::kReadCommitted;
-    const auto listed = co_await admin_.list_offsets(*partitions, timestamp_ms, level, deadline());
-    CO_RETURN_IF_ERROR(listed);
-    const auto ends =
-        co_await admin_.list_offsets(*partitions, client::Admin::kLatest, level, deadline());
-    CO_RETURN_IF_ERROR(ends);
-    Positions positions;
-    for (std::size_t index = 0; index < listed->size(); ++index) {
-      const Offset found = (*listed)[index].offset;
-      positions.push_back(
-          {(*listed)[index].partition, 0, found == kNoOffset ? (*ends)[index].offset : found});
-    }
-    co_return positions;
-  }
-
   // The results so far stay in topics that are kept: who begins anew does not take them again. Rows
   // that are kept are accepted by positions, also where those have been lost.
   Task<Result<Positions>> positions_after_a_stage(const DefinitionStage& stage) {
@@ -290,27 +252,13 @@ class Reset {
     for (const std::string& topic : stage.sources) {
       (is_internal(topic) ? made_anew : kept).push_back(topic);
     }
-    auto positions = co_await ends_of(std::move(kept));
+    auto positions = co_await places_.ends_of(std::move(kept));
     CO_RETURN_IF_ERROR(positions);
     if (command_.keeps_rows) {
-      const auto partitions = co_await partitions_of(std::move(made_anew));
+      const auto partitions = co_await places_.partitions_of(std::move(made_anew));
       CO_RETURN_IF_ERROR(partitions);
       std::ranges::transform(*partitions, std::back_inserter(*positions),
                              [](const auto& each) { return ClaimedPartition{.source = each}; });
-    }
-    co_return positions;
-  }
-
-  // Of topics that are not there yet: nothing.
-  Task<Result<Positions>> ends_of(std::vector<std::string> topics) {
-    const auto partitions = co_await partitions_of(std::move(topics));
-    CO_RETURN_IF_ERROR(partitions);
-    const auto ends = co_await admin_.list_offsets(
-        *partitions, client::Admin::kLatest, client::IsolationLevel::kReadCommitted, deadline());
-    CO_RETURN_IF_ERROR(ends);
-    Positions positions;
-    for (const auto& end : *ends) {
-      positions.push_back({end.partition, 0, end.offset});
     }
     co_return positions;
   }
@@ -332,7 +280,22 @@ class Reset {
                                           : predecessor_of(stage);
       CO_RETURN_IF_ERROR(co_await plan_position(before, stage));
     }
+    note_states_of_the_past();
     co_return Status{};
+  }
+
+  void note_states_of_the_past() {
+    for (const DefinitionStage& stage : known_.current().stages) {
+      if (!stage.state.empty() && definition_.find(stage.id) == nullptr) {
+        notes_.push_back(fmt::format("stage {} is not in the file: its state is left behind in {}",
+                                     stage.id, stage.changelog_topic));
+      }
+    }
+    for (const DefinitionStage& stage : definition_.stages) {
+      if (!stage.state.empty() && known_.current().find(stage.id) == nullptr) {
+        notes_.push_back(fmt::format("stage {} is new: its state begins empty", stage.id));
+      }
+    }
   }
 
   // Positions, states and rows stay; that the changed file goes on with them is all that is
@@ -356,7 +319,8 @@ class Reset {
                       "aggregates and the names of its key are the same, and nothing else needs a "
                       "decision; the fix: choose one of\n{}",
                       engine::describe(*changes, engine::DefinitionChange::Weight::kRefused),
-                      engine::ways_on(*changes, command_.file, " --execute")));
+                      engine::ways_on(*changes, definition_, command_.file + command_.log.flags,
+                                      " --execute")));
     }
     for (const engine::DefinitionChange& change : *changes) {
       if (change.weight == engine::DefinitionChange::Weight::kRefused) {
@@ -392,44 +356,14 @@ class Reset {
       co_return Status{};
     }
     if (before != nullptr) {
-      CO_RETURN_IF_ERROR(co_await check_caught_up(*before));
+      CO_RETURN_IF_ERROR(co_await places_.check_caught_up(*before));
     }
     CO_RETURN_IF_ERROR(co_await plan_deletion(stage.changelog_topic, "its state begins empty"));
     if (before != nullptr) {
       // Written again without the id of the changelog that is gone.
       const auto positions = co_await positions_of(*before);
       CO_RETURN_IF_ERROR(positions);
-      plan_offsets(stage.group_id, *positions);
-    }
-    co_return Status{};
-  }
-
-  // What lies before an aggregate was keyed by the definition before.
-  Task<Status> check_caught_up(const DefinitionStage& stage) {
-    for (const std::string& source : stage.sources) {
-      const auto topic = co_await log_.cluster->existing_topic(source, deadline());
-      if (!topic) {
-        continue;
-      }
-      std::vector<TopicPartition> partitions;
-      partitions.reserve(static_cast<std::size_t>(topic->partition_count()));
-      for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
-        partitions.push_back({source, PartitionIndex(index)});
-      }
-      const auto committed = co_await admin_.committed(stage.group_id, partitions, deadline());
-      CO_RETURN_IF_ERROR(committed);
-      for (const client::CommittedOffset& position : *committed) {
-        const auto left = co_await has_records_after(log_, position, deadline());
-        CO_RETURN_IF_ERROR(left);
-        if (*left) {
-          co_return fail(
-              ErrorCode::kRefused,
-              fmt::format("stage {} has not processed all of topic {}; the rule: what lies there "
-                          "was keyed as the file said before; the fix: change the file back, run "
-                          "it until it has caught up, and then reset; or start over",
-                          stage.id, source));
-        }
-      }
+      plan_offsets(stage, *positions);
     }
     co_return Status{};
   }
@@ -442,106 +376,65 @@ class Reset {
     const bool reads_the_same = before != nullptr && before->sources == stage.sources;
     const bool is_first = stage.id == definition_.stages.front().id;
     if (is_same_place && (reads_the_same || is_first)) {
-      co_return Status{};
+      co_return before->id == stage.id ? Status{} : co_await plan_new_name(*before, stage);
     }
     if (before == nullptr || !(reads_the_same || is_first)) {
       co_return co_await plan_position_at_end(stage);
     }
     auto positions = co_await positions_of(*before);
     CO_RETURN_IF_ERROR(positions);
-    if (stage.is_database()) {
-      co_return plan_table_positions(stage, *positions);
+    plan_positions_at(stage, *positions);
+    co_return Status{};
+  }
+
+  void plan_positions_at(const DefinitionStage& stage, const Positions& positions) {
+    if (stage.is_database() && !positions.empty()) {
+      plan_table_positions(stage, positions);
+    } else if (!stage.is_database()) {
+      plan_offsets(stage, positions);
     }
-    plan_offsets(stage.group_id, *positions);
+  }
+
+  // Its position stays where it is; the receipts so far are the old name's.
+  Task<Status> plan_new_name(const DefinitionStage& before, const DefinitionStage& stage) {
+    const auto positions = co_await positions_of(before);
+    CO_RETURN_IF_ERROR(positions);
+    plan_receipt(stage, *positions);
     co_return Status{};
   }
 
   // A stage that is new reads what is written from now on.
   Task<Status> plan_position_at_end(const DefinitionStage& stage) {
-    const auto positions = co_await ends_of(stage.sources);
+    const auto positions = co_await places_.ends_of(stage.sources);
     CO_RETURN_IF_ERROR(positions);
     if (positions->empty()) {
+      notes_.push_back(fmt::format("stage {} is new: it begins with what comes to {}", stage.id,
+                                   fmt::join(stage.sources, ", ")));
       co_return Status{};
     }
-    if (stage.is_database()) {
-      co_return plan_table_positions(stage, *positions);
-    }
-    plan_offsets(stage.group_id, *positions);
+    plan_positions_at(stage, *positions);
     co_return Status{};
   }
 
   Task<Result<Positions>> positions_of(const DefinitionStage& stage) {
-    Positions positions;
     if (!stage.is_database()) {
-      const auto partitions = co_await partitions_of(stage.sources);
-      CO_RETURN_IF_ERROR(partitions);
-      const auto committed = co_await admin_.committed(stage.group_id, *partitions, deadline());
-      CO_RETURN_IF_ERROR(committed);
-      for (const client::CommittedOffset& offset : *committed) {
-        if (offset.offset != kNoOffset) {
-          positions.push_back({offset.partition, 0, offset.offset});
-        }
-      }
-      co_return positions;
+      co_return co_await places_.committed(stage.group_id, stage.sources);
     }
-    const SinkSpec* sink = sink_on(stage.database);
-    if (sink == nullptr) {
-      co_return fail(ErrorCode::kRefused,
-                     fmt::format("the position of sink {} is in {}, which the file does not name; "
-                                 "the rule: going on needs where it was; the fix: leave the sink "
-                                 "in the file, or start over",
-                                 stage.id, stage.database));
-    }
-    const auto past =
-        read_past(*sink, {definition_.pipeline, stage.id, stage.outputs.front(), {}, {}});
+    const auto past = tables_.past_of(stage);
     CO_RETURN_IF_ERROR(past);
-    for (const ClaimedPartition& position : past->positions) {
-      if (position.next_offset >= Offset(0)) {
-        positions.push_back(position);
-      }
-    }
+    Positions positions;
+    std::ranges::copy_if(past->positions, std::back_inserter(positions),
+                         [](const ClaimedPartition& one) { return one.next_offset >= Offset(0); });
+    CO_RETURN_IF_ERROR(co_await places_.add_topic_ids(positions));
     co_return positions;
   }
 
   // ------------------------------------------------------------------------------------- databases
 
-  const SinkSpec* sink_on(const std::string& database) const {
-    for (const SinkSpec& sink : planned_.spec.sinks) {
-      const bool is_it = sink.kind == pipeline::SinkKind::kSqlite
-                             ? database == "sqlite " + sink.file
-                             : to_string(sink.kind) == database;
-      if (is_it) {
-        return &sink;
-      }
-    }
-    return nullptr;
-  }
-
-  const SinkSpec& sink_of(const DefinitionStage& stage) const {
-    const auto place = std::ranges::find(planned_.spec.sinks, stage.id, &SinkSpec::id);
-    CHECK(place != planned_.spec.sinks.end());
-    return *place;
-  }
-
-  Result<connectors::SinkPast> read_past(const SinkSpec& sink,
-                                         const connectors::SinkTable& table) const {
-    if (sink.kind == pipeline::SinkKind::kPostgres) {
-      return connectors::read_postgres_past({.dsn = sink.dsn}, table);
-    }
-    const auto exists = log_.os.disk().exists(sink.file);
-    RETURN_IF_ERROR(exists);
-    return *exists ? connectors::read_sqlite_past({.file = sink.file}, table)
-                   : Result<connectors::SinkPast>(connectors::SinkPast{});
-  }
-
-  connectors::SinkTable table_of(const DefinitionStage& stage) const {
-    return {definition_.pipeline, stage.id, stage.outputs.front(), {}, {}};
-  }
-
   Status plan_table(const DefinitionStage& stage, const Positions& positions) {
-    const SinkSpec& sink = sink_of(stage);
-    const auto past = read_past(sink, table_of(stage));
+    const auto past = tables_.past_of(stage);
     RETURN_IF_ERROR(past);
+    const std::string& table = stage.outputs.front();
     const bool has_past = past->position_count + past->receipt_count > 0;
     if (past->row_count > 0 && !command_.deletes_rows && !command_.keeps_rows) {
       return fail(
@@ -549,7 +442,7 @@ class Reset {
           fmt::format("table {} has {} rows, and the records that made them are read again; "
                       "the rule: no row is written twice in silence; the fix: "
                       "--delete-rows, or --keep-rows if they may stay",
-                      sink.table, past->row_count));
+                      table, past->row_count));
     }
     if (!has_past && !command_.deletes_rows && positions.empty()) {
       notes_.push_back(
@@ -562,32 +455,34 @@ class Reset {
         fmt::format("{}, sink {}: forget {} positions and {} receipts", stage.database, stage.id,
                     past->position_count, past->receipt_count);
     if (command_.deletes_rows) {
-      what += fmt::format(", delete {} rows of table {}", past->row_count, sink.table);
+      what += fmt::format(", delete {} rows of table {}", past->row_count, table);
     }
     if (!positions.empty()) {
       what += fmt::format(", go on at {}", describe(positions));
     }
-    plan_sink_reset(stage, what, {true, command_.deletes_rows, positions});
+    plan_sink_reset(
+        stage, what,
+        {.forgets_receipts = true, .deletes_rows = command_.deletes_rows, .positions = positions});
     return {};
   }
 
-  Status plan_table_positions(const DefinitionStage& stage, Positions positions) {
-    const auto past = read_past(sink_of(stage), table_of(stage));
-    RETURN_IF_ERROR(past);
-    std::string what =
-        fmt::format("{}, sink {}: go on at {}", stage.database, stage.id, describe(positions));
-    plan_sink_reset(stage, std::move(what), {false, false, std::move(positions)});
-    return {};
+  void plan_table_positions(const DefinitionStage& stage, const Positions& positions) {
+    plan_sink_reset(
+        stage,
+        fmt::format("{}, sink {}: go on at {}", stage.database, stage.id, describe(positions)),
+        {.forgets_receipts = false, .deletes_rows = false, .positions = positions});
   }
 
   void plan_sink_reset(const DefinitionStage& stage, std::string what,
                        connectors::SinkReset reset) {
-    act(std::move(what), [this, &stage, reset]() -> Task<Status> {
-      const SinkSpec& sink = sink_of(stage);
-      co_return sink.kind == pipeline::SinkKind::kPostgres
-          ? connectors::reset_postgres_sink({.dsn = sink.dsn}, table_of(stage), reset)
-          : connectors::reset_sqlite_sink({.file = sink.file}, table_of(stage), reset);
-    });
+    const protocol::Receipt begins =
+        receipt_of_reset(definition_.pipeline, stage, reset.positions, log_.os.loop().wall_now());
+    if (!begins.inputs.empty()) {
+      const Buffer receipt = encode_receipt(begins);
+      reset.receipt = std::string(as_text(receipt));
+    }
+    act(std::move(what),
+        [this, &stage, reset]() -> Task<Status> { co_return tables_.reset(stage, reset); });
   }
 
   // ------------------------------------------------------------------------------------ the log
@@ -636,32 +531,38 @@ class Reset {
     });
   }
 
-  void plan_offsets(const std::string& group, const Positions& positions) {
+  void plan_offsets(const DefinitionStage& stage, const Positions& positions) {
     if (positions.empty()) {
       return;
     }
     std::vector<client::OffsetToCommit> offsets;
     offsets.reserve(positions.size());
     for (const ClaimedPartition& position : positions) {
-      offsets.push_back({position.source, position.next_offset, {}});
+      offsets.push_back(
+          {position.source, position.next_offset,
+           engine::to_text(engine::GroupPositionText{.topic_id = position.topic_id})});
     }
+    const std::string group = stage.group_id;
     act(fmt::format("group {}: go on at {}", group, describe(positions)),
         [this, group, offsets]() -> Task<Status> {
           co_return co_await client::move_offsets(log_.cluster, group, offsets, deadline());
         });
+    plan_receipt(stage, positions);
   }
 
-  static std::string describe(const Positions& positions) {
-    std::vector<std::string> parts;
-    parts.reserve(positions.size());
-    for (const ClaimedPartition& position : positions) {
-      const std::string source =
-          fmt::format("{}-{}", position.source.topic, position.source.partition.value);
-      parts.push_back(position.next_offset == kNoOffset
-                          ? source + " from its beginning"
-                          : fmt::format("{}@{}", source, position.next_offset.value));
+  void plan_receipt(const DefinitionStage& stage, const Positions& positions) {
+    if (positions.empty()) {
+      return;
     }
-    return fmt::format("{}", fmt::join(parts, ", "));
+    const std::string& topic = planned_.plan.receipts_topic;
+    act(fmt::format("topic {}: stage {} was told to begin at {}", topic, stage.id,
+                    describe(positions)),
+        [this, &stage, &topic, positions]() -> Task<Status> {
+          co_return co_await write_receipt(
+              log_, topic,
+              receipt_of_reset(definition_.pipeline, stage, positions, log_.os.loop().wall_now()),
+              deadline());
+        });
   }
 
   void act(std::string what, std::function<Task<Status>()> run) {
@@ -675,6 +576,8 @@ class Reset {
   client::Admin admin_;
   engine::DefinitionLog definitions_;
   engine::KnownDefinition known_;
+  PipelinePositions places_;
+  ResetTables tables_;
   std::vector<std::string> groups_there_;
   std::vector<Act> acts_;
   std::vector<std::string> notes_;
@@ -764,6 +667,7 @@ int run_reset(const Arguments& arguments) {
     command.to = ResetTo::kDatetime;
     command.datetime_ms = *parsed;
   }
+  command.log.flags = log_flags_of(app);
   const auto planned = load_pipeline_file(command.file);
   if (!planned) {
     return kExitUsage;

@@ -8,6 +8,7 @@
 #include "app/bootstrap_servers.h"
 #include "app/commands.h"
 #include "app/embedded_log.h"
+#include "app/log_task.h"
 #include "app/pipeline_file.h"
 #include "app/process_log.h"
 #include "app/running_audit.h"
@@ -30,6 +31,7 @@ constexpr Duration kStopTimeMax = milliseconds(4500);
 
 struct RunOptions {
   std::string file;
+  std::string log_flags;  ///< those that were given
   std::string bootstrap_servers;
   std::string worker = "1";
   EmbeddedLogOptions log;
@@ -121,7 +123,7 @@ class RunProcess {
     options.place = place_options();
     options.rolling = options_.is_rolling ? engine::Rolling::kYes : engine::Rolling::kNo;
     options.definition = pipeline::definition_of(planned_);
-    options.file = options_.file;
+    options.file = options_.file + options_.log_flags;
     options.on_notice = [this](const std::string& news) {
       tell_({.level = LogLevel::kWarn, .stage = {}, .event = "changed", .text = news});
     };
@@ -287,6 +289,7 @@ int run_run(const Arguments& arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
+  options.log_flags = log_flags_of(app);
   const auto planned = load_pipeline_file(options.file);
   if (!planned) {
     return kExitUsage;

@@ -99,17 +99,32 @@ void Auditor::add_receipts(std::vector<ReceiptEntry> entries, bool is_settled) {
     const auto history = std::ranges::find_if(histories_, [&](const StageHistory& candidate) {
       return candidate.subject->id == entry.receipt.stage;
     });
+    entry.is_settled = is_settled;
     if (history == histories_.end()) {
       ++unknown[entry.receipt.stage];
+      add_former(std::move(entry));
       continue;
     }
-    entry.is_settled = is_settled;
     history->add(std::move(entry));
   }
   for (const auto& [stage, count] : unknown) {
-    report_.findings.note(fmt::format("{} of stage {}, which the pipeline does not have (any more)",
-                                      count_of(count, "receipt"), stage));
+    report_.findings.note(fmt::format(
+        "{} of stage {}, which the pipeline does not have (any more): what it wrote is compared, "
+        "what it read is not",
+        count_of(count, "receipt"), stage));
   }
+}
+
+void Auditor::add_former(ReceiptEntry entry) {
+  const auto [subject, is_new] = former_subjects_.try_emplace(entry.receipt.stage);
+  if (is_new) {
+    // Nobody says what it promised: each commit is judged by what it was.
+    subject->second.id = entry.receipt.stage;
+    subject->second.is_exactly_once = false;
+    former_.push_back({.subject = &subject->second});
+  }
+  const auto history = std::ranges::find(former_, &subject->second, &StageHistory::subject);
+  history->add(std::move(entry));
 }
 
 Task<Status> Auditor::read_positions(StageHistory& history) {
@@ -202,14 +217,7 @@ Task<Result<std::vector<TopicPartition>>> Auditor::partitions_of(std::vector<std
 }
 
 Task<Status> Auditor::read_topics() {
-  std::set<std::string> topics;
-  for (const StageSubject& stage : subject_.stages) {
-    topics.insert(stage.source_topics.begin(), stage.source_topics.end());
-    for (const OutputTopicSubject& output : stage.output_topics) {
-      topics.insert(output.name);
-    }
-  }
-  for (const std::string& topic : topics) {
+  for (const std::string& topic : topics_to_read()) {
     const auto description = co_await reader_.describe(topic);
     CO_RETURN_IF_ERROR(description);
     if (!*description) {
@@ -254,6 +262,41 @@ Task<Status> Auditor::read_later_receipts() {
   co_return Status{};
 }
 
+bool Auditor::is_of_receipts_alone(const std::string& topic) const {
+  return std::ranges::none_of(subject_.stages, [&](const StageSubject& stage) {
+    return std::ranges::find(stage.source_topics, topic) != stage.source_topics.end() ||
+           std::ranges::find(stage.output_topics, topic, &OutputTopicSubject::name) !=
+               stage.output_topics.end();
+  });
+}
+
+std::set<std::string> Auditor::topics_to_read() const {
+  std::set<std::string> topics;
+  for (const StageSubject& stage : subject_.stages) {
+    topics.insert(stage.source_topics.begin(), stage.source_topics.end());
+    for (const OutputTopicSubject& output : stage.output_topics) {
+      topics.insert(output.name);
+    }
+  }
+  const auto add_outputs = [&](const StageHistory& history) {
+    for (const ReceiptEntry& entry : history.receipts) {
+      for (const protocol::Receipt::Output& output : entry.receipt.outputs) {
+        if (output.partition >= PartitionIndex(0)) {
+          topics.insert(output.name);
+        }
+      }
+    }
+  };
+  for (const StageHistory& history : histories_) {
+    add_outputs(history);
+    for (const auto& [source, ranges] : history.ranges) {
+      topics.insert(source.topic);
+    }
+  }
+  std::ranges::for_each(former_, add_outputs);
+  return topics;
+}
+
 std::set<Offset> Auditor::boundaries_of(const TopicPartition& partition) const {
   std::set<Offset> boundaries;
   for (const StageHistory& history : histories_) {
@@ -277,10 +320,11 @@ std::set<Offset> Auditor::boundaries_of(const TopicPartition& partition) const {
 }
 
 bool Auditor::is_written(const std::string& topic) const {
-  return std::ranges::any_of(subject_.stages, [&](const StageSubject& stage) {
-    return std::ranges::find(stage.output_topics, topic, &OutputTopicSubject::name) !=
-           stage.output_topics.end();
-  });
+  return is_of_receipts_alone(topic) ||
+         std::ranges::any_of(subject_.stages, [&](const StageSubject& stage) {
+           return std::ranges::find(stage.output_topics, topic, &OutputTopicSubject::name) !=
+                  stage.output_topics.end();
+         });
 }
 
 bool Auditor::is_written_at_least_once(const std::string& topic) const {
@@ -317,6 +361,10 @@ void Auditor::judge_aggregate(const StageHistory& history) {
   } else if (std::ranges::any_of(history.receipts,
                                  [](const ReceiptEntry& entry) { return !entry.is_settled; })) {
     why = "it committed while the audit was reading";
+  } else if (std::ranges::any_of(history.beginnings, [&](const auto& each) {
+               return history.last_reset(each.first) != nullptr;
+             })) {
+    why = "a reset has begun it anew, and what it wrote before has no state";
   } else if (std::ranges::any_of(scans_, [&](const auto& each) {
                return is_output(each.first) && each.second.start() > Offset(0);
              })) {
@@ -345,7 +393,7 @@ void Auditor::judge() {
       report_.allowed_repeats += check_repeatable_outputs(history, scans_, report_.findings);
     }
   }
-  check_topic_outputs(histories_, scans_, options_.strangers, report_.findings);
+  check_topic_outputs(histories_, former_, scans_, options_.strangers, report_.findings);
   report_defects();
   for (const StageHistory& history : histories_) {
     report_stage(history);

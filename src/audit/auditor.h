@@ -11,7 +11,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -79,7 +81,11 @@ class Auditor {
   Status check_stop() const;
   Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics);
   Task<Result<std::int64_t>> lag_of(const StageSubject& stage);
+  void add_former(ReceiptEntry entry);
   void add_receipts(std::vector<ReceiptEntry> entries, bool is_settled);
+  /// Source and output topics, of the file and of receipts: a file names no topic that it has left.
+  std::set<std::string> topics_to_read() const;
+  bool is_of_receipts_alone(const std::string& topic) const;
   RecordObserver* observer_of(const TopicPartition& partition);
   void judge();
   void judge_aggregate(const StageHistory& history);
@@ -102,6 +108,9 @@ class Auditor {
   ReceiptLog receipts_;
   DefinitionRecords definitions_;
   std::vector<StageHistory> histories_;
+  /// Of stages that the file does not name (any more), by their names: what they wrote is theirs.
+  std::map<std::string, StageSubject> former_subjects_;
+  std::vector<StageHistory> former_;
   /// Of changelogs and what goes with them, if they are compared. Before the scans, which see them.
   LastValuesOf last_values_;
   Scans scans_;

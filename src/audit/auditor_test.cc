@@ -395,6 +395,58 @@ TEST_F(AuditorTest, a_strangers_record_is_foreign_unless_allowed) {
               ElementsAre(HasSubstr("foreign")));
 }
 
+TEST_F(AuditorTest, what_lies_before_a_reset_that_began_a_stage_is_not_covered) {
+  begin_at(10, protocol::Receipt::Beginning::kReset);
+  write_with_ids(3, 4);
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_EQ(report.findings.not_covered_count(), 2);
+  EXPECT_THAT(report.findings.notes(),
+              Contains(AllOf(HasSubstr("orders-0: stage only-paid was begun at offset 10"),
+                             HasSubstr("offsets 0..9 before it are not covered"))));
+}
+
+TEST_F(AuditorTest, a_reset_to_the_first_record_leaves_nothing_out) {
+  begin_at(0, protocol::Receipt::Beginning::kReset);
+  write_with_ids(1, 4);
+  const AuditReport report = audit();
+  EXPECT_TRUE(report.is_clean());
+  EXPECT_THAT(report.findings.notes(), Contains(HasSubstr("was begun at offset 0 by a reset")));
+}
+
+TEST_F(AuditorTest, what_a_stage_of_before_wrote_is_its_own) {
+  write_honestly(1, 2);
+  AuditSubject renamed = subject();
+  renamed.stages[0].id = "paid-now";
+  TestCommit begun;
+  begun.receipt = {.pipeline = "p", .stage = "paid-now", .worker = "onceflow reset"};
+  for (int partition = 0; partition < 2; ++partition) {
+    begun.inputs.push_back({.source = at("orders", partition),
+                            .from_offset = Offset(10),
+                            .next_offset = Offset(10),
+                            .beginning = protocol::Receipt::Beginning::kReset});
+  }
+  fill_receipt(begun);
+  write(begun);
+  EXPECT_THAT(texts(audit({}, renamed)), ElementsAre());
+  log_.batches(at("paid", 1)).clear();
+  EXPECT_THAT(texts(audit({}, renamed)), Contains(HasSubstr("stage only-paid wrote 3 records")));
+}
+
+TEST_F(AuditorTest, a_source_that_the_file_has_left_is_told_with_what_is_unread) {
+  log_.create("more", 1);
+  log_.append(at("more", 0), {{"a", "1"}, {"b", "2"}, {"c", "3"}});
+  TestCommit commit = make_commit(1);
+  commit.inputs.push_back(log_.read(at("more", 0), Offset(0), Offset(1)));
+  fill_receipt(commit);
+  write(commit);
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_THAT(report.findings.notes(),
+              Contains(AllOf(HasSubstr("more-0: the file of stage only-paid does not name it"),
+                             HasSubstr("2 records from offset 1 on stay unread"))));
+}
+
 TEST_F(AuditorTest, a_batch_appended_twice_is_doubled) {
   write_honestly(1, 4);
   const ProducerIdentity user{ProducerId(70), ProducerEpoch(0)};

@@ -1,9 +1,11 @@
 #include "connectors/sink_past.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "connectors/postgres_connection.h"
 #include "connectors/postgres_positions.h"
@@ -27,7 +29,9 @@ struct Database {
   std::string table_name;
   std::function<Status()> ensure_positions;
   std::string begin;
-  std::string number;  ///< the type of a whole number
+  std::string number;                                            ///< the type of a whole number
+  std::string receipt;                                           ///< an expression: the bytes of $3
+  std::function<std::string(std::string_view)> to_receipt_text;  ///< what $3 is then
 };
 
 constexpr std::string_view kOfSink = " WHERE pipeline = $1 AND stage = $2";
@@ -97,14 +101,15 @@ Status move_positions(const Database& database, const SinkTable& table, const Si
   for (const ClaimedPartition& position : reset.positions) {
     RETURN_IF_ERROR(database.run(
         fmt::format("INSERT INTO onceflow_positions AS held (pipeline, stage, topic, partition, "
-                    "next_offset, epoch, table_id) VALUES ($1, $2, $3, CAST($4 AS {0}), "
-                    "CAST($5 AS {0}), 1, '{1}') "
+                    "next_offset, epoch, table_id, topic_id) VALUES ($1, $2, $3, CAST($4 AS {0}), "
+                    "CAST($5 AS {0}), 1, '{1}', $6) "
                     "ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET "
-                    "next_offset = excluded.next_offset, epoch = held.epoch + 1",
+                    "next_offset = excluded.next_offset, epoch = held.epoch + 1, "
+                    "topic_id = excluded.topic_id",
                     database.number, kAnyTable),
         {table.pipeline, table.stage, position.source.topic,
          std::to_string(position.source.partition.value),
-         std::to_string(position.next_offset.value)}));
+         std::to_string(position.next_offset.value), position.topic_id}));
   }
   return {};
 }
@@ -119,6 +124,12 @@ Status reset_in_transaction(const Database& database, const SinkTable& table,
       RETURN_IF_ERROR(database.run(fmt::format("DELETE FROM onceflow_receipts{}", kOfSink),
                                    {table.pipeline, table.stage}));
     }
+  }
+  if (!reset.receipt.empty()) {
+    RETURN_IF_ERROR(database.run(
+        fmt::format("INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES ($1, $2, {})",
+                    database.receipt),
+        {table.pipeline, table.stage, database.to_receipt_text(reset.receipt)}));
   }
   if (reset.deletes_rows) {
     const auto is_there = has_table(database, database.table_name);
@@ -168,7 +179,9 @@ Database sqlite_database(SqliteConnection& connection, const SinkTable& table) {
       .table_name = table.table,
       .ensure_positions = [&connection] { return ensure_sqlite_positions(connection); },
       .begin = "BEGIN IMMEDIATE",
-      .number = "INTEGER"};
+      .number = "INTEGER",
+      .receipt = "CAST($3 AS BLOB)",
+      .to_receipt_text = [](std::string_view bytes) { return std::string(bytes); }};
 }
 
 // A table may be in a schema: each part has quotes of its own.
@@ -206,7 +219,13 @@ Database postgres_database(PostgresConnection& connection, const SinkTable& tabl
       .table_name = quoted,
       .ensure_positions = [&connection] { return ensure_postgres_positions(connection); },
       .begin = "BEGIN",
-      .number = "bigint"};
+      .number = "bigint",
+      .receipt = "decode($3, 'hex')",
+      .to_receipt_text =
+          [](std::string_view bytes) {
+            return fmt::format(
+                "{:02x}", fmt::join(std::vector<std::uint8_t>(bytes.begin(), bytes.end()), ""));
+          }};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "connectors/postgres_sink.h"
@@ -26,6 +27,8 @@ struct SinkReset {
   /// The sink's positions from now on (kNoOffset: it begins anew); all others are as if nothing had
   /// been committed.
   std::vector<ClaimedPartition> positions;
+  /// Encoded: it says that the sink begins at the positions; empty: none.
+  std::string receipt{};
 };
 
 /// Creates nothing: a file or a table of ours that is missing is an empty past.

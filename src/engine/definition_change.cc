@@ -426,8 +426,10 @@ bool may_keep_states(std::span<const DefinitionChange> changes) {
          });
 }
 
-std::string ways_on(std::span<const DefinitionChange> changes, std::string_view file,
+std::string ways_on(std::span<const DefinitionChange> changes,
+                    const protocol::PipelineDefinition& planned, std::string_view file,
                     std::string_view end) {
+  const bool has_table = std::ranges::any_of(planned.stages, &Stage::is_database);
   const std::string keep_it = "  keep it as it was: change the file back; nothing is lost\n";
   const std::string keep_states = fmt::format(
       "  keep the state:    onceflow reset {} --keep-states{}\n"
@@ -444,8 +446,8 @@ std::string ways_on(std::span<const DefinitionChange> changes, std::string_view 
   }
   return ways + fmt::format(
                     "  go on from now:    onceflow reset {0} --to-current{1}\n"
-                    "  start over:        onceflow reset {0} --to-earliest{1}\n",
-                    file, end);
+                    "  start over:        onceflow reset {0} --to-earliest{2}{1}\n",
+                    file, end, has_table ? " (--delete-rows | --keep-rows)" : "");
 }
 
 std::string describe(std::span<const DefinitionChange> changes, DefinitionChange::Weight weight) {

@@ -65,8 +65,10 @@ class KnownDefinition {
 bool has_refusal(std::span<const DefinitionChange> changes);
 /// All that is refused is a change of states that may be kept.
 bool may_keep_states(std::span<const DefinitionChange> changes);
-/// What can be done about the refusals, a line each; `end` is the last word of each command.
-std::string ways_on(std::span<const DefinitionChange> changes, std::string_view file,
+/// What can be done about the refusals, a line each; `file` is the file of `planned` as a command
+/// names it, `end` the last word of each command.
+std::string ways_on(std::span<const DefinitionChange> changes,
+                    const protocol::PipelineDefinition& planned, std::string_view file,
                     std::string_view end);
 /// A line each: "stage: what: effect".
 std::string describe(std::span<const DefinitionChange> changes, DefinitionChange::Weight weight);

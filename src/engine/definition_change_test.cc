@@ -288,7 +288,7 @@ TEST(DefinitionChange, a_state_is_not_kept_beside_what_needs_another_decision) {
   after.stages[0].group_id = "other";
   const auto changes = known_as(totals()).compare(after);
   EXPECT_FALSE(may_keep_states(changes));
-  EXPECT_THAT(ways_on(changes, "p.yaml", ""), Not(HasSubstr("--keep-states")));
+  EXPECT_THAT(ways_on(changes, after, "p.yaml", ""), Not(HasSubstr("--keep-states")));
 }
 
 TEST(DefinitionChange, states_are_accepted_from_keeping_to_keeping) {

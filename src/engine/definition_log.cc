@@ -145,7 +145,7 @@ Status DefinitionLog::refusal(const KnownDefinition& known,
           "written; the fix: choose one of\n{}"
           "each without --execute says what it would do; onceflow plan {} shows all changes",
           planned_.pipeline, describe(changes, DefinitionChange::Weight::kRefused),
-          ways_on(changes, file_, " --execute"), file_));
+          ways_on(changes, planned_, file_, " --execute"), file_));
 }
 
 Task<Result<std::vector<DefinitionChange>>> DefinitionLog::check(const KnownDefinition& known,

@@ -43,11 +43,12 @@ std::vector<client::OffsetToCommit> GroupPositions::to_commit(
   std::vector<client::OffsetToCommit> offsets;
   offsets.reserve(positions.size());
   for (const InputAccount::Position& position : positions) {
-    offsets.push_back(
-        {.partition = position.source,
-         .offset = position.offset,
-         .metadata = to_text(GroupPositionText{.topic_id = topic_id_text(position.topic_id),
-                                               .changelog_id = changelog_id_})});
+    offsets.push_back({.partition = position.source,
+                       .offset = position.offset,
+                       .metadata = to_text(
+                           GroupPositionText{.topic_id = topic_id_text(position.topic_id),
+                                             .changelog_id = changelog_id_,
+                                             .receipts_id = topic_id_text(receipts_.topic_id())})});
   }
   return offsets;
 }
@@ -62,6 +63,7 @@ Task<Result<std::vector<KeptPosition>>> GroupPositions::read(
   for (const client::CommittedOffset& offset : *committed) {
     const GroupPositionText text = parse_group_position(offset.metadata);
     CO_RETURN_IF_ERROR(check_changelog(offset, text));
+    CO_RETURN_IF_ERROR(check_receipts(offset, text));
     kept.push_back(
         {.source = offset.partition, .next_offset = offset.offset, .topic_id = text.topic_id});
   }
@@ -79,9 +81,26 @@ Status GroupPositions::check_changelog(const client::CommittedOffset& offset,
               fmt::format("changelog '{}': another topic of that name; the state up to {}-{}@{} "
                           "was in the topic with id {}, and the topic there now has id {}, so the "
                           "stage would go on from a state without it; to build the state anew from "
-                          "the beginning: onceflow reset FILE --to-earliest --execute",
+                          "the beginning: onceflow reset {} --to-earliest --execute",
                           changelog_, offset.partition.topic, offset.partition.partition.value,
-                          offset.offset.value, kept.changelog_id, changelog_id_));
+                          offset.offset.value, kept.changelog_id, changelog_id_, options_.file));
+}
+
+// Without its receipts nobody could account for what was read, and no position be compared.
+Status GroupPositions::check_receipts(const client::CommittedOffset& offset,
+                                      const GroupPositionText& kept) const {
+  const std::string now = topic_id_text(receipts_.topic_id());
+  if (!is_another_topic(kept.receipts_id, now)) {
+    return {};
+  }
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("topic '{}': another topic of that name; the receipts up to {}-{}@{} were "
+                  "in the topic with id {}, and the topic there now has id {}, so what was "
+                  "read before could not be accounted for; restore it, or begin anew on "
+                  "purpose: onceflow reset {} --to-earliest --execute",
+                  receipts_.topic(), offset.partition.topic, offset.partition.partition.value,
+                  offset.offset.value, kept.receipts_id, now, options_.file));
 }
 
 Task<Result<std::vector<KeptPosition>>> GroupPositions::find_receipts(

@@ -37,6 +37,7 @@ class GroupPositions final : public PositionKeeper {
  private:
   Status check_changelog(const client::CommittedOffset& offset,
                          const GroupPositionText& kept) const;
+  Status check_receipts(const client::CommittedOffset& offset, const GroupPositionText& kept) const;
   MonotonicTime deadline() const { return cluster_->scheduler().now() + options_.call_timeout; }
 
   std::shared_ptr<client::Cluster> cluster_;

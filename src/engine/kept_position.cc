@@ -7,7 +7,18 @@ namespace onceflow::engine {
 namespace {
 
 constexpr std::string_view kPrefix = "onceflow topic=";
+constexpr std::string_view kTopic = " topic=";
 constexpr std::string_view kChangelog = " changelog=";
+constexpr std::string_view kReceipts = " receipts=";
+
+std::string field_of(std::string_view text, std::string_view name) {
+  const std::size_t place = text.find(name);
+  if (place == std::string_view::npos) {
+    return {};
+  }
+  text.remove_prefix(place + name.size());
+  return std::string(text.substr(0, text.find(' ')));
+}
 
 }  // namespace
 
@@ -26,6 +37,10 @@ std::string to_text(const GroupPositionText& position) {
     text += kChangelog;
     text += position.changelog_id;
   }
+  if (!position.receipts_id.empty()) {
+    text += kReceipts;
+    text += position.receipts_id;
+  }
   return text;
 }
 
@@ -33,13 +48,9 @@ GroupPositionText parse_group_position(std::string_view metadata) {
   if (!metadata.starts_with(kPrefix)) {
     return {};
   }
-  metadata.remove_prefix(kPrefix.size());
-  const std::size_t end = metadata.find(kChangelog);
-  GroupPositionText position{.topic_id = std::string(metadata.substr(0, end))};
-  if (end != std::string_view::npos) {
-    position.changelog_id = std::string(metadata.substr(end + kChangelog.size()));
-  }
-  return position;
+  return {.topic_id = field_of(metadata, kTopic),
+          .changelog_id = field_of(metadata, kChangelog),
+          .receipts_id = field_of(metadata, kReceipts)};
 }
 
 }  // namespace onceflow::engine

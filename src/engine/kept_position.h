@@ -61,6 +61,7 @@ bool is_another_topic(std::string_view kept, std::string_view now);
 struct GroupPositionText {
   std::string topic_id;
   std::string changelog_id{};  ///< of the changelog that holds the state up to the offset; or empty
+  std::string receipts_id{};   ///< of the topic that holds the receipts up to it; empty: unknown
 };
 std::string to_text(const GroupPositionText& position);
 /// Empty fields for metadata that is not ours.

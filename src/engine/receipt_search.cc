@@ -1,6 +1,7 @@
 #include "engine/receipt_search.h"
 
-#include <algorithm>
+#include <functional>
+#include <utility>
 
 #include "client/admin.h"
 #include "client/fetcher.h"
@@ -9,23 +10,19 @@ namespace onceflow::engine {
 namespace {
 
 using NewestInputs = std::map<TopicPartition, protocol::Receipt::Input>;
+using VisitReceipt = std::function<void(const protocol::Receipt&)>;
 
-Status add(const client::FetchedRun& run, const std::string& stage, NewestInputs& newest) {
+// One that does not decode is the audit's to name.
+Status visit_run(const client::FetchedRun& run, const VisitReceipt& visit) {
   return run.for_each([&](const protocol::RecordBatchHeader&, const protocol::RecordView& record) {
-    const auto receipt = protocol::decode_receipt(record.value.value_or(ByteView{}));
-    if (!receipt || receipt->stage != stage) {
-      return;  // One that does not decode is the audit's to name.
-    }
-    for (const protocol::Receipt::Input& input : receipt->inputs) {
-      newest[input.source] = input;
+    if (const auto receipt = protocol::decode_receipt(record.value.value_or(ByteView{}))) {
+      visit(*receipt);
     }
   });
 }
 
-}  // namespace
-
-Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> cluster,
-                                              const StageOptions& options, std::string stage) {
+Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const StageOptions& options,
+                            VisitReceipt visit) {
   client::FetchOptions fetch = options.fetch;
   fetch.isolation_level = client::IsolationLevel::kReadCommitted;
   client::Admin admin(cluster);
@@ -41,10 +38,9 @@ Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> c
       co_await admin.list_offsets(std::move(partitions), client::Admin::kLatest,
                                   client::IsolationLevel::kReadUncommitted, deadline());
   CO_RETURN_IF_ERROR(end);
-  NewestInputs newest;
   Offset position = start->front().offset;
   if (position >= end->front().offset) {
-    co_return newest;
+    co_return Status{};
   }
   fetcher.assign({{receipts, position}});
   const auto patience_end = [&] {
@@ -55,7 +51,7 @@ Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> c
     const auto polled = co_await fetcher.poll(until);
     CO_RETURN_IF_ERROR(polled);
     for (const client::FetchedRun& run : polled->runs) {
-      CO_RETURN_IF_ERROR(add(run, stage, newest));
+      CO_RETURN_IF_ERROR(visit_run(run, visit));
       position = run.next_offset;
       until = patience_end();
     }
@@ -65,6 +61,38 @@ Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> c
                      Recovery::kRetriable);
     }
   }
+  co_return Status{};
+}
+
+}  // namespace
+
+Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> cluster,
+                                              const StageOptions& options, std::string stage) {
+  NewestInputs newest;
+  const auto add = [&](const protocol::Receipt& receipt) {
+    if (receipt.stage == stage) {
+      for (const protocol::Receipt::Input& input : receipt.inputs) {
+        newest[input.source] = input;
+      }
+    }
+  };
+  CO_RETURN_IF_ERROR(co_await visit_receipts(std::move(cluster), options, add));
+  co_return newest;
+}
+
+Task<Result<std::map<std::string, std::uint64_t>>> find_newest_definitions(
+    std::shared_ptr<client::Cluster> cluster, const StageOptions& options) {
+  std::map<std::string, std::uint64_t> newest;
+  const auto topic = co_await cluster->existing_topic(
+      options.receipts_topic, cluster->scheduler().now() + options.call_timeout);
+  if (!topic && topic.error().code == ErrorCode::kNotFound) {
+    co_return newest;
+  }
+  CO_RETURN_IF_ERROR(topic);
+  const auto add = [&](const protocol::Receipt& receipt) {
+    newest[receipt.stage] = receipt.definition;
+  };
+  CO_RETURN_IF_ERROR(co_await visit_receipts(std::move(cluster), options, add));
   co_return newest;
 }
 

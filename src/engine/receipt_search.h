@@ -3,6 +3,7 @@
 // gone or was moved by hand), so it reads all of the topic: rare, and no index is kept for it.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,5 +18,10 @@ namespace onceflow::engine {
 /// retriable.
 Task<Result<std::map<TopicPartition, protocol::Receipt::Input>>> find_newest_inputs(
     std::shared_ptr<client::Cluster> cluster, const StageOptions& options, std::string stage);
+
+/// By stage, the definition that its newest receipt names; 0: an earlier version's. Empty where
+/// there are no receipts. For a pipeline whose own record of its definitions is gone.
+Task<Result<std::map<std::string, std::uint64_t>>> find_newest_definitions(
+    std::shared_ptr<client::Cluster> cluster, const StageOptions& options);
 
 }  // namespace onceflow::engine

@@ -29,6 +29,8 @@ struct StageOptions {
   /// transactional ids, so a restarted worker fences its predecessor at once.
   std::string worker;
   std::string receipts_topic;
+  /// The pipeline file with the flags that say which log it is, as a fix names them.
+  std::string file = "FILE";
   /// Of the stage: what stands in its receipts (docs/formats/receipt.md). 0: unknown.
   std::uint64_t definition = 0;
   Guarantee guarantee = Guarantee::kExactlyOnce;

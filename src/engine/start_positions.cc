@@ -122,10 +122,11 @@ Status StartPositions::check(const KeptPosition& position) const {
         fmt::format("{}: another topic of that name; {} is at offset {} of the topic with id {}, "
                     "and the topic there now has id {}, so its first records would be passed over "
                     "or taken twice; to begin the new topic at its first offset: onceflow reset "
-                    "FILE --to-earliest --execute, which says what becomes of rows that are "
+                    "{} --to-earliest --execute, which says what becomes of rows that are "
                     "there",
                     describe(position.source), keeper_name_,
-                    std::max(position.next_offset, position.receipt_offset).value, kept, now));
+                    std::max(position.next_offset, position.receipt_offset).value, kept, now,
+                    options_.file));
   }
   return check_receipt(position);
 }
@@ -156,11 +157,12 @@ Status StartPositions::check_receipt(const KeptPosition& position) const {
           "{}: the position is {} in {}, but the newest receipt of this stage ended at offset {}; "
           "they move together, so one of them was changed by hand or restored alone, and {}; "
           "restore both, or put the position back to {}, or begin anew on purpose: onceflow reset "
-          "FILE --to-earliest --execute",
+          "{} --to-earliest --execute",
           where,
           is_new(position) ? std::string("gone")
                            : fmt::format("offset {}", position.next_offset.value),
-          keeper_name_, position.receipt_offset.value, consequence, position.receipt_offset.value));
+          keeper_name_, position.receipt_offset.value, consequence, position.receipt_offset.value,
+          options_.file));
 }
 
 // ---- fixing
@@ -257,9 +259,9 @@ Task<Status> StartPositions::begin_new_partitions(const Topic& topic,
                 "{}: a partition that was not there when the aggregate began: its keys have "
                 "their states in others, and would be counted from nothing; the topics of "
                 "an aggregate keep the number of partitions that they were made with; to "
-                "count anew, with the topics made again: onceflow reset FILE --to-earliest "
+                "count anew, with the topics made again: onceflow reset {} --to-earliest "
                 "--execute",
-                describe(position.source)));
+                describe(position.source), options_.file));
       }
       opened.push_back({.before = position,
                         .next_offset = Offset(0),
@@ -309,10 +311,10 @@ Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
           ErrorCode::kCorrupt,
           fmt::format("{}: the position is offset {} in {}, but the topic ends at offset {}: what "
                       "this stage has read is not there any more, and other records will take its "
-                      "offsets; restore the log, or begin anew on purpose: onceflow reset FILE "
+                      "offsets; restore the log, or begin anew on purpose: onceflow reset {} "
                       "--to-earliest --execute",
                       describe(position.source), position.next_offset.value, keeper_name_,
-                      end->offset.value));
+                      end->offset.value, options_.file));
     }
     if (position.next_offset >= start->offset) {
       continue;
@@ -324,13 +326,13 @@ Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
                       .beginning = Beginning::kReset});
   }
   if (!deleted.empty() && !options_.skips_deleted) {
-    co_return fail(ErrorCode::kCorrupt, deleted_before_read(deleted));
+    co_return fail(ErrorCode::kCorrupt, deleted_before_read(deleted, options_.file));
   }
   co_return co_await open(std::move(opened), own);
 }
 
 // All of them: --skip-deleted passes them all.
-std::string deleted_before_read(std::span<const DeletedRange> deleted) {
+std::string deleted_before_read(std::span<const DeletedRange> deleted, std::string_view file) {
   std::string lost;
   std::string starts;
   for (const DeletedRange& range : deleted) {
@@ -342,10 +344,10 @@ std::string deleted_before_read(std::span<const DeletedRange> deleted) {
   }
   return fmt::format(
       "{} were deleted before this stage had read them, and going on would lose them in silence; "
-      "restore them, or start once with onceflow run FILE --skip-deleted: it goes on at {}, and "
+      "restore them, or start once with onceflow run {} --skip-deleted: it goes on at {}, and "
       "the audit reports them as skipped by operator; a longer retention.ms keeps it from "
       "happening again",
-      lost, starts);
+      lost, file, starts);
 }
 
 Task<Result<bool>> StartPositions::wait_for_first_partition(TopicPartition first) {

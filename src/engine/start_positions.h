@@ -82,6 +82,6 @@ struct DeletedRange {
 };
 
 /// For people: these are lost, and the ways on.
-std::string deleted_before_read(std::span<const DeletedRange> deleted);
+std::string deleted_before_read(std::span<const DeletedRange> deleted, std::string_view file);
 
 }  // namespace onceflow::engine

@@ -260,6 +260,11 @@ TEST(GroupPositionText, reads_back_and_is_nothing_in_others_words) {
   EXPECT_EQ(parse_group_position(to_text(both)).topic_id, "abc");
   EXPECT_EQ(parse_group_position(to_text(both)).changelog_id, "def");
   EXPECT_EQ(parse_group_position("onceflow topic=abc").topic_id, "abc");
+  const GroupPositionText all{.topic_id = "abc", .changelog_id = "def", .receipts_id = "ghi"};
+  EXPECT_EQ(to_text(all), "onceflow topic=abc changelog=def receipts=ghi");
+  EXPECT_EQ(parse_group_position(to_text(all)).changelog_id, "def");
+  EXPECT_EQ(parse_group_position(to_text(all)).receipts_id, "ghi");
+  EXPECT_EQ(parse_group_position(to_text(both)).receipts_id, "");
   EXPECT_EQ(parse_group_position("").topic_id, "");
   EXPECT_EQ(parse_group_position("some other client's words").topic_id, "");
 }

@@ -110,6 +110,7 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   for (TopicWriter& writer : writers_) {
     CO_RETURN_IF_ERROR(co_await writer.open(*cluster_, call_deadline()));
   }
+  cluster_->forget_topic(receipts_.topic());
   CO_RETURN_IF_ERROR(co_await receipts_.open(*cluster_, call_deadline()));
   reset_totals();
   group_metadata_ = reader_.group_metadata();
@@ -159,9 +160,9 @@ Task<Status> TopicStage::check_partition_counts() {
               "topic {} has {} partitions and its changelog {} has {}: keys would come to "
               "partitions that hold no state of theirs; the topics of an aggregate keep the "
               "number of partitions that they were made with; to count anew, with the "
-              "topics made again: onceflow reset FILE --to-earliest --execute",
-              source, topic->partition_count(), changelog_->topic(),
-              changelog_->partition_count()));
+              "topics made again: onceflow reset {} --to-earliest --execute",
+              source, topic->partition_count(), changelog_->topic(), changelog_->partition_count(),
+              options_.file));
     }
   }
   co_return Status{};

@@ -7,6 +7,7 @@
 
 #include "client/admin.h"
 #include "engine/definition_log.h"
+#include "engine/receipt_search.h"
 #include "engine/stage_reader.h"
 
 namespace onceflow::engine {
@@ -42,7 +43,11 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
   if (environment.seeded_bug == SeededBug::kGoOnWithForeignState) {
     options_.definition.reset();
   }
-  StageOptions stage_options = options_.stage;
+  StageOptions& stage_options = stage_options_;
+  stage_options = options_.stage;
+  if (!options_.file.empty()) {
+    stage_options.file = options_.file;
+  }
   stage_options.pipeline = plan.pipeline;
   stage_options.receipts_topic = plan.receipts_topic;
   stage_options.guarantee = plan.guarantee;
@@ -122,6 +127,7 @@ Task<Status> Worker::prepare() {
   CO_RETURN_IF_ERROR(before);
   const auto changes = co_await definitions.check(*before, deadline());
   CO_RETURN_IF_ERROR(changes);
+  CO_RETURN_IF_ERROR(co_await check_own_topics(*before));
   CO_RETURN_IF_ERROR(co_await prepare_topics());
   CO_RETURN_IF_ERROR(co_await take_place());
   CO_RETURN_IF_ERROR(
@@ -134,6 +140,60 @@ Task<Status> Worker::prepare() {
   if (!changes->empty() && options_.on_notice) {
     options_.on_notice("the file was changed, and the pipeline goes on with it:\n" +
                        describe(*changes, DefinitionChange::Weight::kNote));
+  }
+  co_return Status{};
+}
+
+Task<Status> Worker::check_own_topics(const KnownDefinition& known) {
+  if (!known.is_known()) {
+    co_return co_await check_forgotten_definitions();
+  }
+  const auto writes_topics = [](const protocol::PipelineDefinition::Stage& stage) {
+    return !stage.is_database();
+  };
+  const auto topic = co_await cluster_->existing_topic(
+      plan_.receipts_topic, environment_.scheduler.now() + kPrepareTimeout);
+  if (topic || topic.error().code != ErrorCode::kNotFound ||
+      std::ranges::none_of(known.current().stages, writes_topics)) {
+    co_return Status{};
+  }
+  co_return fail(
+      ErrorCode::kRefused,
+      fmt::format("topic {} is gone, though pipeline '{}' has run before; the rule: it goes on "
+                  "where its receipts say that it was, or all might be written again; the fix: "
+                  "restore the topic, or begin anew on purpose: onceflow reset {} --to-earliest "
+                  "--execute",
+                  plan_.receipts_topic, plan_.pipeline, stage_options_.file));
+}
+
+// Receipts of a version that wrote definitions, and none are there: the topic was deleted.
+Task<Status> Worker::check_forgotten_definitions() {
+  const auto newest = co_await find_newest_definitions(cluster_, stage_options_);
+  CO_RETURN_IF_ERROR(newest);
+  bool is_forgotten = false;
+  for (const auto& [id, hash] : *newest) {
+    const auto* stage = options_.definition->find(id);
+    if (hash == 0) {
+      continue;
+    }
+    is_forgotten = true;
+    if (stage == nullptr || protocol::definition_hash(stage->text()) != hash) {
+      co_return fail(
+          ErrorCode::kRefused,
+          fmt::format("topic {} is gone, and stage {} has gone by another definition than this "
+                      "file's until now; the rule: nothing goes on with what another definition "
+                      "has made; the fix: change the file back to what it was, or restore the "
+                      "topic, or begin anew on purpose: onceflow reset {} --to-earliest --execute",
+                      options_.definition->topic(), id, stage_options_.file));
+    }
+  }
+  if (is_forgotten) {
+    options_.stage.tell({.level = LogLevel::kWarn,
+                         .stage = {},
+                         .event = "changed",
+                         .text = "topic " + options_.definition->topic() +
+                                 " was gone: it is made anew; the newest receipts are of this "
+                                 "file's definition"});
   }
   co_return Status{};
 }

@@ -67,6 +67,10 @@ class Worker {
   Task<Status> prepare();
   Task<Status> prepare_topics();
   Task<Status> take_place();
+  /// What a worker leaves before its stages begin is there, if it has ever run: the receipts topic,
+  /// and the definitions that receipts name.
+  Task<Status> check_own_topics(const KnownDefinition& known);
+  Task<Status> check_forgotten_definitions();
   Task<Status> look_at_others(const KnownDefinition& known, std::string difference);
   /// At an assignment: who finds others with another definition, and is not the one that the topic
   /// names, ends.
@@ -86,6 +90,7 @@ class Worker {
   io::Environment environment_;
   const Plan& plan_;
   WorkerOptions options_;
+  StageOptions stage_options_;  ///< what all stages have of them
   std::shared_ptr<client::Cluster> cluster_;
   std::vector<std::unique_ptr<StageTask>> stages_;
   std::vector<OtherWorker> others_;

@@ -53,7 +53,7 @@ def a_table_does_not_go_on_in_another_topic(at):
         create_topic(broker.address, "in", 2)
         produce(broker.address, "in", numbers(100, 115), "-p", 0)
         produce(broker.address, "in", numbers(100, 115), "-p", 1)
-        run_that_refuses(at, broker, "onceflow_positions is at offset 10", "onceflow reset FILE")
+        run_that_refuses(at, broker, "onceflow_positions is at offset 10", "onceflow reset p.yaml")
         with sqlite3.connect(at / "out.db") as database:
             check(database.execute("SELECT count(*) FROM t").fetchone() == (20,), "not 20 rows")
         said = audited(at, broker, 1)

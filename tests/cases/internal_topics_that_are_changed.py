@@ -36,7 +36,7 @@ def both_topics_gain_partitions(at):
         add_partitions(broker.address, "p-a-repartition", 4)
         add_partitions(broker.address, "p-a-changelog", 4)
         stops_by_name(at, broker, "a partition that was not there when the aggregate began",
-                      "onceflow reset FILE --to-earliest --execute")
+                      "onceflow reset p.yaml --bootstrap.servers")
         # The fix, as it is printed.
         onceflow("reset", "p.yaml", "--to-earliest", "--execute", "--bootstrap.servers",
                  broker.address, at=at)

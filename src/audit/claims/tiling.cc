@@ -6,6 +6,7 @@
 #include <span>
 
 #include "audit/names.h"
+#include "base/log_line.h"
 
 namespace onceflow::audit {
 namespace {
@@ -103,7 +104,26 @@ class PartitionTiling {
     }
   }
 
+  // What lies before is of no receipt of this stage: it was told to begin there.
+  void tell_begun_by_reset(const InputBeginning& reset) {
+    const ReceiptEntry& entry = history_.receipts[reset.entry];
+    const std::string begun =
+        fmt::format("{}: stage {} was begun at offset {} by a reset at {} ({})",
+                    name_of(scan_.partition()), stage_, reset.offset.value,
+                    to_iso8601_ms(WallTime(entry.receipt.committed_at_ms)), entry.place);
+    if (reset.offset > scan_.start()) {
+      findings_.not_covered(fmt::format("{}; {} before it are not covered", begun,
+                                        name_offsets(scan_.start(), reset.offset)));
+    } else {
+      findings_.note(begun);
+    }
+  }
+
   void tell_reset(Offset covered, const InputBeginning& reset) {
+    if (covered == kNoOffset) {
+      tell_begun_by_reset(reset);
+      return;
+    }
     if (covered != kNoOffset && reset.offset > covered) {
       findings_.skipped(reset.offset - covered,
                         fmt::format("{} {}, by a reset of stage {} ({})",
@@ -206,6 +226,20 @@ class PartitionTiling {
   Findings& findings_;
 };
 
+// A topic that the file does not name any more: what is behind the last receipt stays unread.
+void check_left(const StageHistory& history, const PartitionScan& scan, Findings& findings) {
+  const Offset covered = std::max(history.covered_to(scan.partition()), scan.start());
+  const std::int64_t unread = scan.committed_between(covered, scan.position()).count;
+  const std::string left = fmt::format("{}: the file of stage {} does not name it any more",
+                                       name_of(scan.partition()), history.subject->id);
+  if (unread > 0) {
+    findings.not_covered(fmt::format("{}; {} from offset {} on stay unread", left,
+                                     count_of(unread, "record"), covered.value));
+  } else {
+    findings.note(left);
+  }
+}
+
 void check_former(const StageHistory& history, const TopicPartition& source,
                   const FormerTopic& former, Findings& findings) {
   const std::string& stage = history.subject->id;
@@ -225,9 +259,19 @@ void check_former(const StageHistory& history, const TopicPartition& source,
 }  // namespace
 
 void check_tiling(const StageHistory& history, const Scans& scans, Findings& findings) {
+  const std::vector<std::string>& sources = history.subject->source_topics;
+  const auto is_left = [&](const TopicPartition& source) {
+    return std::ranges::find(sources, source.topic) == sources.end();
+  };
   const auto is_gone = [&](const TopicPartition& source) {
     if (scans.contains(source)) {
       return false;
+    }
+    if (is_left(source)) {
+      findings.not_covered(fmt::format(
+          "{}: stage {} has receipts for it, the file does not name it any more, and it is gone",
+          name_of(source), history.subject->id));
+      return true;
     }
     findings.add(FindingKind::kMissing, history.subject->id, 0,
                  fmt::format("{} is not there any more, but stage {} has receipts for it",
@@ -235,7 +279,11 @@ void check_tiling(const StageHistory& history, const Scans& scans, Findings& fin
     return true;
   };
   for (const auto& [source, ranges] : history.ranges) {
-    static_cast<void>(is_gone(source));
+    if (!is_gone(source) && is_left(source)) {
+      const PartitionScan& scan = scans.find(source)->second;
+      PartitionTiling(history, scan, findings).check();
+      check_left(history, scan, findings);
+    }
   }
   for (const auto& [source, former] : history.former) {
     if (history.ranges.contains(source) || !is_gone(source)) {

@@ -167,9 +167,13 @@ class PartitionOutputs {
 
 class TopicOutputs {
  public:
-  TopicOutputs(const std::vector<StageHistory>& histories, const Scans& scans, Strangers strangers,
-               Findings& findings)
-      : histories_(histories), scans_(scans), strangers_(strangers), findings_(findings) {}
+  TopicOutputs(const std::vector<StageHistory>& histories, const std::vector<StageHistory>& former,
+               const Scans& scans, Strangers strangers, Findings& findings)
+      : histories_(histories),
+        former_(former),
+        scans_(scans),
+        strangers_(strangers),
+        findings_(findings) {}
 
   void check() {
     gather();
@@ -216,6 +220,21 @@ class TopicOutputs {
         }
       }
     }
+    for (const StageHistory& history : former_) {
+      for (std::size_t entry = 0; entry < history.receipts.size(); ++entry) {
+        if (history.receipts[entry].is_transactional) {
+          gather(history, entry);
+        }
+      }
+    }
+  }
+
+  /// A topic that the file has left, and that somebody has deleted since.
+  bool is_left(const StageHistory& history, const std::string& topic) const {
+    const auto& topics = history.subject->output_topics;
+    return std::ranges::find(topics, topic, &OutputTopicSubject::name) == topics.end() &&
+           scans_.lower_bound({topic, PartitionIndex(0)}) ==
+               scans_.lower_bound({topic + std::string(1, '\0'), PartitionIndex(0)});
   }
 
   void gather(const StageHistory& history, std::size_t index) {
@@ -225,7 +244,7 @@ class TopicOutputs {
       const RecordTotals totals{output.record_count, output.record_hash_sum};
       if (scans_.contains(partition)) {
         expected_[partition][entry.producer].push_back({&history, index, totals});
-      } else {
+      } else if (!is_left(history, output.name)) {
         outcomes_[{&history, index}].push_back({Fate::kAbsent, partition, totals, std::nullopt});
       }
     }
@@ -356,6 +375,7 @@ class TopicOutputs {
   }
 
   const std::vector<StageHistory>& histories_;
+  const std::vector<StageHistory>& former_;
   const Scans& scans_;
   const Strangers strangers_;
   Findings& findings_;
@@ -368,9 +388,10 @@ class TopicOutputs {
 
 }  // namespace
 
-void check_topic_outputs(const std::vector<StageHistory>& histories, const Scans& scans,
+void check_topic_outputs(const std::vector<StageHistory>& histories,
+                         const std::vector<StageHistory>& former, const Scans& scans,
                          Strangers strangers, Findings& findings) {
-  TopicOutputs(histories, scans, strangers, findings).check();
+  TopicOutputs(histories, former, scans, strangers, findings).check();
 }
 
 bool waits_for_markers(const std::vector<StageHistory>& histories, const Scans& scans) {

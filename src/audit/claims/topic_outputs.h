@@ -17,7 +17,8 @@ enum class Strangers {
   kAllowed,  ///< except in topics that are the user's own
 };
 
-void check_topic_outputs(const std::vector<StageHistory>& histories, const Scans& scans,
+void check_topic_outputs(const std::vector<StageHistory>& histories,
+                         const std::vector<StageHistory>& former, const Scans& scans,
                          Strangers strangers, Findings& findings);
 
 /// Output partitions in which a settled receipt's transaction is still open: its marker may be on

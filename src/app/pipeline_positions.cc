@@ -1,0 +1,126 @@
+#include "app/pipeline_positions.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <map>
+
+#include "engine/kept_position.h"
+
+namespace onceflow::app {
+namespace {
+
+constexpr Duration kCallTimeout = seconds(15);
+
+}  // namespace
+
+std::string describe(const Positions& positions) {
+  std::vector<std::string> parts;
+  parts.reserve(positions.size());
+  for (const connectors::ClaimedPartition& position : positions) {
+    const std::string source =
+        fmt::format("{}-{}", position.source.topic, position.source.partition.value);
+    parts.push_back(position.next_offset == kNoOffset
+                        ? source + " from its beginning"
+                        : fmt::format("{}@{}", source, position.next_offset.value));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+PipelinePositions::PipelinePositions(LogAtHand log) : log_(std::move(log)), admin_(log_.cluster) {}
+
+MonotonicTime PipelinePositions::deadline() const { return log_.os.loop().now() + kCallTimeout; }
+
+Task<Result<std::vector<TopicPartition>>> PipelinePositions::partitions_of(
+    std::vector<std::string> topics) {
+  std::vector<TopicPartition> partitions;
+  for (const std::string& name : topics) {
+    const auto topic = co_await log_.cluster->existing_topic(name, deadline());
+    if (!topic && topic.error().code == ErrorCode::kNotFound) {
+      continue;
+    }
+    CO_RETURN_IF_ERROR(topic);
+    for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+      partitions.push_back({name, PartitionIndex(index)});
+    }
+  }
+  co_return partitions;
+}
+
+Task<Result<Positions>> PipelinePositions::at_time(std::vector<std::string> topics,
+                                                   std::int64_t timestamp_ms) {
+  auto partitions = co_await partitions_of(std::move(topics));
+  CO_RETURN_IF_ERROR(partitions);
+  const auto level = client::IsolationLevel::kReadCommitted;
+  const auto listed = co_await admin_.list_offsets(*partitions, timestamp_ms, level, deadline());
+  CO_RETURN_IF_ERROR(listed);
+  const auto ends =
+      co_await admin_.list_offsets(*partitions, client::Admin::kLatest, level, deadline());
+  CO_RETURN_IF_ERROR(ends);
+  Positions positions;
+  positions.reserve(listed->size());
+  for (std::size_t index = 0; index < listed->size(); ++index) {
+    const Offset found = (*listed)[index].offset;
+    positions.push_back({.source = (*listed)[index].partition,
+                         .next_offset = found == kNoOffset ? (*ends)[index].offset : found});
+  }
+  CO_RETURN_IF_ERROR(co_await add_topic_ids(positions));
+  co_return positions;
+}
+
+Task<Result<Positions>> PipelinePositions::ends_of(std::vector<std::string> topics) {
+  co_return co_await at_time(std::move(topics), client::Admin::kLatest);
+}
+
+Task<Result<Positions>> PipelinePositions::committed(std::string group,
+                                                     std::vector<std::string> topics) {
+  const auto partitions = co_await partitions_of(std::move(topics));
+  CO_RETURN_IF_ERROR(partitions);
+  const auto offsets = co_await admin_.committed(std::move(group), *partitions, deadline());
+  CO_RETURN_IF_ERROR(offsets);
+  Positions positions;
+  for (const client::CommittedOffset& offset : *offsets) {
+    if (offset.offset != kNoOffset) {
+      positions.push_back({.source = offset.partition, .next_offset = offset.offset});
+    }
+  }
+  CO_RETURN_IF_ERROR(co_await add_topic_ids(positions));
+  co_return positions;
+}
+
+Task<Status> PipelinePositions::add_topic_ids(Positions& positions) {
+  std::map<std::string, std::string> ids;
+  for (connectors::ClaimedPartition& position : positions) {
+    const std::string& name = position.source.topic;
+    if (!ids.contains(name)) {
+      const auto topic = co_await log_.cluster->existing_topic(name, deadline());
+      CO_RETURN_IF_ERROR(topic);
+      ids[name] = engine::topic_id_text(topic->id);
+    }
+    position.topic_id = ids[name];
+  }
+  co_return Status{};
+}
+
+// What lies before an aggregate was keyed by the definition before.
+Task<Status> PipelinePositions::check_caught_up(const protocol::PipelineDefinition::Stage& stage) {
+  const auto partitions = co_await partitions_of(stage.sources);
+  CO_RETURN_IF_ERROR(partitions);
+  const auto committed = co_await admin_.committed(stage.group_id, *partitions, deadline());
+  CO_RETURN_IF_ERROR(committed);
+  for (const client::CommittedOffset& position : *committed) {
+    const auto left = co_await has_records_after(log_, position, deadline());
+    CO_RETURN_IF_ERROR(left);
+    if (*left) {
+      co_return fail(
+          ErrorCode::kRefused,
+          fmt::format("stage {} has not processed all of topic {}; the rule: what lies there "
+                      "was keyed as the file said before; the fix: change the file back, run "
+                      "it until it has caught up, and then reset; or start over",
+                      stage.id, position.partition.topic));
+    }
+  }
+  co_return Status{};
+}
+
+}  // namespace onceflow::app

@@ -1,0 +1,44 @@
+// PipelinePositions: where a pipeline's stages are in their topics, and where they could go on, as
+// the log knows it. Reads only. Owned by whoever asks; runs on the log's scheduler.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "app/log_task.h"
+#include "client/admin.h"
+#include "connectors/sink.h"
+#include "protocol/definition.h"
+
+namespace onceflow::app {
+
+using Positions = std::vector<connectors::ClaimedPartition>;
+
+/// "orders-0@25, orders-1@7"
+std::string describe(const Positions& positions);
+
+class PipelinePositions {
+ public:
+  explicit PipelinePositions(LogAtHand log);
+
+  /// Of the topics that are there.
+  Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics);
+  /// In each partition: kEarliest, kLatest, or the first record of that time, the end without one.
+  Task<Result<Positions>> at_time(std::vector<std::string> topics, std::int64_t timestamp_ms);
+  Task<Result<Positions>> ends_of(std::vector<std::string> topics);
+  /// What the group has committed in them.
+  Task<Result<Positions>> committed(std::string group, std::vector<std::string> topics);
+  /// The ids of the topics, with their positions.
+  Task<Status> add_topic_ids(Positions& positions);
+  /// kRefused if the stage has not processed all that its topics hold.
+  Task<Status> check_caught_up(const protocol::PipelineDefinition::Stage& stage);
+
+  MonotonicTime deadline() const;
+
+ private:
+  LogAtHand log_;
+  client::Admin admin_;
+};
+
+}  // namespace onceflow::app

@@ -1,0 +1,58 @@
+#include "app/reset_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace onceflow::app {
+
+using pipeline::SinkSpec;
+
+const SinkSpec* ResetTables::sink_on(const std::string& database) const {
+  const auto place = std::ranges::find_if(planned_.spec.sinks, [&](const SinkSpec& sink) {
+    return sink.kind == pipeline::SinkKind::kSqlite ? database == "sqlite " + sink.file
+                                                    : to_string(sink.kind) == database;
+  });
+  return place == planned_.spec.sinks.end() ? nullptr : &*place;
+}
+
+connectors::SinkTable ResetTables::table_of(const DefinitionStage& stage) const {
+  return {planned_.spec.name, stage.id, stage.outputs.front(), {}, {}};
+}
+
+Result<connectors::SinkPast> ResetTables::past_of(const DefinitionStage& stage) const {
+  // Several sinks may be of one kind: the one of that name, else any that names the database.
+  const auto same = std::ranges::find(planned_.spec.sinks, stage.id, &SinkSpec::id);
+  const SinkSpec* sink = same != planned_.spec.sinks.end() &&
+                                 same->kind != pipeline::SinkKind::kKafka &&
+                                 (same->kind == pipeline::SinkKind::kPostgres ||
+                                  stage.database == "sqlite " + same->file)
+                             ? &*same
+                             : sink_on(stage.database);
+  if (sink == nullptr) {
+    return fail(ErrorCode::kRefused,
+                fmt::format("the position of sink {} is in {}, which the file does not name; "
+                            "the rule: going on needs where it was; the fix: leave the sink "
+                            "in the file, or start over",
+                            stage.id, stage.database));
+  }
+  if (sink->kind == pipeline::SinkKind::kPostgres) {
+    return connectors::read_postgres_past({.dsn = sink->dsn}, table_of(stage));
+  }
+  const auto exists = log_.os.disk().exists(sink->file);
+  RETURN_IF_ERROR(exists);
+  return *exists ? connectors::read_sqlite_past({.file = sink->file}, table_of(stage))
+                 : Result<connectors::SinkPast>(connectors::SinkPast{});
+}
+
+Status ResetTables::reset(const DefinitionStage& stage, const connectors::SinkReset& reset) const {
+  const auto sink = std::ranges::find(planned_.spec.sinks, stage.id, &SinkSpec::id);
+  CHECK(sink != planned_.spec.sinks.end());
+  return sink->kind == pipeline::SinkKind::kPostgres
+             ? connectors::reset_postgres_sink({.dsn = sink->dsn}, table_of(stage), reset)
+             : connectors::reset_sqlite_sink({.file = sink->file}, table_of(stage), reset);
+}
+
+}  // namespace onceflow::app

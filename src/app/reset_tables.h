@@ -1,0 +1,36 @@
+// ResetTables: what the databases of a pipeline's sinks keep, and how it is taken away or moved.
+// Blocks: a reset has nothing else to do. Owned by the reset.
+#pragma once
+
+#include <string>
+
+#include "app/log_task.h"
+#include "app/pipeline_positions.h"
+#include "connectors/sink_past.h"
+#include "pipeline/planner.h"
+#include "protocol/definition.h"
+
+namespace onceflow::app {
+
+class ResetTables {
+ public:
+  using DefinitionStage = protocol::PipelineDefinition::Stage;
+
+  /// `planned` outlives it.
+  ResetTables(LogAtHand log, const pipeline::PlannedPipeline& planned)
+      : log_(std::move(log)), planned_(planned) {}
+
+  /// What is kept of a stage that writes a database; the stage may be of the pipeline as it was.
+  Result<connectors::SinkPast> past_of(const DefinitionStage& stage) const;
+  /// Of a stage of the file.
+  Status reset(const DefinitionStage& stage, const connectors::SinkReset& reset) const;
+
+ private:
+  const pipeline::SinkSpec* sink_on(const std::string& database) const;
+  connectors::SinkTable table_of(const DefinitionStage& stage) const;
+
+  LogAtHand log_;
+  const pipeline::PlannedPipeline& planned_;
+};
+
+}  // namespace onceflow::app
