@@ -114,8 +114,8 @@ class SharedKafka:
 def empty(address):
     """No topic, no group, no open transaction: what a claim may find."""
     for transactional_id in open_transactions(address):
-        with Connection(address) as connection:
-            connection.init_producer(transactional_id, 60_000)
+        wait_for(lambda each=transactional_id: is_ended(address, each),
+                 f"end of the transaction of {transactional_id}", 20)
     for topic in topics(address):
         if not topic.startswith("__"):
             delete_topic(address, topic)
@@ -130,6 +130,14 @@ def empty(address):
 def shared_kafka():
     """The server of this run, if it is one over Apache Kafka."""
     return SharedKafka(os.environ[SHARED]) if SHARED in os.environ else None
+
+
+def is_ended(address, transactional_id):
+    """What is open is aborted, and that may take a while."""
+    concurrent_transactions = 51
+    with Connection(address) as connection:
+        answer = connection.call(22, 1, text(transactional_id) + struct.pack(">i", 60_000))
+    return struct.unpack(">h", answer[4:6])[0] != concurrent_transactions
 
 
 class Reader:
