@@ -81,7 +81,6 @@ struct Condition {
   std::string_view sql;
   Field Document::* reads;
   bool (*holds)(const Document&);
-  bool holds_for_tombstone = false;
 };
 
 const Condition kConditions[] = {
@@ -101,8 +100,7 @@ const Condition kConditions[] = {
     {"$.n % 2 = 0 or $.amount is null", &Document::amount,
      [](const Document& document) {
        return document.number % 2 == 0 || is_null(document.amount.value);
-     },
-     true},
+     }},
     {"$.\"größe\" > 1", &Document::size,
      [](const Document& document) {
        const auto* size = std::get_if<double>(&document.size.value);
@@ -112,8 +110,7 @@ const Condition kConditions[] = {
      [](const Document& document) {
        const auto* amount = integer_of(document.amount.value);
        return amount == nullptr ? is_null(document.amount.value) : *amount >= 0 && *amount <= 9;
-     },
-     true},
+     }},
     {"$.text in ('ab', 'a,b', 'größe') or not $.n % 2 = 0", &Document::text,
      [](const Document& document) {
        const auto* text = std::get_if<std::string>(&document.text.value);
@@ -349,9 +346,7 @@ DrawnPipeline::Steps DrawnPipeline::draw_steps(SimRandom& random, std::uint64_t 
   if (random.below(12) < where_out_of_12) {
     const Condition& condition = one_of(kConditions, random);
     steps.yaml += fmt::format("  - id: only\n    where: {:?}\n", condition.sql);
-    steps.keeps = [condition](const Document& document) {
-      return document.is_tombstone ? condition.holds_for_tombstone : condition.holds(document);
-    };
+    steps.keeps = condition.holds;
     steps.decides_by = condition.reads;
   }
   if (random.below(12) < set_out_of_12) {
@@ -373,16 +368,6 @@ DrawnPipeline DrawnPipeline::rows(SimRandom& random) {
   std::vector<const Column*> columns = some_of(kColumns, random);
   const bool is_upsert = drawn.keeps_last_of_key_;
   drawn.takes_tombstones_ = is_upsert && random.coin();
-  if (drawn.takes_tombstones_) {
-    // All conditions are on fields, and deletions pass them on their way to such a table.
-    for (Steps* const steps : {&drawn.steps_, &drawn.next_steps_}) {
-      if (steps->keeps) {
-        steps->keeps = [keeps = steps->keeps](const Document& document) {
-          return document.is_tombstone || keeps(document);
-        };
-      }
-    }
-  }
   std::string yaml = drawn.takes_tombstones_ ? "id: key, " : is_upsert ? "id: $.key, " : "";
   yaml += "n: { value: $.n, type: integer }";
   for (const Column* column : columns) {
@@ -518,14 +503,17 @@ ExpectedRows DrawnPipeline::expected(const InputTopic& input,
     for (std::size_t offset = begins[index]; offset < documents.size(); ++offset) {
       const Document* document = &documents[offset];
       const Steps& steps = steps_at(index, offset);
-      if (partition.is_skipped(offset) || (steps.keeps && !steps.keeps(*document))) {
+      if (partition.is_skipped(offset)) {
         continue;
       }
-      if (document->is_tombstone && is_aggregate_) {
-        continue;
-      }
+      // All conditions are on fields, and deletions pass them on their way to a table by key.
       if (document->is_tombstone) {
-        rows.erase(identity_of(row_of_(*document)));
+        if (!is_aggregate_) {
+          rows.erase(identity_of(row_of_(*document)));
+        }
+        continue;
+      }
+      if (steps.keeps && !steps.keeps(*document)) {
         continue;
       }
       if (steps.change) {
