@@ -237,6 +237,13 @@ class Planner {
         problems_.push_back(std::move(matched).error());
         continue;
       }
+      for (const ResultColumn& result : *matched) {
+        const engine::AggregateColumn& column = step.aggregate->columns[result.aggregate].column;
+        if (column.function == engine::AggregateFunction::kSum && !column.is_decimal &&
+            result.column.type == ColumnType::kReal) {
+          real_sums_.push_back(fmt::format("`{}` of sink {}", result.column.name, sink.id));
+        }
+      }
       std::ranges::move(*matched, std::back_inserter(results));
     }
     return results;
@@ -479,6 +486,12 @@ class Planner {
     if (plan_.stages.size() > 1) {
       list.push_back("nobody else writes the topics between stages");
     }
+    for (const std::string& sum : real_sums_) {
+      list.push_back(fmt::format(
+          "sums of integers in {}, whose column is real, stay within 2^53 (9007199254740992); "
+          "`type: integer` or `type: decimal` takes more",
+          sum));
+    }
     if (upserts) {
       list.push_back(
           "all records of one row's key are in one partition, as they are when the "
@@ -509,6 +522,7 @@ class Planner {
   const KeySpec* last_key_ = nullptr;
   const StepSpec* last_aggregate_ = nullptr;
   std::optional<AggregateShape> aggregate_shape_;
+  std::vector<std::string> real_sums_;  ///< columns that take a sum of integers to 2^53
 };
 
 }  // namespace

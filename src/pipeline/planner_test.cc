@@ -150,6 +150,25 @@ TEST(Planner, a_column_that_takes_no_result_of_its_aggregate_is_a_problem) {
   EXPECT_EQ(with_value("cast($.a as integer)"), "");
 }
 
+TEST(Planner, how_far_a_sum_may_go_in_a_real_column_is_told) {
+  const auto assumptions = [](const std::string& column, const std::string& sink) {
+    std::string all;
+    for (const std::string& each : plan("steps: [ { id: by, key: $.r, aggregate: { s: " + column +
+                                        " } } ]\nsinks: [ " + sink + " ]\n")
+                                       .report.assumptions) {
+      all += each + "\n";
+    }
+    return all;
+  };
+  const std::string sqlite = "sqlite: { file: f, table: t }";
+  constexpr std::string_view kTold = "sums of integers in `s` of sink sqlite, whose column is real";
+  EXPECT_TRUE(assumptions("sum($.v)", sqlite).contains(kTold));
+  EXPECT_FALSE(assumptions("{ value: sum($.v), type: integer }", sqlite).contains("2^53"));
+  EXPECT_FALSE(assumptions("{ value: sum($.v), type: decimal }", sqlite).contains("2^53"));
+  EXPECT_FALSE(assumptions("max($.v)", sqlite).contains("2^53"));
+  EXPECT_FALSE(assumptions("sum($.v)", "kafka: { topic: out }").contains("2^53"));
+}
+
 TEST(Planner, json_is_no_key_and_jsonb_is) {
   const auto with_type = [](const std::string& type) {
     return problems(
