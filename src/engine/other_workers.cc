@@ -103,7 +103,7 @@ Task<std::vector<OtherWorker>> find_others(std::shared_ptr<client::Cluster> clus
       }
       std::string where = "address " + member.client_host;
       if (!member.note.empty() && options.describe) {
-        where = options.describe(member.note) + ", " + where;
+        where = fmt::format("{}, {}", options.describe(member.note), where);
       }
       others.push_back({.worker = worker,
                         .group_id = group_id,
