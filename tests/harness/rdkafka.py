@@ -55,7 +55,7 @@ class Producer(Client):
         LIBRARY.rd_kafka_topic_destroy(topic)
 
     def flush(self):
-        check(LIBRARY.rd_kafka_flush(self.handle, 20_000) == 0, "not flushed")
+        check(LIBRARY.rd_kafka_flush(self.handle, 60_000) == 0, "not flushed")
 
 
 class OpenTransaction(Producer):
