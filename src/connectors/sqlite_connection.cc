@@ -134,7 +134,9 @@ Result<SqliteStatement> SqliteConnection::prepare(const std::string& sql) {
 void SqliteConnection::limit_steps(std::size_t millions) {
   constexpr int kMillion = 1'000'000;
   million_steps_left_ = millions;
-  const auto count = [](void* left) -> int { return --*static_cast<std::size_t*>(left) == 0; };
+  const auto count = [](void* left) -> int {
+    return --*static_cast<std::size_t*>(left) == 0 ? 1 : 0;
+  };
   sqlite3_progress_handler(database_.get(), millions == 0 ? 0 : kMillion,
                            millions == 0 ? nullptr : +count, &million_steps_left_);
 }
