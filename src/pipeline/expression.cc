@@ -354,6 +354,7 @@ struct Program::State {
   sqlite3_stmt* current = nullptr;
   std::vector<Value> values;         ///< of columns that are not computed
   std::vector<std::string> storage;  ///< what they view, if it is not in the record
+  std::vector<bool> are_json;        ///< of the same: lists and objects
 };
 
 Program::Program(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -407,6 +408,7 @@ Result<std::unique_ptr<Program>> Program::prepare(std::vector<ProgramColumn> col
   }
   state->values.resize(columns.size());
   state->storage.resize(columns.size());
+  state->are_json.resize(columns.size());
   state->database = std::move(*database);
   return std::unique_ptr<Program>(new Program(std::move(state)));
 }
@@ -440,8 +442,10 @@ std::expected<void, RecordProblem> Program::run(const TopicPartition& source,
       state.values[index] = part_of(place.part, source, record);
     } else if (place.kind == Place::Kind::kField && is_fast) {
       state.values[index] = (*state.fields)[place.index];
+      state.are_json[index] = false;
     } else if (place.kind != Place::Kind::kQuery && !record.value) {
       state.values[index] = std::monostate{};
+      state.are_json[index] = false;
     } else if (place.kind != Place::Kind::kQuery) {
       const JsonDocument* document = state.context.read_document();
       if (document == nullptr) {
@@ -458,6 +462,7 @@ std::expected<void, RecordProblem> Program::run(const TopicPartition& source,
         return std::unexpected(std::move(field).error());
       }
       state.values[index] = field->value;
+      state.are_json[index] = field->is_json;
     }
   }
   if (!state.query) {
@@ -512,6 +517,8 @@ std::expected<Value, RecordProblem> Program::column(std::size_t index) const {
   }
   return value;
 }
+
+bool Program::is_json(std::size_t index) const { return state_->are_json[index]; }
 
 bool Program::is_true(std::size_t index) const {
   return sqlite3_column_int(state_->current, static_cast<int>(state_->places[index].index)) != 0;

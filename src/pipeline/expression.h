@@ -104,6 +104,8 @@ class Program {
   /// Of the last run; text is a view that is valid until the next one, and no longer than the
   /// record. A problem: a blob, which no value of ours is.
   std::expected<Value, RecordProblem> column(std::size_t index) const;
+  /// Of the last run, a field alone: its value is the JSON of a list or an object.
+  bool is_json(std::size_t index) const;
   /// Of the last run: a column of form kTruth.
   bool is_true(std::size_t index) const;
 

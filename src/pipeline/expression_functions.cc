@@ -217,8 +217,8 @@ void whole_function(sqlite3_context* call, int, sqlite3_value** arguments) {
     if (text.contains('\0')) {
       refuse(call, {fmt::format("a text with U+0000 comes to {}", user),
                     fmt::format("{} would end it there", user),
-                    "take U+0000 out with replace(…, char(0), ''), or keep such records out by a "
-                    "step before this one: `where: instr($.field, char(0)) = 0`"});
+                    "take U+0000 out with replace(…, char(0), ''), or " +
+                        step_before("coalesce(instr($.field, char(0)), 0) = 0")});
       return;
     }
     if (!is_utf8(text)) {

@@ -8,6 +8,7 @@
 
 #include "base/json_document.h"
 #include "base/json_text.h"
+#include "pipeline/nearest.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -73,6 +74,68 @@ bool contains(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+constexpr std::string_view kNoClock =
+    "there is no clock; take the record's own time: timestamp (milliseconds), or one of its fields";
+constexpr std::string_view kInAggregate =
+    "write it in an `aggregate` beside a `key`; a step after it sees the result as a field";
+constexpr std::string_view kNoPatterns =
+    "write like ('%' is any text, '_' any character) or glob ('*' and '?')";
+
+// Words that people bring from other dialects, and what is written here.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 45> kInstead = {{
+    {"array_length", "write json_array_length(value, '$.list')"},
+    {"avg", kInAggregate},
+    {"bool", "write cast(… as integer); true is 1, false is 0"},
+    {"char_length", "write length(…)"},
+    {"concat", "join texts with `||`: $.a || $.b"},
+    {"concat_ws", "join texts with `||`: $.a || '-' || $.b"},
+    {"contains", "write instr($.text, 'part') > 0"},
+    {"count", kInAggregate},
+    {"current_date", kNoClock},
+    {"current_time", kNoClock},
+    {"current_timestamp", kNoClock},
+    {"date_format", "write strftime('%Y-%m-%d', $.at)"},
+    {"date_trunc", "write date($.at, 'start of month'), or strftime('%Y-%m-%d %H', $.at)"},
+    {"div", "write `/`, which of two integers is an integer"},
+    {"double", "write cast(… as real)"},
+    {"endswith", "write $.text like '%end'"},
+    {"extract", "write strftime('%Y', $.at), or json_extract(value, '$.name')"},
+    {"float", "write cast(… as real)"},
+    {"from_unixtime", "write datetime($.seconds, 'unixepoch')"},
+    {"getdate", kNoClock},
+    {"greatest", "write max($.a, $.b)"},
+    {"if", "write iif(condition, then, else), or case when … then … else … end"},
+    {"ilike", "write like, which takes upper and lower case of a to z for the same"},
+    {"isnull", "write `$.field is null`, or ifnull($.field, 'none')"},
+    {"json_value", "write json_extract(value, '$.name')"},
+    {"least", "write min($.a, $.b)"},
+    {"left", "write substr($.text, 1, 3)"},
+    {"len", "write length(…)"},
+    {"match", kNoPatterns},
+    {"mid", "write substr($.text, 2, 3)"},
+    {"now", kNoClock},
+    {"nvl", "write coalesce($.field, 'none')"},
+    {"regexp", kNoPatterns},
+    {"regexp_like", kNoPatterns},
+    {"right", "write substr($.text, -3)"},
+    {"rlike", kNoPatterns},
+    {"similar", kNoPatterns},
+    {"split_part", "write substr() and instr(): substr($.text, 1, instr($.text, '-') - 1)"},
+    {"startswith", "write $.text like 'begin%'"},
+    {"string", "write cast(… as text)"},
+    {"sum", kInAggregate},
+    {"to_char", "write strftime('%Y-%m-%d', $.at), or printf('%.2f', $.number)"},
+    {"try_cast", "write cast(… as integer)"},
+    {"ucase", "write upper(…)"},
+    {"varchar", "write cast(… as text)"},
+}};
+
+std::string_view instead_of(std::string_view word) {
+  const auto found =
+      std::ranges::find(kInstead, word, &std::pair<std::string_view, std::string_view>::first);
+  return found == kInstead.end() ? std::string_view() : found->second;
+}
+
 bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 bool begins_word(char letter) {
   return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || letter == '_' ||
@@ -121,12 +184,33 @@ std::optional<std::size_t> end_of_subscript(std::string_view text, std::size_t b
   return index + 1;
 }
 
+// `a`, or `a.b.c`, that begins here.
+std::string_view dotted_name(std::string_view text, std::size_t begin) {
+  std::size_t end = begin;
+  while (end < text.size() &&
+         (continues_word(text[end]) ||
+          (text[end] == '.' && end + 1 < text.size() && begins_word(text[end + 1])))) {
+    ++end;
+  }
+  return text.substr(begin, end - begin);
+}
+
+// `order.id`, as other systems write a field.
+std::unexpected<ExpressionError> refuse_dotted_name(std::string_view text, std::size_t begin) {
+  constexpr std::string_view kValue = "value.";
+  const std::string_view name = dotted_name(text, begin);
+  const std::string_view below = name.starts_with(kValue) ? name.substr(kValue.size()) : name;
+  return refuse(begin, fmt::format("`{}` is not a field", name),
+                "a field is written $.name, $.a.b, $.list[0], or $.\"odd name\"",
+                fmt::format("write `$.{}`", below));
+}
+
 std::expected<std::size_t, ExpressionError> end_of_path(std::string_view text, std::size_t begin) {
   const std::string rule = "a field is written $.name, $.a.b, $.list[0], or $.\"odd name\"";
   std::size_t index = begin + 1;
   if (index < text.size() && continues_word(text[index])) {
     return refuse(begin, "`$` is not followed by a dot", rule,
-                  fmt::format("write `$.{}`", text.substr(index, 1)) + "…");
+                  fmt::format("write `$.{}`", dotted_name(text, index)));
   }
   while (index < text.size() && (text[index] == '.' || text[index] == '[')) {
     if (text[index] == '[') {
@@ -249,6 +333,9 @@ std::expected<std::vector<Token>, ExpressionError> tokenize(std::string_view tex
       while (end < text.size() && continues_word(text[end])) {
         ++end;
       }
+      if (end + 1 < text.size() && text[end] == '.' && begins_word(text[end + 1])) {
+        return refuse_dotted_name(text, index);
+      }
     } else {
       const auto sign_end = end_of_sign(text, index);
       if (!sign_end) {
@@ -291,14 +378,23 @@ std::expected<std::string, ExpressionError> translate_word(const std::vector<Tok
                   "an expression sees one record; it has no tables and no subqueries",
                   "compare with the record's own fields, or list values as in $.a in ('x', 'y')");
   }
+  const std::string_view instead = instead_of(word);
   if (is_called) {
+    const std::string_view meant = instead.empty() ? nearest(word, kFunctions) : "";
     return refuse(token.begin, fmt::format("function {}() is not allowed", token.text),
                   "only deterministic functions of SQLite may be called: an expression must yield "
                   "the same each time it sees a record",
-                  "see docs/pipeline-file.md, section \"Functions\", for the list");
+                  !instead.empty() ? std::string(instead)
+                  : !meant.empty()
+                      ? fmt::format("did you mean `{}`?", meant)
+                      : "see docs/pipeline-file.md, section \"Functions\", for the list");
   }
   if (record_part(word)) {
     return ":" + word;
+  }
+  if (!instead.empty()) {
+    return refuse(token.begin, fmt::format("`{}` is not a word of expressions", token.text),
+                  "an expression is one SQL expression as SQLite reads it", std::string(instead));
   }
   return refuse(token.begin, fmt::format("unknown name `{}`", token.text),
                 "a field of the value is written $.name; the record itself is value, key, topic, "

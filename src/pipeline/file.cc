@@ -179,6 +179,27 @@ std::string to_string(SinkKind kind) {
   return "unknown";
 }
 
+namespace {
+
+// The first such line, from 1.
+std::optional<int> line_indented_by_tab(std::string_view text) {
+  int line = 1;
+  bool is_indentation = true;
+  for (const char letter : text) {
+    if (letter == '\n') {
+      ++line;
+      is_indentation = true;
+    } else if (letter == '\t' && is_indentation) {
+      return line;
+    } else if (letter != ' ') {
+      is_indentation = false;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::expected<PipelineSpec, std::vector<Problem>> parse_pipeline(const std::string& file,
                                                                  std::string_view text,
                                                                  const Variables& variables) {
@@ -213,6 +234,11 @@ std::expected<PipelineSpec, std::vector<Problem>> parse_pipeline(const std::stri
       check_ids(reader, spec);
     }
   } catch (const YAML::Exception& exception) {
+    if (const auto line = line_indented_by_tab(text)) {
+      reader.report(*line, "a tab stands in the indentation", "YAML indents with spaces",
+                    "write spaces instead of the tab");
+      return std::unexpected(reader.take_problems());
+    }
     reader.report(exception.mark.is_null() ? 1 : exception.mark.line + 1,
                   fmt::format("not YAML: {}", exception.msg),
                   "a pipeline file is YAML; text that holds `: `, `#` or braces stands in quotes",

@@ -1,5 +1,9 @@
 #include "pipeline/foreign_words.h"
 
+#include <algorithm>
+#include <iterator>
+#include <string>
+
 namespace onceflow::pipeline {
 namespace {
 
@@ -22,7 +26,7 @@ constexpr std::string_view kNoBranch =
     "branch, with a `where` of its own";
 constexpr std::string_view kNoDeadLetters =
     "there are none in this version: a record that cannot be processed stops the pipeline; keep it "
-    "out by a step before, for example `where: json_valid(value)`";
+    "out by a step before: `- { id: known, where: \"value is null or json_valid(value)\" }`";
 constexpr std::string_view kSinks =
     "write `sinks:`, and below it a list: `- kafka: { topic: T }`, `- sqlite: { file: F, table: T "
     "}`, `- postgres: { dsn: D, table: T }`";
@@ -40,6 +44,10 @@ constexpr std::string_view kNoSystem =
 constexpr std::string_view kUpsert = "write `mode: upsert` and `key: [COLUMN]`";
 constexpr std::string_view kDsn =
     "write `dsn: \"host=H dbname=D user=U password=${env:PG_PASSWORD}\"`";
+constexpr std::string_view kBesideSystem =
+    "`id` stands beside the system, not in it: `- { id: NAME, sqlite: { file: F, table: T } }`";
+constexpr std::string_view kInSystem =
+    "it stands in the system, not beside it: `- sqlite: { file: F, table: T, mode: upsert }`";
 constexpr std::string_view kNotSettable = "it cannot be set in this version";
 
 constexpr ForeignWord kWords[] = {
@@ -225,6 +233,14 @@ constexpr ForeignWord kWords[] = {
     {"a sink", "sqlite3", "sqlite", "write `sqlite: { file: F, table: T }`"},
     {"a sink", "type", "", "a sink says its system by its key: kafka, sqlite or postgres"},
     {"a sink", "name", "id", "write `id: …`"},
+    {"sqlite", "id", "", kBesideSystem},
+    {"postgres", "id", "", kBesideSystem},
+    {"kafka", "id", "", kBesideSystem},
+    {"a sink", "file", "", kInSystem},
+    {"a sink", "dsn", "", kInSystem},
+    {"a sink", "mode", "", kInSystem},
+    {"a sink", "columns", "", kInSystem},
+    {"a sink", "key", "", kInSystem},
     {"", "mysql", "", kNoSystem},
     {"", "redis", "", kNoSystem},
     {"", "http", "", kNoSystem},
@@ -274,6 +290,51 @@ std::string plain(std::string_view key) {
 }
 
 }  // namespace
+
+std::string_view foreign_value(std::string_view key, std::string_view value) {
+  struct Row {
+    std::string_view key;
+    std::string_view value;
+    std::string_view meant;
+  };
+  constexpr Row kRows[] = {
+      {"type", "bigdecimal", "decimal"},
+      {"type", "bigint", "integer"},
+      {"type", "bool", "boolean"},
+      {"type", "char", "text"},
+      {"type", "double", "real"},
+      {"type", "doubleprecision", "real"},
+      {"type", "float", "real"},
+      {"type", "float8", "real"},
+      {"type", "int", "integer"},
+      {"type", "int4", "integer"},
+      {"type", "int64", "integer"},
+      {"type", "int8", "integer"},
+      {"type", "long", "integer"},
+      {"type", "money", "decimal"},
+      {"type", "number", "decimal"},
+      {"type", "numeric", "decimal"},
+      {"type", "smallint", "integer"},
+      {"type", "string", "text"},
+      {"type", "varchar", "text"},
+      {"mode", "insert", "append"},
+      {"mode", "merge", "upsert"},
+      {"mode", "overwrite", "upsert"},
+      {"mode", "replace", "upsert"},
+      {"mode", "update", "upsert"},
+      {"guarantee", "effectivelyonce", "exactly_once"},
+      {"guarantee", "eos", "exactly_once"},
+      {"guarantee", "exactlyoncev2", "exactly_once"},
+      {"auto.offset.reset", "beginning", "earliest"},
+      {"auto.offset.reset", "end", "latest"},
+      {"auto.offset.reset", "largest", "latest"},
+      {"auto.offset.reset", "smallest", "earliest"},
+  };
+  const std::string word = plain(value);
+  const auto found = std::ranges::find_if(
+      kRows, [&](const Row& row) { return row.key == key && row.value == word; });
+  return found == std::end(kRows) ? std::string_view() : found->meant;
+}
 
 const ForeignWord* foreign_word(std::string_view place, std::string_view key) {
   const std::string word = plain(key);

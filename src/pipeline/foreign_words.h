@@ -17,4 +17,8 @@ struct ForeignWord {
 /// The answer to this key at this place; nullptr if it is a word like any other.
 const ForeignWord* foreign_word(std::string_view place, std::string_view key);
 
+/// The word of ours that a value of this key means elsewhere: decimal for `type: numeric`. Empty:
+/// it is not known.
+std::string_view foreign_value(std::string_view key, std::string_view value);
+
 }  // namespace onceflow::pipeline

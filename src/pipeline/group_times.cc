@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "engine/stage_options.h"
+
 namespace onceflow::pipeline {
 namespace {
 
@@ -14,6 +16,8 @@ constexpr std::int64_t kSessionMsMin = 1'000;
 constexpr std::int64_t kSessionMsMax = 1'800'000;
 constexpr std::int64_t kHeartbeatMsMin = 50;
 constexpr std::int64_t kPollMsMax = 86'400'000;
+/// A rebalance waits for the commit that is open: check_times() of the engine has the same rule.
+const std::int64_t kPollMsMin = to_ms(engine::StageOptions().transaction_wait_max) + 1;
 /// Two heartbeats may be lost within a session.
 constexpr std::int64_t kHeartbeatsPerSession = 3;
 
@@ -68,7 +72,14 @@ GroupTimes read_group_times(YamlReader& reader, const YAML::Node& kafka) {
                   "end a session",
                   fmt::format("write `heartbeat.interval.ms: {}`, or less", heartbeat_ms_max));
   }
-  if (poll.ms < session.ms) {
+  if (poll.ms < kPollMsMin) {
+    reader.report(
+        poll.line, fmt::format("`max.poll.interval.ms: {}`", poll.ms),
+        fmt::format("longer than {} ms: a rebalance waits for the commit that is open, "
+                    "and a commit may wait that long",
+                    kPollMsMin - 1),
+        fmt::format("write `max.poll.interval.ms: {}`, or more", std::max(kPollMsMin, session.ms)));
+  } else if (poll.ms < session.ms) {
     reader.report(poll.line,
                   fmt::format("`max.poll.interval.ms: {}` with a session.timeout.ms of {}", poll.ms,
                               session.ms),

@@ -13,8 +13,7 @@ namespace onceflow::pipeline {
 RecordProblem malformed(const JsonDocument::Problem& problem) {
   return {fmt::format("malformed JSON at byte {}: {}", problem.offset, problem.what),
           "fields are read from a value that is JSON",
-          "mend the producer, or keep such records out by a step before this one: "
-          "`where: value is null or json_valid(value)`"};
+          "mend the producer, or " + step_before("value is null or json_valid(value)")};
 }
 
 bool has_field(const JsonDocument& document, const JsonPath& path) {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/json_document.h"
+#include "base/json_text.h"
 #include "base/utf8.h"
 #include "pipeline/json_fields.h"
 
@@ -116,8 +117,7 @@ class Set : public engine::Operator {
       if (document_.node(JsonDocument::kRoot).kind != JsonDocument::Kind::kObject) [[unlikely]] {
         return step_.refuse(chunk, record, "the value is JSON, but not an object",
                             "`set` sets fields of an object",
-                            "keep such records out by a step before this one: "
-                            "`where: value is null or json_type(value) = 'object'`");
+                            step_before("value is null or json_type(value) = 'object'"));
       }
       const Result<Value> value = step_.column(chunk, record, index);
       RETURN_IF_ERROR(value);
@@ -219,6 +219,11 @@ class ColumnProjection : public engine::Projection {
       for (std::size_t index = 0; index < columns_.size(); ++index) {
         const Result<Value> value = step_.column(chunk, record, index);
         RETURN_IF_ERROR(value);
+        if (columns_[index].is_key && !is_null(*value)) {
+          if (const auto problem = problem_of_key(index, *value)) [[unlikely]] {
+            return step_.refuse(chunk, record, *problem);
+          }
+        }
         const auto kept = fit_column(columns_[index], *value, chunk.arena);
         if (!kept) [[unlikely]] {
           return step_.refuse(chunk, record, kept.error());
@@ -232,6 +237,30 @@ class ColumnProjection : public engine::Projection {
   const Step& step() const { return step_; }
 
  private:
+  // What a column of text would write as another value's text.
+  std::optional<RecordProblem> problem_of_key(std::size_t index, const Value& value) {
+    const ProjectedColumn& column = columns_[index];
+    const auto* text = std::get_if<std::string_view>(&value);
+    const bool is_json = text != nullptr && step_.program().is_json(index);
+    if (column.type != ColumnType::kText || (text != nullptr && !is_json)) {
+      return std::nullopt;
+    }
+    constexpr std::size_t kShownMax = 40;
+    std::string shown;
+    append_json_value(shown, value);
+    const std::string_view other = std::holds_alternative<std::int64_t>(value) ? "integer"
+                                   : std::holds_alternative<double>(value)     ? "real"
+                                                                               : "decimal";
+    return RecordProblem{
+        fmt::format("key column {} is text but got the {} {}", column.name,
+                    is_json ? "list or object" : "number",
+                    is_json ? text->substr(0, kShownMax) : std::string_view(shown)),
+        "a key tells rows apart, 7 from \"7\", so that the row of neither is lost",
+        fmt::format("{}write `{}: cast({} as text)` where both are one",
+                    is_json ? "" : fmt::format("give the column `type: {}`, or ", other),
+                    column.name, column.expression.text)};
+  }
+
   Step step_;
   std::vector<ProjectedColumn> columns_;
 };
@@ -246,15 +275,24 @@ class Guard : public engine::Operator {
     for (std::size_t index = 0; check_ && index < values_.size(); ++index) {
       if (Status checked = check_(index % width_, values_[index], chunk.arena); !checked)
           [[unlikely]] {
-        return projection_.step().refuse(chunk, chunk.records[index / width_], checked.error().text,
-                                         "what a later stage refuses is refused where it enters",
-                                         "or keep such records out by a step before this one");
+        return projection_.step().refuse(chunk, chunk.records[index / width_],
+                                         as_problem(checked.error().text));
       }
     }
     return {};
   }
 
  private:
+  // The text says what is wrong, then, after a semicolon, the fix.
+  static RecordProblem as_problem(std::string_view text) {
+    const std::size_t end = text.find("; ");
+    const std::string_view fix = end == std::string_view::npos ? "" : text.substr(end + 2);
+    return {std::string(text.substr(0, end)),
+            "what a later stage refuses is refused where it enters",
+            fmt::format("{}{}keep such records out by a step before this one", fix,
+                        fix.empty() ? "" : ", or ")};
+  }
+
   ColumnProjection projection_;
   std::size_t width_;
   ColumnCheck check_;
@@ -287,8 +325,8 @@ Result<ColumnProjection> make_column_projection(const std::string& step,
 std::unexpected<Error> refuse_record(std::string_view step, const Chunk& chunk,
                                      const Record& record, const RecordProblem& problem) {
   return fail(ErrorCode::kRefused,
-              fmt::format("step {}, record {}/{}@{}: {}; {}; {}", step, chunk.source.topic,
-                          chunk.source.partition.value, record.offset.value,
+              fmt::format("step {}, record {}/{}@{}: {}; the rule: {}; the fix: {}", step,
+                          chunk.source.topic, chunk.source.partition.value, record.offset.value,
                           printable(problem.what), problem.rule, problem.fix));
 }
 

@@ -45,8 +45,8 @@ engine::Factory<engine::Projection> make_projection(std::string step,
                                                     std::vector<ProjectedColumn> columns);
 
 /// Refuses what a later stage would: evaluates its columns and keeps nothing of them. `check` (may
-/// be empty) judges the value of each column by its index; the error says what is wrong and the
-/// fix. What it needs for that it may put into `arena`.
+/// be empty) judges the value of each column by its index; the error says what is wrong, and after
+/// a semicolon the fix. What it needs for that it may put into `arena`.
 using ColumnCheck =
     std::function<Status(std::size_t column, const Value& value, engine::Arena& arena)>;
 engine::Factory<engine::Operator> make_guard(std::string step, std::vector<ProjectedColumn> columns,

@@ -126,5 +126,30 @@ TEST(Projection, a_value_that_does_not_fit_is_refused_by_name) {
       << status.error().text;
 }
 
+TEST(Projection, a_key_column_of_text_takes_text_alone) {
+  const auto outcome = [](const std::string& value, std::string_view text) {
+    engine::Chunk chunk = chunk_of({value});
+    auto projection = *make_projection("out", {{.name = "k",
+                                                .expression = expression(text),
+                                                .type = ColumnType::kText,
+                                                .is_key = true}})();
+    std::vector<Value> values;
+    const Status status = projection->evaluate(chunk, values);
+    return status ? "taken" : status.error().text;
+  };
+  for (const std::string value : {"7", "true", "1.5", "[7]", R"({"a":1})", "1e400"}) {
+    EXPECT_TRUE(
+        outcome("{\"x\":" + value + "}", "$.x").contains("key column k is text but got the "))
+        << value;
+    EXPECT_EQ(outcome("{\"x\":" + value + "}", "cast($.x as text)"), "taken") << value;
+  }
+  EXPECT_EQ(outcome(R"({"x":"7"})", "$.x"), "taken");
+  EXPECT_EQ(outcome(R"({"x":"[7]"})", "$.x"), "taken");
+  EXPECT_EQ(outcome("{}", "$.x"), "taken");
+  EXPECT_TRUE(outcome(R"({"x":7})", "$.x")
+                  .contains("give the column `type: integer`, or write `k: "
+                            "cast($.x as text)`"));
+}
+
 }  // namespace
 }  // namespace onceflow::pipeline

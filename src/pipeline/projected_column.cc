@@ -37,8 +37,8 @@ std::optional<RecordProblem> problem_of_text(const ProjectedColumn& column, std:
   if (zero != std::string_view::npos) {
     return RecordProblem{fmt::format("column {} would hold U+0000, at byte {}", column.name, zero),
                          "PostgreSQL's text cannot hold it",
-                         "take it out with replace(…, char(0), ''), or keep such records out by "
-                         "a step before this one: `where: instr($.field, char(0)) = 0`"};
+                         "take it out with replace(…, char(0), ''), or " +
+                             step_before("coalesce(instr($.field, char(0)), 0) = 0")};
   }
   const std::size_t place =
       column.text_rule == TextRule::kAnyBytes ? std::string_view::npos : find_invalid_utf8(text);

@@ -26,6 +26,8 @@ struct ProjectedColumn {
   /// The values are made to fit this type or refused; nullopt: as they come.
   std::optional<ColumnType> type;
   TextRule text_rule = TextRule::kAnyBytes;
+  /// It tells rows apart: as text, 7 and "7" would be one.
+  bool is_key = false;
 };
 
 /// Columns of these are computed as ColumnForm::kDocument.

@@ -7,7 +7,7 @@
 
 #include "base/json_document.h"
 #include "pipeline/expression_text.h"
-#include "pipeline/yaml_reader.h"
+#include "pipeline/nearest.h"
 
 namespace onceflow::pipeline {
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace onceflow::pipeline {
 
@@ -11,5 +12,9 @@ struct RecordProblem {
   std::string rule;
   std::string fix;
 };
+
+/// The way past a record: a step, ready to be typed. The condition must let records without a value
+/// pass: they delete.
+std::string step_before(std::string_view condition);
 
 }  // namespace onceflow::pipeline

@@ -109,7 +109,8 @@ ProjectedColumn projected(const SinkSpec& sink, const ResolvedColumn& column) {
       .name = column.column.name,
       .expression = column.expression,
       .type = column.column.type,
-      .text_rule = sink.kind == SinkKind::kPostgres ? TextRule::kUtf8WithoutZero : TextRule::kUtf8};
+      .text_rule = sink.kind == SinkKind::kPostgres ? TextRule::kUtf8WithoutZero : TextRule::kUtf8,
+      .is_key = column.column.is_key};
 }
 
 std::optional<std::string> member_of(const Expression& expression) {

@@ -4,13 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <span>
 #include <utility>
 #include <variant>
 
 #include "base/json_document.h"
 #include "pipeline/expression_text.h"
+#include "pipeline/nearest.h"
 #include "pipeline/record_members.h"
+#include "pipeline/record_problem.h"
 #include "pipeline/sink_section.h"
 
 namespace onceflow::pipeline {
@@ -20,7 +23,7 @@ using engine::AggregateFunction;
 
 constexpr std::size_t kIdBytesMax = 60;
 
-const std::vector<std::string_view> kFunctionNames = {"count", "sum", "min", "max", "avg"};
+constexpr std::array<std::string_view, 5> kFunctionNames = {"count", "sum", "min", "max", "avg"};
 
 std::string_view trim(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(" \t\n\r");
@@ -249,8 +252,7 @@ void refuse_unsupported(YamlReader& reader, const YAML::Node& node) {
   if (const auto on_error = reader.find(node, "on_error")) {
     reader.report(*on_error, "`on_error` is not supported yet",
                   "a record that cannot be processed stops the pipeline; none is skipped",
-                  "keep such records out by a step before this one, for example "
-                  "`where: json_valid(value)`");
+                  step_before("value is null or json_valid(value)"));
   }
 }
 

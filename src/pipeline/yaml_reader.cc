@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 
 #include "pipeline/foreign_words.h"
+#include "pipeline/nearest.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -25,36 +25,7 @@ const char* kind_of(const YAML::Node& node) {
   }
 }
 
-std::size_t edit_distance(std::string_view left, std::string_view right) {
-  std::vector<std::size_t> row(right.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= left.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= right.size(); ++j) {
-      const std::size_t substituted = diagonal + (left[i - 1] == right[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row.back();
-}
-
 }  // namespace
-
-std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates) {
-  std::string_view best;
-  // A slip of the fingers, and no other word: one letter in three, rounded up.
-  std::size_t best_distance = (word.size() + 2) / 3 + 1;
-  for (const std::string_view candidate : candidates) {
-    const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
-  }
-  return best;
-}
 
 void YamlReader::report(int line, std::string what, std::string rule, std::string fix) {
   problems_.push_back({line, std::move(what), std::move(rule), std::move(fix)});
@@ -220,7 +191,9 @@ std::optional<std::size_t> YamlReader::choice(const YAML::Node& node, std::strin
   }
   const auto found = std::ranges::find(words, *text);
   if (found == words.end()) {
-    const std::string_view meant = nearest(*text, words);
+    const std::string_view foreign = foreign_value(name, *text);
+    const bool is_known = std::ranges::find(words, foreign) != words.end();
+    const std::string_view meant = is_known ? foreign : nearest(*text, words);
     report(
         node, fmt::format("`{}: {}`", name, *text),
         fmt::format("it is one of {}", fmt::join(words, ", ")),

@@ -83,7 +83,4 @@ class YamlReader {
   std::optional<RecordMembers> members_;
 };
 
-/// The candidate that was probably meant; empty if none is near.
-std::string_view nearest(std::string_view word, const std::vector<std::string_view>& candidates);
-
 }  // namespace onceflow::pipeline

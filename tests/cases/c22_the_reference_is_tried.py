@@ -1,8 +1,10 @@
 """C22: what docs/pipeline-file.md says is tried, sentence by sentence."""
 
+import json
 import re
+import sqlite3
 
-from harness import ROOT, check, onceflow
+from harness import ROOT, Worker, check, consume, onceflow, produce, wait_for
 from harness.changes import aggregate, pipeline, run
 
 PAGE = ROOT / "docs" / "pipeline-file.md"
@@ -80,8 +82,169 @@ def a_second_aggregate_is_refused(at):
           "it says why")
 
 
+# Field by field, what a `set` makes of RECORD at in/0@0 with the key k.
+RECORD = ('{"a":5,"b":{"c":[1,2]},"t":"it","odd \\"name\\"":1,"r":0.30000000000000004,"yes":true,'
+          '"l":[1],"z":1.50}')
+EXPRESSIONS = {
+    "$.a": 5, "$.b.c": [1, 2], "$.b.c[0]": 1, "$.b.c[#-1]": 2, '$."odd \\"name\\""': 1,
+    "$.none": None, "key": "k", "length(value) > 9": 1, "topic": "in", "partition": 0, "offset": 0,
+    "timestamp > 1600000000000": 1, "'text'": "text", "12": 12, "1.5": 1.5, "null": None, "true": 1,
+    "false": 0, "$.a = 5": 1, "$.a <> 5": 0, "$.a < 6 and not $.a > 6": 1, "$.a > 6 or $.yes": 1,
+    "$.a in (4, 5)": 1, "$.a between 5 and 6": 1, "$.t like 'I%'": 1, "$.none is null": 1,
+    "$.a is distinct from null": 1, "case when $.a > 9 then 'big' else 'small' end": "small",
+    "cast('7' as integer)": 7, "$.t || '!'": "it!", "$.a + 2 * 3 - 1": 10, "$.a / 2": 2,
+    "$.a % 3": 2, "value -> '$.b'": {"c": [1, 2]}, "value ->> 't'": "it", "$.yes": 1,
+    "typeof($.l)": "text", "'7' > 100": 1, "cast('7 kg' as real)": 7.0, "cast('kg' as real)": 0.0,
+    "'' || $.r": "0.30000000000000004", "date($.t)": None,
+}
+
+
+def expressions_yield_what_the_page_says(at):
+    names = [f"f{number}" for number in range(len(EXPRESSIONS))]
+    fields = "".join(f"      $.{name}: {json.dumps(text)}\n"
+                     for name, text in zip(names, EXPRESSIONS, strict=True))
+    with Worker(at, pipeline(f"  - id: s\n    set:\n{fields}")) as worker:
+        produce(worker.address, "in", [f"k|{RECORD}"], "-K|")
+        wait_for(lambda: consume(worker.address, "out"), worker.said)
+        found = consume(worker.address, "out")[0]
+        check(worker.stop() == 0, worker.said())
+    check(found.startswith(RECORD[:-1]), f"what is not set keeps its text: {found}")
+    for name, (text, expected) in zip(names, EXPRESSIONS.items(), strict=True):
+        check(json.loads(found)[name] == expected, f"{text}: {json.loads(found)[name]}")
+
+
+CALLS = {  # where one text is not enough
+    "atan2": "1, 2", "coalesce": "$.a, 1", "format": "'%d', 1", "printf": "'%d', 1",
+    "glob": "'a*', $.a", "ifnull": "$.a, 1", "iif": "$.b > 1, 1, 2", "instr": "$.a, 'b'",
+    "like": "'a%', $.a", "max": "$.a, $.b", "min": "$.a, $.b", "mod": "5, 3", "nullif": "$.a, 1",
+    "pi": "", "pow": "2, 3", "power": "2, 3", "replace": "$.a, 'b', 'c'", "substr": "$.a, 1",
+    "substring": "$.a, 1", "json_array": "$.a, 1", "json_extract": "value, '$.a'",
+    "json_insert": "value, '$.a', 1", "json_object": "'a', 1", "json_patch": "value, '{}'",
+    "json_remove": "value, '$.a'", "json_replace": "value, '$.a', 1", "json_set": "value, '$.a', 1",
+    "strftime": "'%Y', $.a",
+}
+
+
+def every_function_of_the_page_is_there_and_no_other(at):
+    section = PAGE.read_text(encoding="utf-8").partition("### Functions")[2].partition("\n## ")[0]
+    names = [name for group in re.findall(r"(?:Text|choice|Numbers|JSON|Time): `([^`]*)`",
+                                          " ".join(section.split())) for name in group.split()]
+    check(len(names) > 60, names)
+    fields = "".join(f"      $.{name}: \"{name}({CALLS.get(name, '$.a')})\"\n" for name in names)
+    (at / "p.yaml").write_text(pipeline(f"  - id: s\n    set:\n{fields}"), encoding="utf-8")
+    onceflow("validate", "p.yaml", at=at)
+    others = ("random()", "count(*)", "unhex($.a)", "changes()", "sqlite_version()", "total($.a)",
+              "last_insert_rowid()", "randomblob(4)", "group_concat($.a)", "(select 1)",
+              "datetime()", "date('now')", "date($.a, 'localtime')", "time($.a, 'utc')")
+    for call in others:
+        (at / "p.yaml").write_text(pipeline(f"  - {{ id: s, key: \"{call}\" }}\n"),
+                                   encoding="utf-8")
+        onceflow("validate", "p.yaml", at=at, code=2)
+
+
+def a_column_has_the_type_that_its_expression_tells(at):
+    columns = {"a": ("offset", "INTEGER"), "b": ("partition", "INTEGER"),
+               "c": ("timestamp", "INTEGER"), "d": ("12", "INTEGER"), "e": ("1.5", "REAL"),
+               "f": ("cast($.x as integer)", "INTEGER"), "g": ("cast($.x as real)", "REAL"),
+               "h": ("$.x", "TEXT"), "i": ("key", "TEXT"), "j": ("upper($.x)", "TEXT")}
+    text = ", ".join(f"{name}: \"{value}\"" for name, (value, _) in columns.items())
+    sink = f"  - sqlite: {{ file: o.db, table: t, columns: {{ {text} }} }}\n"
+    with Worker(at, pipeline(sinks=sink)) as worker:
+        produce(worker.address, "in", ['{"x":1}'])
+        wait_for(lambda: table_of(at, "SELECT count(*) FROM t") == [(1,)], worker.said)
+        check(worker.stop() == 0, worker.said())
+    found = {name: type_ for _, name, type_, *_ in table_of(at, "PRAGMA table_info(t)")}
+    for name, (_, type_) in columns.items():
+        check(found[name].upper() == type_, f"{name}: {found}")
+
+
+def table_of(at, query):
+    try:
+        with sqlite3.connect(at / "o.db") as database:
+            return database.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
 # The beginnings of sentences, and what tries them: a claim of this folder, or a test by its name.
 SENTENCES = {
+    "`onceflow validate FILE` checks it": "what_is_absent_is_as_the_page_says",
+    "More in [examples/]": "all_examples_are_good",
+    "| `max.request.size` |": "max_request_size_is_settable_and_its_fix_helps",
+    "| `source` | where records come from": "what_is_absent_is_as_the_page_says",
+    "| `sinks` | where they go": "what_is_absent_is_as_the_page_says",
+    "`auto.offset.reset` says where a partition is begun": "what_is_absent_is_as_the_page_says",
+    "It is decided once, when the pipeline first starts": "latest_is_kept_by_a_killed_worker",
+    "A partition that appears later is found": "partitions_are_added_to_a_running_stage",
+    "The topics must exist": "a_mistyped_source_is_waited_for_by_name_and_not_made",
+    "Three keys of Kafka's consumers": "times_of_the_groups_follow_the_session",
+    "They hold for the groups of all stages": "orderly_comings_and_goings_stop_no_partition",
+    "| `session.timeout.ms` |": "a_kill_stops_no_partition_for_longer",
+    "| `heartbeat.interval.ms` |": "times_that_do_not_go_together_are_refused_before_the_start",
+    "| `max.poll.interval.ms` |": "group_times_of_a_rebalance",
+    "All expressions see the record as it came": "steps_do_what_they_say",
+    "Refused are a value that is JSON": "leaves_a_null_value_and_refuses_what_is_no_object",
+    "Two paths to the same place": "what_is_set_twice",
+    "A name that stands several times": "set_makes_what_it_says",
+    "or **`key: { name: EXPRESSION": "one_is_its_text_and_several_are_a_json_array",
+    "One expression: its value as text": "one_is_its_text_and_several_are_a_json_array",
+    "Several: a JSON array of the values.": "one_is_its_text_and_several_are_a_json_array",
+    "It stands in one step with its `key`": "aggregate_without_key",
+    "| `count(x)` |": "folds_as_sql_does",
+    "| `sum(x)` |": "integers_stay_exact_and_overflow_is_an_error",
+    "| `min(x)`, `max(x)` |": "folds_as_sql_does",
+    "| `avg(x)` |": "folds_as_sql_does",
+    "With `type: decimal` the aggregate itself is exact": "sums_are_exact_over_a_restart",
+    "Its argument may be a number or a text": "sums_are_exact_over_a_restart",
+    "What it computes is exact as well": "revenue_is_exact",
+    "`/` is refused there": "each_fix_of_validate_makes_the_file_good",
+    "Steps after an aggregate, and the columns of a sink": "fields_after_an_aggregate",
+    "A field that is neither a part of the key": "fields_after_an_aggregate",
+    "A record that cannot be processed stops": "what_is_not_json_is_kept_out_and_deletes_are_not",
+    "A topic that is missing is made": "a_topic_that_is_made_with_a_higher_limit",
+    "Beside a database sink the first topic": "only_topics_that_the_pipeline_reads_again",
+    "How large a record may be": "batches_obey_a_lower_limit",
+    "What a topic will not take stops": "a_record_that_a_step_made_too_large",
+    "Internal topics are made to take": "an_aggregates_key_that_is_too_large",
+    "`max.request.size` sets a lower limit": "max_request_size_is_settable_and_its_fix_helps",
+    "| `columns` | map of name": "values_fit_their_columns",
+    "Behind an aggregate each group is a row": "what_is_not_text_over_sqlite",
+    "So the `key` of an upsert has a column": "columns_that_make_one_row_of_two_groups_are_refused",
+    "A part of a key of several must have": "what_is_not_text_is_refused_and_the_cast_helps",
+    "Another record is refused where it enters": "what_is_not_text_is_refused_and_the_cast_helps",
+    "Without `type`, a column has the type": "a_column_has_the_type_that_its_expression_tells",
+    "An integer column takes integers alone": "columns_take_what_it_says",
+    "Null fits everywhere but in a key.": "null_is_refused_and_coalesce_helps",
+    "A key tells rows apart": "a_key_column_of_text_is_no_place_for_two",
+    "Anything else stops the pipeline": "a_value_that_does_not_fit_is_refused_by_name",
+    "| `$.name`, `$.a.b`": "expressions_yield_what_the_page_says",
+    "| `value`, `key` |": "expressions_yield_what_the_page_says",
+    "| `topic`, `partition`, `offset` |": "expressions_yield_what_the_page_says",
+    "| `timestamp` |": "expressions_yield_what_the_page_says",
+    "| `'text'`, `12`": "expressions_yield_what_the_page_says",
+    "Operators are SQL's: `=`": "expressions_yield_what_the_page_says",
+    "Integers are exact to 64 bits": "integers_that_leave_64_bits_or_lose_a_fraction_are_refused",
+    "JSON's `true` and `false` are 1 and 0": "expressions_yield_what_the_page_says",
+    "What every value means at every place": "columns_take_what_it_says",
+    "evaluate from left to right": "case_and_coalesce_guard",
+    "A record without a value (a deletion": "what_keeps_bad_records_out_keeps_deletions",
+    "SQL compares numbers with numbers": "expressions_yield_what_the_page_says",
+    "Where producers write numbers as text": "expressions_yield_what_the_page_says",
+    "A condition is true, false or null": "a_text_is_no_condition",
+    "A text where a condition belongs": "a_text_is_no_condition",
+    "`/` of two integers is an integer.": "expressions_yield_what_the_page_says",
+    "Reals are written in the shortest digits": "expressions_yield_what_the_page_says",
+    "In YAML an expression that begins with a quote": "not_yaml",
+    "An expression must yield the same each time": "what_asks_for_a_clock",
+    "So there are no subqueries": "every_function_of_the_page_is_there_and_no_other",
+    "Text: `char": "every_function_of_the_page_is_there_and_no_other",
+    "Null and choice:": "every_function_of_the_page_is_there_and_no_other",
+    "Numbers: `abs": "every_function_of_the_page_is_there_and_no_other",
+    "JSON: `json": "every_function_of_the_page_is_there_and_no_other",
+    "Time: `date": "every_function_of_the_page_is_there_and_no_other",
+    "Where a record says `now`": "expressions_yield_what_the_page_says",
+    "A format or a modifier that SQLite": "what_asks_for_a_clock",
+    "`onceflow explain` prints it.": "what_is_absent_is_as_the_page_says",
     "A pipeline is one YAML file.": "what_a_reader_of_yaml_passes_over_is_refused",
     "Every mistake is reported at once": "mistakes_are_reported_together_and_nothing_starts",
     "The file is one YAML document in UTF-8": "what_a_reader_of_yaml_passes_over_is_refused",
@@ -107,7 +270,6 @@ SENTENCES = {
     "| `count(*)` | records": "folds_as_sql_does",
     "Another column type is asked for": "what_decides_nothing_is_not_in_it",
     "Results are updates: the last record of a key is its result.": "a_result_that_comes_back",
-    "Steps after an aggregate see these records": "a_step_after_an_aggregate_reads_its_results",
     "a second aggregate is refused": "a_second_aggregate_is_refused",
     "`window` and `on_error` are refused": "not_supported_yet",
     "Several topics are written in one transaction.": "topics_after_a_filter_are_one_stage",

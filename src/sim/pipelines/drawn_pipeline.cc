@@ -368,7 +368,9 @@ DrawnPipeline DrawnPipeline::rows(SimRandom& random) {
   std::vector<const Column*> columns = some_of(kColumns, random);
   const bool is_upsert = drawn.keeps_last_of_key_;
   drawn.takes_tombstones_ = is_upsert && random.coin();
-  std::string yaml = drawn.takes_tombstones_ ? "id: key, " : is_upsert ? "id: $.key, " : "";
+  std::string yaml = drawn.takes_tombstones_ ? "id: key, "
+                     : is_upsert             ? "id: cast($.key as text), "
+                                             : "";
   yaml += "n: { value: $.n, type: integer }";
   for (const Column* column : columns) {
     yaml += fmt::format(", {}", column->yaml);

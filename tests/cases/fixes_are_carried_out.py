@@ -1,0 +1,204 @@
+"""What a message says is to be typed is typed, and helps."""
+
+import re
+import sqlite3
+
+from harness import Worker, audit, check, consume, onceflow, produce, shared_postgres, wait_for
+from harness.changes import aggregate, pipeline
+
+TOTALS = "  - { id: by, key: $.k, aggregate: { orders: count(*), sum: sum($.x) } }\n"
+SQLITE = "  - sqlite: {{ file: o.db, table: rows{} }}\n"
+
+
+def step(action):
+    return pipeline(f"  - {{ id: a, {action} }}\n")
+
+
+def decimal(argument):
+    return pipeline(aggregate(f"s: {{ value: {argument}, type: decimal }}"))
+
+
+def behind(action):
+    return pipeline(TOTALS + f"  - {{ id: a, {action} }}\n")
+
+
+# A file, what is wrong in it, and the right words, which the message gives.
+FILES = [
+    (step("key: { shop: shop.id }"), "shop.id }", "$.shop.id"),
+    (step("key: $shop.id"), "$shop.id", "$.shop.id"),
+    (step("where: value.paid = 1"), "value.paid", "$.paid"),
+    (step("where: lenght($.a) > 1"), "lenght", "length"),
+    (step("where: topic"), "where: topic", "where: topic = 'true'"),
+    (pipeline(aggregate("s: { value: sum($.x), type: numeric }")), "numeric", "decimal"),
+    (decimal("sum($.cents / 100)"), "/ 100", "* 0.01"),
+    (behind("where: $.ordrs > 1"), "$.ordrs", "$.orders"),
+    (behind("set: { $.mean: $.summ }"), "$.summ", "$.sum"),
+    (behind("key: $.k.id"), "$.k.id", "$.k"),
+    (behind("where: \"json_extract(value, '$.Orders') > 1\""), "$.Orders", "$.orders"),
+    (pipeline(TOTALS, SQLITE.format(", columns: { o: $.ordrs }")), "$.ordrs", "$.orders"),
+    (pipeline(sinks=SQLITE.format(", mode: overwrite, key: k, columns: { k: key }")), "overwrite",
+     "upsert"),
+    (pipeline().replace("group.id: g", "max.poll.interval.ms: 5000"), "max.poll.interval.ms: 5000",
+     "max.poll.interval.ms: 10000"),
+    (pipeline().replace("group.id: g", "max.poll.interval.ms: 10000, session.timeout.ms: 12000"),
+     "max.poll.interval.ms: 10000", "max.poll.interval.ms: 12000"),
+]
+# What is answered with another way of writing it.
+WORDS = {
+    "where: \"concat($.a, $.b) = 'ab'\"": "$.a || $.b", "where: \"if($.a, 1, 0)\"": "iif(",
+    "where: \"$.a regexp 'x'\"": "write like", "where: \"$.a ilike 'x'\"": "write like",
+    "where: now() > $.at": "timestamp (milliseconds)", "where: sum($.x) > 1": "in an `aggregate`",
+    "where: datetime() > $.at": "timestamp (milliseconds)",
+    "where: \"nvl($.a, 0) > 1\"": "coalesce(", "where: \"greatest($.a, 1) > 1\"": "max($.a, $.b)",
+}
+
+
+def validated(at, text, code):
+    (at / "p.yaml").write_text(text, encoding="utf-8")
+    return onceflow("validate", "p.yaml", at=at, code=code)
+
+
+def each_fix_of_validate_makes_the_file_good(at):
+    for text, wrong, right in FILES:
+        said = validated(at, text, 2)
+        check(f"`{right}`" in said, f"{wrong}: {said}")
+        validated(at, text.replace(wrong, right + (" }" if wrong.endswith("}") else "")), 0)
+    for action, words in WORDS.items():
+        said = validated(at, step(action), 2)
+        check(words in said[said.index("the fix: "):], f"{action}: {said}")
+
+
+def a_tab_and_a_misplaced_id_are_named(at):
+    said = validated(at, step("where: $.x > 1").replace("  - {", "\t- {"), 2)
+    check("p.yaml:4: a tab stands in the indentation" in said, said)
+    text = pipeline(sinks="  - sqlite: { id: lite, file: o.db, table: rows }\n")
+    said = validated(at, text, 2)
+    check("- { id: NAME, sqlite: { file: F, table: T } }" in said, said)
+    validated(at, pipeline(sinks="  - { id: lite, sqlite: { file: o.db, table: rows } }\n"), 0)
+
+
+def step_of(said):
+    """The step that the message gives, as a line of the file."""
+    found = re.search(r"`(- \{ id: known, where: \".*?\" \})`", said)
+    check(found and "; the rule: " in said and "; the fix: " in said, said)
+    return f"  {found.group(1)}\n"
+
+
+ROWS = SQLITE.format(", mode: upsert, key: k, columns: { k: key, v: $.x }")
+
+
+def keys(at):
+    try:
+        with sqlite3.connect(at / "o.db") as database:
+            return [key for (key,) in database.execute("SELECT k FROM rows ORDER BY k")]
+    except sqlite3.OperationalError:
+        return []
+
+
+def passed(at, bad, steps, field="$.field"):
+    """Stops at the bad record; with the step of the message a delete after it arrives."""
+    with Worker(at, pipeline(steps, ROWS)) as worker:
+        produce(worker.address, "in", ['a|{"x":1}', 'b|{"x":2}', f"c|{bad}", "a|"], "-K|", "-Z",
+                good=False)
+        check(worker.wait() == 1, worker.said())
+        fix = step_of(worker.said()).replace("$.field", field)
+    with Worker(at, pipeline(fix + steps, ROWS)) as worker:
+        wait_for(lambda: keys(at) == ["b"], lambda: f"b alone: {keys(at)}, {worker.said()}")
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
+def what_is_not_json_is_kept_out_and_deletes_are_not(at):
+    passed(at, "not json", "")
+
+
+def what_is_not_an_object_is_kept_out_and_deletes_are_not(at):
+    passed(at, "[1]", "  - { id: s, set: { $.y: 1 } }\n")
+
+
+def a_nul_is_kept_out_and_deletes_are_not(at):
+    passed(at, '{"x":"a\\u0000b"}', "  - { id: t, where: trim($.x) is null or true }\n", "$.x")
+
+
+class Lite:
+    def __init__(self, at):
+        self.at = at
+        self.words = "sqlite: { file: o.db"
+
+    def rows(self):
+        try:
+            with sqlite3.connect(self.at / "o.db") as database:
+                return database.execute("SELECT k, v FROM rows ORDER BY k").fetchall()
+        except sqlite3.OperationalError:
+            return []
+
+
+class Pg:
+    def __init__(self, _at):
+        self.server = shared_postgres()
+        self.dsn = self.server.new_database()
+        self.words = f"postgres: {{ dsn: '{self.dsn}'"
+
+    def rows(self):
+        if self.server.query("SELECT to_regclass('rows')", self.dsn) != [["rows"]]:
+            return []
+        return [tuple(row) for row in
+                self.server.query("SELECT k, v FROM rows ORDER BY k", self.dsn)]
+
+
+def sink(system, column):
+    return (f"  - {system.words}, table: rows, mode: upsert, key: k, columns: {{ k: {column},"
+            " v: $.v } }\n")
+
+
+def a_key_column_of_text_is_no_place_for_two(at, system):
+    with Worker(at, pipeline(sinks=sink(system, "$.k"))) as worker:
+        produce(worker.address, "in", ['{"k":"1","v":"text"}', '{"k":1,"v":"number"}'], good=False)
+        check(worker.wait() == 1, worker.said())
+        check("record in/0@1: key column k is text but got the number 1" in worker.said(),
+              worker.said())
+        found = re.search(r"or write `k: (cast\(\$\.k as text\))`", worker.said())
+        check(found and "`type: integer`" in worker.said(), worker.said())
+    check(system.rows() == [("1", "text")], system.rows())
+    with Worker(at, pipeline(sinks=sink(system, found.group(1)))) as worker:
+        wait_for(lambda: system.rows() == [("1", "number")], lambda: f"one: {system.rows()}")
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
+def a_key_column_of_text_in_sqlite(at):
+    a_key_column_of_text_is_no_place_for_two(at, Lite(at))
+
+
+def a_key_column_of_text_in_postgres(at):
+    a_key_column_of_text_is_no_place_for_two(at, Pg(at))
+
+
+def what_is_not_text_is_not_in_a_key_of_text(at):
+    for value, what in (("true", "the number 1"), ("1.5", "the number 1.5"),
+                        ("[1]", "the list or object [1]"), ('{"a":1}', "the list or object"),
+                        ("18446744073709551616", "the number 18446744073709551616")):
+        here = at / str(abs(hash(value)))
+        here.mkdir()
+        with Worker(here, pipeline(sinks=sink(Lite(here), "$.k"))) as worker:
+            produce(worker.address, "in", [f'{{"k":{value}}}'], good=False)
+            check(worker.wait() == 1, worker.said())
+            check(f"key column k is text but got {what}" in worker.said(), worker.said())
+
+
+def revenue_is_exact(at):
+    text = pipeline(aggregate("revenue: { value: sum($.price * $.qty), type: decimal }"),
+                    "  - kafka: { topic: out }\n" + SQLITE.format(", mode: upsert"))
+    with Worker(at, text) as worker:
+        produce(worker.address, "in", ['{"k":"a","price":0.1,"qty":3}',
+                                       '{"k":"a","price":"19.99","qty":7}',
+                                       '{"k":"a","price":1e-20,"qty":1}',
+                                       '{"k":"a","price":12345678901234567890,"qty":10}'])
+        total = "123456789012345679040.23000000000000000001"
+        wait_for(lambda: f'"revenue":{total}}}' in "".join(consume(worker.address, "out")[-1:]),
+                 lambda: f"{total}: {consume(worker.address, 'out')}")
+        check(worker.stop() == 0, worker.said())
+    with sqlite3.connect(at / "o.db") as database:
+        found = database.execute("SELECT revenue FROM rows").fetchall()
+    check(found == [(total,)], found)
+    audit(at, "--states")
