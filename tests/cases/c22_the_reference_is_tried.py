@@ -198,7 +198,7 @@ SENTENCES = {
     "Its argument may be a number or a text": "sums_are_exact_over_a_restart",
     "What it computes is exact as well": "revenue_is_exact",
     "`/` is refused there": "each_fix_of_validate_makes_the_file_good",
-    "Steps after an aggregate, and the columns of a sink": "fields_after_an_aggregate",
+    "Steps after an aggregate see these records": "fields_after_an_aggregate",
     "A field that is neither a part of the key": "fields_after_an_aggregate",
     "A record that cannot be processed stops": "what_is_not_json_is_kept_out_and_deletes_are_not",
     "A topic that is missing is made": "a_topic_that_is_made_with_a_higher_limit",
