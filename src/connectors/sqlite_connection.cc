@@ -108,6 +108,10 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
       return std::unexpected(std::move(status).error());
     }
   }
+  const std::string beside = sqlite3_db_filename(raw, "main");
+  for (const std::string& path : {file, beside + "-wal", beside + "-shm"}) {
+    connection->files_.push_back({path, io::file_identity(path)});
+  }
   return connection;
 }
 
@@ -145,15 +149,38 @@ bool SqliteConnection::was_interrupted() const { return (error_code() & 0xff) ==
 
 int SqliteConnection::changes() const { return sqlite3_changes(database_.get()); }
 
-bool SqliteConnection::has_moved() const {
+SqliteConnection::~SqliteConnection() {
+  if (database_ && has_moved()) {
+    sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  }
+}
+
+// SQLite follows the path once, so it does not see a link that leads elsewhere by now.
+bool SqliteConnection::is_elsewhere() const {
   int has_moved = 0;
   const int code =
       sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
-  return code == SQLITE_OK && has_moved != 0;
+  return (code == SQLITE_OK && has_moved != 0) ||
+         (!files_.empty() && io::file_identity(files_.front().path) != files_.front().identity);
+}
+
+// The log and its index may not be there before the first statement.
+bool SqliteConnection::has_moved() {
+  for (OpenFile& file : files_) {
+    const std::optional<io::FileIdentity> found = io::file_identity(file.path);
+    if (file.identity && found != file.identity) {
+      return true;
+    }
+    file.identity = found;
+  }
+  return is_elsewhere();
 }
 
 // Its header holds random numbers, so that two logs differ in it.
-bool SqliteConnection::owns_log_at_path() const {
+bool SqliteConnection::left_its_log() const {
+  if (!is_elsewhere()) {
+    return false;
+  }
   using Header = std::array<char, 32>;
   const auto read = [](sqlite3_file* log) {
     Header header{};

@@ -4,13 +4,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/value.h"
+#include "io/os/file_identity.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -47,6 +50,12 @@ class SqliteStatement {
 
 class SqliteConnection {
  public:
+  SqliteConnection() = default;
+  SqliteConnection(const SqliteConnection&) = delete;
+  SqliteConnection& operator=(const SqliteConnection&) = delete;
+  /// What has moved is closed as it is: SQLite would write into the file that is there now.
+  ~SqliteConnection();
+
   /// Opens or creates the file, in WAL mode with synchronous=FULL.
   static Result<std::unique_ptr<SqliteConnection>> open(const std::string& file,
                                                         milliseconds busy_timeout);
@@ -61,10 +70,12 @@ class SqliteConnection {
   bool was_interrupted() const;
   /// Rows that the last statement touched.
   int changes() const;
-  /// Whether the path no longer leads to the file that is open: deleted, moved or replaced.
-  bool has_moved() const;
-  /// Whether the write-ahead log beside the path is the one of the file that is open.
-  bool owns_log_at_path() const;
+  /// Whether the path, or the name of the write-ahead log or its index beside it, no longer leads to
+  /// what is open: deleted, moved or replaced.
+  bool has_moved();
+  /// Whether another file stands at the path, and the write-ahead log beside it is that of the one
+  /// that is open.
+  bool left_its_log() const;
   /// The last error's extended code, its text, and what both mean to the caller.
   int error_code() const;
   std::string error_text() const;
@@ -74,8 +85,16 @@ class SqliteConnection {
   struct Close {
     void operator()(sqlite3* database) const;
   };
+  // A file as it was when it was first looked at after it was opened.
+  struct OpenFile {
+    std::string path;
+    std::optional<io::FileIdentity> identity;
+  };
+  bool is_elsewhere() const;
+
   std::unique_ptr<sqlite3, Close> database_;
   std::size_t million_steps_left_ = 0;
+  std::vector<OpenFile> files_;  // the path as it was given, then those beside it
 };
 
 /// "name" in double quotes, as both databases write identifiers.

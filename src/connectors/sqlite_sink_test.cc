@@ -103,28 +103,43 @@ TEST_F(SqliteSinkFile, a_file_that_was_deleted_or_replaced_gets_no_commit_and_th
     const char* name;
     std::function<void()> make;
     Offset position;
+    int rows;  // after one more commit
+  };
+  const auto remove_log = [&] {
+    std::filesystem::remove(file() + "-wal");
+    std::filesystem::remove(file() + "-shm");
   };
   const std::string backup = directory_ + "/backup.db";
   const std::vector<Change> changes = {
-      {"deleted", remove_all, kNoOffset},
+      {"deleted", remove_all, kNoOffset, 1},
       {"moved away",
        [&] {
          std::filesystem::rename(file(), directory_ + "/away.db");
          remove_all();
        },
-       kNoOffset},
+       kNoOffset, 1},
       {"restored after a deletion",
        [&] {
          remove_all();
          std::filesystem::rename(backup, file());
        },
-       Offset(1)},
+       Offset(1), 2},
+      {"restored in place",
+       [&] {
+         remove_log();
+         std::filesystem::copy_file(backup, file(),
+                                    std::filesystem::copy_options::overwrite_existing);
+       },
+       Offset(1), 2},
+      {"without its log", remove_log, kNoOffset, 1},
+      {"without the index of its log", [&] { std::filesystem::remove(file() + "-shm"); }, Offset(2),
+       3},
       {"a link to another",
        [&] {
          remove_all();
          std::filesystem::create_symlink(backup, file());
        },
-       Offset(1)},
+       Offset(1), 2},
   };
   for (const Change& change : changes) {
     remove_all();
@@ -152,9 +167,47 @@ TEST_F(SqliteSinkFile, a_file_that_was_deleted_or_replaced_gets_no_commit_and_th
     ASSERT_TRUE(claimed.has_value()) << change.name << claimed.error().text;
     EXPECT_EQ(claimed->front().next_offset, change.position) << change.name;
     EXPECT_EQ(commit(change.position.value, 5).kind, CommitOutcome::Kind::kCommitted);
-    EXPECT_EQ(query("SELECT count(*) FROM rows"), change.position == kNoOffset ? 1 : 2);
+    EXPECT_EQ(query("SELECT count(*) FROM rows"), change.rows) << change.name;
     EXPECT_EQ(query("SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1) << change.name;
   }
+}
+
+TEST_F(SqliteSinkFile, a_link_that_leads_elsewhere_is_seen_also_while_nothing_is_committed) {
+  io::OsEnvironment os;
+  const std::string link = directory_ + "/link.db";
+  std::filesystem::create_symlink(file(), link);
+  auto sink = *make_sqlite_sink(os.environment(), {.file = link}, table());
+  const auto claimed = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(claimed.has_value());
+  TestCommit batch;
+  batch.from(claimed->front(), -1, 1).row(0, {0});
+  ASSERT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kCommitted);
+  ASSERT_TRUE(run_to_end(os, sink->read_positions({kIn0})).has_value());
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink(directory_ + "/other.db", link);
+  const auto read = run_to_end(os, sink->read_positions({kIn0}));
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().recovery, Recovery::kRetriable) << read.error().text;
+  EXPECT_TRUE(read.error().text.contains("deleted, moved or replaced")) << read.error().text;
+  const auto again = run_to_end(os, sink->claim({kIn0}));
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(again->front().next_offset, kNoOffset);
+}
+
+// SQLite's last connection checkpoints its log and deletes the one that has its name by now.
+TEST_F(SqliteSinkFile, a_file_that_was_replaced_is_closed_without_touching_the_new_one) {
+  io::OsEnvironment os;
+  auto sink = *make_sqlite_sink(os.environment(), {.file = file()}, table());
+  ASSERT_TRUE(run_to_end(os, sink->claim({kIn0})).has_value());
+  for (const char* end : {"", "-wal", "-shm"}) {
+    std::filesystem::remove(file() + end);
+  }
+  auto other = *SqliteConnection::open(file(), seconds(1));
+  ASSERT_TRUE(other->execute("CREATE TABLE rows (v)").has_value());
+  sink.reset();
+  ASSERT_TRUE(other->execute("INSERT INTO rows VALUES (1)").has_value());
+  EXPECT_TRUE(std::filesystem::exists(file() + "-wal"));
+  EXPECT_EQ(query("SELECT count(*) FROM rows"), 1);
 }
 
 TEST_F(SqliteSinkFile, a_file_that_was_replaced_beside_the_old_ones_log_is_not_opened) {

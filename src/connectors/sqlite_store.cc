@@ -149,6 +149,14 @@ Result<ClaimedPartition> SqliteStore::read_position(const TopicPartition& source
 
 Result<std::vector<ClaimedPartition>> SqliteStore::read_positions(
     const std::vector<TopicPartition>& partitions) {
+  if (connection_) {
+    if (const auto checked = check_file(); !checked) {
+      const CommitOutcome& moved = checked.error();
+      return fail(ErrorCode::kConnectionLost, moved.text,
+                  moved.kind == CommitOutcome::Kind::kRefused ? Recovery::kFatal
+                                                              : Recovery::kRetriable);
+    }
+  }
   RETURN_IF_ERROR(open());
   RETURN_IF_ERROR(ensure_sqlite_positions(*connection_));
   Result<SqliteStatement> read = connection_->prepare(kReadPosition);
@@ -241,7 +249,7 @@ std::expected<void, CommitOutcome> SqliteStore::check_file() {
   if (!connection_->has_moved()) {
     return {};
   }
-  const bool has_old_log = connection_->owns_log_at_path();
+  const bool has_old_log = connection_->left_its_log();
   close();  // Rolls back.
   if (has_old_log) {
     return std::unexpected(refused(
