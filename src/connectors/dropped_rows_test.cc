@@ -266,6 +266,35 @@ TEST_F(DroppedRowsPostgres, a_table_that_a_crash_would_empty_is_refused_and_the_
   EXPECT_FALSE(run_to_end(os_, make(SinkMode::kAppend)->claim({kIn0})).has_value());
 }
 
+TEST_F(DroppedRowsPostgres, positions_that_a_crash_would_empty_are_refused_and_the_fix_helps) {
+  claim(*make(SinkMode::kAppend));
+  for (const std::string name : {"onceflow_positions", "onceflow_receipts"}) {
+    query("ALTER TABLE " + name + " SET UNLOGGED");
+    const auto claimed = run_to_end(os_, make(SinkMode::kAppend)->claim({kIn0}));
+    ASSERT_FALSE(claimed.has_value());
+    const std::string fix = "ALTER TABLE " + name + " SET LOGGED";
+    EXPECT_TRUE(claimed.error().text.contains(fix)) << claimed.error().text;
+    query(fix);
+    claim(*make(SinkMode::kAppend));
+  }
+}
+
+// postgres_fdw commits at the other server first, and knows no second phase.
+TEST_F(DroppedRowsPostgres, a_table_of_another_server_is_refused) {
+  query("CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER far FOREIGN DATA WRAPPER nothing");
+  const std::string columns = "(k text, v text, onceflow_source text)";
+  for (const std::string& table :
+       {"CREATE FOREIGN TABLE rows " + columns + " SERVER far",
+        "CREATE TABLE rows " + columns + " PARTITION BY LIST (v);" +
+            "CREATE FOREIGN TABLE rest PARTITION OF rows DEFAULT SERVER far"}) {
+    query("DROP FOREIGN TABLE IF EXISTS rows");
+    query(table);
+    const auto claimed = run_to_end(os_, make(SinkMode::kAppend)->claim({kIn0}));
+    ASSERT_FALSE(claimed.has_value());
+    EXPECT_TRUE(claimed.error().text.contains("a foreign table")) << claimed.error().text;
+  }
+}
+
 TEST_F(DroppedRowsPostgres, a_delete_that_is_dropped) {
   for (const std::string& rule :
        {drops("DELETE", "old.k = 'b'"),

@@ -20,6 +20,23 @@ Status run(PostgresConnection& connection, const std::string& sql) {
   return done ? Status() : std::unexpected(to_error(done.error()));
 }
 
+// Rows stay where such a table is emptied, and would be written again.
+Status check_that_they_last(PostgresConnection& connection) {
+  const auto unlogged = connection.execute(kFindUnlogged);
+  if (!unlogged) {
+    return std::unexpected(to_error(unlogged.error()));
+  }
+  if (unlogged->row_count() == 0) {
+    return {};
+  }
+  const std::string name = unlogged->text(0, 0);
+  return fail(ErrorCode::kRefused,
+              fmt::format("{0} is UNLOGGED or temporary; the rule: positions and receipts last as "
+                          "long as the rows, and a crash of the server would empty it; the fix: "
+                          "ALTER TABLE {0} SET LOGGED",
+                          name));
+}
+
 }  // namespace
 
 std::vector<PostgresParameter> partition_parameters(const SinkTable& table,
@@ -47,7 +64,7 @@ Status ensure_postgres_positions(PostgresConnection& connection) {
   if (has_positions && found->integer(0, 3) == 0) {
     RETURN_IF_ERROR(run(connection, kAddTableId));
   }
-  return {};
+  return check_that_they_last(connection);
 }
 
 Result<std::vector<ClaimedPartition>> raise_epochs(PostgresConnection& connection,

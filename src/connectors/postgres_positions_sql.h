@@ -11,6 +11,11 @@ namespace onceflow::connectors {
 inline constexpr const char* kLockSchema =
     "SELECT pg_advisory_xact_lock(hashtextextended('onceflow_positions', 0))";
 
+// Those of ours that a crash of the server would empty.
+inline constexpr const char* kFindUnlogged =
+    "SELECT oid::regclass::text FROM pg_class WHERE relpersistence <> 'p' AND oid IN"
+    " (to_regclass('onceflow_positions'), to_regclass('onceflow_receipts')) ORDER BY 1 LIMIT 1";
+
 inline constexpr const char* kFindOurTables =
     "SELECT (to_regclass('onceflow_positions') IS NOT NULL)::int,"
     " (to_regclass('onceflow_receipts') IS NOT NULL)::int,"

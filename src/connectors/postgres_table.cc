@@ -113,7 +113,9 @@ constexpr const char* kColumns =
 constexpr const char* kRelation =
     "SELECT (c.relkind = 'v')::int, (c.relpersistence = 'p' AND NOT EXISTS (SELECT FROM"
     " pg_partition_tree(c.oid) AS tree JOIN pg_class AS part ON part.oid = tree.relid"
-    " WHERE part.relpersistence <> 'p'))::int"
+    " WHERE part.relpersistence <> 'p'))::int, (c.relkind = 'f' OR EXISTS (SELECT FROM"
+    " pg_partition_tree(c.oid) AS tree JOIN pg_class AS part ON part.oid = tree.relid"
+    " WHERE part.relkind = 'f'))::int"
     " FROM pg_class AS c WHERE c.oid = to_regclass($1)";
 
 constexpr const char* kReadTableId = "SELECT to_regclass($1)::oid::text";
@@ -129,6 +131,12 @@ Status check_relation(PostgresConnection& connection, const SinkTable& table) {
                   "PostgreSQL counts rows of a COPY that the triggers of a view drop, so that "
                   "nobody would know of one that is missing",
                   "name the table behind it as the sink's `table`");
+  }
+  if (answer->integer(0, 2) != 0) {
+    return refuse(table, "it, or a partition of it, is a foreign table",
+                  "rows and positions are committed together, and a foreign server commits by "
+                  "itself, before this one",
+                  "write to a table of the foreign server, with a dsn that leads there");
   }
   if (answer->integer(0, 1) == 0) {
     return refuse(table, "it, or a partition of it, is UNLOGGED or temporary",

@@ -155,13 +155,12 @@ SqliteConnection::~SqliteConnection() {
   }
 }
 
-// SQLite follows the path once, so it does not see a link that leads elsewhere by now.
+// SQLite follows the path once: this is of the file that it led to then.
 bool SqliteConnection::is_elsewhere() const {
   int has_moved = 0;
   const int code =
       sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
-  return (code == SQLITE_OK && has_moved != 0) ||
-         (!files_.empty() && io::file_identity(files_.front().path) != files_.front().identity);
+  return code == SQLITE_OK && has_moved != 0;
 }
 
 // The log and its index may not be there before the first statement.

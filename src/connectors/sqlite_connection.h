@@ -70,8 +70,8 @@ class SqliteConnection {
   bool was_interrupted() const;
   /// Rows that the last statement touched.
   int changes() const;
-  /// Whether the path, or the name of the write-ahead log or its index beside it, no longer leads to
-  /// what is open: deleted, moved or replaced.
+  /// Whether the path, or the name of the write-ahead log or its index beside it, no longer leads
+  /// to what is open: deleted, moved or replaced.
   bool has_moved();
   /// Whether another file stands at the path, and the write-ahead log beside it is that of the one
   /// that is open.

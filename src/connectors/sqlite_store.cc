@@ -152,9 +152,9 @@ Result<std::vector<ClaimedPartition>> SqliteStore::read_positions(
   if (connection_) {
     if (const auto checked = check_file(); !checked) {
       const CommitOutcome& moved = checked.error();
-      return fail(ErrorCode::kConnectionLost, moved.text,
-                  moved.kind == CommitOutcome::Kind::kRefused ? Recovery::kFatal
-                                                              : Recovery::kRetriable);
+      return fail(
+          ErrorCode::kConnectionLost, moved.text,
+          moved.kind == CommitOutcome::Kind::kRefused ? Recovery::kFatal : Recovery::kRetriable);
     }
   }
   RETURN_IF_ERROR(open());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "client/admin.h"
 #include "engine/stage_news.h"
@@ -16,6 +17,7 @@ constexpr Duration kAskTimeout = seconds(3);
 constexpr Duration kAskInterval = milliseconds(300);
 /// Beyond the session, for the coordinator to notice.
 constexpr Duration kGrace = seconds(1);
+constexpr std::string_view kPipeline = " pipeline=";
 constexpr std::string_view kHash = " definition=";
 constexpr std::string_view kRolling = " rolling-change";
 constexpr int kHexadecimal = 16;
@@ -38,7 +40,8 @@ Error refusal_of(const std::vector<OtherWorker>& others, const OthersQuestion& q
 
 std::string with_definition(std::string note, const protocol::PipelineDefinition& definition,
                             Rolling rolling) {
-  note += fmt::format("{}{:016x}", kHash, protocol::definition_hash(definition.text()));
+  note += fmt::format("{}{}{}{:016x}", kPipeline, definition.pipeline, kHash,
+                      protocol::definition_hash(definition.text()));
   if (rolling == Rolling::kYes) {
     note += kRolling;
   }
@@ -50,6 +53,10 @@ DefinitionNote parse_definition_note(std::string_view note) {
   const std::size_t place = note.find(kHash);
   if (place == std::string_view::npos) {
     return result;
+  }
+  const std::string_view before = note.substr(0, place);
+  if (const std::size_t name = before.rfind(kPipeline); name != std::string_view::npos) {
+    result.pipeline = before.substr(name + kPipeline.size());
   }
   std::string_view rest = note.substr(place + kHash.size());
   std::uint64_t hash = 0;
@@ -69,17 +76,80 @@ std::string describe(const std::vector<OtherWorker>& others) {
   std::vector<std::string> parts;
   parts.reserve(others.size());
   for (const OtherWorker& other : others) {
+    const bool is_none = other.kind == OtherWorker::Kind::kNoWorker;
     parts.push_back(
-        fmt::format("worker '{}': {} (group '{}')", other.worker, other.where, other.group_id));
+        fmt::format("{} '{}'{}: {} (group '{}')", is_none ? "client" : "worker", other.worker,
+                    other.pipeline.empty() ? "" : fmt::format(" of pipeline '{}'", other.pipeline),
+                    other.where, other.group_id));
   }
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+Status check_one_pipeline(const std::vector<OtherWorker>& others, std::string_view pipeline) {
+  const auto is_of_another = [](const OtherWorker& other) {
+    return other.kind == OtherWorker::Kind::kOfAnotherPipeline;
+  };
+  const auto found = std::ranges::find_if(others, is_of_another);
+  if (found == others.end()) {
+    return {};
+  }
+  return fail(ErrorCode::kRefused,
+              fmt::format("group '{}' of pipeline '{}' has members of another pipeline: {}; the "
+                          "rule: a group has the workers of one pipeline, since its partitions are "
+                          "divided among all members and what others get is passed over; the fix: "
+                          "a `group.id` of its own in source.kafka; where the group is named after "
+                          "a step (PIPELINE-STEP), another `name` or another `id` of the step",
+                          found->group_id, pipeline, describe({*found})));
+}
+
+namespace {
+
+// Whom a member of a stable group is to this worker; nothing: itself, dead, or of one mind.
+std::optional<OtherWorker> judge_member(const client::GroupMemberDescription& member,
+                                        const std::string& group_id, const PlaceOptions& options,
+                                        const OthersQuestion& question) {
+  const std::string prefix = question.pipeline + "-";
+  const std::string& instance = member.group_instance_id;
+  const DefinitionNote note = parse_definition_note(member.note);
+  OtherWorker other{.kind = OtherWorker::Kind::kWorker,
+                    .pipeline = {},
+                    .worker = {},
+                    .group_id = group_id,
+                    .where = "address " + member.client_host,
+                    .life = options.judge ? options.judge(member.note) : MemberLife::kUnknown,
+                    .rolling = note.rolling,
+                    .is_told = note.hash.has_value()};
+  if (note.pipeline.empty() ? !instance.starts_with(prefix) : note.pipeline != question.pipeline) {
+    other.kind = note.pipeline.empty() ? OtherWorker::Kind::kNoWorker
+                                       : OtherWorker::Kind::kOfAnotherPipeline;
+    other.pipeline = note.pipeline;
+  } else if (instance == question.group_instance_id ||
+             (note.hash ? *note.hash == question.definition : question.is_known)) {
+    return std::nullopt;
+  }
+  if (other.life == MemberLife::kDead) {
+    return std::nullopt;
+  }
+  const std::string own_prefix = other.pipeline.empty() ? prefix : other.pipeline + "-";
+  other.worker = other.kind == OtherWorker::Kind::kNoWorker ? member.client_id
+                 : instance.starts_with(own_prefix)         ? instance.substr(own_prefix.size())
+                                                            : instance;
+  if (!member.note.empty() && options.describe) {
+    other.where = fmt::format("{}, {}", options.describe(member.note), other.where);
+  }
+  return other;
+}
+
+}  // namespace
+
 Task<std::vector<OtherWorker>> find_others(std::shared_ptr<client::Cluster> cluster,
                                            const PlaceOptions& options, OthersQuestion question) {
   client::Admin admin(cluster);
-  const std::string prefix = question.pipeline + "-";
   std::vector<OtherWorker> others;
+  const auto is_same = [](const OtherWorker& left, const OtherWorker& right) {
+    return left.kind == right.kind && left.pipeline == right.pipeline &&
+           left.worker == right.worker;
+  };
   for (const std::string& group_id : question.group_ids) {
     const auto group =
         co_await admin.describe_group(group_id, cluster->scheduler().now() + kAskTimeout);
@@ -87,30 +157,14 @@ Task<std::vector<OtherWorker>> find_others(std::shared_ptr<client::Cluster> clus
       continue;
     }
     for (const client::GroupMemberDescription& member : group->members) {
-      const std::string& instance = member.group_instance_id;
-      if (!instance.starts_with(prefix) || instance == question.group_instance_id) {
+      std::optional<OtherWorker> other = judge_member(member, group_id, options, question);
+      // Nobody's note is shown while a group rebalances.
+      if (!other || (other->kind == OtherWorker::Kind::kNoWorker && group->state != "Stable") ||
+          std::ranges::any_of(others,
+                              [&](const OtherWorker& known) { return is_same(known, *other); })) {
         continue;
       }
-      const DefinitionNote note = parse_definition_note(member.note);
-      if (note.hash ? *note.hash == question.definition : question.is_known) {
-        continue;
-      }
-      const MemberLife life = options.judge ? options.judge(member.note) : MemberLife::kUnknown;
-      const std::string worker = instance.substr(prefix.size());
-      if (life == MemberLife::kDead ||
-          std::ranges::find(others, worker, &OtherWorker::worker) != others.end()) {
-        continue;
-      }
-      std::string where = "address " + member.client_host;
-      if (!member.note.empty() && options.describe) {
-        where = fmt::format("{}, {}", options.describe(member.note), where);
-      }
-      others.push_back({.worker = worker,
-                        .group_id = group_id,
-                        .where = std::move(where),
-                        .life = life,
-                        .rolling = note.rolling,
-                        .is_told = note.hash.has_value()});
+      others.push_back(*std::move(other));
     }
   }
   co_return others;
@@ -123,7 +177,12 @@ Task<Status> wait_for_others(std::shared_ptr<client::Cluster> cluster, PlaceOpti
   io::Scheduler& scheduler = cluster->scheduler();
   const MonotonicTime until = scheduler.now() + session_timeout + kGrace;
   while (!must_stop()) {
-    const std::vector<OtherWorker> others = co_await find_others(cluster, options, question);
+    std::vector<OtherWorker> others = co_await find_others(cluster, options, question);
+    CO_RETURN_IF_ERROR(check_one_pipeline(others, question.pipeline));
+    // Who is no worker is told of once partitions are divided.
+    std::erase_if(others, [](const OtherWorker& other) {
+      return other.kind == OtherWorker::Kind::kNoWorker;
+    });
     if (others.empty()) {
       co_return Status{};
     }

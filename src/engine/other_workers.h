@@ -4,6 +4,10 @@
 // has been overtaken ends. A change that is rolled out worker by worker is said to be one
 // (--rolling-change): then both go on, and both say so.
 //
+// A group has the workers of one pipeline: its partitions are divided among all members, and what
+// others get is not processed. Another pipeline in it is refused, on both sides; members that are
+// no workers at all are told of.
+//
 // What a member says stands in its note in the group (docs/formats/definition.md). Members of
 // programs that say nothing go by what the definitions topic says.
 #pragma once
@@ -30,6 +34,7 @@ enum class Rolling : std::uint8_t { kNo, kYes };
 
 /// What a worker's note says of its definition.
 struct DefinitionNote {
+  std::string pipeline;               ///< empty: the program does not say
   std::optional<std::uint64_t> hash;  ///< none: the program, or the group, does not say
   Rolling rolling = Rolling::kNo;
 };
@@ -38,9 +43,13 @@ std::string with_definition(std::string note, const protocol::PipelineDefinition
                             Rolling rolling);
 DefinitionNote parse_definition_note(std::string_view note);
 
-/// A live member of the pipeline's groups that goes by another definition.
+/// A live member of the pipeline's groups that goes by another definition, or is none of its
+/// workers.
 struct OtherWorker {
-  std::string worker;
+  enum class Kind : std::uint8_t { kWorker, kOfAnotherPipeline, kNoWorker };
+  Kind kind = Kind::kWorker;
+  std::string pipeline;  ///< of kOfAnotherPipeline
+  std::string worker;    ///< of kNoWorker: its client.id
   std::string group_id;
   std::string where;  ///< its process and address, for people
   MemberLife life = MemberLife::kUnknown;
@@ -50,6 +59,9 @@ struct OtherWorker {
 };
 /// "worker '2': process 123 on h, address 10.0.0.3 (group 'g')", and the next.
 std::string describe(const std::vector<OtherWorker>& others);
+
+/// kRefused if a worker of another pipeline is among them.
+Status check_one_pipeline(const std::vector<OtherWorker>& others, std::string_view pipeline);
 
 struct OthersQuestion {
   std::vector<std::string> group_ids;

@@ -1,5 +1,7 @@
 #include "engine/other_workers.h"
 
+#include <fmt/format.h>
+
 #include <map>
 
 #include "client/client_testing.h"
@@ -95,6 +97,7 @@ TEST_F(OtherWorkersTest, a_note_says_its_definition_and_whether_it_is_meant) {
   const DefinitionNote note = parse_definition_note(note_of("where $.a\n", Rolling::kYes));
   EXPECT_EQ(note.hash, protocol::definition_hash(definition_with("where $.a\n").text()));
   EXPECT_EQ(note.rolling, Rolling::kYes);
+  EXPECT_EQ(note.pipeline, "p");
   EXPECT_EQ(parse_definition_note(note_of("where $.a\n")).rolling, Rolling::kNo);
   EXPECT_FALSE(parse_definition_note("pid=1 host=h").hash);
   EXPECT_FALSE(parse_definition_note("pid=1 definition=x").hash);
@@ -141,8 +144,29 @@ TEST_F(OtherWorkersTest, one_that_says_nothing_goes_by_what_is_known) {
   EXPECT_FALSE(wait());
 }
 
-TEST_F(OtherWorkersTest, dead_ones_its_own_place_and_other_pipelines_do_not_count) {
-  notes_ = {{"p-1", note_of("where $.b\n")}, {"q-1", note_of("where $.b\n")}, {"", ""}};
+TEST_F(OtherWorkersTest, a_worker_of_another_pipeline_is_refused_also_where_names_begin_alike) {
+  for (const char* pipeline : {"q", "p-2", "p-"}) {
+    PipelineDefinition theirs = definition_with("where $.a\n");
+    theirs.pipeline = pipeline;
+    const std::string instance = fmt::format("{}-3", pipeline);
+    notes_ = {{instance, with_definition("pid=7", theirs, Rolling::kYes)}};
+    const Status waited = wait();
+    ASSERT_FALSE(waited) << pipeline;
+    EXPECT_EQ(waited.error().code, ErrorCode::kRefused);
+    for (const std::string& word :
+         {fmt::format("worker '3' of pipeline '{}'", pipeline),
+          std::string("group 'g' of pipeline 'p'"), std::string("process 7 on h"),
+          std::string("`group.id` of its own")}) {
+      EXPECT_THAT(waited.error().text, HasSubstr(word));
+    }
+    life_ = MemberLife::kDead;
+    EXPECT_TRUE(wait());
+    life_ = MemberLife::kAlive;
+  }
+}
+
+TEST_F(OtherWorkersTest, dead_ones_its_own_place_and_strangers_are_not_waited_for) {
+  notes_ = {{"p-1", note_of("where $.b\n")}, {"q-1", ""}, {"", ""}};
   EXPECT_TRUE(wait());
   notes_ = {{"p-2", note_of("where $.b\n")}};
   life_ = MemberLife::kDead;

@@ -236,6 +236,14 @@ OthersQuestion Worker::others_question(const KnownDefinition* known) const {
 Task<Status> Worker::check_others() {
   std::vector<OtherWorker> others =
       co_await find_others(cluster_, options_.place, others_question(nullptr));
+  CO_RETURN_IF_ERROR(check_one_pipeline(others, plan_.pipeline));
+  std::vector<OtherWorker> strangers = others;
+  const auto is_worker = [](const OtherWorker& other) {
+    return other.kind == OtherWorker::Kind::kWorker;
+  };
+  std::erase_if(strangers, is_worker);
+  std::erase_if(others, std::not_fn(is_worker));
+  tell_of_strangers(std::move(strangers));
   const bool is_news = others != others_;
   others_ = std::move(others);
   if (others_.empty()) {
@@ -272,6 +280,24 @@ Task<Status> Worker::check_others() {
                     is_rolling ? " (--rolling-change)" : ", which are to end", describe(others_)));
   }
   co_return Status{};
+}
+
+// What they get is not processed for as long as they live.
+void Worker::tell_of_strangers(std::vector<OtherWorker> strangers) {
+  if (strangers == strangers_) {
+    return;
+  }
+  strangers_ = std::move(strangers);
+  options_.stage.tell(
+      {.level = strangers_.empty() ? LogLevel::kInfo : LogLevel::kWarn,
+       .stage = {},
+       .event = "strangers in its group",
+       .text = strangers_.empty()
+                   ? "they have gone"
+                   : fmt::format("{}; the partitions that they hold are not processed, and what "
+                                 "they commit moves the pipeline's positions; end them, or give "
+                                 "them another group.id",
+                                 describe(strangers_))});
 }
 
 void Worker::tell_of_others(LogLevel level, std::string text) const {

@@ -76,6 +76,7 @@ class Worker {
   /// names, ends.
   Task<Status> check_others();
   OthersQuestion others_question(const KnownDefinition* known) const;
+  void tell_of_strangers(std::vector<OtherWorker> strangers);
   void tell_of_others(LogLevel level, std::string text) const;
   struct Sources {
     std::int32_t partition_count = 0;  ///< the most of any
@@ -94,6 +95,7 @@ class Worker {
   std::shared_ptr<client::Cluster> cluster_;
   std::vector<std::unique_ptr<StageTask>> stages_;
   std::vector<OtherWorker> others_;
+  std::vector<OtherWorker> strangers_;  // members of its groups that are no workers
   io::Event changed_;
   std::set<const StageTask*> running_;
   bool stopping_ = false;

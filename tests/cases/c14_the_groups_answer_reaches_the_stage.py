@@ -2,6 +2,7 @@
 who holds the group and how."""
 
 from harness import Worker, check, check_plain, cluster, produce, wait_for
+from harness.kafka_admin import create_topic
 from harness.rdkafka import GroupMember
 
 PIPELINE = """name: p
@@ -65,3 +66,31 @@ def a_member_without_partitions_says_who_holds_them(at):
                          lambda: f"cause: {first.stage()} {second.stage()}")
                 check(all(each.get("/readyz") is not None for each in [first, second]),
                       "one is not ready")
+
+
+def another_pipeline_in_the_group_is_refused_by_name(at):
+    with cluster(at, "--override", "group.initial.rebalance.delay.ms=0") as broker:
+        produce(broker.address, "orders", ["a"])
+        with Worker(at, PIPELINE, servers=broker.address) as first:
+            wait_for(first.is_running, "running")
+            other = PIPELINE.replace("name: p", "name: q").replace("topic: out", "topic: out2")
+            with Worker(at, other, servers=broker.address, file="q.yaml", wait=False) as second:
+                check(second.wait(30) == 1, second.said())
+                for word in ["group 'w' of pipeline 'q'", "worker '1' of pipeline 'p'", "group.id"]:
+                    check(word in second.said(), second.said())
+                check_plain(second.said())
+            check(first.is_running(), first.said())
+
+
+def a_consumer_that_is_no_worker_is_told_of(at):
+    with cluster(at, "--override", "group.initial.rebalance.delay.ms=0") as broker:
+        create_topic(broker.address, "orders", 4)
+        with Worker(at, PIPELINE, servers=broker.address) as worker:
+            wait_for(worker.is_running, "running")
+            with GroupMember(broker.port, "w", "orders", client_id="theirs",
+                             partition_assignment_strategy="range") as member:
+                wait_for(member.is_assigned, "assignment")
+                wait_for(lambda: "strangers in its group" in worker.said(), worker.said)
+                check("client 'theirs'" in worker.said(), worker.said())
+                check(worker.is_alive(), worker.said())
+            wait_for(lambda: "they have gone" in worker.said(), worker.said)

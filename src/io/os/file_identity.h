@@ -1,5 +1,5 @@
-// Which file a path leads to, through links: two names of one file compare equal, and a file that has
-// taken another's name does not. Stateless.
+// Which file a path leads to, through links: two names of one file compare equal, and a file that
+// has taken another's name does not. Stateless.
 #pragma once
 
 #include <cstdint>
