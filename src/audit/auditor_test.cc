@@ -186,6 +186,16 @@ TEST_F(AuditorTest, aborted_attempts_do_not_count) {
   EXPECT_THAT(texts(audit()), ElementsAre());
 }
 
+TEST_F(AuditorTest, what_a_stranger_aborted_among_the_receipts_is_nothing) {
+  constexpr ProducerIdentity kStranger{ProducerId(99), ProducerEpoch(0)};
+  write_honestly(1, 4);
+  for (const bool is_committed : {false, true}) {
+    log_.append(at("p-receipts", 0), kStranger, true, {{"k", "no receipt"}});
+    log_.end_transaction(at("p-receipts", 0), kStranger, is_committed);
+    EXPECT_EQ(texts(audit()).empty(), !is_committed);
+  }
+}
+
 TEST_F(AuditorTest, each_commit_in_an_epoch_of_its_own_is_clean) {
   for (std::int64_t number = 1; number <= 4; ++number) {
     TestCommit commit = make_commit(number);

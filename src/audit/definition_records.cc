@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <map>
+
 #include "audit/names.h"
 
 namespace onceflow::audit {
 
-/// Nobody writes definitions in transactions: what is read is committed.
+/// No worker writes definitions in transactions: what a stranger has aborted there is nothing.
 class DefinitionRecords::Collector final : public RecordObserver {
  public:
   explicit Collector(DefinitionRecords& records) : records_(records) {}
@@ -18,16 +22,23 @@ class DefinitionRecords::Collector final : public RecordObserver {
     if (definition && is_decided) {
       records_.all_.push_back(std::move(*definition));
     } else {
-      records_.unreadable_.push_back(
-          fmt::format("{}-0 {}: {}", records_.topic_, name_offsets(offset, offset + 1),
-                      definition ? "a definition in a transaction, as no worker writes it"
-                                 : definition.error().text));
+      (is_decided ? records_.unreadable_ : open_[batch.producer_id])
+          .push_back(fmt::format("{}-0 {}: {}", records_.topic_, name_offsets(offset, offset + 1),
+                                 definition
+                                     ? "a definition in a transaction, as no worker writes it"
+                                     : definition.error().text));
     }
   }
-  void decided(ProducerId, bool) override {}
+  void decided(ProducerId producer, bool is_committed) override {
+    auto node = open_.extract(producer);
+    if (!node.empty() && is_committed) {
+      std::ranges::move(node.mapped(), std::back_inserter(records_.unreadable_));
+    }
+  }
 
  private:
   DefinitionRecords& records_;
+  std::map<ProducerId, std::vector<std::string>> open_;
 };
 
 DefinitionRecords::DefinitionRecords(const std::string& pipeline)

@@ -197,12 +197,30 @@ Result<bool> PostgresTableReader::begin_snapshot() {
         "IntervalStyle = 'postgres'", "bytea_output = 'hex'"}) {
     RETURN_IF_ERROR(query(fmt::format("SET LOCAL {}", setting), {}, ignore));
   }
-  return has_table("onceflow_receipts");
+  const auto has_receipts = has_table("onceflow_receipts");
+  if (!has_receipts || *has_receipts) {
+    return has_receipts;
+  }
+  bool has_source = false;
+  const std::string parameters[] = {quote_table(table_.table)};
+  RETURN_IF_ERROR(
+      query("SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass($1)"
+            " AND attname = 'onceflow_source' AND NOT attisdropped",
+            parameters, [&](const Row& row) -> Status {
+              has_source = row.integer(0) != 0;
+              return {};
+            }));
+  return has_source;
 }
 
 Result<std::vector<StoredPosition>> PostgresTableReader::positions(const std::string& pipeline,
                                                                    const std::string& stage) {
   std::vector<StoredPosition> positions;
+  const auto exists = has_table("onceflow_positions");
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return positions;
+  }
   const std::string parameters[] = {pipeline, stage};
   RETURN_IF_ERROR(
       query("SELECT topic, partition, next_offset FROM onceflow_positions"
@@ -218,6 +236,11 @@ Result<std::vector<StoredPosition>> PostgresTableReader::positions(const std::st
 
 Status PostgresTableReader::for_each_receipt(const std::string& pipeline, const std::string& stage,
                                              const VisitReceipt& visit) {
+  const auto exists = has_table("onceflow_receipts");
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return {};
+  }
   const std::string parameters[] = {pipeline, stage};
   return query(
       "SELECT receipt_id, receipt FROM onceflow_receipts"

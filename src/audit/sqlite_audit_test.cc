@@ -271,6 +271,15 @@ TEST_F(TableAuditTest, a_database_that_is_not_there_is_lag) {
   EXPECT_THAT(verdict_, HasSubstr("9 not yet processed"));
 }
 
+TEST_F(TableAuditTest, rows_without_our_tables_are_foreign) {
+  append_honestly();
+  execute("DROP TABLE onceflow_receipts");
+  execute("DROP TABLE onceflow_positions");
+  const auto found = audit(false);
+  EXPECT_EQ(found.size(), 9U);
+  EXPECT_THAT(found, ::testing::Each(HasSubstr("foreign: table orders")));
+}
+
 TEST_F(TableAuditTest, a_table_that_is_gone_is_all_missing) {
   append_honestly();
   execute("DROP TABLE orders");

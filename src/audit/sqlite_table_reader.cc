@@ -129,11 +129,24 @@ Result<bool> SqliteTableReader::begin_snapshot() {
     return std::unexpected(error(code));
   }
   // The first read fixes the moment.
-  return has_table("onceflow_receipts");
+  const auto has_receipts = has_table("onceflow_receipts");
+  if (!has_receipts || *has_receipts) {
+    return has_receipts;
+  }
+  const std::string parameters[] = {table_.table};
+  auto statement = Statement::prepare(
+      *this, "SELECT 1 FROM pragma_table_info(?1) WHERE name = 'onceflow_source'", parameters);
+  RETURN_IF_ERROR(statement);
+  return statement->step();
 }
 
 Result<std::vector<StoredPosition>> SqliteTableReader::positions(const std::string& pipeline,
                                                                  const std::string& stage) {
+  const auto exists = has_table("onceflow_positions");
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return std::vector<StoredPosition>();
+  }
   const std::string parameters[] = {pipeline, stage};
   auto statement = Statement::prepare(*this,
                                       "SELECT topic, partition, next_offset FROM onceflow_positions"
@@ -157,6 +170,11 @@ Result<std::vector<StoredPosition>> SqliteTableReader::positions(const std::stri
 
 Status SqliteTableReader::for_each_receipt(const std::string& pipeline, const std::string& stage,
                                            const VisitReceipt& visit) {
+  const auto exists = has_table("onceflow_receipts");
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return {};
+  }
   const std::string parameters[] = {pipeline, stage};
   auto statement = Statement::prepare(*this,
                                       "SELECT receipt_id, receipt FROM onceflow_receipts"

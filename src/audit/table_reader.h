@@ -39,7 +39,8 @@ class TableReader {
 
   virtual ~TableReader() = default;
 
-  /// All that is read afterwards is of one moment. False: the sink has made no table yet.
+  /// All that is read afterwards is of one moment. False: there is neither a table that a sink
+  /// could have written nor one of ours.
   virtual Result<bool> begin_snapshot() = 0;
   virtual Result<std::vector<StoredPosition>> positions(const std::string& pipeline,
                                                         const std::string& stage) = 0;

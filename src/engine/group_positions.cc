@@ -97,7 +97,9 @@ Status GroupPositions::check_receipts(const client::CommittedOffset& offset,
       ErrorCode::kRefused,
       fmt::format("topic '{}': another topic of that name; the receipts up to {}-{}@{} were "
                   "in the topic with id {}, and the topic there now has id {}, so what was "
-                  "read before could not be accounted for; restore it, or begin anew on "
+                  "read before could not be accounted for; if another pipeline has this group "
+                  "(the same group.id, or names that join to the same), give this one its own, for "
+                  "a reset would take the other's topics; else restore the topic, or begin anew on "
                   "purpose: onceflow reset {} --to-earliest --execute",
                   receipts_.topic(), offset.partition.topic, offset.partition.partition.value,
                   offset.offset.value, kept.receipts_id, now, options_.file));
