@@ -7,6 +7,7 @@
 
 #include "client/admin.h"
 #include "engine/definition_log.h"
+#include "engine/names_in_use.h"
 #include "engine/receipt_search.h"
 #include "engine/stage_reader.h"
 
@@ -132,6 +133,9 @@ Task<Status> Worker::prepare() {
   CO_RETURN_IF_ERROR(co_await take_place());
   CO_RETURN_IF_ERROR(
       co_await look_at_others(*before, describe(*changes, DefinitionChange::Weight::kNote)));
+  if (!before->is_known()) {
+    CO_RETURN_IF_ERROR(co_await check_names_are_free(cluster_, plan_, deadline()));
+  }
   const auto known = co_await definitions.record(deadline());
   CO_RETURN_IF_ERROR(known);
   for (const std::unique_ptr<StageTask>& stage : stages_) {

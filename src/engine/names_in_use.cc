@@ -1,0 +1,137 @@
+#include "engine/names_in_use.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "client/admin.h"
+
+namespace onceflow::engine {
+namespace {
+
+/// None if the topic does not exist.
+Task<Result<std::vector<TopicPartition>>> partitions_of(std::shared_ptr<client::Cluster> cluster,
+                                                        std::string name, MonotonicTime deadline) {
+  std::vector<TopicPartition> partitions;
+  const auto topic = co_await cluster->existing_topic(name, deadline);
+  if (!topic && topic.error().code == ErrorCode::kNotFound) {
+    co_return partitions;
+  }
+  CO_RETURN_IF_ERROR(topic);
+  partitions.reserve(static_cast<std::size_t>(topic->partition_count()));
+  for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+    partitions.push_back({name, PartitionIndex(index)});
+  }
+  co_return partitions;
+}
+
+Task<Result<bool>> has_records(std::shared_ptr<client::Cluster> cluster, std::string topic,
+                               MonotonicTime deadline) {
+  auto partitions = co_await partitions_of(cluster, std::move(topic), deadline);
+  CO_RETURN_IF_ERROR(partitions);
+  if (partitions->empty()) {
+    co_return false;
+  }
+  client::Admin admin(cluster);
+  const auto ends = co_await admin.list_offsets(std::move(*partitions), client::Admin::kLatest,
+                                                client::IsolationLevel::kReadUncommitted, deadline);
+  CO_RETURN_IF_ERROR(ends);
+  co_return std::ranges::any_of(
+      *ends, [](const client::ListedOffset& end) { return end.offset > Offset(0); });
+}
+
+/// What the planner makes between this stage and others.
+std::vector<std::string> internal_topics(const Plan& plan, const Stage& stage) {
+  std::vector<std::string> topics;
+  if (stage.aggregate) {
+    topics = stage.source_topics;
+    topics.push_back(stage.aggregate->changelog_topic);
+  }
+  const std::string rows = fmt::format("{}-{}-rows", plan.pipeline, stage.id);
+  if (std::ranges::find(stage.source_topics, rows) != stage.source_topics.end()) {
+    topics.push_back(rows);
+  }
+  return topics;
+}
+
+Task<Status> check_topics_are_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                   const Stage& stage, MonotonicTime deadline) {
+  for (const std::string& topic : internal_topics(plan, stage)) {
+    const auto is_in_use = co_await has_records(cluster, topic, deadline);
+    CO_RETURN_IF_ERROR(is_in_use);
+    if (*is_in_use) {
+      co_return fail(
+          ErrorCode::kRefused,
+          fmt::format("topic '{}' has records, though pipeline '{}' has never run: another "
+                      "pipeline's name and step make the same name of a topic (or the topic of "
+                      "this one's receipts was deleted); the rule: a topic between stages belongs "
+                      "to one pipeline; the fix: give this pipeline another name, or the step "
+                      "another id",
+                      topic, plan.pipeline));
+    }
+  }
+  co_return Status{};
+}
+
+Task<Status> check_group_is_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                 const Stage& stage, MonotonicTime deadline) {
+  client::Admin admin(cluster);
+  for (const std::string& source : stage.source_topics) {
+    auto partitions = co_await partitions_of(cluster, source, deadline);
+    CO_RETURN_IF_ERROR(partitions);
+    if (partitions->empty()) {
+      continue;
+    }
+    const auto positions =
+        co_await admin.committed(stage.group_id, std::move(*partitions), deadline);
+    CO_RETURN_IF_ERROR(positions);
+    for (const client::CommittedOffset& position : *positions) {
+      if (position.offset != kNoOffset) {
+        co_return fail(
+            ErrorCode::kRefused,
+            fmt::format("group '{}' has a position, {}-{}@{}, though pipeline '{}' has never run: "
+                        "it is another pipeline's or consumer's, and what lies before it would be "
+                        "passed over; the rule: a group belongs to one pipeline; the fix: {}",
+                        stage.group_id, source, position.partition.partition.value,
+                        position.offset.value, plan.pipeline,
+                        &stage == &plan.stages.front()
+                            ? "give this pipeline a group.id of its own"
+                            : "give this pipeline another name, or the step another id"));
+      }
+    }
+  }
+  co_return Status{};
+}
+
+}  // namespace
+
+// A worker leaves a receipt before it moves a position or writes a record; what another worker of
+// this pipeline leaves meanwhile is no finding.
+Task<Status> check_names_are_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                  MonotonicTime deadline) {
+  const auto has_run = co_await has_records(cluster, plan.receipts_topic, deadline);
+  CO_RETURN_IF_ERROR(has_run);
+  if (*has_run) {
+    co_return Status{};  // By a version that did not write definitions.
+  }
+  Status free;
+  for (const Stage& stage : plan.stages) {
+    if (free) {
+      free = co_await check_topics_are_free(cluster, plan, stage, deadline);
+    }
+    if (free && !std::holds_alternative<SinkOutput>(stage.output)) {
+      free = co_await check_group_is_free(cluster, plan, stage, deadline);
+    }
+  }
+  if (free || free.error().code != ErrorCode::kRefused) {
+    co_return free;
+  }
+  const auto runs_now = co_await has_records(cluster, plan.receipts_topic, deadline);
+  CO_RETURN_IF_ERROR(runs_now);
+  co_return *runs_now ? Status{} : free;
+}
+
+}  // namespace onceflow::engine

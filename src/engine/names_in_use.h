@@ -1,0 +1,22 @@
+// Whether the names of a pipeline that has never run are free. A group keeps one position for each
+// partition, whoever asks, and a topic the records of whoever writes it; so a pipeline with the
+// group of another, or with names that run together as another's do (step b-c of a, step c of a-b),
+// would pass over what the other one has read, and mix its states.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+#include "base/task.h"
+#include "client/cluster.h"
+#include "engine/topology.h"
+
+namespace onceflow::engine {
+
+/// Where nothing is known of a pipeline, neither a definition nor a receipt: kRefused if one of its
+/// groups has a position, or one of its internal topics a record. Positions in a database are kept
+/// by the pipeline's name.
+Task<Status> check_names_are_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                  MonotonicTime deadline);
+
+}  // namespace onceflow::engine
