@@ -332,7 +332,7 @@ class Emitter {
   std::string argument(const Node& node, std::size_t index, Use use) {
     const std::string& function = node.text;
     const Node& given = *node.children[index];
-    const std::string value = emit(given, use);
+    std::string value = emit(given, use);
     if (given.kind == NodeKind::kLiteral) {
       return value;
     }
