@@ -12,6 +12,7 @@
 #include "pipeline/deletions.h"
 #include "pipeline/group_rows.h"
 #include "pipeline/result_columns.h"
+#include "pipeline/result_conditions.h"
 #include "pipeline/sink_columns.h"
 #include "pipeline/sink_factory.h"
 #include "pipeline/sink_targets.h"
@@ -43,6 +44,7 @@ class Planner {
     plan_.offset_reset = spec_.source.offset_reset;
     report_.guarantee = spec_.guarantee;
     check_sinks();
+    std::ranges::move(check_result_conditions(spec_), std::back_inserter(problems_));
     open_.sources = spec_.source.topics;
     for (const StepSpec& step : spec_.steps) {
       add_step(step);
@@ -492,6 +494,7 @@ class Planner {
           "`type: integer` or `type: decimal` takes more",
           sum));
     }
+    std::ranges::move(assumptions_of_result_conditions(spec_), std::back_inserter(list));
     if (upserts) {
       list.push_back(
           "all records of one row's key are in one partition, as they are when the "

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 namespace onceflow::pipeline {
@@ -148,6 +149,61 @@ TEST(Planner, a_column_that_takes_no_result_of_its_aggregate_is_a_problem) {
   };
   EXPECT_TRUE(with_value("$.a").contains("is a mean")) << with_value("$.a");
   EXPECT_EQ(with_value("cast($.a as integer)"), "");
+}
+
+const std::string kSums =
+    "steps: [ { id: by, key: { r: $.r, d: $.d }, aggregate: { s: sum($.v), n: count(*) } }";
+const std::string kRows = " ]\nsinks: [ sqlite: { file: f, table: t, mode: upsert } ]\n";
+
+TEST(Planner, a_condition_on_results_is_refused_in_front_of_a_table_of_groups) {
+  const std::string where = ", { id: big, where: $.s > 5 }";
+  const std::string said = problems(kSums + where + kRows);
+  EXPECT_TRUE(said.contains("p.yaml:3: step big drops results of step by, of which sink sqlite"))
+      << said;
+  EXPECT_TRUE(said.contains("write `set: { $.is_shown: \"$.s > 5\" }`")) << said;
+  for (const std::string steps : {
+           ", { id: a, where: $.r = 'eu' and $.n > 1 }",
+           ", { id: a, where: \"json_extract(value, '$.s') > 5\" }",
+           ", { id: a, where: offset % 2 = 0 }",
+           ", { id: a, where: timestamp > 5 }",
+           ", { id: a, set: { $.x: $.s * 2 } }, { id: b, where: $.x > 5 }",
+           ", { id: a, set: { $.\"\\u0072\": $.n } }, { id: b, where: $.r > 5 }",
+           ", { id: a, key: $.n }, { id: b, where: key = '1' }",
+           ", { id: a, where: $.d = 1 }, { id: b, where: $.n > 5 }",
+       }) {
+    EXPECT_TRUE(problems(kSums + steps + kRows).contains("keeps the last")) << steps;
+  }
+  EXPECT_TRUE(problems(kSums + where +
+                       " ]\nsinks: [ kafka: { topic: o }, sqlite: { file: f, table: t }, postgres: "
+                       "{ dsn: \"${env:D}\", table: u, mode: upsert } ]\n")
+                  .contains("of which sink postgres keeps the last"));
+}
+
+TEST(Planner, a_condition_that_all_results_of_a_group_meet_or_none_is_none_on_results) {
+  for (const std::string condition :
+       {"$.r = 'eu'", "$.\\\"\\\\u0072\\\" = 'eu' and $.d > 5", "key <> '[1,2]'",
+        "coalesce($.d, 0) = 0", "topic = 'x' or true"}) {
+    EXPECT_EQ(problems(kSums + ", { id: a, where: \"" + condition + "\" }" + kRows), "")
+        << condition;
+  }
+  EXPECT_EQ(problems("steps: [ { id: a, where: $.n > 1 } ]\nsinks: [ sqlite: { file: f, table: t, "
+                     "mode: upsert, key: [k], columns: { k: key } } ]\n"),
+            "");
+  EXPECT_EQ(problems(kSums + ", { id: big, where: $.s > 5 } ]\nsinks: [ sqlite: { file: f, table: "
+                             "t } ]\n"),
+            "");
+}
+
+TEST(Planner, what_a_condition_on_results_leaves_unsaid_in_a_topic_is_told) {
+  const auto told = [](const std::string& steps) {
+    const auto planned = plan(kSums + steps + " ]\nsinks: [ kafka: { topic: out } ]\n");
+    return std::ranges::any_of(planned.report.assumptions, [](const std::string& each) {
+      return each.starts_with("readers of topic out take its records for results that met");
+    });
+  };
+  EXPECT_TRUE(told(", { id: big, where: $.s > 5 }"));
+  EXPECT_FALSE(told(", { id: big, where: $.r = 'eu' }"));
+  EXPECT_FALSE(told(""));
 }
 
 TEST(Planner, how_far_a_sum_may_go_in_a_real_column_is_told) {

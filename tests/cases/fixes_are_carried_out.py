@@ -120,6 +120,34 @@ def a_nul_is_kept_out_and_deletes_are_not(at):
     passed(at, '{"x":"a\\u0000b"}', "  - { id: t, where: trim($.x) is null or true }\n", "$.x")
 
 
+def what_a_condition_on_results_would_drop_is_marked(at):
+    """With the step and the column of the message the row says how its group stands."""
+    columns = ", mode: upsert, columns: {{ k: $.k, s: {{ value: $.sum, type: real }}{} }}"
+    where = "where: \"$.sum > 5 and $.k <> '\\\"'\""
+    said = validated(at, pipeline(TOTALS + f"  - {{ id: big, {where} }}\n",
+                                  SQLITE.format(columns.format(""))), 2)
+    check("p.yaml:5: step big drops results of step by" in said, said)
+    step_to_type, column = re.search(r"write `(set: .*?)` in .*? column `(.*?)`", said).groups()
+    text = pipeline(TOTALS + f"  - {{ id: big, {step_to_type} }}\n",
+                    SQLITE.format(columns.format(f", {column}")))
+
+    def rows():
+        try:
+            with sqlite3.connect(at / "o.db") as database:
+                return database.execute("SELECT k, s, is_shown FROM rows ORDER BY k").fetchall()
+        except sqlite3.OperationalError:
+            return []
+    with Worker(at, text) as worker:
+        produce(worker.address, "in", ['{"k":"a","x":9}', '{"k":"b","x":9}'])
+        wait_for(lambda: rows() == [("a", 9, 1), ("b", 9, 1)],
+                 lambda: f"both: {rows()}, {worker.said()}")
+        produce(worker.address, "in", ['{"k":"a","x":-8}'])
+        wait_for(lambda: rows() == [("a", 1, 0), ("b", 9, 1)],
+                 lambda: f"a no longer: {rows()}, {worker.said()}")
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
 class Lite:
     def __init__(self, at):
         self.at = at
