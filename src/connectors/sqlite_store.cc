@@ -178,7 +178,7 @@ CommitOutcome SqliteStore::commit(const SinkCommit& commit) {
   if (!connection_->execute("BEGIN IMMEDIATE")) {
     return not_written("begin");
   }
-  auto written = check_shape();
+  auto written = check_shape(commit.positions);
   if (written) {
     written = move_positions(commit.positions);
   }
@@ -209,14 +209,16 @@ CommitOutcome SqliteStore::commit(const SinkCommit& commit) {
 }
 
 // What a column's declaration makes of a value may have changed since the claim.
-std::expected<void, CommitOutcome> SqliteStore::check_shape() {
+std::expected<void, CommitOutcome> SqliteStore::check_shape(
+    const std::vector<SinkPosition>& positions) {
   const Result<SqliteShape> shape = read_sqlite_shape(*connection_, table_, shape_);
   if (!shape) {
     return std::unexpected(not_written("the table's shape"));
   }
   // Another table may have the same definition.
-  const bool is_same = shape->definition == shape_.definition &&
-                       (shape->schema_version == shape_.schema_version || has_newest_row());
+  const bool is_same =
+      shape->definition == shape_.definition &&
+      (shape->schema_version == shape_.schema_version || recognizes_table(positions));
   if (!is_same) {
     return std::unexpected(
         CommitOutcome{.kind = CommitOutcome::Kind::kNotNow,
@@ -227,9 +229,23 @@ std::expected<void, CommitOutcome> SqliteStore::check_shape() {
   return {};
 }
 
+// The next claim compares with the table as it was known last.
+Status SqliteStore::keep_table_id(const std::vector<SinkPosition>& positions) {
+  Result<std::string> id = read_sqlite_table_id(*connection_, table_);
+  RETURN_IF_ERROR(id);
+  std::vector<ClaimedPartition> held;
+  held.reserve(positions.size());
+  for (const SinkPosition& position : positions) {
+    held.push_back({.source = position.source, .table_id = *id});
+  }
+  RETURN_IF_ERROR(keep_table_ids(*connection_, table_, held));
+  table_id_ = std::move(*id);
+  return {};
+}
+
 // Whether the table, which may be another one since tables of the file were changed, has what was
 // written last; if that is not known, the claim decides.
-bool SqliteStore::has_newest_row() {
+bool SqliteStore::recognizes_table(const std::vector<SinkPosition>& positions) {
   std::vector<ClaimedPartition> none;
   NewestReceipts newest(none, NewestReceipts::Row::kWanted);
   if (!read_newest_receipts(*connection_, table_, newest)) {
@@ -240,7 +256,7 @@ bool SqliteStore::has_newest_row() {
     return id && is_at_the_same_place(table_id_, *id);
   }
   const auto answer = SqliteTableSearch(*connection_, table_).find_row(newest.row());
-  return answer && answer->found == TableSearch::Found::kYes;
+  return answer && answer->found == TableSearch::Found::kYes && keep_table_id(positions);
 }
 
 // What would be committed to a file that nobody can open any more is lost. The next claim opens

@@ -46,8 +46,9 @@ class SqliteStore {
                                               std::size_t row);
   /// After the row was written: whether the database did so.
   std::expected<void, CommitOutcome> check_written(const SinkCommit& commit, std::size_t row);
-  std::expected<void, CommitOutcome> check_shape();
-  bool has_newest_row();
+  std::expected<void, CommitOutcome> check_shape(const std::vector<SinkPosition>& positions);
+  Status keep_table_id(const std::vector<SinkPosition>& positions);
+  bool recognizes_table(const std::vector<SinkPosition>& positions);
   std::expected<void, CommitOutcome> check_file();
   /// The last error as an outcome: nothing was written. Closes.
   CommitOutcome not_written(std::string_view during);

@@ -3,12 +3,34 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 #include <utility>
 
 namespace onceflow::connectors {
 namespace {
 
 using Found = TableSearch::Found;
+
+// What an id of SQLite says.
+struct PlaceInFile {
+  std::int64_t schema_version = 0;
+  std::string_view root_page;
+  std::string_view name;
+};
+
+// Nothing for an id of PostgreSQL.
+std::optional<PlaceInFile> place_of(std::string_view id) {
+  const std::size_t page = id.find(':');
+  const std::size_t name = page == std::string_view::npos ? page : id.find(':', page + 1);
+  if (name == std::string_view::npos) {
+    return std::nullopt;
+  }
+  PlaceInFile place{.root_page = id.substr(page + 1, name - page - 1), .name = id.substr(name + 1)};
+  const auto parsed = std::from_chars(id.data(), id.data() + page, place.schema_version);
+  return parsed.ec == std::errc() && parsed.ptr == id.data() + page ? std::optional(place)
+                                                                    : std::nullopt;
+}
 
 std::string beginning_of(const TopicPartition& source) {
   return fmt::format("{}/{}/", source.topic, source.partition.value);
@@ -32,18 +54,27 @@ std::unexpected<Error> table_is_gone(const SinkTable& table, const ClaimedPartit
 
 std::unexpected<Error> is_another_table(const SinkTable& table, const ClaimedPartition& partition,
                                         const FoundTable& found, const std::string& what) {
+  // An oid is one table's for good; what SQLite has changes with the file.
+  const bool is_sure = !place_of(found.id).has_value();
+  const std::string go_on = fmt::format(
+      "UPDATE onceflow_positions SET table_id = '{}' WHERE pipeline = '{}' AND stage = '{}'",
+      kAnyTable, table.pipeline, table.stage);
+  const std::string_view put_back =
+      "put the table back under its name, or copy its rows into this one";
   return fail(
       ErrorCode::kRefused,
-      fmt::format("table {} {} another one than rows were written to up to {}/{}@{} (its id is {}, "
-                  "theirs {}), and {}; the rule: a committed row is written once, so it would not "
-                  "come back; the fix: put the table back under its name, or copy its rows into "
-                  "this one; or go on without them: UPDATE onceflow_positions SET table_id = '{}' "
-                  "WHERE pipeline = '{}' AND stage = '{}'; or write them all again: onceflow reset "
-                  "FILE --to-earliest --execute",
-                  table.table, is_at_the_same_place(partition.table_id, found.id) ? "may be" : "is",
-                  partition.source.topic, partition.source.partition.value,
-                  partition.next_offset.value, found.id, partition.table_id, what, kAnyTable,
-                  table.pipeline, table.stage));
+      fmt::format(
+          "table {} {} another one than rows were written to up to {}/{}@{} (its id is {}, theirs "
+          "{}{}), and {}; the rule: a committed row is written once, so it would not come back; "
+          "the fix: {}; or write them all again: onceflow reset FILE --to-earliest --execute",
+          table.table, is_sure ? "is" : "may be", partition.source.topic,
+          partition.source.partition.value, partition.next_offset.value, found.id,
+          partition.table_id,
+          is_sure ? "" : "; VACUUM and changes of the file's tables give it others, too", what,
+          is_sure ? fmt::format("{}; or go on without them: {}", put_back, go_on)
+                  : fmt::format("if it is the table of before, or to go on without its rows: {}; "
+                                "else {}",
+                                go_on, put_back)));
 }
 
 std::unexpected<Error> is_written_twice(const SinkTable& table, const TableSearch::Other& twin) {
@@ -69,8 +100,9 @@ Status check_newest_row(const SinkTable& table, const FoundTable& found,
                                    : search.find_row_of({beginning_of(partition.source)});
   RETURN_IF_ERROR(answer);
   const bool is_same_place = is_at_the_same_place(partition.table_id, found.id);
+  const bool is_same_table = is_one_change_later(partition.table_id, found.id);
   if (answer->found == Found::kYes || (answer->found == Found::kNotInTime && is_same_place)) {
-    if (!is_same_place) {
+    if (!is_same_place && !is_same_table) {
       partition.remark = fmt::format(
           "table {} is another one than rows were written to before (its id is {}, "
           "theirs {}), and has their newest row, {}: it was restored or copied, and "
@@ -82,6 +114,15 @@ Status check_newest_row(const SinkTable& table, const FoundTable& found,
   const std::string wanted = is_row_known
                                  ? fmt::format("the newest row, of {}", receipts.row())
                                  : fmt::format("a row of {}", beginning_of(partition.source));
+  if (is_same_table) {
+    partition.remark = fmt::format(
+        "table {}: {}, {}; the tables of the file were changed once since it was written to, as "
+        "VACUUM does, so it is the table of before, and the stage goes on; rows that were deleted "
+        "are not written again",
+        table.table, wanted,
+        answer->found == Found::kNo ? "is not in it any more" : "was not found in time");
+    return {};
+  }
   return is_another_table(
       table, partition, found,
       answer->found == Found::kNo
@@ -93,10 +134,16 @@ Status check_newest_row(const SinkTable& table, const FoundTable& found,
 }  // namespace
 
 bool is_at_the_same_place(std::string_view kept, std::string_view now) {
-  const std::size_t kept_place = kept.find(':');
-  const std::size_t place = now.find(':');
-  return kept_place != std::string_view::npos && place != std::string_view::npos &&
-         kept.substr(kept_place) == now.substr(place);
+  const auto before = place_of(kept);
+  const auto after = place_of(now);
+  return before && after && before->root_page == after->root_page && before->name == after->name;
+}
+
+bool is_one_change_later(std::string_view kept, std::string_view now) {
+  const auto before = place_of(kept);
+  const auto after = place_of(now);
+  return before && after && before->name == after->name &&
+         before->schema_version + 1 == after->schema_version;
 }
 
 Status check_past(const SinkTable& table, const FoundTable& found, const NewestReceipts& receipts,

@@ -50,6 +50,10 @@ struct FoundTable {
 
 /// Of two ids of SQLite, whose first part changes with any table of the file.
 bool is_at_the_same_place(std::string_view kept, std::string_view now);
+/// Of two ids of SQLite: each statement that changes the tables of a file counts its schema_version
+/// up by one, and so does VACUUM, which moves them all. To replace a table takes two: the old one
+/// is dropped or renamed, and another gets its name.
+bool is_one_change_later(std::string_view kept, std::string_view now);
 
 /// kRefused, with the ways on, if rows of before are missing from the table, or if it has rows that
 /// no position knows of. Else `claimed` has the table's id wherever rows may be written under it,
