@@ -348,6 +348,41 @@ TEST_F(SqliteSinkFile, a_column_that_would_change_a_value_is_refused_with_a_type
   EXPECT_TRUE(claimed.error().text.contains("or declare the table's TEXT")) << claimed.error().text;
 }
 
+TEST_F(SqliteSinkFile, a_generated_column_is_refused_with_a_fix_that_helps) {
+  for (const std::string kind : {"VIRTUAL", "STORED"}) {
+    for (const bool is_key : {false, true}) {
+      std::filesystem::remove(file());
+      auto connection = *SqliteConnection::open(file(), seconds(1));
+      ASSERT_TRUE(connection
+                      ->execute("CREATE TABLE rows (v INTEGER AS (length(onceflow_source)) " +
+                                kind + ", onceflow_source TEXT)")
+                      .has_value());
+      io::OsEnvironment os;
+      const SinkMode mode = is_key ? SinkMode::kUpsert : SinkMode::kAppend;
+      auto sink =
+          *make_sqlite_sink(os.environment(), {.file = file()},
+                            {"p", "s", "rows", mode, {{"v", ColumnType::kInteger, is_key}}});
+      const auto claimed = run_to_end(os, sink->claim({kIn0}));
+      ASSERT_FALSE(claimed.has_value());
+      const std::string fix =
+          "ALTER TABLE \"rows\" DROP COLUMN \"v\"; ALTER TABLE \"rows\" ADD COLUMN \"v\" INTEGER";
+      EXPECT_TRUE(claimed.error().text.contains("column v is generated")) << claimed.error().text;
+      EXPECT_TRUE(claimed.error().text.contains(fix)) << claimed.error().text;
+      EXPECT_EQ(claimed.error().text.contains("leave v out"), !is_key) << claimed.error().text;
+      ASSERT_TRUE(connection->execute(fix).has_value());
+      if (is_key) {
+        ASSERT_TRUE(connection->execute("CREATE UNIQUE INDEX k ON rows (v)").has_value());
+      }
+      const auto again = run_to_end(os, sink->claim({kIn0}));
+      ASSERT_TRUE(again.has_value()) << again.error().text;
+      TestCommit batch;
+      batch.at(again->front(), 1).row(0, {std::int64_t{7}});
+      EXPECT_EQ(run_to_end(os, sink->commit(batch.commit)).kind, CommitOutcome::Kind::kCommitted);
+      EXPECT_EQ(query("SELECT v FROM rows"), 7);
+    }
+  }
+}
+
 TEST_F(SqliteSinkFile, keys_that_a_collation_holds_to_be_equal_are_one_row_the_last_records) {
   io::OsEnvironment os;
   {

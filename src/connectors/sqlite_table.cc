@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "connectors/table_rules.h"
@@ -88,11 +89,12 @@ constexpr SqlDialect kDialect{&quote_identifier, &quote_identifier, &declared_ty
                               /*changes_types=*/false};
 
 Result<std::vector<ExistingColumn>> existing_columns(SqliteConnection& connection,
-                                                     const std::string& table) {
+                                                     const SinkTable& table) {
   Result<SqliteStatement> statement = connection.prepare(
-      "SELECT name, type, \"notnull\" <> 0 AND dflt_value IS NULL FROM pragma_table_info(?1)");
+      "SELECT name, type, \"notnull\" <> 0 AND dflt_value IS NULL AND hidden = 0, hidden > 1"
+      " FROM pragma_table_xinfo(?1) WHERE hidden <> 1");
   RETURN_IF_ERROR(statement);
-  statement->bind(1, std::string_view(table));
+  statement->bind(1, std::string_view(table.table));
   std::vector<ExistingColumn> columns;
   for (;;) {
     const auto step = statement->step();
@@ -103,10 +105,18 @@ Result<std::vector<ExistingColumn>> existing_columns(SqliteConnection& connectio
       return columns;
     }
     std::string declaration(statement->text(1));
-    columns.push_back({.name = std::string(statement->text(0)),
-                       .declaration = "declared " + declaration,
-                       .keeps = kept_by(affinity_of(declaration)),
-                       .is_needed = statement->integer(2) != 0});
+    ExistingColumn column{.name = std::string(statement->text(0)),
+                          .declaration = "declared " + declaration,
+                          .keeps = kept_by(affinity_of(declaration)),
+                          .is_needed = statement->integer(2) != 0};
+    if (statement->integer(3) != 0) {
+      refuse_generated(
+          column, table,
+          fmt::format("ALTER TABLE {0} DROP COLUMN {1}; ALTER TABLE {0} ADD COLUMN "
+                      "{1} {2}",
+                      quote_identifier(table.table), quote_identifier(column.name), declaration));
+    }
+    columns.push_back(std::move(column));
   }
 }
 
@@ -133,7 +143,7 @@ Result<bool> schema_says(SqliteConnection& connection, const SinkTable& table,
 }  // namespace
 
 Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkTable& table) {
-  const Result<std::vector<ExistingColumn>> existing = existing_columns(connection, table.table);
+  const Result<std::vector<ExistingColumn>> existing = existing_columns(connection, table);
   RETURN_IF_ERROR(existing);
   if (existing->empty()) {
     RETURN_IF_ERROR(connection.execute(create_table_sql(table, kDialect)));

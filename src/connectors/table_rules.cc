@@ -50,8 +50,10 @@ std::optional<Mismatch> find_mismatch(const SinkTable& table, const SqlDialect& 
   if (std::ranges::find(found->keeps, column.type) == found->keeps.end()) {
     return Mismatch{fmt::format("column {} is {}, the sink writes {}", column.name,
                                 found->declaration, to_string(column.type)),
-                    "a column keeps values as they are written, else the audit finds them altered",
-                    another_type(table, dialect, *found, column)};
+                    found->rule.empty() ? "a column keeps values as they are written, else the "
+                                          "audit finds them altered"
+                                        : found->rule,
+                    found->fix.empty() ? another_type(table, dialect, *found, column) : found->fix};
   }
   return std::nullopt;
 }
@@ -81,6 +83,19 @@ std::vector<Mismatch> find_mismatches(const SinkTable& table, const SqlDialect& 
 }
 
 }  // namespace
+
+void refuse_generated(ExistingColumn& column, const SinkTable& table,
+                      std::string_view to_ordinary) {
+  const auto written = std::ranges::find(table.columns, column.name, &SinkColumn::name);
+  const bool can_be_left_out = written != table.columns.end() && !written->is_key;
+  column.declaration = "generated, " + column.declaration;
+  column.keeps.clear();
+  column.rule = "the database computes such a column, and takes no value for it";
+  column.fix = fmt::format(
+      "{}{}",
+      can_be_left_out ? fmt::format("leave {} out of the sink's `columns`, or ", column.name) : "",
+      to_ordinary);
+}
 
 std::unexpected<Error> refuse(const SinkTable& table, std::string_view what, std::string_view rule,
                               std::string_view fix) {

@@ -27,6 +27,9 @@ struct ExistingColumn {
   std::string declaration;        ///< as the user knows it
   std::vector<ColumnType> keeps;  ///< values of these come back as they were written
   bool is_needed = false;         ///< not null, and no default
+  /// Why it keeps nothing, and what mends that, where a type alone does not tell.
+  std::string rule{};
+  std::string fix{};
 };
 
 /// kRefused, with what is wrong with the table, the rule and the fix.
@@ -35,6 +38,9 @@ std::unexpected<Error> refuse(const SinkTable& table, std::string_view what, std
 /// All columns that the sink writes are there and keep what is written; no other one is needed.
 Status check_columns(const SinkTable& table, const SqlDialect& dialect,
                      std::span<const ExistingColumn> existing);
+
+/// Makes it one that takes no value; `to_ordinary`: the statements that make it one that does.
+void refuse_generated(ExistingColumn& column, const SinkTable& table, std::string_view to_ordinary);
 
 /// Quoted, in the table's order.
 std::vector<std::string> key_columns(const SinkTable& table, const SqlDialect& dialect);
