@@ -155,10 +155,14 @@ Status Auditor::read_table(StageHistory& history) {
   RETURN_IF_ERROR(key_equality);
   claim->expect_equal_keys(std::move(*key_equality));
   RETURN_IF_ERROR(read_table_receipts(history, **table, *claim));
+  bool has_strangers = false;
   RETURN_IF_ERROR((*table)->for_each_row([&](const StoredRow& row) -> Status {
-    claim->add_row(row);
+    has_strangers = !claim->add_row(row) || has_strangers;
     return check_stop();
   }));
+  if (has_strangers) {
+    RETURN_IF_ERROR(judge_strangers(**table, *claim));
+  }
   claim->judge(history.receipts);
   rows_verified_[stage.id] = claim->verified_row_count();
   const auto positions = (*table)->positions(subject_.pipeline, stage.id);
@@ -167,6 +171,21 @@ Status Auditor::read_table(StageHistory& history) {
     history.positions[position.source] = position.next_offset;
   }
   return {};
+}
+
+Status Auditor::judge_strangers(TableReader& table, TableClaim& claim) {
+  RETURN_IF_ERROR(table.for_each_receipt_of_others(
+      subject_.pipeline, [&](std::int64_t, ByteView bytes) -> Status {
+        // One that cannot be read speaks of no row.
+        if (const auto receipt = protocol::decode_receipt(bytes)) {
+          claim.add_receipt_of_others(*receipt);
+        }
+        return check_stop();
+      }));
+  return table.for_each_row([&](const StoredRow& row) -> Status {
+    claim.add_row_again(row);
+    return check_stop();
+  });
 }
 
 Status Auditor::read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim) {

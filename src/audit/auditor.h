@@ -78,6 +78,7 @@ class Auditor {
   Task<Status> read_positions(StageHistory& history);
   Status read_table(StageHistory& history);
   Status read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim);
+  Status judge_strangers(TableReader& table, TableClaim& claim);
   Status check_stop() const;
   Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics);
   Task<Result<std::int64_t>> lag_of(const StageSubject& stage);

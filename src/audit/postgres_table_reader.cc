@@ -249,6 +249,19 @@ Status PostgresTableReader::for_each_receipt(const std::string& pipeline, const 
       [&](const Row& row) -> Status { return visit(row.integer(0), as_bytes(row.bytes(1))); });
 }
 
+Status PostgresTableReader::for_each_receipt_of_others(const std::string& pipeline,
+                                                       const VisitReceipt& visit) {
+  const auto exists = has_table("onceflow_receipts");
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return {};
+  }
+  const std::string parameters[] = {pipeline};
+  return query(
+      "SELECT receipt_id, receipt FROM onceflow_receipts WHERE pipeline <> $1", parameters,
+      [&](const Row& row) -> Status { return visit(row.integer(0), as_bytes(row.bytes(1))); });
+}
+
 Status PostgresTableReader::for_each_row(const VisitRow& visit) {
   const auto exists = has_table(quote_table(table_.table));
   RETURN_IF_ERROR(exists);

@@ -22,6 +22,8 @@ class PostgresTableReader final : public TableReader {
                           const VisitReceipt& visit) override;
   Status for_each_row(const VisitRow& visit) override;
   Result<std::string> key_equality() override;
+  Status for_each_receipt_of_others(const std::string& pipeline,
+                                    const VisitReceipt& visit) override;
 
  private:
   struct Close {

@@ -141,6 +141,7 @@ class TableAuditTest : public ::testing::Test {
     EXPECT_TRUE(report.has_value()) << report.error().text;
     verdict_ = verdict(*report);
     rows_verified_ = report->stages[0].rows_verified;
+    notes_ = report->findings.notes();
     std::vector<std::string> texts;
     for (const Finding& finding : report->findings.kept()) {
       texts.push_back(to_string(finding.kind) + ": " + finding.text);
@@ -157,6 +158,7 @@ class TableAuditTest : public ::testing::Test {
   MemoryLog log_;
   std::int64_t commit_number_ = 0;
   std::string verdict_;
+  std::vector<std::string> notes_;
   std::int64_t rows_verified_ = 0;
 };
 
@@ -214,6 +216,47 @@ TEST_F(TableAuditTest, a_row_of_nobody_is_foreign) {
                                              "(id=10"),
                                    HasSubstr("foreign: table orders: row of no source")));
   EXPECT_THAT(audit(false, {.strangers = Strangers::kAllowed}), ElementsAre());
+}
+
+TEST_F(TableAuditTest, rows_that_another_pipelines_receipts_speak_of_are_its_own_once) {
+  for (const bool is_upsert : {false, true}) {
+    execute("DELETE FROM orders");
+    execute("DELETE FROM onceflow_receipts");
+    commit(Offset(0), {{1, 1.5, "a"}, {2, 2.5, "b"}, {3, 3, "c"}}, is_upsert);
+    commit(Offset(3), {{4, 4, "d"}, {5, 5, "e"}, {6, 6, "f"}}, is_upsert);
+    commit(Offset(6), {{7, 7, "g"}, {8, 8, "h"}, {9, 9, "i"}}, is_upsert);
+    // Records that our stage keeps out, as rows of pipeline q.
+    protocol::Receipt receipt{.pipeline = "q", .stage = "rows", .worker = "w"};
+    receipt.inputs.push_back(
+        {.source = at("orders", 0), .from_offset = Offset(9), .next_offset = Offset(11)});
+    receipt.rows = {{.source_offset = Offset(9)}, {.source_offset = Offset(10)}};
+    receipt.outputs.push_back({.name = "orders", .record_count = 2});
+    write_receipt(encode_receipt(receipt));
+    execute("INSERT INTO orders VALUES (19, 1, 'q', 'orders/0/9')");
+    execute("INSERT INTO orders VALUES (20, 1, 'q', 'orders/0/10')");
+    execute(
+        "UPDATE onceflow_receipts SET pipeline = 'q' WHERE receipt_id = "
+        "(SELECT max(receipt_id) FROM onceflow_receipts)");
+    EXPECT_THAT(audit(is_upsert), ElementsAre());
+    EXPECT_THAT(notes_, ::testing::Contains("table orders: 2 rows of pipeline q"));
+    EXPECT_EQ(rows_verified_, 9);
+    execute("INSERT INTO orders VALUES (21, 1, 'x', 'orders/0/9')");  // once is q's
+    execute("INSERT INTO orders VALUES (22, 1, 'x', 'orders/0/11')");
+    execute("INSERT INTO orders VALUES (23, 1, 'x', 'by hand')");
+    EXPECT_THAT(audit(is_upsert),
+                UnorderedElementsAre(HasSubstr("foreign: table orders: row of orders/0/9 (id=21"),
+                                     HasSubstr("foreign: table orders: row of orders/0/11"),
+                                     HasSubstr("foreign: table orders: row of by hand")));
+    execute("DELETE FROM orders WHERE id > 20");
+    // What it wrote to another table is no word about this one.
+    execute("DELETE FROM onceflow_receipts WHERE pipeline = 'q'");
+    receipt.outputs.front().name = "invoices";
+    write_receipt(encode_receipt(receipt));
+    execute(
+        "UPDATE onceflow_receipts SET pipeline = 'q' WHERE receipt_id = "
+        "(SELECT max(receipt_id) FROM onceflow_receipts)");
+    EXPECT_EQ(audit(is_upsert).size(), 2U);
+  }
 }
 
 TEST_F(TableAuditTest, a_lost_receipt_row_is_missing) {

@@ -170,16 +170,27 @@ Result<std::vector<StoredPosition>> SqliteTableReader::positions(const std::stri
 
 Status SqliteTableReader::for_each_receipt(const std::string& pipeline, const std::string& stage,
                                            const VisitReceipt& visit) {
+  const std::string parameters[] = {pipeline, stage};
+  return visit_receipts("pipeline = ?1 AND stage = ?2 ORDER BY receipt_id", parameters, visit);
+}
+
+Status SqliteTableReader::for_each_receipt_of_others(const std::string& pipeline,
+                                                     const VisitReceipt& visit) {
+  const std::string parameters[] = {pipeline};
+  return visit_receipts("pipeline <> ?1", parameters, visit);
+}
+
+Status SqliteTableReader::visit_receipts(std::string_view condition,
+                                         std::span<const std::string> parameters,
+                                         const VisitReceipt& visit) {
   const auto exists = has_table("onceflow_receipts");
   RETURN_IF_ERROR(exists);
   if (!*exists) {
     return {};
   }
-  const std::string parameters[] = {pipeline, stage};
-  auto statement = Statement::prepare(*this,
-                                      "SELECT receipt_id, receipt FROM onceflow_receipts"
-                                      " WHERE pipeline = ?1 AND stage = ?2 ORDER BY receipt_id",
-                                      parameters);
+  auto statement = Statement::prepare(
+      *this, fmt::format("SELECT receipt_id, receipt FROM onceflow_receipts WHERE {}", condition),
+      parameters);
   RETURN_IF_ERROR(statement);
   while (true) {
     const auto row = statement->step();

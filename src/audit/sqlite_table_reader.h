@@ -22,6 +22,8 @@ class SqliteTableReader final : public TableReader {
                           const VisitReceipt& visit) override;
   Status for_each_row(const VisitRow& visit) override;
   Result<std::string> key_equality() override;
+  Status for_each_receipt_of_others(const std::string& pipeline,
+                                    const VisitReceipt& visit) override;
 
  private:
   struct Close {
@@ -31,6 +33,8 @@ class SqliteTableReader final : public TableReader {
 
   explicit SqliteTableReader(TableSubject table) : table_(std::move(table)) {}
   Result<bool> has_table(const std::string& name);
+  Status visit_receipts(std::string_view condition, std::span<const std::string> parameters,
+                        const VisitReceipt& visit);
   Error error(int code) const;
 
   TableSubject table_;

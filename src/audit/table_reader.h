@@ -47,6 +47,11 @@ class TableReader {
   /// In the order of receipt_id.
   virtual Status for_each_receipt(const std::string& pipeline, const std::string& stage,
                                   const VisitReceipt& visit) = 0;
+  /// Those of all other pipelines, in any order.
+  virtual Status for_each_receipt_of_others(const std::string& /*pipeline*/,
+                                            const VisitReceipt& /*visit*/) {
+    return {};
+  }
   virtual Status for_each_row(const VisitRow& visit) = 0;
   /// Why keys that differ in their bytes may be one row of the table, for people; empty: they may
   /// not.

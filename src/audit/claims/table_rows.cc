@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "audit/names.h"
 #include "audit/row_source.h"
@@ -22,6 +25,25 @@ class TableClaimBase : public TableClaim {
       : stage_(stage), table_(*stage.table), strangers_(strangers), findings_(findings) {}
 
   std::int64_t verified_row_count() const final { return verified_; }
+
+  void add_receipt_of_others(const protocol::Receipt& receipt) final {
+    if (std::ranges::find(receipt.outputs, table_.table, &protocol::Receipt::Output::name) ==
+        receipt.outputs.end()) {
+      return;
+    }
+    const auto pipeline = row_counts_of_others_.try_emplace(receipt.pipeline).first;
+    for (const protocol::Receipt::Row& row : receipt.rows) {
+      const std::uint32_t number = sources_.number_of(receipt.inputs[row.input_index].source);
+      rows_of_others_.push_back({{number, row.source_offset}, pipeline});
+    }
+    are_others_sorted_ = false;
+  }
+
+  void add_row_again(const StoredRow& row) final {
+    if (!is_of_this_stage(row) && !is_of_others(row)) {
+      add_stranger(row);
+    }
+  }
 
  protected:
   struct MissingRow {
@@ -59,6 +81,9 @@ class TableClaimBase : public TableClaim {
                        name_columns(table_.columns, row.values));
   }
 
+  /// Whether a receipt of the stage speaks of it.
+  virtual bool is_of_this_stage(const StoredRow& row) = 0;
+
   void add_stranger(const StoredRow& row) {
     if (strangers_ == Strangers::kAllowed) {
       ++stranger_count_;
@@ -91,6 +116,12 @@ class TableClaimBase : public TableClaim {
       }
       begin = end;
     }
+    for (const auto& [pipeline, row_count] : row_counts_of_others_) {
+      if (row_count > 0) {
+        findings_.note(fmt::format("table {}: {} of pipeline {}", table_.table,
+                                   count_of(row_count, "row"), pipeline));
+      }
+    }
     if (stranger_count_ > 0) {
       findings_.note(
           fmt::format("table {}: {} of others", table_.table, count_of(stranger_count_, "row")));
@@ -101,6 +132,33 @@ class TableClaimBase : public TableClaim {
   std::int64_t verified_ = 0;
 
  private:
+  using RowCounts = std::map<std::string, std::int64_t>;
+  struct RowOfOthers {
+    RowSource source;
+    RowCounts::iterator pipeline;
+    bool is_there = false;
+  };
+
+  // As often as their receipts speak of it.
+  bool is_of_others(const StoredRow& row) {
+    if (!are_others_sorted_) {
+      are_others_sorted_ = true;
+      std::ranges::sort(rows_of_others_, {}, &RowOfOthers::source);
+    }
+    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
+    if (!source) {
+      return false;
+    }
+    const auto same = std::ranges::equal_range(rows_of_others_, *source, {}, &RowOfOthers::source);
+    const auto free = std::ranges::find(same, false, &RowOfOthers::is_there);
+    if (free == same.end()) {
+      return false;
+    }
+    free->is_there = true;
+    ++free->pipeline->second;
+    return true;
+  }
+
   void tell_torn(std::span<const MissingRow> missing, std::size_t row_count,
                  const ReceiptEntry& receipt) {
     std::string rows;
@@ -118,6 +176,9 @@ class TableClaimBase : public TableClaim {
   const Strangers strangers_;
   Findings& findings_;
   std::int64_t stranger_count_ = 0;
+  RowCounts row_counts_of_others_;
+  std::vector<RowOfOthers> rows_of_others_;
+  bool are_others_sorted_ = false;
 };
 
 class AppendClaim final : public TableClaimBase {
@@ -137,14 +198,10 @@ class AppendClaim final : public TableClaimBase {
     rows_of_entry_[entry] += receipt.rows.size();
   }
 
-  void add_row(const StoredRow& row) override {
-    sort();
-    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
-    const auto place = source ? std::ranges::lower_bound(expected_, *source, {}, &Expected::source)
-                              : expected_.end();
-    if (place == expected_.end() || place->source != *source) {
-      add_stranger(row);
-      return;
+  bool add_row(const StoredRow& row) override {
+    const auto place = find(row);
+    if (place == expected_.end()) {
+      return false;
     }
     ++place->seen_count;
     if (place->seen_count > 1) {
@@ -155,6 +212,7 @@ class AppendClaim final : public TableClaimBase {
     } else {
       ++verified_;
     }
+    return true;
   }
 
   void judge(const std::vector<ReceiptEntry>& receipts) override {
@@ -175,6 +233,18 @@ class AppendClaim final : public TableClaimBase {
     std::uint32_t entry = 0;
     std::uint32_t seen_count = 0;
   };
+
+  bool is_of_this_stage(const StoredRow& row) override { return find(row) != expected_.end(); }
+
+  std::vector<Expected>::iterator find(const StoredRow& row) {
+    sort();
+    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
+    if (!source) {
+      return expected_.end();
+    }
+    const auto place = std::ranges::lower_bound(expected_, *source, {}, &Expected::source);
+    return place != expected_.end() && place->source == *source ? place : expected_.end();
+  }
 
   // A source that two receipts claim is told by the claim of tiling; here it is one row.
   void sort() {
@@ -209,11 +279,10 @@ class UpsertClaim final : public TableClaimBase {
     entry_count_ = std::max(entry_count_, entry + 1);
   }
 
-  void add_row(const StoredRow& row) override {
+  bool add_row(const StoredRow& row) override {
     const auto place = last_.find(key_hash(row));
     if (place == last_.end()) {
-      add_stranger(row);
-      return;
+      return false;
     }
     Last& last = place->second;
     const std::string wanted = sources_.name_of(last.source);
@@ -234,6 +303,7 @@ class UpsertClaim final : public TableClaimBase {
       add(FindingKind::kAltered, 1, name_row(row) + " is not what was written");
     }
     last.seen = true;
+    return true;
   }
 
   void judge(const std::vector<ReceiptEntry>& receipts) override {
@@ -265,6 +335,8 @@ class UpsertClaim final : public TableClaimBase {
     bool is_delete = false;
     bool seen = false;
   };
+
+  bool is_of_this_stage(const StoredRow& row) override { return last_.contains(key_hash(row)); }
 
   std::unordered_map<std::uint64_t, Last> last_;
   std::size_t entry_count_ = 0;

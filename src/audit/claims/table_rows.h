@@ -25,7 +25,12 @@ class TableClaim {
   virtual ~TableClaim() = default;
   /// `entry` is its index; findings name it through the receipts given to judge().
   virtual void add_receipt(std::size_t entry, const protocol::Receipt& receipt) = 0;
-  virtual void add_row(const StoredRow& row) = 0;
+  /// False: a stranger, which no receipt of the stage speaks of.
+  [[nodiscard]] virtual bool add_row(const StoredRow& row) = 0;
+  /// Where there are strangers: first the receipts of other pipelines, which may have written to
+  /// the table, too; then all rows once more. One that they speak of is theirs, and their audit's.
+  virtual void add_receipt_of_others(const protocol::Receipt& receipt) = 0;
+  virtual void add_row_again(const StoredRow& row) = 0;
   /// Before judge(): keys that differ may be one row, for this reason
   /// (TableReader::key_equality()). Then a key without a row of its own is no finding, but not
   /// covered.
