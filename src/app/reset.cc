@@ -20,6 +20,7 @@
 #include "app/bootstrap_servers.h"
 #include "app/change_commands.h"
 #include "app/log_task.h"
+#include "app/other_pipelines.h"
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
 #include "app/reset_command.h"
@@ -30,6 +31,7 @@
 #include "connectors/sink_past.h"
 #include "engine/definition_log.h"
 #include "engine/kept_position.h"
+#include "engine/names_in_use.h"
 #include "pipeline/definition.h"
 
 namespace onceflow::app {
@@ -58,6 +60,7 @@ class Reset {
         command_(command),
         admin_(log_.cluster),
         definitions_(log_.cluster, definition_, command.file + command.log.flags),
+        others_(log_, definition_.pipeline),
         places_(log_),
         tables_(log_, planned) {}
 
@@ -77,9 +80,19 @@ class Reset {
     const auto known = co_await definitions_.read(deadline());
     CO_RETURN_IF_ERROR(known);
     known_ = *known;
+    CO_RETURN_IF_ERROR(co_await check_names());
     CO_RETURN_IF_ERROR(co_await plan_members());
     CO_RETURN_IF_ERROR(co_await plan_acts());
     CO_RETURN_IF_ERROR(co_await carry_out());
+    co_return Status{};
+  }
+
+  // What a file names may be another pipeline's, or a consumer's.
+  Task<Status> check_names() {
+    CO_RETURN_IF_ERROR(co_await others_.check(all_groups(), internal_topics()));
+    if (!known_.is_known()) {
+      co_return co_await engine::check_names_are_free(log_.cluster, planned_.plan, deadline());
+    }
     co_return Status{};
   }
 
@@ -576,6 +589,7 @@ class Reset {
   client::Admin admin_;
   engine::DefinitionLog definitions_;
   engine::KnownDefinition known_;
+  OtherPipelines others_;
   PipelinePositions places_;
   ResetTables tables_;
   std::vector<std::string> groups_there_;
