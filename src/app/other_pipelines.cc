@@ -80,8 +80,7 @@ Task<Status> OtherPipelines::check_group(const PipelineDefinition& other,
                                          const PipelineDefinition::Stage& stage) {
   const auto partitions = co_await places_.partitions_of(stage.sources);
   CO_RETURN_IF_ERROR(partitions);
-  const auto positions =
-      co_await admin_.committed(stage.group_id, *partitions, places_.deadline());
+  const auto positions = co_await admin_.committed(stage.group_id, *partitions, places_.deadline());
   CO_RETURN_IF_ERROR(positions);
   const auto own = co_await receipts_of(pipeline_);
   CO_RETURN_IF_ERROR(own);
@@ -128,9 +127,10 @@ Task<Status> OtherPipelines::check_topic(const PipelineDefinition& other, std::s
 }
 
 std::string OtherPipelines::ways_on(const std::string& other) const {
-  return fmt::format("give pipeline '{}' a group.id, a name or step ids of its own; or, if '{}' is "
-                     "not to run again, delete topic {}",
-                     pipeline_, other, protocol::definitions_topic(other));
+  return fmt::format(
+      "give pipeline '{}' a group.id, a name or step ids of its own; or, if '{}' is "
+      "not to run again, delete topic {}",
+      pipeline_, other, protocol::definitions_topic(other));
 }
 
 }  // namespace onceflow::app

@@ -131,6 +131,33 @@ Status check_newest_row(const SinkTable& table, const FoundTable& found,
                                  table.table, kSourceColumn));
 }
 
+// Two pipelines may write one table on purpose; who has renamed one, or has taken a second file,
+// has each record twice in it.
+Result<std::string> rows_of_other_pipelines(const SinkTable& table, TableSearch& search,
+                                            const std::vector<TableSearch::Other>& beside) {
+  if (beside.empty() || table.mode != SinkMode::kAppend) {
+    return std::string();
+  }
+  std::vector<std::string> beginnings;
+  beginnings.reserve(beside.size());
+  std::string sources;
+  for (const TableSearch::Other& other : beside) {
+    beginnings.push_back(beginning_of(other.source));
+    sources += fmt::format("{}{}-{}", sources.empty() ? "" : ", ", other.source.topic,
+                           other.source.partition.value);
+  }
+  const auto answer = search.find_row_of(beginnings);
+  RETURN_IF_ERROR(answer);
+  if (answer->found == Found::kNo) {
+    return std::string();
+  }
+  return fmt::format(
+      "table {} {} rows of {} that pipeline '{}' wrote; their records are written "
+      "again, beside them",
+      table.table, answer->found == Found::kYes ? "holds" : "may hold", sources,
+      beside.front().pipeline);
+}
+
 }  // namespace
 
 bool is_at_the_same_place(std::string_view kept, std::string_view now) {
@@ -193,6 +220,7 @@ Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& se
   RETURN_IF_ERROR(others);
   std::vector<std::string> beginnings;
   beginnings.reserve(partitions.size());
+  std::vector<TableSearch::Other> beside;
   for (const TopicPartition& partition : partitions) {
     const auto other = std::ranges::find(*others, partition, &TableSearch::Other::source);
     if (other == others->end()) {
@@ -204,23 +232,32 @@ Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& se
     if (twin != others->end()) {
       return is_written_twice(table, *twin);
     }
+    const auto stranger = std::ranges::find_if(*others, [&](const TableSearch::Other& each) {
+      return each.source == partition && each.writes_here && each.pipeline != table.pipeline;
+    });
+    if (stranger != others->end()) {
+      beside.push_back(*stranger);
+    }
   }
+  auto remark = rows_of_other_pipelines(table, search, beside);
+  RETURN_IF_ERROR(remark);
   if (beginnings.empty()) {
-    return std::string();
+    return remark;
   }
   const auto answer = search.find_row_of(beginnings);
   RETURN_IF_ERROR(answer);
   if (answer->found == Found::kNo) {
-    return std::string();
+    return remark;
   }
   const std::string first =
       fmt::format("{}/{}", partitions.front().topic, partitions.front().partition.value);
   if (answer->found == Found::kNotInTime) {
     return fmt::format(
-        "{} has no position yet, and whether table {} has rows of it already could "
+        "{}{}{} has no position yet, and whether table {} has rows of it already could "
         "not be found out in time; if it has, they are written again: `SELECT "
         "count(*) FROM {} WHERE {} LIKE '{}/%'` tells",
-        first, table.table, table.table, kSourceColumn, first);
+        *remark, remark->empty() ? "" : "; ", first, table.table, table.table, kSourceColumn,
+        first);
   }
   const std::string topic = answer->source.substr(0, answer->source.find('/'));
   return fail(

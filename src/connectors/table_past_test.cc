@@ -164,6 +164,25 @@ TEST_P(TablePast, rows_of_another_topic_or_partition_are_nobodys_concern) {
   ASSERT_EQ(write(*make(), {kIn1}).kind, Kind::kCommitted);
 }
 
+TEST_P(TablePast, a_pipeline_that_writes_records_beside_the_rows_of_another_is_told_so_once) {
+  ASSERT_EQ(write(*make(), {kIn0, kIn1}).kind, Kind::kCommitted);
+  const auto renamed = make("s", SinkMode::kAppend, "other");
+  const auto claimed = try_claim(*renamed, {kIn0, kIn1});
+  ASSERT_TRUE(claimed) << claimed.error().text;
+  EXPECT_EQ(claimed->front().remark,
+            "table t holds rows of in-0, in-1 that pipeline 'p' wrote; their records are written "
+            "again, beside them");
+  EXPECT_EQ(try_claim(*renamed, {kIn0, kIn1})->front().remark, "");
+  // Where there are none, there is nothing to say.
+  query("DELETE FROM t");
+  EXPECT_EQ(try_claim(*make("s", SinkMode::kAppend, "third"), {kIn0})->front().remark, "");
+}
+
+TEST_P(TablePast, a_row_of_the_same_key_is_written_over_whoever_wrote_it) {
+  ASSERT_EQ(write(*make("s", SinkMode::kUpsert), {kIn0}).kind, Kind::kCommitted);
+  EXPECT_EQ(try_claim(*make("s", SinkMode::kUpsert, "other"), {kIn0})->front().remark, "");
+}
+
 TEST_P(TablePast, two_pipelines_may_write_one_table_and_two_sinks_of_one_may_not) {
   ASSERT_EQ(write(*make(), {kIn0}).kind, Kind::kCommitted);
   ASSERT_EQ(write(*make("s", SinkMode::kAppend, "other"), {kIn0}).kind, Kind::kCommitted);
