@@ -86,6 +86,18 @@ std::vector<std::string> keys_of(const std::string& state) {
   return keys;
 }
 
+// What a table's rows are kept by: its mode, and each column of its key with what makes it. Their
+// order decides nothing.
+std::set<std::string> kept_by(const std::string& columns) {
+  std::set<std::string> lines;
+  for (std::string& line : lines_of(columns)) {
+    if (line.starts_with("mode ") || line.starts_with("key column ")) {
+      lines.insert(std::move(line));
+    }
+  }
+  return lines;
+}
+
 DefinitionChange::KeepingState keeping(const std::string& before, const std::string& after) {
   using KeepingState = DefinitionChange::KeepingState;
   if (shape_of(before) != shape_of(after)) {
@@ -190,13 +202,25 @@ class Comparison {
       note(after.id, difference(before.steps, after.steps),
            "it holds from the next record on; what was written before stays as it is");
     }
-    if (before.columns != after.columns) {
-      note(after.id, difference(before.columns, after.columns),
-           "it holds from the next row on; rows written before stay as they are");
-    }
+    compare_columns(before, after);
     compare_group(before, after);
     compare_sources(before, after);
     compare_outputs(before, after);
+  }
+
+  void compare_columns(const Stage& before, const Stage& after) {
+    if (before.columns == after.columns) {
+      return;
+    }
+    const std::string what = difference(before.columns, after.columns);
+    if (kept_by(before.columns) == kept_by(after.columns)) {
+      note(after.id, what, "it holds from the next row on; rows written before stay as they are");
+      return;
+    }
+    refuse(after.id, what,
+           "rows are kept by the mode and the key before: later records would not find them, to "
+           "update or delete them");
+    changes_.back().state_topics = before.sources;
   }
 
   void compare_group(const Stage& before, const Stage& after) {

@@ -10,6 +10,7 @@ namespace {
 using protocol::PipelineDefinition;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using Stage = PipelineDefinition::Stage;
 
@@ -187,6 +188,42 @@ TEST(DefinitionChange, another_table_is_refused_another_file_is_noted) {
   after = totals();
   after.stages[2].database = "sqlite b.db";
   EXPECT_THAT(noted(totals(), after), HasSubstr("was sqlite a.db, and is now sqlite b.db"));
+}
+
+TEST(DefinitionChange, what_a_tables_rows_are_kept_by_needs_a_decision) {
+  const std::string columns[] = {
+      "mode upsert\nkey column x text = $.k\ncolumn n integer = $.n\n",          // another column
+      "mode upsert\nkey column k text = 'x-' || $.k\ncolumn n integer = $.n\n",  // its expression
+      "mode upsert\nkey column k integer = $.k\ncolumn n integer = $.n\n",       // its type
+      "mode upsert\nkey column k text = $.k\nkey column n integer = $.n\n",      // one more
+      "mode append\ncolumn k text = $.k\ncolumn n integer = $.n\n",
+  };
+  for (const std::string& changed : columns) {
+    PipelineDefinition after = totals();
+    after.stages[2].columns = changed;
+    EXPECT_THAT(refused(totals(), after),
+                HasSubstr("rows are kept by the mode and the key before"));
+    EXPECT_EQ(known_as(totals()).compare(after).front().state_topics,
+              std::vector<std::string>{"out"});
+  }
+  PipelineDefinition after = rows();
+  after.stages[0].columns = "mode upsert\nkey column x integer = $.x\n";
+  EXPECT_THAT(refused(rows(), after), HasSubstr("`mode append` is now `mode upsert`"));
+}
+
+TEST(DefinitionChange, columns_beside_a_tables_key_begin_with_the_next_row) {
+  const std::string columns[] = {
+      "mode upsert\nkey column k text = $.k\n",
+      "mode upsert\nkey column k text = $.k\ncolumn n integer = $.n\ncolumn m text = $.m\n",
+      "mode upsert\ncolumn n integer = $.n\nkey column k text = $.k\n",
+      "mode upsert\nkey column k text = $.k\ncolumn n integer = $.n + 1\n",
+  };
+  for (const std::string& changed : columns) {
+    PipelineDefinition after = totals();
+    after.stages[2].columns = changed;
+    EXPECT_THAT(refused(totals(), after), IsEmpty());
+    EXPECT_THAT(noted(totals(), after), HasSubstr("it holds from the next row on"));
+  }
 }
 
 TEST(DefinitionChange, a_step_with_state_that_is_gone_or_new_is_refused) {

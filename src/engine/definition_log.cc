@@ -104,7 +104,7 @@ Task<Status> DefinitionLog::look_at_state(DefinitionChange& change, MonotonicTim
     }
   }
   change.weight = DefinitionChange::Weight::kNote;
-  change.effect = "there is no state yet; it begins with this";
+  change.effect = "there is no state yet, and no row; it begins with this";
   co_return Status{};
 }
 

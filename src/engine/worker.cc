@@ -191,6 +191,17 @@ Task<Status> Worker::check_forgotten_definitions() {
                       options_.definition->topic(), id, stage_options_.file));
     }
   }
+  if (!is_forgotten && !newest->empty()) {
+    options_.stage.tell(
+        {.level = LogLevel::kWarn,
+         .stage = {},
+         .event = "unknown definition",
+         .text = fmt::format(
+             "pipeline '{}' was run by an earlier version, which kept no definition: this file is "
+             "taken for the one that has made its states and rows; if it was changed since, stop "
+             "now, change it back, and start once with it before you change it",
+             plan_.pipeline)});
+  }
   if (is_forgotten) {
     options_.stage.tell({.level = LogLevel::kWarn,
                          .stage = {},
