@@ -206,6 +206,44 @@ TEST(Planner, what_a_condition_on_results_leaves_unsaid_in_a_topic_is_told) {
   EXPECT_FALSE(told(""));
 }
 
+std::string latest(const std::string& argument, const std::string& column,
+                   const std::string& later = "") {
+  return problems("steps: [ { id: by, key: $.r, aggregate: { last: { value: \"" + argument +
+                  "\", type: text } } }" + later +
+                  " ]\nsinks: [ sqlite: { file: f, table: t, columns: { last: " + column +
+                  " } } ]\n");
+}
+
+TEST(Planner, times_are_compared_where_all_are_written_in_one_form) {
+  const std::string timestamptz = "{ value: $.last, type: timestamptz }";
+  const std::string timestamp = "{ value: $.last, type: timestamp }";
+  const std::string with_zone = "{ value: \"$.last || 'Z'\", type: timestamptz }";
+  const std::string told = "`last` is the max of texts by their bytes";
+  for (const std::string argument :
+       {"max($.at)", "max(coalesce($.at, $.created))", "max(strftime('%d.%m.%Y', $.at))",
+        "max(strftime('%Y-%m-%dT%H:%M:%S.%s', $.at))", "max(strftime($.form, $.at))",
+        "max(datetime($.at, $.how))", "max(replace($.at, ' ', 'T'))", "max(upper(date($.at)))"}) {
+    EXPECT_TRUE(latest(argument, timestamptz).contains(told)) << argument;
+    EXPECT_TRUE(latest(argument, timestamp).contains(told)) << argument;
+    EXPECT_TRUE(latest(argument, with_zone).contains(told)) << argument;
+    EXPECT_EQ(latest(argument, "{ value: $.last, type: text }"), "");
+    EXPECT_EQ(latest(argument, "{ value: $.last, type: date }"), "");  // written in one way alone
+  }
+  EXPECT_TRUE(latest("max($.at)", timestamptz)
+                  .contains("\"max(strftime('%Y-%m-%dT%H:%M:%fZ', $.at))\", type: text }`"));
+  EXPECT_TRUE(latest("min($.at)", timestamp)
+                  .contains("\"min(strftime('%Y-%m-%dT%H:%M:%f', $.at))\", type: text }`"));
+  EXPECT_EQ(latest("max(strftime('%Y-%m-%dT%H:%M:%fZ', $.at))", timestamptz), "");
+  EXPECT_EQ(latest("max(strftime('%Y-%m-%d %H:%M:%S', $.at) || '+00:00')", timestamptz), "");
+  EXPECT_EQ(latest("min(strftime('%Y-%m-%d %H:%M', $.at))", timestamp), "");
+  EXPECT_EQ(latest("max(datetime($.at, '+1 day'))", with_zone), "");
+  EXPECT_EQ(latest("max($.ms)",
+                   "{ value: \"strftime('%Y-%m-%dT%H:%M:%fZ', $.last / 1000.0, 'unixepoch')\", "
+                   "type: timestamptz }"),
+            "");
+  EXPECT_EQ(latest("max($.at)", timestamptz, ", { id: a, set: { $.last: topic } }"), "");
+}
+
 TEST(Planner, how_far_a_sum_may_go_in_a_real_column_is_told) {
   const auto assumptions = [](const std::string& column, const std::string& sink) {
     std::string all;

@@ -23,6 +23,8 @@ struct ResultColumn {
   ProjectedColumn column;
   std::string sink;
   bool is_default = false;  ///< the aggregate's `type:` is the column's
+  /// min or max of what is not brought to decimals: of texts it is that of their bytes.
+  bool compares_bytes = false;
 };
 
 /// `later` are the steps behind the aggregate. A problem: the column takes no result of its

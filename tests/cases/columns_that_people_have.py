@@ -1,9 +1,10 @@
 """Tables that are there already have columns of other types than bigint and text: each keeps what
 the record has, or refuses it by name, and the audit reads it back."""
 
+import re
 import sqlite3
 
-from harness import Worker, audit, check, produce, shared_postgres, wait_for
+from harness import Worker, audit, check, onceflow, produce, shared_postgres, wait_for
 
 SOURCE = "name: p\nsource: { kafka: { topics: [t] } }\n"
 
@@ -263,7 +264,9 @@ def what_a_table_behind_an_aggregate_cannot_take_is_refused_where_it_enters(at):
     sqlite = "sqlite: { file: o.db, table: rows%s }"
     postgres = "postgres: { dsn: 'DSN', table: rows%s }"
     day = ", mode: upsert, key: [day], columns: { day: { value: $.day, type: date } }"
-    times = ", columns: { k: $.k, m: { value: $.m, type: timestamptz } }"
+    days = ", columns: { k: $.k, m: { value: $.m, type: date } }"
+    ids = days.replace("date", "uuid")
+    amounts = days.replace("date", "decimal")
     cases = [
         ("$.k", "m: max($.v)", sqlite % "", '{"k":"a","v":"text"}',
          ["column m is real but got the text 'text'",
@@ -274,9 +277,14 @@ def what_a_table_behind_an_aggregate_cannot_take_is_refused_where_it_enters(at):
         ("$.k", "m: min($.v)", sqlite % "", '{"k":"a","v":18446744073709551615}',
          ["column m is real but got the number 18446744073709551615",
           "type: decimal }` in the aggregate"]),
-        ("$.k", "m: max($.v)", sqlite % times, '{"k":"a","v":"2024-02-29"}',
-         ["column m is timestamptz but got the text '2024-02-29'",
+        ("$.k", "m: max($.v)", sqlite % days, '{"k":"a","v":"29.02.2024"}',
+         ["column m is date but got the text '29.02.2024'",
           "type: text }` in the sink's columns"]),
+        ("$.k", "m: max($.v)", sqlite % ids, f'{{"k":"a","v":"{UUID.upper()}"}}',
+         ["column m is uuid but got the text", "compare texts by their bytes", "lower("]),
+        ("$.k", "m: { value: max($.v), type: text }", postgres % amounts, '{"k":"a","v":"9"}',
+         ["column m is decimal but got the text '9'", "compare texts by their bytes",
+          "give the aggregate `type: decimal`"]),
         ("$.k", "n: count(*)", postgres % ", mode: upsert", '{"k":"a\\u0000b"}',
          ["`k` of its key, for sink postgres: column k would hold U+0000, at byte 1"]),
         ("$.k", "n: count(*)", postgres % ", columns: { id: key }", '{"k":"a\\u0000b"}',
@@ -300,6 +308,26 @@ def what_a_table_behind_an_aggregate_cannot_take_is_refused_where_it_enters(at):
             check(worker.wait() == 1, worker.said())
             for word in ("step by, record t/0@0", *says):
                 check(word in worker.said(), f"{word!r} is not in: {worker.said()}")
+
+
+def the_latest_of_times_in_several_forms_is_the_latest(at):
+    """By bytes 12:00+02:00 comes after 11:00Z, and 11:00Z after 11:00:00.5Z."""
+    sink = ("sqlite: { file: o.db, table: rows, mode: upsert, columns: { k: $.k,"
+            " m: { value: $.m, type: timestamptz } } }")
+    (at / "p.yaml").write_text(AGGREGATE % ("$.k", "m: max($.v)", sink), encoding="utf-8")
+    said = onceflow("validate", "p.yaml", at=at, code=2)
+    aggregate = re.search(r"write `(m: .*? })`", said).group(1)
+    with Worker(at, AGGREGATE % ("$.k", aggregate, sink)) as worker:
+        produce(worker.address, "t", [f'{{"k":"a","v":"2024-01-01T{each}"}}' for each in
+                                      ("12:00:00+02:00", "11:00:00.5Z", "11:00:00Z")])
+
+        def rows():
+            with sqlite3.connect(at / "o.db") as database:
+                return database.execute("SELECT m FROM rows").fetchall()
+        wait_for(lambda: worker.is_running() and rows() == [("2024-01-01T11:00:00.5Z",)],
+                 lambda: f"{rows()} {worker.said()}")
+        check(worker.stop() == 0, worker.said())
+    audit(at, "--states")
 
 
 def types_behind_an_aggregate_are_groups_of_their_own(at):
