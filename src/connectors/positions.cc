@@ -6,6 +6,8 @@
 #include <charconv>
 #include <ranges>
 
+#include "base/topic_id_text.h"
+
 namespace onceflow::connectors {
 
 std::string source_text(const TopicPartition& source, Offset offset) {
@@ -34,6 +36,44 @@ std::string describe_fence(const SinkPosition& believed, const ClaimedPartition&
   return fmt::format(
       "the position of {} is {} in onceflow_positions, and this worker left it at {}", name,
       stored.next_offset.value, believed.from_offset.value);
+}
+
+std::unexpected<Error> refuse_position(const SinkTable& table, const TopicPartition& source,
+                                       std::string_view what, std::string_view rule,
+                                       std::string_view change) {
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("the row of {}-{} in onceflow_positions has the {}; the rule: {}; the fix: "
+                  "restore the row; or with the stage stopped: {}",
+                  source.topic, source.partition.value, what, rule,
+                  change.empty()
+                      ? "onceflow reset FILE --to-earliest --execute"
+                      : fmt::format("UPDATE onceflow_positions SET {} WHERE pipeline = '{}' AND "
+                                    "stage = '{}' AND topic = '{}' AND partition = {}",
+                                    change, table.pipeline, table.stage, source.topic,
+                                    source.partition.value)));
+}
+
+Status check_positions(const SinkTable& table, const std::vector<ClaimedPartition>& claimed) {
+  for (const ClaimedPartition& partition : claimed) {
+    if (!partition.topic_id.empty() && partition.topic_id != kUnknownTopicId &&
+        !parse_topic_id(partition.topic_id)) {
+      return refuse_position(table, partition.source,
+                             fmt::format("topic_id '{}'", partition.topic_id),
+                             "it is 22 characters of URL-safe base64, 'unknown', or empty where "
+                             "nobody knows it",
+                             "topic_id = ''");
+    }
+    if (partition.next_offset < kNoOffset) {
+      return refuse_position(table, partition.source,
+                             fmt::format("next_offset {}", partition.next_offset.value),
+                             "offsets begin at 0, and -1 is before the beginning is fixed",
+                             partition.receipt_offset == kNoOffset
+                                 ? std::string()
+                                 : fmt::format("next_offset = {}", partition.receipt_offset.value));
+    }
+  }
+  return {};
 }
 
 Buffer from_hex(std::string_view digits) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <set>
 #include <string>
 #include <string_view>
@@ -22,6 +23,14 @@ std::string source_of_row(const SinkCommit& commit, const SinkRow& row);
 /// Why a commit is fenced: what the row of one of its partitions says, and what the commit
 /// believed.
 std::string describe_fence(const SinkPosition& believed, const ClaimedPartition& stored);
+
+/// Of a row of onceflow_positions that says what no version has written: `what` is a column and its
+/// value, `change` sets the column to what stands for it; empty: nothing does.
+std::unexpected<Error> refuse_position(const SinkTable& table, const TopicPartition& source,
+                                       std::string_view what, std::string_view rule,
+                                       std::string_view change);
+/// Refuses such rows, of those that were claimed.
+Status check_positions(const SinkTable& table, const std::vector<ClaimedPartition>& claimed);
 
 /// Of two digits a byte, as PostgreSQL's encode(…, 'hex') gives them.
 Buffer from_hex(std::string_view digits);

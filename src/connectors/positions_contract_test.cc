@@ -149,19 +149,19 @@ TEST_P(PositionsContract, topic_ids_are_kept_and_stay) {
   EXPECT_EQ(claimed[0].topic_id, "");
   TestCommit first;
   first.at(claimed[0], 5).at(claimed[1], 5);
-  first.commit.positions[0].topic_id = "abc";
+  first.commit.positions[0].topic_id = "AQIDBAUGBwgJCgsMDQ4PEA";
   first.commit.positions[1].topic_id = kUnknownTopicId;
   ASSERT_EQ(commit(*sink, first).kind, Kind::kCommitted);
   TestCommit second;
   second.from(claimed[0], 5, 6).from(claimed[1], 5, 5);
   ASSERT_EQ(commit(*sink, second).kind, Kind::kCommitted);
   claimed = claim(*make(), {kIn0, kIn1});
-  EXPECT_EQ(claimed[0].topic_id, "abc");
+  EXPECT_EQ(claimed[0].topic_id, "AQIDBAUGBwgJCgsMDQ4PEA");
   EXPECT_EQ(claimed[0].next_offset, Offset(6));
   EXPECT_EQ(claimed[1].topic_id, kUnknownTopicId);
   const auto read = run_to_end(os_, sink->read_positions({kIn0, kIn2}));
   ASSERT_TRUE(read.has_value());
-  EXPECT_EQ((*read)[0].topic_id, "abc");
+  EXPECT_EQ((*read)[0].topic_id, "AQIDBAUGBwgJCgsMDQ4PEA");
   EXPECT_EQ((*read)[1].epoch, 0);
 }
 
@@ -203,9 +203,10 @@ TEST_P(PositionsContract, a_table_of_an_earlier_version_is_upgraded_in_place) {
   EXPECT_EQ(claimed[0].topic_id, "");
   TestCommit adopting;
   adopting.from(claimed[0], 17, 17);
-  adopting.commit.positions[0].topic_id = "abc";
+  adopting.commit.positions[0].topic_id = "AQIDBAUGBwgJCgsMDQ4PEA";
   ASSERT_EQ(commit(*sink, adopting).kind, Kind::kCommitted);
-  EXPECT_EQ(query("SELECT next_offset, topic_id FROM onceflow_positions"), "17|abc");
+  EXPECT_EQ(query("SELECT next_offset, topic_id FROM onceflow_positions"),
+            "17|AQIDBAUGBwgJCgsMDQ4PEA");
   EXPECT_EQ(query("SELECT count(*) FROM onceflow_receipts"), "0");
 }
 

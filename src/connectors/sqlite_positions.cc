@@ -37,6 +37,14 @@ constexpr const char* kClaim =
     " ON CONFLICT (pipeline, stage, topic, partition) DO UPDATE SET epoch = epoch + 1"
     " RETURNING epoch, next_offset, topic_id, table_id";
 
+// Its columns take values of any type, and numbers beyond 64 bits become real ones.
+constexpr const char* kReadOdd =
+    "SELECT topic, partition, iif(is_epoch, 'epoch', 'next_offset'),"
+    " quote(iif(is_epoch, epoch, next_offset)) FROM (SELECT *, typeof(epoch) <> 'integer'"
+    " OR epoch = 9223372036854775807 AS is_epoch FROM onceflow_positions)"
+    " WHERE pipeline = ?1 AND stage = ?2 AND (is_epoch OR typeof(next_offset) <> 'integer')"
+    " LIMIT 1";
+
 constexpr const char* kReadReceipts =
     "SELECT receipt FROM onceflow_receipts WHERE pipeline = ?1 AND stage = ?2"
     " ORDER BY receipt_id DESC";
@@ -67,6 +75,25 @@ Result<bool> has_column(SqliteConnection& connection, std::string_view name) {
   return statement->integer(0) != 0;
 }
 
+Status check_types(SqliteConnection& connection, const SinkTable& table) {
+  Result<SqliteStatement> odd = connection.prepare(kReadOdd);
+  RETURN_IF_ERROR(odd);
+  odd->bind(1, text_value(table.pipeline));
+  odd->bind(2, text_value(table.stage));
+  const auto step = odd->step();
+  RETURN_IF_ERROR(step);
+  if (*step != SqliteStatement::Step::kRow) {
+    return {};
+  }
+  const std::string column(odd->text(2));
+  return refuse_position(
+      table,
+      {std::string(odd->text(0)), PartitionIndex(static_cast<std::int32_t>(odd->integer(1)))},
+      fmt::format("{} {}", column, odd->text(3)),
+      "epochs and offsets are integers of 64 bits, and there is an epoch after this one",
+      column == "epoch" ? "epoch = 1" : "");
+}
+
 }  // namespace
 
 void bind_partition(SqliteStatement& statement, const SinkTable& table,
@@ -92,6 +119,7 @@ Status ensure_sqlite_positions(SqliteConnection& connection) {
 Result<std::vector<ClaimedPartition>> raise_epochs(SqliteConnection& connection,
                                                    const SinkTable& table,
                                                    const std::vector<TopicPartition>& partitions) {
+  RETURN_IF_ERROR(check_types(connection, table));
   Result<SqliteStatement> claim = connection.prepare(kClaim);
   RETURN_IF_ERROR(claim);
   std::vector<ClaimedPartition> claimed;

@@ -175,6 +175,7 @@ bool is_one_change_later(std::string_view kept, std::string_view now) {
 
 Status check_past(const SinkTable& table, const FoundTable& found, const NewestReceipts& receipts,
                   TableSearch& search, std::vector<ClaimedPartition>& claimed) {
+  RETURN_IF_ERROR(check_positions(table, claimed));
   const auto is_gone = [](const ClaimedPartition& partition) {
     return partition.next_offset != kNoOffset && partition.table_id != kAnyTable;
   };

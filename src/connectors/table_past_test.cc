@@ -158,6 +158,44 @@ TEST_P(TablePast, rows_that_an_operator_has_decided_to_keep_are_accepted) {
   EXPECT_EQ(row_count(), "6");
 }
 
+TEST_P(TablePast, positions_that_no_version_has_written_are_refused_with_fixes_that_help) {
+  struct Odd {
+    std::string column;
+    std::string value;
+    std::string says;
+    bool only_sqlite = false;
+  };
+  const std::vector<Odd> odd = {
+      {"topic_id", "'zz'", "has the topic_id 'zz'; the rule: it is 22 characters"},
+      {"topic_id", "'AAAAAAAAAAAAAAAAAAAAAA=='", "has the topic_id 'AAAAAAAAAAAAAAAAAAAAAA=='"},
+      {"next_offset", "-5", "has the next_offset -5"},
+      {"next_offset", "'three'", "has the next_offset 'three'", true},
+      {"next_offset", "2.5", "has the next_offset 2.5", true},
+      {"epoch", "9223372036854775808", "has the epoch 9.2233720368547", true},
+      {"epoch", "9223372036854775807", "has the epoch 9223372036854775807", true},
+      {"epoch", "'x'", "has the epoch 'x'", true}};
+  ASSERT_EQ(write(*make(), {kIn0}).kind, Kind::kCommitted);
+  for (const Odd& each : odd) {
+    if (each.only_sqlite && !is_sqlite()) {
+      continue;
+    }
+    query("UPDATE onceflow_positions SET " + each.column + " = " + each.value);
+    const auto claimed = try_claim(*make(), {kIn0});
+    refuses(claimed, {"the row of in-0 in onceflow_positions", each.says});
+    const std::string& text = claimed.error().text;
+    const std::size_t update = text.find("UPDATE onceflow_positions");
+    if (update == std::string::npos) {
+      EXPECT_TRUE(text.contains("onceflow reset FILE --to-earliest --execute")) << text;
+      query("UPDATE onceflow_positions SET next_offset = 3");  // restored
+    } else {
+      query(text.substr(update));  // as it says
+    }
+    const auto again = try_claim(*make(), {kIn0});
+    EXPECT_TRUE(again.has_value()) << each.value << ": " << again.error().text;
+    EXPECT_TRUE(!again || again->front().next_offset == Offset(3)) << each.value;
+  }
+}
+
 TEST_P(TablePast, rows_of_another_topic_or_partition_are_nobodys_concern) {
   ASSERT_EQ(write(*make(), {kIn0}).kind, Kind::kCommitted);
   query("INSERT INTO t VALUES (7, 'in2/0/1'), (8, 'in/11/1'), (9, 'by hand')");
@@ -365,7 +403,8 @@ TEST_P(TablePast, positions_of_versions_that_did_not_know_tables_take_the_one_th
       " topic text NOT NULL, partition integer NOT NULL, next_offset bigint NOT NULL,"
       " epoch bigint NOT NULL, topic_id text NOT NULL DEFAULT '',"
       " PRIMARY KEY (pipeline, stage, topic, partition))");
-  query("INSERT INTO onceflow_positions VALUES ('p', 's', 'in', 0, 3, 1, 'abc')");
+  query(
+      "INSERT INTO onceflow_positions VALUES ('p', 's', 'in', 0, 3, 1, 'AQIDBAUGBwgJCgsMDQ4PEA')");
   query("CREATE TABLE t (id bigint, onceflow_source text)");
   query("INSERT INTO t VALUES (0, 'in/0/0')");
   ASSERT_EQ(write(*make(), {kIn0}).kind, Kind::kCommitted);
