@@ -47,6 +47,11 @@ class PositionKeeper {
   /// The same positions, with what the newest receipts say of each.
   virtual Task<Result<std::vector<KeptPosition>>> find_receipts(
       std::vector<KeptPosition> positions) = 0;
+  /// Before positions that are not kept are begun: what is known elsewhere of where they began, as
+  /// the newest receipt of each. kRefused: they have begun, and must not begin anew like this.
+  virtual Task<Result<std::vector<KeptPosition>>> recall(std::vector<KeptPosition> positions) {
+    co_return positions;
+  }
   /// Durable once it returns, all of them or none, with a receipt of each beginning. An error that
   /// is not final: the past is to be decided again, by recovery.
   virtual Task<Status> open(std::vector<OpenedPosition> positions) = 0;

@@ -219,6 +219,8 @@ Task<Status> StartPositions::begin_topic(const Topic& topic, std::vector<KeptPos
   if (kept->empty()) {
     co_return Status{};
   }
+  kept = co_await keeper_.recall(std::move(*kept));
+  CO_RETURN_IF_ERROR(kept);
   std::vector<TopicPartition> partitions;
   partitions.reserve(kept->size());
   for (const KeptPosition& position : *kept) {

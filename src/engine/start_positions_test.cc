@@ -36,6 +36,18 @@ class MemoryKeeper final : public PositionKeeper {
       std::vector<KeptPosition> positions) override {
     co_return positions;
   }
+  Task<Result<std::vector<KeptPosition>>> recall(std::vector<KeptPosition> positions) override {
+    for (KeptPosition& position : positions) {
+      if (const auto place = recalled.find(position.source); place != recalled.end()) {
+        position.receipt_offset = place->second;
+        position.receipt_beginning = Beginning::kLatest;
+      }
+    }
+    if (refuses_to_begin) {
+      co_return fail(ErrorCode::kRefused, "it has begun");
+    }
+    co_return positions;
+  }
   Task<Status> open(std::vector<OpenedPosition> positions) override {
     for (const OpenedPosition& position : positions) {
       opened[position.before.source] = position;
@@ -48,6 +60,8 @@ class MemoryKeeper final : public PositionKeeper {
 
   std::map<TopicPartition, KeptPosition> kept;
   std::map<TopicPartition, OpenedPosition> opened;
+  std::map<TopicPartition, Offset> recalled;
+  bool refuses_to_begin = false;
   std::function<void()> on_read;
   int reads = 0;
 };
@@ -126,6 +140,20 @@ class StartPositionsTest : public client::ClientTest {
   LogBounds bounds_ = LogBounds::kTrusted;
   MemoryKeeper keeper_;
 };
+
+TEST_F(StartPositionsTest, a_beginning_that_is_known_elsewhere_is_not_decided_again) {
+  stage_options_.offset_reset = OffsetReset::kLatest;
+  keeper_.recalled = {{in(0), Offset(7)}, {in(3), Offset(9)}};
+  EXPECT_EQ(offsets({0, 1}), (std::vector<std::int64_t>{7, 20}));
+  EXPECT_EQ(keeper_.opened.at(in(3)).next_offset, Offset(9));
+  EXPECT_EQ(keeper_.opened.at(in(0)).beginning, Beginning::kLatest);
+}
+
+TEST_F(StartPositionsTest, nothing_begins_that_the_keeper_knows_to_have_begun) {
+  keeper_.refuses_to_begin = true;
+  EXPECT_THAT(refusal({0, 1}), HasSubstr("it has begun"));
+  EXPECT_TRUE(keeper_.opened.empty());
+}
 
 TEST_F(StartPositionsTest, the_owner_of_partition_0_fixes_all_partitions_of_the_first_start) {
   stage_options_.offset_reset = OffsetReset::kLatest;

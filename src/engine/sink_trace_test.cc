@@ -1,0 +1,61 @@
+// What a sink's group remembers: the metadata, and what is made of it where the database holds no
+// position.
+#include "engine/sink_trace.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace onceflow::engine {
+namespace {
+
+using Beginning = protocol::Receipt::Beginning;
+
+TopicPartition in(std::int32_t partition) { return {"in", PartitionIndex(partition)}; }
+
+RecalledSink recalled(std::int64_t offset, std::string metadata) {
+  const std::vector<client::CommittedOffset> offsets = {
+      {.partition = in(0), .offset = Offset(offset), .metadata = std::move(metadata)}};
+  return recall_sink({{.source = in(0)}, {.source = in(1)}}, offsets, "p");
+}
+
+TEST(SinkTraceTest, is_read_back) {
+  EXPECT_EQ(sink_trace(SinkTraceKind::kBegan, "p"), "onceflow sink began pipeline=p");
+  EXPECT_EQ(sink_trace(SinkTraceKind::kRead, "a b"), "onceflow sink read pipeline=a b");
+  for (const SinkTraceKind kind : {SinkTraceKind::kBegan, SinkTraceKind::kRead}) {
+    for (const std::string name : {"p", "a b", "pipeline=q"}) {
+      EXPECT_EQ(parse_sink_trace(sink_trace(kind, name), name), kind);
+      EXPECT_EQ(parse_sink_trace(sink_trace(kind, name), name + "2"), SinkTraceKind::kNone);
+    }
+  }
+  EXPECT_EQ(parse_sink_trace("", "p"), SinkTraceKind::kNone);
+  EXPECT_EQ(parse_sink_trace("onceflow topic=AAAA", "p"), SinkTraceKind::kNone);
+}
+
+TEST(SinkTraceTest, a_beginning_that_was_decided_is_gone_back_to) {
+  const RecalledSink found = recalled(5, sink_trace(SinkTraceKind::kBegan, "p"));
+  EXPECT_EQ(found.lost, "");
+  ASSERT_EQ(found.positions.size(), 2u);
+  EXPECT_EQ(found.positions[0].receipt_offset, Offset(5));
+  EXPECT_EQ(found.positions[0].receipt_beginning, Beginning::kLatest);
+  EXPECT_EQ(found.positions[1].receipt_offset, kNoOffset);
+}
+
+TEST(SinkTraceTest, what_was_read_is_named) {
+  const RecalledSink found = recalled(7, sink_trace(SinkTraceKind::kRead, "p"));
+  EXPECT_EQ(found.lost, "in-0 up to offset 7");
+  EXPECT_EQ(found.positions[0].receipt_offset, kNoOffset);
+}
+
+TEST(SinkTraceTest, of_another_pipeline_or_consumer_it_says_nothing) {
+  for (const std::string& metadata :
+       {sink_trace(SinkTraceKind::kRead, "q"), sink_trace(SinkTraceKind::kBegan, "q"),
+        std::string(), std::string("theirs")}) {
+    const RecalledSink found = recalled(7, metadata);
+    EXPECT_EQ(found.lost, "") << metadata;
+    EXPECT_EQ(found.positions[0].receipt_offset, kNoOffset) << metadata;
+  }
+  EXPECT_EQ(recalled(-1, sink_trace(SinkTraceKind::kRead, "p")).lost, "");
+}
+
+}  // namespace
+}  // namespace onceflow::engine
