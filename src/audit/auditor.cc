@@ -48,7 +48,7 @@ Task<Result<AuditReport>> Auditor::run() {
   CO_RETURN_IF_ERROR(co_await read_receipts());
   for (StageHistory& history : histories_) {
     if (history.subject->table) {
-      CO_RETURN_IF_ERROR(read_table(history));
+      CO_RETURN_IF_ERROR(co_await read_table(history));
     } else {
       CO_RETURN_IF_ERROR(co_await read_positions(history));
     }
@@ -138,39 +138,41 @@ Task<Status> Auditor::read_positions(StageHistory& history) {
   co_return Status{};
 }
 
-Status Auditor::read_table(StageHistory& history) {
+Task<Status> Auditor::read_table(StageHistory& history) {
   const StageSubject& stage = *history.subject;
   progress("reading table " + stage.table->table);
   auto table = open_table_(*stage.table, options_.must_stop);
-  RETURN_IF_ERROR(table);
+  CO_RETURN_IF_ERROR(table);
   const auto begun = (*table)->begin_snapshot();
-  RETURN_IF_ERROR(begun);
+  CO_RETURN_IF_ERROR(begun);
   if (!*begun) {
     report_.findings.note(
         fmt::format("stage {} has not written to table {} yet", stage.id, stage.table->table));
-    return {};
+    co_return Status{};
   }
-  const auto claim = make_table_claim(stage, options_.strangers, report_.findings);
+  // What the receipts of that moment name was written before.
+  CO_RETURN_IF_ERROR(co_await definitions_.read_to_end(reader_));
+  const auto claim = make_table_claim(stage, definitions_, options_.strangers, report_.findings);
   auto key_equality = (*table)->key_equality();
-  RETURN_IF_ERROR(key_equality);
+  CO_RETURN_IF_ERROR(key_equality);
   claim->expect_equal_keys(std::move(*key_equality));
-  RETURN_IF_ERROR(read_table_receipts(history, **table, *claim));
+  CO_RETURN_IF_ERROR(read_table_receipts(history, **table, *claim));
   bool has_strangers = false;
-  RETURN_IF_ERROR((*table)->for_each_row([&](const StoredRow& row) -> Status {
+  CO_RETURN_IF_ERROR((*table)->for_each_row([&](const StoredRow& row) -> Status {
     has_strangers = !claim->add_row(row) || has_strangers;
     return check_stop();
   }));
   if (has_strangers) {
-    RETURN_IF_ERROR(judge_strangers(**table, *claim));
+    CO_RETURN_IF_ERROR(judge_strangers(**table, *claim));
   }
   claim->judge(history.receipts);
   rows_verified_[stage.id] = claim->verified_row_count();
   const auto positions = (*table)->positions(subject_.pipeline, stage.id);
-  RETURN_IF_ERROR(positions);
+  CO_RETURN_IF_ERROR(positions);
   for (const StoredPosition& position : *positions) {
     history.positions[position.source] = position.next_offset;
   }
-  return {};
+  co_return Status{};
 }
 
 Status Auditor::judge_strangers(TableReader& table, TableClaim& claim) {

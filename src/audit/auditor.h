@@ -76,7 +76,7 @@ class Auditor {
   Task<Status> read_topics();
   Task<Status> read_later_receipts();
   Task<Status> read_positions(StageHistory& history);
-  Status read_table(StageHistory& history);
+  Task<Status> read_table(StageHistory& history);
   Status read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim);
   Status judge_strangers(TableReader& table, TableClaim& claim);
   Status check_stop() const;

@@ -424,6 +424,20 @@ TEST_F(AuditorTest, a_reset_to_the_first_record_leaves_nothing_out) {
   EXPECT_THAT(report.findings.notes(), Contains(HasSubstr("was begun at offset 0 by a reset")));
 }
 
+TEST_F(AuditorTest, results_in_front_of_a_reset_are_of_others_where_they_may_be) {
+  TestCommit former = make_commit(1);
+  former.producer = {ProducerId(8), ProducerEpoch(0)};
+  write_outputs(former);
+  begin_at(0, protocol::Receipt::Beginning::kReset);
+  write_with_ids(1, 4);
+  EXPECT_THAT(texts(audit({.strangers = Strangers::kAllowed})), ElementsAre());
+  EXPECT_FALSE(texts(audit()).empty());
+  // What comes again after its receipt is doubled all the same.
+  write_outputs(make_commit(4));
+  EXPECT_THAT(texts(audit({.strangers = Strangers::kAllowed})),
+              testing::Each(HasSubstr("doubled")));
+}
+
 TEST_F(AuditorTest, what_a_stage_of_before_wrote_is_its_own) {
   write_honestly(1, 2);
   AuditSubject renamed = subject();

@@ -14,6 +14,7 @@
 namespace onceflow::audit {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
@@ -82,6 +83,7 @@ class TableAuditTest : public ::testing::Test {
     const Offset next = from + static_cast<std::int64_t>(rows.size());
     protocol::Receipt receipt{.pipeline = "p", .stage = "rows", .worker = "w"};
     receipt.commit_number = ++commit_number_;
+    receipt.definition = definition_;
     receipt.inputs.push_back(log_.read(at("orders", 0), from, next));
     Offset offset = from;
     for (const TestRow& row : rows) {
@@ -124,6 +126,17 @@ class TableAuditTest : public ::testing::Test {
     sqlite3_finalize(statement);
   }
 
+  /// What the receipts from now on go by.
+  void define(const std::string& columns) {
+    protocol::PipelineDefinition definition{.pipeline = "p"};
+    definition.stages.push_back(
+        {.id = "rows", .database = "sqlite orders.db", .outputs = {"orders"}, .columns = columns});
+    definition_ = protocol::definition_hash(definition.stages.front().text());
+    log_.create("p-definitions", 1);
+    log_.append(at("p-definitions", 0),
+                {{"", std::string(as_text(protocol::encode_definition(definition)))}});
+  }
+
   void append_honestly() {
     commit(Offset(0), {{1, 1.5, "a"}, {2, 2.5, std::nullopt}, {3, 3, ""}}, false);
     commit(Offset(3), {{4, 1.5, "a"}, {5, -0.0, "b"}, {6, 0.1, "c"}}, false);
@@ -140,8 +153,8 @@ class TableAuditTest : public ::testing::Test {
     auto report = run_now(auditor.run());
     EXPECT_TRUE(report.has_value()) << report.error().text;
     verdict_ = verdict(*report);
-    rows_verified_ = report->stages[0].rows_verified;
     notes_ = report->findings.notes();
+    rows_verified_ = report->stages[0].rows_verified;
     std::vector<std::string> texts;
     for (const Finding& finding : report->findings.kept()) {
       texts.push_back(to_string(finding.kind) + ": " + finding.text);
@@ -157,8 +170,9 @@ class TableAuditTest : public ::testing::Test {
   std::unique_ptr<sqlite3, Close> database_;
   MemoryLog log_;
   std::int64_t commit_number_ = 0;
-  std::string verdict_;
+  std::uint64_t definition_ = 0;
   std::vector<std::string> notes_;
+  std::string verdict_;
   std::int64_t rows_verified_ = 0;
 };
 
@@ -305,6 +319,39 @@ TEST_F(TableAuditTest, an_altered_and_a_lost_and_a_doubled_key_are_named) {
               ElementsAre(HasSubstr("missing: table orders: the row of orders/0/2"),
                           HasSubstr("doubled: table orders: row of orders/0/5 (id=4"),
                           HasSubstr("altered: table orders: row of orders/0/7 (id=5")));
+}
+
+TEST_F(TableAuditTest, rows_are_judged_by_the_definition_of_their_receipt) {
+  // Columns of the file, in another order or fewer, are compared; others are not.
+  define(
+      "mode append\ncolumn id integer = $.i\ncolumn amount real = $.a\ncolumn note text = $.n\n");
+  append_honestly();
+  EXPECT_THAT(audit(false), ElementsAre());
+  execute("UPDATE orders SET amount = 77 WHERE id = 1");
+  EXPECT_THAT(audit(false), ElementsAre(HasSubstr("altered: table orders: row of orders/0/")));
+  define(
+      "mode append\ncolumn id integer = $.i\ncolumn amount real = $.a\ncolumn note text = $.n\n"
+      "column gone text = $.g\n");
+  log_.append(at("orders", 0), {{"k", "v9"}});
+  commit(Offset(9), {{10, 9.5, "x"}}, false);
+  EXPECT_THAT(audit(false), ElementsAre(HasSubstr("row of orders/0/")));
+  EXPECT_THAT(verdict_, HasSubstr("finding"));
+  EXPECT_THAT(notes_, Contains(HasSubstr("1 row of a definition with columns that the file does "
+                                         "not name")));
+}
+
+TEST_F(TableAuditTest, rows_kept_by_another_mode_are_not_covered_and_not_foreign) {
+  define(
+      "mode append\ncolumn id integer = $.i\ncolumn amount real = $.a\ncolumn note text = $.n\n");
+  commit(Offset(0), {{1, 0.5, "a"}, {2, 0.5, "b"}, {3, 0.5, "c"}}, false);
+  define(
+      "mode upsert\nkey column id integer = $.i\ncolumn amount real = $.a\n"
+      "column note text = $.n\n");
+  commit(Offset(3), {{1, 1.5, "d"}, {4, 1.5, "e"}}, true);
+  EXPECT_THAT(audit(true), ElementsAre());
+  EXPECT_THAT(notes_, Contains(HasSubstr("2 rows of that time are there, and are not judged")));
+  execute("UPDATE orders SET amount = 9 WHERE id = 4");
+  EXPECT_THAT(audit(true), ElementsAre(HasSubstr("altered")));
 }
 
 TEST_F(TableAuditTest, a_database_that_is_not_there_is_lag) {

@@ -58,6 +58,7 @@ class DefinitionCheck {
       return first_entries_.size();
     }
     tell_unknown();
+    tell_unnamed();
     check_states();
     if (order_.size() > 1) {
       tell_parts();
@@ -76,7 +77,12 @@ class DefinitionCheck {
     for (std::size_t index = 0; index < history_.receipts.size(); ++index) {
       const ReceiptEntry& entry = history_.receipts[index];
       const std::uint64_t hash = entry.receipt.definition;
-      if (!entry.is_settled || hash == 0) {
+      if (!entry.is_settled) {
+        continue;
+      }
+      if (hash == 0) {
+        unnamed_count_ += has_moved(entry) ? 1 : 0;
+        last_unnamed_ = has_moved(entry) ? index : last_unnamed_;
         continue;
       }
       ++commit_counts_[hash];
@@ -102,6 +108,24 @@ class DefinitionCheck {
                         known_.topic()));
       }
     }
+  }
+
+  // A version that kept no definitions, and then one that does: whether the file was changed
+  // between the two, nobody can say.
+  void tell_unnamed() {
+    if (unnamed_count_ > 0 && !first_entries_.empty()) {
+      findings_.not_covered(fmt::format(
+          "stage {}: {} up to {} are of an earlier version and name no definition: by what their "
+          "records were judged is not known, and the first one that is known was taken to go on "
+          "with what they had made",
+          stage_, count_of(unnamed_count_, "commit"), name_of(history_.receipts[last_unnamed_])));
+    }
+  }
+
+  static bool has_moved(const ReceiptEntry& entry) {
+    return std::ranges::any_of(entry.receipt.inputs, [](const protocol::Receipt::Input& input) {
+      return input.next_offset != input.from_offset;
+    });
   }
 
   std::string name_of_definition(std::uint64_t hash) const {
@@ -138,6 +162,7 @@ class DefinitionCheck {
       }
       if (before != 0 && before != hash && told.emplace(before, hash).second) {
         check_state(before, hash, entry);
+        check_key(before, hash, entry);
       }
       before = hash;
     }
@@ -168,6 +193,26 @@ class DefinitionCheck {
                                   "of both are mixed in it",
                                   stage_, names, since));
     }
+  }
+
+  // Rows of before are found by no later record, whatever a reset has said.
+  void check_key(std::uint64_t before, std::uint64_t after, const ReceiptEntry& entry) {
+    const std::string former = kept_by(places_.at(before).stage->columns);
+    const std::string later = kept_by(places_.at(after).stage->columns);
+    if (former != later) {
+      findings_.not_covered(fmt::format(
+          "stage {}: from {} on its rows are kept by {}, until then by {}: rows of before stay, "
+          "and no later record updates or deletes them",
+          stage_, name_of(entry), name_lines(lines_only_in(later, former)),
+          name_lines(lines_only_in(former, later))));
+    }
+  }
+
+  static std::string kept_by(const std::string& columns) {
+    std::vector<std::string> lines = lines_of(columns);
+    std::erase_if(lines, [](const std::string& line) { return line.starts_with("column "); });
+    std::ranges::sort(lines);
+    return fmt::format("{}\n", fmt::join(lines, "\n"));
   }
 
   std::vector<Part> parts_of(const std::vector<InputRange>& ranges) const {
@@ -229,6 +274,8 @@ class DefinitionCheck {
   std::map<std::uint64_t, std::int64_t> commit_counts_;
   std::map<std::uint64_t, Place> places_;  ///< of the known ones
   std::vector<std::uint64_t> order_;       ///< of their first receipts
+  std::int64_t unnamed_count_ = 0;         ///< commits of a version that names none
+  std::size_t last_unnamed_ = 0;
 };
 
 }  // namespace

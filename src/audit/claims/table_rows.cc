@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "audit/names.h"
+#include "audit/row_shapes.h"
 #include "audit/row_source.h"
 #include "base/record_hash.h"
 
@@ -21,8 +23,24 @@ constexpr std::size_t kNamedRowsMax = 5;
 /// What both claims share: names, hashes, and how missing rows become findings.
 class TableClaimBase : public TableClaim {
  public:
-  TableClaimBase(const StageSubject& stage, Strangers strangers, Findings& findings)
-      : stage_(stage), table_(*stage.table), strangers_(strangers), findings_(findings) {}
+  TableClaimBase(const StageSubject& stage, const DefinitionRecords& definitions,
+                 Strangers strangers, Findings& findings)
+      : stage_(stage),
+        table_(*stage.table),
+        strangers_(strangers),
+        findings_(findings),
+        shapes_(stage, definitions) {}
+
+  void add_receipt(std::size_t entry, const protocol::Receipt& receipt) final {
+    const RowShape& shape = shapes_.of(receipt.definition);
+    shape_of_entry_.resize(std::max(shape_of_entry_.size(), entry + 1));
+    shape_of_entry_[entry] = &shape;
+    if (shape.is_kept_alike) {
+      expect(entry, receipt);
+    } else {
+      set_aside(entry, receipt);
+    }
+  }
 
   std::int64_t verified_row_count() const final { return verified_; }
 
@@ -40,7 +58,7 @@ class TableClaimBase : public TableClaim {
   }
 
   void add_row_again(const StoredRow& row) final {
-    if (!is_of_this_stage(row) && !is_of_others(row)) {
+    if (!is_of_this_stage(row) && !is_of_former(row) && !is_of_others(row)) {
       add_stranger(row);
     }
   }
@@ -51,12 +69,23 @@ class TableClaimBase : public TableClaim {
     RowSource source;
   };
 
-  std::uint64_t row_hash(const StoredRow& row) const {
-    RowHash hash;
-    for (std::size_t index = 0; index < table_.columns.size(); ++index) {
-      hash.add(table_.columns[index].name, row.values[index]);
+  /// The rows of a receipt that kept the table as the file does.
+  virtual void expect(std::size_t entry, const protocol::Receipt& receipt) = 0;
+  /// The sources of all that is expected so far, which is forgotten.
+  virtual std::vector<RowSource> take_expected() = 0;
+
+  /// The row that a receipt of `entry` wrote with this hash is there.
+  void judge_values(const StoredRow& row, std::uint64_t expected_hash, std::size_t entry) {
+    const RowShape& shape = *shape_of_entry_[entry];
+    if (shape.known == RowShape::Columns::kOthers) {
+      ++uncompared_count_;
+    } else if (row_hash(row, shape) == expected_hash) {
+      ++verified_;
+    } else if (shape.known == RowShape::Columns::kUnsaid) {
+      ++unsaid_count_;
+    } else {
+      add(FindingKind::kAltered, 1, name_row(row) + " is not what was written");
     }
-    return hash.finish();
   }
   std::uint64_t key_hash(const StoredRow& row) const {
     RowHash hash;
@@ -83,6 +112,13 @@ class TableClaimBase : public TableClaim {
 
   /// Whether a receipt of the stage speaks of it.
   virtual bool is_of_this_stage(const StoredRow& row) = 0;
+
+  /// Whether it is of the time when the table was kept by another mode or key, and if so, counted.
+  bool add_former(const StoredRow& row) {
+    const bool is_former = is_of_former(row);
+    former_count_ += is_former ? 1 : 0;
+    return is_former;
+  }
 
   void add_stranger(const StoredRow& row) {
     if (strangers_ == Strangers::kAllowed) {
@@ -122,6 +158,7 @@ class TableClaimBase : public TableClaim {
                                    count_of(row_count, "row"), pipeline));
       }
     }
+    tell_former(receipts);
     if (stranger_count_ > 0) {
       findings_.note(
           fmt::format("table {}: {} of others", table_.table, count_of(stranger_count_, "row")));
@@ -159,6 +196,58 @@ class TableClaimBase : public TableClaim {
     return true;
   }
 
+  std::uint64_t row_hash(const StoredRow& row, const RowShape& shape) const {
+    RowHash hash;
+    for (const std::size_t index : shape.columns) {
+      hash.add(table_.columns[index].name, row.values[index]);
+    }
+    return hash.finish();
+  }
+
+  /// With everything before it: what comes after such a receipt found its rows in the table.
+  void set_aside(std::size_t entry, const protocol::Receipt& receipt) {
+    const std::vector<RowSource> before = take_expected();
+    former_.insert(former_.end(), before.begin(), before.end());
+    for (const protocol::Receipt::Row& row : receipt.rows) {
+      former_.push_back(
+          {sources_.number_of(receipt.inputs[row.input_index].source), row.source_offset});
+    }
+    if (!receipt.rows.empty()) {
+      last_former_entry_ = entry;
+    }
+  }
+
+  bool is_of_former(const StoredRow& row) {
+    if (!is_former_sorted_) {
+      is_former_sorted_ = true;
+      std::ranges::sort(former_);
+    }
+    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
+    return source && std::ranges::binary_search(former_, *source);
+  }
+
+  void tell_former(const std::vector<ReceiptEntry>& receipts) {
+    if (last_former_entry_) {
+      tell_not_covered(fmt::format(
+          "until {} its rows were kept by another mode or key than the file's: {} of that time "
+          "are there, and are not judged",
+          name_of(receipts[*last_former_entry_]), count_of(former_count_, "row")));
+    }
+    if (uncompared_count_ > 0) {
+      tell_not_covered(
+          fmt::format("{} of a definition with columns that the file does not name: they are "
+                      "there, and their values are not compared",
+                      count_of(uncompared_count_, "row")));
+    }
+    if (unsaid_count_ > 0) {
+      tell_not_covered(
+          fmt::format("{} of receipts that name no definition, or one that is not known: they are "
+                      "there, and do not hold what the file's columns would have made; whether "
+                      "another file made them or they were altered is not known",
+                      count_of(unsaid_count_, "row")));
+    }
+  }
+
   void tell_torn(std::span<const MissingRow> missing, std::size_t row_count,
                  const ReceiptEntry& receipt) {
     std::string rows;
@@ -175,6 +264,15 @@ class TableClaimBase : public TableClaim {
   const TableSubject& table_;
   const Strangers strangers_;
   Findings& findings_;
+  RowShapes shapes_;
+  std::vector<const RowShape*> shape_of_entry_;
+  /// Of rows that were kept by another mode or key; sorted when the first is looked for.
+  std::vector<RowSource> former_;
+  bool is_former_sorted_ = false;
+  std::optional<std::size_t> last_former_entry_;
+  std::int64_t former_count_ = 0;
+  std::int64_t uncompared_count_ = 0;
+  std::int64_t unsaid_count_ = 0;
   std::int64_t stranger_count_ = 0;
   RowCounts row_counts_of_others_;
   std::vector<RowOfOthers> rows_of_others_;
@@ -187,7 +285,7 @@ class AppendClaim final : public TableClaimBase {
 
   void expect_equal_keys(std::string) override {}
 
-  void add_receipt(std::size_t entry, const protocol::Receipt& receipt) override {
+  void expect(std::size_t entry, const protocol::Receipt& receipt) override {
     for (const protocol::Receipt::Row& row : receipt.rows) {
       const std::uint32_t number = sources_.number_of(receipt.inputs[row.input_index].source);
       expected_.push_back({.source = {number, row.source_offset},
@@ -201,16 +299,14 @@ class AppendClaim final : public TableClaimBase {
   bool add_row(const StoredRow& row) override {
     const auto place = find(row);
     if (place == expected_.end()) {
-      return false;
+      return add_former(row);
     }
     ++place->seen_count;
     if (place->seen_count > 1) {
       add(FindingKind::kDoubled, 1,
           fmt::format("{} is there {} times", name_row(row), place->seen_count));
-    } else if (row_hash(row) != place->row_hash) {
-      add(FindingKind::kAltered, 1, name_row(row) + " is not what was written");
     } else {
-      ++verified_;
+      judge_values(row, place->row_hash, place->entry);
     }
     return true;
   }
@@ -257,6 +353,16 @@ class AppendClaim final : public TableClaimBase {
     }
   }
 
+  std::vector<RowSource> take_expected() override {
+    std::vector<RowSource> sources;
+    sources.reserve(expected_.size());
+    for (const Expected& expected : expected_) {
+      sources.push_back(expected.source);
+    }
+    expected_.clear();
+    return sources;
+  }
+
   std::vector<Expected> expected_;
   std::vector<std::size_t> rows_of_entry_;
   bool is_sorted_ = false;
@@ -268,7 +374,7 @@ class UpsertClaim final : public TableClaimBase {
 
   void expect_equal_keys(std::string reason) override { equal_keys_ = std::move(reason); }
 
-  void add_receipt(std::size_t entry, const protocol::Receipt& receipt) override {
+  void expect(std::size_t entry, const protocol::Receipt& receipt) override {
     for (const protocol::Receipt::Row& row : receipt.rows) {
       const std::uint32_t number = sources_.number_of(receipt.inputs[row.input_index].source);
       last_[row.key_hash] = {.source = {number, row.source_offset},
@@ -282,7 +388,7 @@ class UpsertClaim final : public TableClaimBase {
   bool add_row(const StoredRow& row) override {
     const auto place = last_.find(key_hash(row));
     if (place == last_.end()) {
-      return false;
+      return add_former(row);
     }
     Last& last = place->second;
     const std::string wanted = sources_.name_of(last.source);
@@ -291,16 +397,14 @@ class UpsertClaim final : public TableClaimBase {
     } else if (last.is_delete) {
       add(FindingKind::kMissing, 1,
           fmt::format("{} is still there: its deletion by {} is missing", name_row(row), wanted));
-    } else if (row_hash(row) == last.row_hash && row.source == wanted) {
-      ++verified_;
-    } else if (row.source != wanted && !equal_keys_.empty()) {
+    } else if (row.source == wanted) {
+      judge_values(row, last.row_hash, last.entry);
+    } else if (!equal_keys_.empty()) {
       ++unclear_count_;  // written by an equal key's record, by a version that left the key as it
                          // was
-    } else if (row.source != wanted) {
+    } else {
       add(FindingKind::kMissing, 1,
           fmt::format("{} should be the row of {}", name_row(row), wanted));
-    } else {
-      add(FindingKind::kAltered, 1, name_row(row) + " is not what was written");
     }
     last.seen = true;
     return true;
@@ -338,6 +442,16 @@ class UpsertClaim final : public TableClaimBase {
 
   bool is_of_this_stage(const StoredRow& row) override { return last_.contains(key_hash(row)); }
 
+  std::vector<RowSource> take_expected() override {
+    std::vector<RowSource> sources;
+    sources.reserve(last_.size());
+    for (const auto& [key_hash, last] : last_) {
+      sources.push_back(last.source);
+    }
+    last_.clear();
+    return sources;
+  }
+
   std::unordered_map<std::uint64_t, Last> last_;
   std::size_t entry_count_ = 0;
   std::string equal_keys_;
@@ -346,12 +460,13 @@ class UpsertClaim final : public TableClaimBase {
 
 }  // namespace
 
-std::unique_ptr<TableClaim> make_table_claim(const StageSubject& stage, Strangers strangers,
-                                             Findings& findings) {
+std::unique_ptr<TableClaim> make_table_claim(const StageSubject& stage,
+                                             const DefinitionRecords& definitions,
+                                             Strangers strangers, Findings& findings) {
   if (stage.table->is_upsert) {
-    return std::make_unique<UpsertClaim>(stage, strangers, findings);
+    return std::make_unique<UpsertClaim>(stage, definitions, strangers, findings);
   }
-  return std::make_unique<AppendClaim>(stage, strangers, findings);
+  return std::make_unique<AppendClaim>(stage, definitions, strangers, findings);
 }
 
 }  // namespace onceflow::audit

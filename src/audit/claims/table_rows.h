@@ -4,6 +4,10 @@
 //   append   each receipt row is one row of the table
 //   upsert   of each key the last receipt row is the row of the table; a deleted key has none
 //
+// The rows of a receipt are judged by the definition that it names (RowShapes). Where that kept the
+// table by another mode or key, what was written until then is not covered; nor are values where it
+// has columns that the file does not name.
+//
 // Receipts are added in the order of their ids, then the rows of the table in any order, then
 // judge(). Memory: 40 bytes a row (append) or a key (upsert).
 #pragma once
@@ -13,6 +17,7 @@
 #include <vector>
 
 #include "audit/claims/topic_outputs.h"
+#include "audit/definition_records.h"
 #include "audit/findings.h"
 #include "audit/receipts.h"
 #include "audit/subject.h"
@@ -40,7 +45,8 @@ class TableClaim {
   virtual std::int64_t verified_row_count() const = 0;
 };
 
-std::unique_ptr<TableClaim> make_table_claim(const StageSubject& stage, Strangers strangers,
-                                             Findings& findings);
+std::unique_ptr<TableClaim> make_table_claim(const StageSubject& stage,
+                                             const DefinitionRecords& definitions,
+                                             Strangers strangers, Findings& findings);
 
 }  // namespace onceflow::audit

@@ -260,7 +260,9 @@ class TopicOutputs {
         continue;
       }
       const PartitionTransaction* twin = find_twin(scan, stranger);
-      if (twin == nullptr && !topic.is_internal && strangers_ == Strangers::kAllowed) {
+      const bool may_be_of_others =
+          twin == nullptr || is_of_before_reset(*topic.history, stranger, *twin);
+      if (may_be_of_others && !topic.is_internal && strangers_ == Strangers::kAllowed) {
         allowed += stranger.totals.count;
         continue;
       }
@@ -282,6 +284,16 @@ class TopicOutputs {
       findings_.note(
           fmt::format("{}: {} of others", name_of(scan.partition()), count_of(allowed, "record")));
     }
+  }
+
+  /// A reset has begun the stage anew and its receipts with it: what it had written before came
+  /// again, and stays in front.
+  static bool is_of_before_reset(const StageHistory& history, const PartitionTransaction& stranger,
+                                 const PartitionTransaction& twin) {
+    return stranger.first_offset < twin.first_offset &&
+           std::ranges::any_of(
+               history.beginnings,
+               [&](const auto& each) { return history.last_reset(each.first) != nullptr; });
   }
 
   /// Another committed transaction with the same records, which a receipt accounts for.
