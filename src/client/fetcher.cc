@@ -449,8 +449,12 @@ Task<void> Fetcher::Core::find_leaders(std::shared_ptr<Core> self, std::uint64_t
       missing.push_back(name);
     }
   }
+  std::map<std::string, Error> unknown;  // asked for until the deadline, for all its partitions
   for (const TopicPartition& name : missing) {
-    const auto leader = co_await self->cluster_->leader(name, deadline);
+    const auto known = unknown.find(name.topic);
+    const Result<NodeId> leader = known == unknown.end()
+                                      ? co_await self->cluster_->leader(name, deadline)
+                                      : Result<NodeId>(std::unexpected(known->second));
     if (self->closed_ || self->round_ != round) {
       co_return;
     }
@@ -464,6 +468,9 @@ Task<void> Fetcher::Core::find_leaders(std::shared_ptr<Core> self, std::uint64_t
                leader.error().code == ErrorCode::kRefused) {
       self->failure_ = leader.error();
     } else {
+      if (leader.error().code == ErrorCode::kNotFound) {
+        unknown.try_emplace(name.topic, leader.error());
+      }
       self->put_off(place->second, leader.error());
     }
   }

@@ -1,8 +1,10 @@
 #include "engine/stage_loop.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace onceflow::engine {
 namespace {
@@ -102,9 +104,11 @@ Task<Status> StageLoop::recover_and_work() {
       backoff.reset();
     }
     if (!reader_.is_stopping()) {
-      news_.on(StageEvent::kTrouble,
-               {ended.error().text,
-                fmt::format("it tries again by itself, {} apart at most", to_text(kBackoffMax))});
+      if (ended.error().code != ErrorCode::kNotFound || !tell_gone_topics()) {
+        news_.on(StageEvent::kTrouble,
+                 {ended.error().text,
+                  fmt::format("it tries again by itself, {} apart at most", to_text(kBackoffMax))});
+      }
       co_await reader_.pause(backoff.next());
     }
   }
@@ -202,9 +206,35 @@ bool StageLoop::look_for_trouble() {
     return tell(group->error, group->since);
   }
   if (const auto& fetch = reader_.fetch_trouble(); fetch && is_working_) {
+    if (fetch->error.code == ErrorCode::kNotFound && now() - fetch->since >= kTroubleAfter &&
+        tell_gone_topics()) {
+      return true;
+    }
     return tell(fetch->error, fetch->since);
   }
   return false;
+}
+
+// What it reads was deleted meanwhile. True: it was.
+bool StageLoop::tell_gone_topics() {
+  std::vector<std::string> gone;
+  std::ranges::copy_if(
+      stage_.source_topics, std::back_inserter(gone), [this](const std::string& topic) {
+        return cluster_->known_leader({topic, PartitionIndex(0)}) == client::kNoNode;
+      });
+  if (gone.empty()) {
+    return false;
+  }
+  StageCause cause{
+      fmt::format("{}, which do{} not exist", fmt::join(gone, ", "), gone.size() == 1 ? "es" : ""),
+      fmt::format("its positions stand, and another topic of that name is refused; "
+                  "restore it, or begin anew on purpose: onceflow reset {} "
+                  "--to-earliest --execute",
+                  options_.file)};
+  status_.last_error = "waiting for topic " + cause.what;
+  status_.last_error_at = now();
+  news_.on(StageEvent::kTopicMissing, std::move(cause));
+  return true;
 }
 
 void StageLoop::look_at_input() {

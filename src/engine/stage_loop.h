@@ -68,6 +68,7 @@ class StageLoop : public StageTask {
   /// Looks from outside, once a second, at whatever run() is doing.
   void look();
   bool look_for_trouble();
+  bool tell_gone_topics();
   void look_at_input();
   void tell_hold(const std::vector<InputWatch::Held>& held);
   void tell_standstill();

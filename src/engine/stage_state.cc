@@ -24,6 +24,7 @@ constexpr Row kTable[] = {
     {kWaitingForTopic, kNoPartitions, kWaitingForPartitions},
     {kWaitingForTopic, kRecoveryBegins, kRecovering},
     {kWaitingForTopic, kTrouble, kRetrying},
+    {kWaitingForTopic, kFlows, kRunning},
 
     {kWaitingForPartitions, kTopicMissing, kWaitingForTopic},
     {kWaitingForPartitions, kRecoveryBegins, kRecovering},

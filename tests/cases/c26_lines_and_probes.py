@@ -6,6 +6,7 @@ import re
 import urllib.request
 
 from harness import Broker, Worker, check, check_plain, free_port, kcat, onceflow, produce, wait_for
+from harness.kafka_admin import create_topic, delete_topic
 
 PIPELINE = """name: p
 source: { kafka: { topics: [ordesr] } }
@@ -64,6 +65,32 @@ def a_mistyped_source_is_waited_for_by_name_and_not_made(at):
             wait_for(worker.is_running, lambda: str(worker.stage()))
             check(worker.get("/readyz") is not None, "it is not ready")
             check_plain(worker.said())
+
+
+COUNTS = """name: p
+source: { kafka: { topics: [in] } }
+steps: [ { id: c, key: $.k, aggregate: { n: count(*) } } ]
+sinks: [ { kafka: { topic: out } } ]
+"""
+
+
+def a_topic_that_is_deleted_while_it_is_read_is_waited_for_by_name(at):
+    for stage, topic in enumerate(["in", "p-c-repartition"]):
+        folder = at / topic
+        folder.mkdir()
+        with Broker(folder, *QUICK, "--override", "num.partitions=2") as broker:
+            create_topic(broker.address, "in", 2)
+            produce(broker.address, "in", [{"k": number} for number in range(20)])
+            with Worker(folder, COUNTS, servers=broker.address) as worker:
+                at_work = lambda: worker.status()["stages"][stage]
+                wait_for(lambda: at_work()["state"] == "running"
+                         and at_work()["totals"]["records_in"] >= 20, lambda: str(at_work()))
+                delete_topic(broker.address, topic)
+                wait_for(lambda: at_work()["state"] == "waiting for topic",
+                         lambda: str(at_work()), 60)
+                check(at_work()["cause"] == f"{topic}, which does not exist", at_work())
+                check(f"{topic}, which does not exist" in worker.said(), worker.said())
+                check("another topic of that name is refused" in worker.said(), worker.said())
 
 
 def the_status_is_where_it_is_asked_for(at):
