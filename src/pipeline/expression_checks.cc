@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/check.h"
 #include "base/decimal.h"
 #include "base/json_text.h"
 
@@ -150,15 +151,40 @@ std::optional<std::string> inverse_of(const Node& divisor) {
   return back == DecimalNumber(1) ? std::optional(inverse.to_string()) : std::nullopt;
 }
 
-// The first that is not computed by digits. `cast(… as real)` says that a double is meant.
-const Node* first_inexact(const Node& root) {
+bool is_text_of_numbers(const Node& node) {
+  return node.kind == NodeKind::kCall && (node.text == "printf" || node.text == "format");
+}
+
+// A time that may come as a double: %J, fractions of a second.
+bool is_time_in_doubles(const Node& node) {
+  if (node.kind != NodeKind::kCall) {
+    return false;
+  }
+  if (node.text == "strftime") {
+    return !is_text_literal(*node.children[0]) || node.children[0]->text.contains("%J");
+  }
+  return node.text == "unixepoch" &&
+         std::any_of(node.children.begin() + 1, node.children.end(), [](const auto& modifier) {
+           return !is_text_literal(*modifier) ||
+                  lower(unquoted(modifier->text)).starts_with("subsec");
+         });
+}
+
+bool is_inexact(const Node& node) {
+  return (node.kind == NodeKind::kBinary && node.text == "/") ||
+         (node.kind == NodeKind::kCall && node.text != "round" &&
+          computes_with_doubles(node.text)) ||
+         is_text_of_numbers(node) || is_time_in_doubles(node);
+}
+
+// The first for which `found` holds. `cast(… as real)` says that a double is meant.
+template <typename Found>
+const Node* first_outside_casts(const Node& root, Found found) {
   std::vector<const Node*> open = {&root};
   while (!open.empty()) {
     const Node& node = *open.back();
     open.pop_back();
-    if ((node.kind == NodeKind::kBinary && node.text == "/") ||
-        (node.kind == NodeKind::kCall && node.text != "round" &&
-         computes_with_doubles(node.text))) {
+    if (found(node)) {
       return &node;
     }
     if (node.kind == NodeKind::kCast && node.text == "real") {
@@ -171,19 +197,45 @@ const Node* first_inexact(const Node& root) {
   return nullptr;
 }
 
+// `%.3f`: 3.
+std::string places_of(const Node& call) {
+  const std::string format = !call.children.empty() && is_text_literal(*call.children[0])
+                                 ? unquoted(call.children[0]->text)
+                                 : std::string();
+  const std::size_t point = format.find("%.");
+  const std::size_t end =
+      point == std::string::npos ? point : format.find_first_not_of("0123456789", point + 2);
+  return end == std::string::npos || end == point + 2 ? "2"
+                                                      : format.substr(point + 2, end - point - 2);
+}
+
+std::string fix_of_inexact(const Node& node) {
+  const auto inverse =
+      node.kind == NodeKind::kBinary ? inverse_of(*node.children[1]) : std::nullopt;
+  if (inverse) {
+    return fmt::format("write `* {}` instead of `/ {}`", *inverse, node.children[1]->text);
+  }
+  if (is_text_of_numbers(node)) {
+    return fmt::format("write round(…, {}), which rounds by digits", places_of(node));
+  }
+  if (is_time_in_doubles(node)) {
+    return "write unixepoch(…), which is in whole seconds, or cast(… as real) around it where a "
+           "double is right";
+  }
+  return "divide after the aggregate, or write cast(… as real) around it where a double is right";
+}
+
 std::optional<ExpressionError> inexact(const Node& root) {
-  const Node* found = first_inexact(root);
+  const Node* found = first_outside_casts(root, is_inexact);
   if (found == nullptr) {
     return std::nullopt;
   }
-  const bool is_quotient = found->kind == NodeKind::kBinary;
-  const auto inverse = is_quotient ? inverse_of(*found->children[1]) : std::nullopt;
   return problem_at(
-      *found, is_quotient ? "`/` is not exact" : fmt::format("{}() is not exact", found->text),
+      *found,
+      found->kind == NodeKind::kBinary ? "`/` is not exact"
+                                       : fmt::format("{}() is not exact", found->text),
       "`type: decimal` computes by digits: +, -, *, round() and what chooses among values",
-      inverse ? fmt::format("write `* {}` instead of `/ {}`", *inverse, found->children[1]->text)
-              : "divide after the aggregate, or write cast(… as real) around it where a double is "
-                "right");
+      fix_of_inexact(*found));
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -235,6 +287,19 @@ std::optional<ExpressionError> check_tree(const Node& root, Numbers numbers,
     }
   });
   return problem || numbers == Numbers::kSql ? problem : inexact(root);
+}
+
+bool may_round(std::string_view expression) {
+  constexpr std::array<std::string_view, 4> kSigns = {"+", "-", "*", "/"};
+  const auto translated = translate_expression(expression);
+  CHECK(translated.has_value());  // SQLite has accepted it
+  const auto tree = parse_tree(translated->tokens);
+  CHECK(tree.has_value());
+  return first_outside_casts(**tree, [&](const Node& node) {
+           return is_inexact(node) || (node.kind == NodeKind::kCall && node.text == "round") ||
+                  (node.kind == NodeKind::kBinary &&
+                   std::ranges::find(kSigns, node.text) != kSigns.end());
+         }) != nullptr;
 }
 
 std::vector<FieldUse> fields_of(const Node& root) {

@@ -18,6 +18,10 @@ namespace onceflow::pipeline {
 std::optional<ExpressionError> check_tree(const Node& root, Numbers numbers,
                                           const std::function<bool(std::string_view sql)>& is_null);
 
+/// Whether an accepted expression of SQL's numbers may round: it computes, with doubles where not
+/// all numbers are integers, and no `cast(… as real)` says that it is meant.
+bool may_round(std::string_view expression);
+
 /// As Expression::fields.
 std::vector<FieldUse> fields_of(const Node& root);
 

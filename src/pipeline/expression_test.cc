@@ -377,6 +377,10 @@ TEST(Expression, exact_numbers_are_computed_by_their_digits) {
             "'36893488147419103230'");
   EXPECT_EQ(exactly("iif($.p * 3 between 0.3 and 0.3, 1, 0)", kSale), "1");
   EXPECT_EQ(exactly("coalesce($.big * 10, 0) + 1", kSale), "'184467440737095516151'");
+  EXPECT_EQ(exactly("printf('%.20f', $.p * 3)", kSale),
+            "wrong: printf() is not exact; write round(…, 20), which rounds by digits");
+  EXPECT_EQ(exactly("round($.p * 3, 20)", kSale), "0.3");
+  EXPECT_EQ(exactly("cast(printf('%.2f', $.p) as real) * 3", kSale), "0.3");
   EXPECT_EQ(exactly("round(1.005 * $.q / 1, 2)", kSale).substr(0, 21), "wrong: `/` is not exa");
   EXPECT_EQ(exactly("round($.p * 10.05, 2)", kSale), "1.01");
   EXPECT_EQ(exactly("$.b * $.p", kSale), "0.1");
