@@ -10,6 +10,7 @@
 
 #include "engine/accumulator.h"
 #include "pipeline/deletions.h"
+#include "pipeline/exact_inputs.h"
 #include "pipeline/group_rows.h"
 #include "pipeline/result_columns.h"
 #include "pipeline/result_conditions.h"
@@ -494,6 +495,7 @@ class Planner {
           "`type: integer` or `type: decimal` takes more",
           sum));
     }
+    std::ranges::move(assumptions_of_exact_inputs(spec_), std::back_inserter(list));
     std::ranges::move(assumptions_of_result_conditions(spec_), std::back_inserter(list));
     if (upserts) {
       list.push_back(

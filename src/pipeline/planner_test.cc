@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace onceflow::pipeline {
 namespace {
@@ -261,6 +263,52 @@ TEST(Planner, how_far_a_sum_may_go_in_a_real_column_is_told) {
   EXPECT_FALSE(assumptions("{ value: sum($.v), type: decimal }", sqlite).contains("2^53"));
   EXPECT_FALSE(assumptions("max($.v)", sqlite).contains("2^53"));
   EXPECT_FALSE(assumptions("sum($.v)", "kafka: { topic: out }").contains("2^53"));
+}
+
+TEST(Planner, what_may_be_rounded_before_an_exact_column_takes_it_is_told) {
+  const auto told = [](const std::string& steps, const std::string& columns = "r: $.r") {
+    std::string all;
+    for (const std::string& each :
+         plan("steps: [ " + steps + " ]\nsinks: [ sqlite: { file: f, table: t, columns: { " +
+              columns + " } } ]\n")
+             .report.assumptions) {
+      all += each.contains("may be rounded") ? each + "\n" : "";
+    }
+    return all;
+  };
+  const std::string product = "{ id: s, set: { $.rev: $.p * $.q } }, ";
+  const std::string exact =
+      "{ id: by, key: $.r, aggregate: { total: { value: sum($.rev), type: decimal } } }";
+  EXPECT_EQ(told(product + exact),
+            "`$.rev`, which step s sets, is of integers, or may be rounded as doubles are, before "
+            "`total` of step by with `type: decimal` takes it; to have it exact, write the "
+            "computation there\n");
+  const std::string column = "v: { value: $.v, type: decimal }";
+  for (const auto& [steps, columns] : std::vector<std::pair<std::string, std::string>>{
+           {product + "{ id: u, set: { $.rev: \"coalesce($.rev, 0)\" } }, " + exact, "r: $.r"},
+           {product + "{ id: u, set: { $.x: $.rev } }, { id: w, set: { $.rev: $.x } }, " + exact,
+            "r: $.r"},
+           {"{ id: s, set: { $.rev: \"round($.p, 2)\" } }, " + exact, "r: $.r"},
+           {"{ id: s, set: { $.rev: \"printf('%.2f', $.p)\" } }, " + exact, "r: $.r"},
+           {"{ id: s, set: { $.rev.x: $.p / 2 } }, " + exact, "r: $.r"},
+           {"{ id: s, set: { $.v: $.p * $.q } }", column},
+           {"{ id: by, key: $.r, aggregate: { v: sum($.p) } }", column},
+           {"{ id: by, key: $.r, aggregate: { v: max($.p * 2) } }", column},
+       }) {
+    EXPECT_NE(told(steps, columns), "") << steps;
+  }
+  for (const auto& [steps, columns] : std::vector<std::pair<std::string, std::string>>{
+           {product + "{ id: u, set: { $.rev: $.p } }, " + exact, "r: $.r"},
+           {"{ id: s, set: { $.rev: $.p } }, " + exact, "r: $.r"},
+           {"{ id: s, set: { $.rev: cast($.p * $.q as real) } }, " + exact, "r: $.r"},
+           {"{ id: s, set: { $.other: $.p * $.q } }, " + exact, "r: $.r"},
+           {product + exact.substr(0, exact.find("{ value")) + "sum($.rev) } }", "r: $.r"},
+           {"{ id: by, key: $.r, aggregate: { v: max($.p) } }", column},
+           {"{ id: by, key: $.r, aggregate: { v: { value: sum($.p * 2), type: decimal } } }",
+            column},
+       }) {
+    EXPECT_EQ(told(steps, columns), "") << steps;
+  }
 }
 
 TEST(Planner, json_is_no_key_and_jsonb_is) {
