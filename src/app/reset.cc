@@ -551,9 +551,9 @@ class Reset {
     std::vector<client::OffsetToCommit> offsets;
     offsets.reserve(positions.size());
     for (const ClaimedPartition& position : positions) {
-      offsets.push_back(
-          {position.source, position.next_offset,
-           engine::to_text(engine::GroupPositionText{.topic_id = position.topic_id})});
+      offsets.push_back({position.source, position.next_offset,
+                         engine::to_text(engine::GroupPositionText{
+                             .topic_id = position.topic_id, .pipeline = planned_.plan.pipeline})});
     }
     const std::string group = stage.group_id;
     act(fmt::format("group {}: go on at {}", group, describe(positions)),

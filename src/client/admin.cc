@@ -186,7 +186,8 @@ Task<Result<TopicMetadata>> Admin::describe_topic(std::string name, MonotonicTim
   return cluster_->existing_topic(std::move(name), deadline);
 }
 
-Task<Result<std::size_t>> Admin::message_bytes_max(std::string topic, MonotonicTime deadline) {
+Task<Result<std::string>> Admin::topic_config(std::string topic, std::string key,
+                                              MonotonicTime deadline) {
   const auto cluster = cluster_;
   Backoff backoff(cluster->options(), cluster->environment().random);
   while (true) {
@@ -194,25 +195,20 @@ Task<Result<std::size_t>> Admin::message_bytes_max(std::string topic, MonotonicT
     CO_RETURN_IF_ERROR(connection);
     protocol::DescribeConfigsRequest request;
     constexpr std::int8_t kTopicResource = 2;
-    request.resources.push_back({.resource_type = kTopicResource,
-                                 .resource_name = topic,
-                                 .configuration_keys = {{"max.message.bytes"}}});
+    request.resources.push_back(
+        {.resource_type = kTopicResource, .resource_name = topic, .configuration_keys = {{key}}});
     const auto reply =
         co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
-    Error error{ErrorCode::kNotFound, "DescribeConfigs: no max.message.bytes of '" + topic + "'",
+    Error error{ErrorCode::kNotFound, "DescribeConfigs: no " + key + " of '" + topic + "'",
                 Recovery::kFatal};
     if (!reply) {
       error = reply.error();
     } else if (reply->body.results.size() == 1) {
       const auto& result = reply->body.results.front();
-      std::size_t bytes = 0;
-      for (const auto& config : result.configs) {
-        if (config.name == "max.message.bytes" && config.value) {
-          std::from_chars(config.value->data(), config.value->data() + config.value->size(), bytes);
-        }
-      }
-      if (bytes > 0) {
-        co_return bytes;
+      const auto config = std::ranges::find_if(
+          result.configs, [&](const auto& one) { return one.name == key && one.value; });
+      if (config != result.configs.end()) {
+        co_return *config->value;
       }
       if (result.error_code != protocol::ErrorCode::kNone) {
         error = with_words(broker_error(result.error_code, "DescribeConfigs of '" + topic + "'"),
@@ -222,6 +218,18 @@ Task<Result<std::size_t>> Admin::message_bytes_max(std::string topic, MonotonicT
     CO_RETURN_IF_ERROR(
         co_await pause_or_give_up(cluster, std::move(error), backoff.next(), deadline));
   }
+}
+
+Task<Result<std::size_t>> Admin::message_bytes_max(std::string topic, MonotonicTime deadline) {
+  constexpr std::string_view kKey = "max.message.bytes";
+  const auto value = co_await topic_config(topic, std::string(kKey), deadline);
+  CO_RETURN_IF_ERROR(value);
+  std::size_t bytes = 0;
+  std::from_chars(value->data(), value->data() + value->size(), bytes);
+  if (bytes == 0) {
+    co_return fail(ErrorCode::kNotFound, fmt::format("{} of '{}' is {}", kKey, topic, *value));
+  }
+  co_return bytes;
 }
 
 Task<Result<std::vector<std::string>>> Admin::list_topics(MonotonicTime deadline) {

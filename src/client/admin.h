@@ -61,6 +61,9 @@ class Admin {
   Task<Status> delete_topic(std::string name, MonotonicTime deadline);
   /// kNotFound.
   Task<Result<TopicMetadata>> describe_topic(std::string name, MonotonicTime deadline);
+  /// What a topic is set to, by Kafka's key. kNotFound: the broker does not say.
+  Task<Result<std::string>> topic_config(std::string topic, std::string key,
+                                         MonotonicTime deadline);
   /// The topic's max.message.bytes: no larger batch is taken. kNotFound: the broker does not say.
   Task<Result<std::size_t>> message_bytes_max(std::string topic, MonotonicTime deadline);
   Task<Result<std::vector<std::string>>> list_topics(MonotonicTime deadline);

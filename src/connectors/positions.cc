@@ -99,6 +99,7 @@ void NewestReceipts::add(ByteView bytes) {
     const auto place = std::ranges::find(claimed_, input.source, &ClaimedPartition::source);
     if (place != claimed_.end() && place->receipt_offset == kNoOffset) {
       place->receipt_offset = input.next_offset;
+      place->receipt_input = input;
       --wanted_;
     }
   }

@@ -35,8 +35,8 @@ Status check_positions(const SinkTable& table, const std::vector<ClaimedPartitio
 /// Of two digits a byte, as PostgreSQL's encode(…, 'hex') gives them.
 Buffer from_hex(std::string_view digits);
 
-/// Fills in ClaimedPartition::receipt_offset from receipts, the newest first, and finds the newest
-/// row that they speak of.
+/// Fills in ClaimedPartition::receipt_offset and receipt_input from receipts, the newest first, and
+/// finds the newest row that they speak of.
 class NewestReceipts {
  public:
   enum class Row : std::uint8_t { kNotWanted, kWanted };

@@ -187,6 +187,10 @@ TEST_P(PositionsContract, a_claim_brings_the_newest_receipt_of_each_partition) {
   EXPECT_EQ(claimed[0].receipt_offset, Offset(30));
   EXPECT_EQ(claimed[1].receipt_offset, Offset(4));
   EXPECT_EQ(claimed[2].receipt_offset, kNoOffset);
+  // What it has read is compared with the log.
+  ASSERT_TRUE(claimed[0].receipt_input && claimed[1].receipt_input);
+  EXPECT_EQ(claimed[0].receipt_input->next_offset, Offset(30));
+  EXPECT_FALSE(claimed[2].receipt_input.has_value());
 }
 
 TEST_P(PositionsContract, a_table_of_an_earlier_version_is_upgraded_in_place) {

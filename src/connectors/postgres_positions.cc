@@ -64,7 +64,8 @@ Status ensure_postgres_positions(PostgresConnection& connection) {
   if (has_positions && found->integer(0, 3) == 0) {
     RETURN_IF_ERROR(run(connection, kAddTableId));
   }
-  return check_that_they_last(connection);
+  RETURN_IF_ERROR(check_that_they_last(connection));
+  return run(connection, kRaiseReceiptIds);
 }
 
 Result<std::vector<ClaimedPartition>> raise_epochs(PostgresConnection& connection,

@@ -41,6 +41,15 @@ inline constexpr const char* kCreateReceipts =
     " receipt_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
     " pipeline text NOT NULL, stage text NOT NULL, receipt bytea NOT NULL)";
 
+// Rows that were copied back leave the sequence behind: ids would collide, or be taken for older.
+inline constexpr const char* kRaiseReceiptIds =
+    "SELECT setval(ids.name, kept.newest) FROM"
+    " (SELECT pg_get_serial_sequence('onceflow_receipts', 'receipt_id')::regclass AS name) AS ids,"
+    " (SELECT max(receipt_id) AS newest FROM onceflow_receipts) AS kept"
+    " WHERE CASE WHEN has_sequence_privilege(ids.name, 'SELECT')"
+    " AND has_sequence_privilege(ids.name, 'UPDATE')"
+    " THEN kept.newest > coalesce(pg_sequence_last_value(ids.name), 0) ELSE false END";
+
 inline constexpr const char* kClaim =
     "INSERT INTO onceflow_positions AS claimed"
     " (pipeline, stage, topic, partition, next_offset, epoch)"

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "base/value.h"
+#include "protocol/receipt.h"
 
 namespace onceflow::connectors {
 
@@ -112,6 +114,8 @@ struct ClaimedPartition {
   std::string topic_id{};          ///< of the topic that next_offset belongs to, as in the row
   /// Where the newest receipt of the partition ended; kNoOffset: there is none among the newest.
   Offset receipt_offset = kNoOffset;
+  /// What that receipt says of the partition.
+  std::optional<protocol::Receipt::Input> receipt_input{};
   /// Of the user's table that the partition's rows went to; empty: unknown. table_past.h.
   std::string table_id{};
   std::string remark{};  ///< for people: what the claim found, or could not find out

@@ -43,12 +43,13 @@ std::vector<client::OffsetToCommit> GroupPositions::to_commit(
   std::vector<client::OffsetToCommit> offsets;
   offsets.reserve(positions.size());
   for (const InputAccount::Position& position : positions) {
-    offsets.push_back({.partition = position.source,
-                       .offset = position.offset,
-                       .metadata = to_text(
-                           GroupPositionText{.topic_id = topic_id_text(position.topic_id),
-                                             .changelog_id = changelog_id_,
-                                             .receipts_id = topic_id_text(receipts_.topic_id())})});
+    offsets.push_back(
+        {.partition = position.source,
+         .offset = position.offset,
+         .metadata = to_text(GroupPositionText{.topic_id = topic_id_text(position.topic_id),
+                                               .changelog_id = changelog_id_,
+                                               .receipts_id = topic_id_text(receipts_.topic_id()),
+                                               .pipeline = options_.pipeline})});
   }
   return offsets;
 }
@@ -62,12 +63,32 @@ Task<Result<std::vector<KeptPosition>>> GroupPositions::read(
   kept.reserve(committed->size());
   for (const client::CommittedOffset& offset : *committed) {
     const GroupPositionText text = parse_group_position(offset.metadata);
+    CO_RETURN_IF_ERROR(check_pipeline(offset, text));
     CO_RETURN_IF_ERROR(check_changelog(offset, text));
     CO_RETURN_IF_ERROR(check_receipts(offset, text));
-    kept.push_back(
-        {.source = offset.partition, .next_offset = offset.offset, .topic_id = text.topic_id});
+    kept.push_back({.source = offset.partition,
+                    .next_offset = offset.offset,
+                    .topic_id = text.topic_id,
+                    .is_signed = !text.pipeline.empty() || !text.receipts_id.empty()});
   }
   co_return kept;
+}
+
+// What lies before it the other pipeline has read, and this one never would.
+Status GroupPositions::check_pipeline(const client::CommittedOffset& offset,
+                                      const GroupPositionText& kept) const {
+  if (kept.pipeline.empty() || kept.pipeline == options_.pipeline) {
+    return {};
+  }
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("group '{}' holds the positions of pipeline '{}' ({}-{}@{}), and this is "
+                  "pipeline '{}'; the rule: a group belongs to one pipeline, or each would "
+                  "pass over what the other has read; the fix: a `group.id` of its own in "
+                  "source.kafka; where the group is named after a step (PIPELINE-STEP), "
+                  "another `name` or another `id` of the step",
+                  generation_.group_id, kept.pipeline, offset.partition.topic,
+                  offset.partition.partition.value, offset.offset.value, options_.pipeline));
 }
 
 // An empty changelog under positions that have moved would be taken for a state of nothing.
@@ -113,9 +134,22 @@ Task<Result<std::vector<KeptPosition>>> GroupPositions::find_receipts(
     if (const auto input = newest->find(position.source); input != newest->end()) {
       position.receipt_offset = input->second.next_offset;
       position.receipt_beginning = input->second.beginning;
+      position.receipt_input = input->second;
       if (!input->second.topic_id.is_zero()) {
         position.receipt_topic_id = topic_id_text(input->second.topic_id);
       }
+    }
+  }
+  co_return positions;
+}
+
+Task<Result<std::vector<KeptPosition>>> GroupPositions::find_inputs(
+    std::vector<KeptPosition> positions) {
+  const auto last = co_await find_last_inputs(cluster_, options_, make_receipt_().stage);
+  CO_RETURN_IF_ERROR(last);
+  for (KeptPosition& position : positions) {
+    if (const auto input = last->find(position.source); input != last->end()) {
+      position.receipt_input = input->second;
     }
   }
   co_return positions;

@@ -1,6 +1,6 @@
 // GroupPositions: the positions of a topic stage, as they are kept in its consumer group: the
 // offset, and in its metadata the ids of the source topic and of the changelog that holds the state
-// up to there. Owned by its stage.
+// up to there, and the pipeline's name. Owned by its stage.
 #pragma once
 
 #include <functional>
@@ -32,9 +32,11 @@ class GroupPositions final : public PositionKeeper {
   Task<Result<std::vector<KeptPosition>>> read(std::vector<TopicPartition> partitions) override;
   Task<Result<std::vector<KeptPosition>>> find_receipts(
       std::vector<KeptPosition> positions) override;
+  Task<Result<std::vector<KeptPosition>>> find_inputs(std::vector<KeptPosition> positions) override;
   Task<Status> open(std::vector<OpenedPosition> positions) override;
 
  private:
+  Status check_pipeline(const client::CommittedOffset& offset, const GroupPositionText& kept) const;
   Status check_changelog(const client::CommittedOffset& offset,
                          const GroupPositionText& kept) const;
   Status check_receipts(const client::CommittedOffset& offset, const GroupPositionText& kept) const;

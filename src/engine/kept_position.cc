@@ -10,6 +10,7 @@ constexpr std::string_view kPrefix = "onceflow topic=";
 constexpr std::string_view kTopic = " topic=";
 constexpr std::string_view kChangelog = " changelog=";
 constexpr std::string_view kReceipts = " receipts=";
+constexpr std::string_view kPipeline = " pipeline=";
 
 std::string field_of(std::string_view text, std::string_view name) {
   const std::size_t place = text.find(name);
@@ -41,6 +42,10 @@ std::string to_text(const GroupPositionText& position) {
     text += kReceipts;
     text += position.receipts_id;
   }
+  if (!position.pipeline.empty()) {
+    text += kPipeline;
+    text += position.pipeline;
+  }
   return text;
 }
 
@@ -50,7 +55,8 @@ GroupPositionText parse_group_position(std::string_view metadata) {
   }
   return {.topic_id = field_of(metadata, kTopic),
           .changelog_id = field_of(metadata, kChangelog),
-          .receipts_id = field_of(metadata, kReceipts)};
+          .receipts_id = field_of(metadata, kReceipts),
+          .pipeline = field_of(metadata, kPipeline)};
 }
 
 }  // namespace onceflow::engine

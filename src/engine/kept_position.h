@@ -5,6 +5,7 @@
 // In a group it stands in the metadata of the committed offset (docs/formats/positions.md).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,10 +26,14 @@ struct KeptPosition {
   /// The newest receipt of the partition, where it was looked for.
   Offset receipt_offset = kNoOffset;
   std::string receipt_topic_id{};  ///< empty: unknown
+  /// What the newest receipt says was read, where it is known.
+  std::optional<protocol::Receipt::Input> receipt_input{};
   protocol::Receipt::Beginning receipt_beginning = protocol::Receipt::Beginning::kNone;
+  /// It says that this pipeline has committed it; else receipts must account for it.
+  bool is_signed = true;
 
   /// Its beginning is fixed, and by a version that says so.
-  bool is_open() const { return next_offset != kNoOffset && !topic_id.empty(); }
+  bool is_open() const { return next_offset != kNoOffset && !topic_id.empty() && is_signed; }
 };
 
 /// What is to be kept from now on.
@@ -52,6 +57,9 @@ class PositionKeeper {
   virtual Task<Result<std::vector<KeptPosition>>> recall(std::vector<KeptPosition> positions) {
     co_return positions;
   }
+  /// The same positions with receipt_input, where a look at the last receipts tells.
+  virtual Task<Result<std::vector<KeptPosition>>> find_inputs(
+      std::vector<KeptPosition> positions) = 0;
   /// Durable once it returns, all of them or none, with a receipt of each beginning. An error that
   /// is not final: the past is to be decided again, by recovery.
   virtual Task<Status> open(std::vector<OpenedPosition> positions) = 0;
@@ -67,6 +75,7 @@ struct GroupPositionText {
   std::string topic_id;
   std::string changelog_id{};  ///< of the changelog that holds the state up to the offset; or empty
   std::string receipts_id{};   ///< of the topic that holds the receipts up to it; empty: unknown
+  std::string pipeline{};      ///< that has committed it; empty: a version that did not say
 };
 std::string to_text(const GroupPositionText& position);
 /// Empty fields for metadata that is not ours.

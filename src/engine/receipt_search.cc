@@ -1,5 +1,7 @@
 #include "engine/receipt_search.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <utility>
 
@@ -21,8 +23,13 @@ Status visit_run(const client::FetchedRun& run, const VisitReceipt& visit) {
   });
 }
 
+/// Receipts and markers that are looked at where only the newest are wanted.
+constexpr std::int64_t kTailOffsets = 500;
+
+enum class Part : std::uint8_t { kAll, kTail };
+
 Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const StageOptions& options,
-                            VisitReceipt visit) {
+                            Part part, VisitReceipt visit) {
   client::FetchOptions fetch = options.fetch;
   fetch.isolation_level = client::IsolationLevel::kReadCommitted;
   client::Admin admin(cluster);
@@ -33,12 +40,18 @@ Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const Stag
   const auto start = co_await admin.list_offsets(
       partitions, client::Admin::kEarliest, client::IsolationLevel::kReadUncommitted, deadline());
   CO_RETURN_IF_ERROR(start);
-  // Past transactions of others that are open now: ours may have committed behind them.
+  // Past transactions of others that are open now: ours may have committed behind them. A look at
+  // the tail waits for nobody.
   const auto end =
       co_await admin.list_offsets(std::move(partitions), client::Admin::kLatest,
-                                  client::IsolationLevel::kReadUncommitted, deadline());
+                                  part == Part::kAll ? client::IsolationLevel::kReadUncommitted
+                                                     : client::IsolationLevel::kReadCommitted,
+                                  deadline());
   CO_RETURN_IF_ERROR(end);
   Offset position = start->front().offset;
+  if (part == Part::kTail) {
+    position = std::max(position, Offset(end->front().offset.value - kTailOffsets));
+  }
   if (position >= end->front().offset) {
     co_return Status{};
   }
@@ -66,8 +79,10 @@ Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const Stag
 
 }  // namespace
 
-Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> cluster,
-                                              const StageOptions& options, std::string stage) {
+namespace {
+
+Task<Result<NewestInputs>> find_inputs(std::shared_ptr<client::Cluster> cluster,
+                                       const StageOptions& options, std::string stage, Part part) {
   NewestInputs newest;
   const auto add = [&](const protocol::Receipt& receipt) {
     if (receipt.stage == stage) {
@@ -76,8 +91,20 @@ Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> c
       }
     }
   };
-  CO_RETURN_IF_ERROR(co_await visit_receipts(std::move(cluster), options, add));
+  CO_RETURN_IF_ERROR(co_await visit_receipts(std::move(cluster), options, part, add));
   co_return newest;
+}
+
+}  // namespace
+
+Task<Result<NewestInputs>> find_newest_inputs(std::shared_ptr<client::Cluster> cluster,
+                                              const StageOptions& options, std::string stage) {
+  return find_inputs(std::move(cluster), options, std::move(stage), Part::kAll);
+}
+
+Task<Result<NewestInputs>> find_last_inputs(std::shared_ptr<client::Cluster> cluster,
+                                            const StageOptions& options, std::string stage) {
+  return find_inputs(std::move(cluster), options, std::move(stage), Part::kTail);
 }
 
 Task<Result<std::map<std::string, std::uint64_t>>> find_newest_definitions(
@@ -92,7 +119,7 @@ Task<Result<std::map<std::string, std::uint64_t>>> find_newest_definitions(
   const auto add = [&](const protocol::Receipt& receipt) {
     newest[receipt.stage] = receipt.definition;
   };
-  CO_RETURN_IF_ERROR(co_await visit_receipts(std::move(cluster), options, add));
+  CO_RETURN_IF_ERROR(co_await visit_receipts(std::move(cluster), options, Part::kAll, add));
   co_return newest;
 }
 

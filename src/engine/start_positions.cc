@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/input_comparison.h"
+
 namespace onceflow::engine {
 namespace {
 
@@ -53,6 +55,7 @@ Task<Result<std::vector<InputAccount::Position>>> StartPositions::settle(
   for (const KeptPosition& position : own) {
     CO_RETURN_IF_ERROR(check(position));
   }
+  CO_RETURN_IF_ERROR(co_await compare_with_log(own));
   for (const auto& [name, topic] : topics_) {
     CO_RETURN_IF_ERROR(co_await settle_topic(topic, own));
   }
@@ -128,7 +131,23 @@ Status StartPositions::check(const KeptPosition& position) const {
                     std::max(position.next_offset, position.receipt_offset).value, kept, now,
                     options_.file));
   }
+  RETURN_IF_ERROR(check_owner(position));
   return check_receipt(position);
+}
+
+// Another consumer has read up to there, and this stage never would.
+Status StartPositions::check_owner(const KeptPosition& position) const {
+  if (is_new(position) || position.is_signed || position.receipt_offset != kNoOffset) {
+    return {};
+  }
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("{}: {} holds offset {}, which no receipt of this stage accounts for, so another "
+                  "pipeline or consumer has committed it; the rule: a group belongs to one "
+                  "pipeline, or each would pass over what the other has read; the fix: a "
+                  "`group.id` of its own in source.kafka; where the group is named after a step "
+                  "(PIPELINE-STEP), another `name` or another `id` of the step",
+                  describe(position.source), keeper_name_, position.next_offset.value));
 }
 
 Status StartPositions::check_receipt(const KeptPosition& position) const {
@@ -155,14 +174,50 @@ Status StartPositions::check_receipt(const KeptPosition& position) const {
       ErrorCode::kRefused,
       fmt::format(
           "{}: the position is {} in {}, but the newest receipt of this stage ended at offset {}; "
-          "they move together, so one of them was changed by hand or restored alone, and {}; "
+          "they move together, so one of them was changed by hand{} or restored alone, and {}; "
           "restore both, or put the position back to {}, or begin anew on purpose: onceflow reset "
           "{} --to-earliest --execute",
           where,
           is_new(position) ? std::string("gone")
                            : fmt::format("offset {}", position.next_offset.value),
-          keeper_name_, position.receipt_offset.value, consequence, position.receipt_offset.value,
-          options_.file));
+          keeper_name_, position.receipt_offset.value,
+          position.is_signed ? "" : ", by another consumer in the group,", consequence,
+          position.receipt_offset.value, options_.file));
+}
+
+Task<Status> StartPositions::compare_with_log(std::vector<KeptPosition>& own) {
+  if (std::ranges::any_of(own, [](const KeptPosition& position) {
+        return !is_new(position) && !position.receipt_input;
+      })) {
+    auto with_inputs = co_await keeper_.find_inputs(std::move(own));
+    CO_RETURN_IF_ERROR(with_inputs);
+    own = std::move(*with_inputs);
+  }
+  std::vector<protocol::Receipt::Input> inputs;
+  for (const KeptPosition& position : own) {
+    if (position.receipt_input && position.receipt_input->next_offset == position.next_offset) {
+      inputs.push_back(*position.receipt_input);
+    }
+  }
+  InputComparison comparison(cluster_, options_.fetch, {});
+  const auto changed = co_await comparison.find_changed(std::move(inputs));
+  remark_ = comparison.remark();
+  if (changed.empty()) {
+    co_return Status{};
+  }
+  std::string ranges;
+  for (const protocol::Receipt::Input& input : changed) {
+    ranges += fmt::format("{}{} offsets {}..{}", ranges.empty() ? "" : ", ", describe(input.source),
+                          input.from_offset.value, input.next_offset.value - 1);
+  }
+  co_return fail(
+      ErrorCode::kRefused,
+      fmt::format("{} are not the records that this stage has read there, as its newest receipt "
+                  "says: the log was restored from an older copy and written again, or altered; "
+                  "new records before the position would never be read; restore the log that has "
+                  "them, or begin anew on purpose: onceflow reset {} --to-earliest --execute, "
+                  "which says what becomes of rows that are there",
+                  ranges, options_.file));
 }
 
 // ---- fixing
@@ -279,10 +334,11 @@ Task<Status> StartPositions::adopt(const Topic& topic, std::vector<KeptPosition>
   std::vector<OpenedPosition> opened;
   for (const KeptPosition& position : own) {
     if (position.source.topic == topic.name && !is_new(position) && !position.is_open()) {
-      opened.push_back({.before = position,
-                        .next_offset = position.next_offset,
-                        .topic_id = topic.id,
-                        .beginning = Beginning::kFound});
+      opened.push_back(
+          {.before = position,
+           .next_offset = position.next_offset,
+           .topic_id = topic.id,
+           .beginning = position.topic_id.empty() ? Beginning::kFound : Beginning::kNone});
     }
   }
   co_return co_await open(std::move(opened), own);

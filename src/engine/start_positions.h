@@ -2,8 +2,8 @@
 // of a partition is fixed once, durably, before any record of it is passed over: at the first start
 // for all partitions that there are, by auto.offset.reset; at 0 for those that appear later. And
 // before a stage goes on from a kept position, it is compared with the topic's id and the newest
-// receipt: what was moved by hand, restored in part, or belongs to another topic is refused by
-// name.
+// receipt, and what that receipt has read with the log: what was moved by hand, restored in part,
+// or belongs to another topic or another pipeline is refused by name.
 //
 // Who fixes: the owner of partition 0 for all partitions of the first start (partition 0 is there
 // from the start and has one owner in a generation), the owner of a partition that appears later.
@@ -40,6 +40,8 @@ class StartPositions {
   /// position must not be gone on from; the text says why and what to type. Empty if it must leave.
   Task<Result<std::vector<InputAccount::Position>>> settle(std::vector<KeptPosition> own,
                                                            LogBounds bounds);
+  /// What settle() could not compare with the log, for people; empty: nothing.
+  const std::string& remark() const { return remark_; }
 
  private:
   struct Topic {
@@ -53,7 +55,10 @@ class StartPositions {
   Task<Status> read_again(std::vector<TopicPartition> partitions, std::vector<KeptPosition>& own);
   Task<Status> learn_topics(std::vector<TopicPartition> partitions);
   Status check(const KeptPosition& position) const;
+  Status check_owner(const KeptPosition& position) const;
   Status check_receipt(const KeptPosition& position) const;
+  /// What the newest receipts have read is to be there still.
+  Task<Status> compare_with_log(std::vector<KeptPosition>& own);
   /// Opens those of one topic that are not open.
   Task<Status> settle_topic(Topic topic, std::vector<KeptPosition>& own);
   Task<Status> begin_topic(const Topic& topic, std::vector<KeptPosition>& own);
@@ -72,6 +77,7 @@ class StartPositions {
   std::function<bool()> must_leave_;
   client::Admin admin_;
   std::map<std::string, Topic> topics_;
+  std::string remark_;
 };
 
 /// What lies between the position and the log's start.

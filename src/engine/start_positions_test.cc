@@ -48,6 +48,10 @@ class MemoryKeeper final : public PositionKeeper {
     }
     co_return positions;
   }
+  Task<Result<std::vector<KeptPosition>>> find_inputs(
+      std::vector<KeptPosition> positions) override {
+    co_return positions;
+  }
   Task<Status> open(std::vector<OpenedPosition> positions) override {
     for (const OpenedPosition& position : positions) {
       opened[position.before.source] = position;
@@ -203,6 +207,25 @@ TEST_F(StartPositionsTest, positions_of_an_earlier_version_are_adopted_with_the_
   EXPECT_EQ(keeper_.opened.at(in(3)).beginning, Beginning::kLatest);
 }
 
+TEST_F(StartPositionsTest, a_position_of_another_consumer_is_refused) {
+  for (const std::string& topic : {std::string(), id()}) {
+    keep(0, 10, topic);
+    keeper_.kept[in(0)].is_signed = false;
+    EXPECT_THAT(refusal({0}), HasSubstr("in-0: group 'g' holds offset 10, which no receipt"));
+    // Of an earlier version: receipts account for it, and it is signed.
+    keeper_.kept[in(0)].receipt_offset = Offset(10);
+    EXPECT_EQ(offsets({0}), (std::vector<std::int64_t>{10}));
+    EXPECT_TRUE(keeper_.opened.contains(in(0)));
+    EXPECT_EQ(keeper_.opened.at(in(0)).beginning,
+              topic.empty() ? Beginning::kFound : Beginning::kNone);
+    keeper_.opened.clear();
+  }
+  keep(0, 10, {});
+  keeper_.kept[in(0)].is_signed = false;
+  keeper_.kept[in(0)].receipt_offset = Offset(8);
+  EXPECT_THAT(refusal({0}), HasSubstr("by another consumer in the group"));
+}
+
 TEST_F(StartPositionsTest, another_topic_of_the_name_is_refused) {
   keep(0, 10, topic_id_text(id_of(9)));
   EXPECT_THAT(refusal({0}), HasSubstr("in-0: another topic of that name"));
@@ -293,6 +316,11 @@ TEST(GroupPositionText, reads_back_and_is_nothing_in_others_words) {
   EXPECT_EQ(parse_group_position(to_text(all)).changelog_id, "def");
   EXPECT_EQ(parse_group_position(to_text(all)).receipts_id, "ghi");
   EXPECT_EQ(parse_group_position(to_text(both)).receipts_id, "");
+  const GroupPositionText by{.topic_id = "abc", .receipts_id = "ghi", .pipeline = "p-1.x"};
+  EXPECT_EQ(to_text(by), "onceflow topic=abc receipts=ghi pipeline=p-1.x");
+  EXPECT_EQ(parse_group_position(to_text(by)).pipeline, "p-1.x");
+  EXPECT_EQ(parse_group_position(to_text(by)).receipts_id, "ghi");
+  EXPECT_EQ(parse_group_position(to_text(all)).pipeline, "");
   EXPECT_EQ(parse_group_position("").topic_id, "");
   EXPECT_EQ(parse_group_position("some other client's words").topic_id, "");
 }

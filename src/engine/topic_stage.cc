@@ -133,6 +133,9 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   const auto positions = co_await start.settle(
       std::move(*kept), reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
   CO_RETURN_IF_ERROR(positions);
+  if (!start.remark().empty()) {
+    news_.note(LogLevel::kInfo, "not compared", start.remark());
+  }
   if (state_) {
     news_.doing("restoring its state from " + stage_.aggregate->changelog_topic);
     CO_RETURN_IF_ERROR(co_await state_->restore(

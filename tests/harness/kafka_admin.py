@@ -71,10 +71,11 @@ def set_topic_config(address, topic, key, value):
     expect(answer, 4 + 4, f"set {key} of {topic}")
 
 
-def move_position(address, group, topic, partition, offset):
+def move_position(address, group, topic, partition, offset, metadata=""):
     """As kafka-consumer-groups --reset-offsets does; waits until the group has no members."""
     body = (text(group) + struct.pack(">i", -1) + text("") + struct.pack(">q", -1)
-            + array([text(topic) + array([struct.pack(">iq", partition, offset) + text("")])]))
+            + array([text(topic)
+                     + array([struct.pack(">iq", partition, offset) + text(metadata)])]))
     at = 4 + 2 + len(topic) + 4 + 4
     wait_for(lambda: code_of(call(address, OFFSET_COMMIT, 2, body), at) == 0,
              f"group {group} without members", 30)

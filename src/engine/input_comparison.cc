@@ -1,0 +1,149 @@
+#include "engine/input_comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/record_hash.h"
+
+namespace onceflow::engine {
+namespace {
+
+using Input = protocol::Receipt::Input;
+
+constexpr Duration kPollInterval = milliseconds(50);
+constexpr std::int32_t kAnswerBytesMax = 4 << 20;
+constexpr std::int32_t kPartitionBytesMax = 256 << 10;
+
+}  // namespace
+
+InputComparison::InputComparison(std::shared_ptr<client::Cluster> cluster,
+                                 client::FetchOptions fetch, Bounds bounds)
+    : cluster_(std::move(cluster)), fetch_(fetch), bounds_(bounds) {
+  fetch_.fetch_wait_max = kPollInterval;
+  fetch_.fetch_bytes_max = std::min(fetch_.fetch_bytes_max, kAnswerBytesMax);
+  fetch_.partition_bytes_max = std::min(fetch_.partition_bytes_max, kPartitionBytesMax);
+}
+
+Task<std::vector<Input>> InputComparison::find_changed(std::vector<Input> inputs) {
+  Opened open;
+  std::vector<client::Fetcher::Position> positions;
+  positions.reserve(inputs.size());
+  for (const Input& input : inputs) {
+    if (input.from_offset < input.next_offset) {
+      positions.push_back({input.source, input.from_offset, input.topic_id});
+      open[input.source] = {.input = input};
+    }
+  }
+  if (open.empty()) {
+    co_return std::vector<Input>{};
+  }
+  client::Fetcher fetcher(cluster_, fetch_);
+  fetcher.assign(std::move(positions));
+  const MonotonicTime until = cluster_->scheduler().now() + bounds_.time_max;
+  std::string_view why = "it took too long";
+  while (!open.empty() && cluster_->scheduler().now() < until) {
+    const auto polled =
+        co_await fetcher.poll(std::min(until, cluster_->scheduler().now() + kPollInterval));
+    if (!polled) {
+      why = "its log could not be read";  // The reader comes to it, and says more.
+      break;
+    }
+    for (const client::OffsetOutOfRange& one : polled->out_of_range) {
+      if (const auto place = open.find(one.partition); place != open.end()) {
+        leave_out(place->second.input, "they were deleted, or the log ends before them");
+        open.erase(place);
+      }
+    }
+    for (const client::FetchedRun& run : polled->runs) {
+      add(run, open);
+      if (!open.contains(run.partition)) {
+        fetcher.pause(run.partition);
+      }
+    }
+    drop_ended(fetcher, open);
+    if (read_bytes_ > bounds_.bytes_max) {
+      why = "they are too large to be read again at each start";
+      break;
+    }
+  }
+  for (const auto& [source, left] : open) {
+    leave_out(left.input, why);
+  }
+  fetcher.close();
+  co_return co_await judge(std::move(read_));
+}
+
+void InputComparison::add(const client::FetchedRun& run, Opened& open) {
+  const auto place = open.find(run.partition);
+  if (place == open.end()) {
+    return;
+  }
+  Open& reading = place->second;
+  const Status whole = run.for_each(
+      [&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
+        const Offset offset = header.offset_of(record);
+        if (offset >= reading.input.next_offset) {
+          return;
+        }
+        ++reading.record_count;
+        reading.record_hash_sum +=
+            input_record_hash(run.partition.partition, offset, record.key, record.value);
+        read_bytes_ +=
+            record.key.value_or(ByteView{}).size() + record.value.value_or(ByteView{}).size();
+      });
+  if (!whole) {
+    leave_out(reading.input, "its log could not be read");
+    open.erase(place);
+  } else if (run.next_offset >= reading.input.next_offset) {
+    read_.push_back(std::move(reading));
+    open.erase(place);
+  }
+}
+
+void InputComparison::drop_ended(const client::Fetcher& fetcher, Opened& open) {
+  std::erase_if(open, [&](const auto& entry) {
+    const client::Fetcher::Ends ends = fetcher.known_ends(entry.first);
+    const Offset next = entry.second.input.next_offset;
+    if (ends.high_watermark == kNoOffset || ends.high_watermark < next) {
+      return ends.high_watermark != kNoOffset;
+    }
+    const bool is_held =
+        fetch_.isolation_level == client::IsolationLevel::kReadCommitted && ends.last_stable < next;
+    if (is_held) {
+      leave_out(entry.second.input, "an open transaction holds them back");
+    }
+    return is_held;
+  });
+}
+
+// Compaction takes records away, and never adds or alters one.
+Task<std::vector<Input>> InputComparison::judge(std::vector<Open> read) {
+  std::vector<Input> changed;
+  client::Admin admin(cluster_);
+  const MonotonicTime until = cluster_->scheduler().now() + bounds_.time_max;
+  for (const Open& one : read) {
+    const Input& input = one.input;
+    if (one.record_count == input.record_count && one.record_hash_sum == input.record_hash_sum) {
+      continue;
+    }
+    if (one.record_count < input.record_count) {
+      const auto policy = co_await admin.topic_config(input.source.topic, "cleanup.policy", until);
+      if (!policy || policy->contains("compact")) {
+        leave_out(input, policy ? "the topic is compacted" : "its cleanup.policy is not known");
+        continue;
+      }
+    }
+    changed.push_back(input);
+  }
+  co_return changed;
+}
+
+void InputComparison::leave_out(const Input& input, std::string_view why) {
+  remark_ +=
+      fmt::format("{}{}-{} offsets {}..{} are not compared with the newest receipt: {}",
+                  remark_.empty() ? "" : "; ", input.source.topic, input.source.partition.value,
+                  input.from_offset.value, input.next_offset.value - 1, why);
+}
+
+}  // namespace onceflow::engine

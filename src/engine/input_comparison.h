@@ -1,0 +1,62 @@
+// InputComparison: what newest receipts say that a stage has read, against what the log has there
+// now. A log that was restored from an older copy and written past its old end holds other records
+// under offsets that were passed; their positions lie inside it, so no bound tells. A stage asks
+// whenever it takes partitions over.
+//
+// Bounded: it reads a few MB and for a second or two at most. What does not fit, or is there no
+// more, is not compared, and the audit compares it (docs/formats/positions.md).
+//
+// Owned by a stage's recovery; runs on the worker's thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/admin.h"
+#include "client/fetcher.h"
+#include "protocol/receipt.h"
+
+namespace onceflow::engine {
+
+class InputComparison {
+ public:
+  struct Bounds {
+    std::size_t bytes_max = std::size_t{8} << 20;  ///< of keys and values, over all partitions
+    Duration time_max = seconds(2);
+  };
+  InputComparison(std::shared_ptr<client::Cluster> cluster, client::FetchOptions fetch,
+                  Bounds bounds);
+
+  /// Where the records are others, each of them; the partitions have one input each. Inputs without
+  /// a range say nothing.
+  Task<std::vector<protocol::Receipt::Input>> find_changed(
+      std::vector<protocol::Receipt::Input> inputs);
+  /// What could not be compared, and why, for people; empty: all was.
+  const std::string& remark() const { return remark_; }
+
+ private:
+  struct Open {
+    protocol::Receipt::Input input;
+    std::int64_t record_count = 0;
+    std::uint64_t record_hash_sum = 0;
+  };
+  using Opened = std::map<TopicPartition, Open>;
+
+  void add(const client::FetchedRun& run, Opened& open);
+  /// The log ends in front of what was read: the reader finds that, and says so.
+  void drop_ended(const client::Fetcher& fetcher, Opened& open);
+  Task<std::vector<protocol::Receipt::Input>> judge(std::vector<Open> read);
+  void leave_out(const protocol::Receipt::Input& input, std::string_view why);
+
+  std::shared_ptr<client::Cluster> cluster_;
+  client::FetchOptions fetch_;
+  Bounds bounds_;
+  std::size_t read_bytes_ = 0;
+  std::vector<Open> read_;
+  std::string remark_;
+};
+
+}  // namespace onceflow::engine
