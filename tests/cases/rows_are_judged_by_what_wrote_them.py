@@ -21,7 +21,6 @@ def feed(at, text, count, number):
     given = "".join(f"u{user}|{json.dumps({'mail': f'm{user}', 'n': number})}\n"
                     for user in range(count))
     with Worker(at, text) as worker:
-        wait_for(worker.is_running, worker.said, 60)
         kcat(worker.address, "-P", "-t", "in", "-K", "|", given=given)
         wait_for(lambda: worker.stage()["totals"]["records_in"] == count, worker.said, 60)
         check(worker.stop() == 0, worker.said())
