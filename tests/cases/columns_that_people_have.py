@@ -49,6 +49,27 @@ def numbers_and_booleans_keep_their_values(at):
     check(said.count("is not what was written") == len(changes), said)
 
 
+def json_beside_the_key_of_an_upsert_is_whole(at):
+    database = shared_postgres()
+    dsn = database.new_database()
+    pipeline = postgres_sink(dsn, {"id": "integer", "j": "json", "b": "jsonb"},
+                             ", mode: upsert, key: [id]")
+    nested = '{"z":[1,2.50,{"y":null}],"a":"ü\\"\\\\,{}"}'
+    written(at, database, dsn, pipeline,
+            [f'{{"id":{number},"j":{value},"b":{value}}}' for number, value in
+             [(1, nested), (2, "[]"), (1, '"first"'), (3, "{}"), (1, nested), (4, "null"),
+              (5, "1.0")]], 5)
+    rows = database.query("SELECT j::text = '" + nested + "', b = '" + nested + "'::jsonb"
+                          " FROM rows WHERE id = 1", dsn)
+    check(rows == [["t", "t"]], rows)
+    check("not covered" not in audit(at), "json is not covered")
+    database.query("UPDATE rows SET j = '[ ]' WHERE id = 2", dsn)
+    database.query("UPDATE rows SET b = '{\"a\": 1}' WHERE id = 3", dsn)
+    database.query("UPDATE rows SET b = NULL WHERE id = 5", dsn)
+    said = audit(at, code=1)
+    check(said.count("is not what was written") == 3, said)
+
+
 def enums_take_their_labels(at):
     database = shared_postgres()
     dsn = database.new_database()

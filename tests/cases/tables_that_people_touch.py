@@ -170,6 +170,51 @@ def a_postgresql_that_is_dumped_and_restored_goes_on_and_a_replaced_table_does_n
     audit(at)
 
 
+def a_sqlite_table_that_is_emptied_and_compacted_goes_on(at):
+    fill(at, LITE)
+    query(at, "DELETE FROM t")
+    with sqlite3.connect(at / "out.db", isolation_level=None) as database:
+        database.execute("VACUUM")
+    with Worker(at, None) as worker:
+        produce(worker.address, "in", numbers(10, 12), "-p", 0)
+        has_rows(at, 2)
+        check("is not in it any more; the tables of the file were changed once" in worker.said(),
+              worker.said())
+        query(at, "DELETE FROM t")
+        with sqlite3.connect(at / "out.db", isolation_level=None) as database:
+            database.execute("VACUUM")
+        produce(worker.address, "in", numbers(12, 13), "-p", 0)
+        has_rows(at, 1)
+        check(worker.stop() == 0, worker.said())
+    said = audit(at, code=1)
+    check("missing: table t" in said and "doubled" not in said, said)
+
+
+def rows_of_two_pipelines_in_one_table_are_each_ones_own(at):
+    def half(name, rest):
+        folder = at / name
+        folder.mkdir()
+        text = (LITE.replace("name: p", f"name: {name}").replace("group.id: g", f"group.id: {name}")
+                .replace("out.db", f"'{at / 'out.db'}'")
+                .replace("sinks:", f"steps: [ {{ id: half, where: '$.n % 2 = {rest}' }} ]\nsinks:"))
+        return folder, text
+
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 1)
+        produce(broker.address, "in", numbers(0, 10))
+        for count, (folder, text) in zip([5, 10], [half("p", 0), half("q", 1)]):
+            with Worker(folder, text, servers=broker.address) as worker:
+                has_rows(at, count)
+                check(worker.stop() == 0, worker.said())
+        for name, other in [("p", "q"), ("q", "p")]:
+            said = onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at / name)
+            check(f"table t: 5 rows of pipeline {other}" in said, said)
+        query(at, "INSERT INTO t SELECT * FROM t WHERE n = 3")
+        said = onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at / "p",
+                        code=1)
+        check("1 foreign" in said, said)
+
+
 def a_restored_database_is_said_with_what_is_written_again(at):
     with Broker(at) as broker:
         create_topic(broker.address, "in", 1)
