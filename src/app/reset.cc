@@ -449,13 +449,16 @@ class Reset {
     RETURN_IF_ERROR(past);
     const std::string& table = stage.outputs.front();
     const bool has_past = past->position_count + past->receipt_count > 0;
-    if (past->row_count > 0 && !command_.deletes_rows && !command_.keeps_rows) {
+    if (past->own_row_count > 0 && !command_.deletes_rows && !command_.keeps_rows) {
       return fail(
           ErrorCode::kInvalidArgument,
           fmt::format("table {} has {} rows, and the records that made them are read again; "
                       "the rule: no row is written twice in silence; the fix: "
                       "--delete-rows, or --keep-rows if they may stay",
-                      table, past->row_count));
+                      table, past->own_row_count));
+    }
+    if (command_.deletes_rows && !past->contested.empty()) {
+      return fail(ErrorCode::kRefused, past->contested);
     }
     if (!has_past && !command_.deletes_rows && positions.empty()) {
       notes_.push_back(
@@ -468,7 +471,13 @@ class Reset {
         fmt::format("{}, sink {}: forget {} positions and {} receipts", stage.database, stage.id,
                     past->position_count, past->receipt_count);
     if (command_.deletes_rows) {
-      what += fmt::format(", delete {} rows of table {}", past->row_count, table);
+      what += past->other_writers.empty()
+                  ? fmt::format(", delete {} rows of table {}", past->row_count, table)
+                  : fmt::format(
+                        ", delete {} of {} rows of table {} (those that receipts of this "
+                        "pipeline know of; {} writes it, too)",
+                        past->own_row_count, past->row_count, table,
+                        fmt::join(past->other_writers, " and "));
     }
     if (!positions.empty()) {
       what += fmt::format(", go on at {}", describe(positions));

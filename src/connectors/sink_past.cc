@@ -3,15 +3,21 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
+#include "connectors/positions.h"
 #include "connectors/postgres_connection.h"
 #include "connectors/postgres_positions.h"
 #include "connectors/postgres_table.h"
 #include "connectors/sqlite_connection.h"
 #include "connectors/sqlite_positions.h"
+#include "connectors/table_past.h"
+#include "protocol/receipt.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -32,6 +38,10 @@ struct Database {
   std::string number;                                            ///< the type of a whole number
   std::string receipt;                                           ///< an expression: the bytes of $3
   std::function<std::string(std::string_view)> to_receipt_text;  ///< what $3 is then
+  std::string read_receipt;  ///< an expression: the bytes of `receipt` as a text
+  std::function<Buffer(std::string_view)> from_receipt_text;
+  std::string members;  ///< a query: the texts in $2, which is a JSON array
+  std::function<Result<std::string>()> table_id;
 };
 
 constexpr std::string_view kOfSink = " WHERE pipeline = $1 AND stage = $2";
@@ -49,6 +59,235 @@ Result<std::int64_t> count(const Database& database, const std::string& sql, con
   RETURN_IF_ERROR(rows);
   return number_of(rows->front().front());
 }
+
+// ------------------------------------------------------------------------------- shared tables
+
+/// A sink of another pipeline.
+struct Writer {
+  std::string pipeline;
+  std::string stage;
+};
+
+/// Whose rows are in the table, as far as receipts say: 'own' and 'other'. Goes with the
+/// connection.
+constexpr const char* kMakeRowsOfReceipts =
+    "CREATE TEMP TABLE onceflow_rows_of_receipts (whose TEXT NOT NULL, source TEXT NOT NULL)";
+constexpr const char* kDropRowsOfReceipts = "DROP TABLE onceflow_rows_of_receipts";
+constexpr std::string_view kRowsOf =
+    "(SELECT source FROM onceflow_rows_of_receipts WHERE whose = '{}')";
+constexpr int kReceiptsOfPage = 100;
+/// One of them says which table it wrote.
+constexpr int kReceiptsAskedForTable = 20;
+
+// Of "Public.Orders" and orders the last part in small letters: names of one table are never taken
+// for those of two.
+std::string bare_name(const std::string& table) {
+  std::string name = table.substr(table.rfind('.') + 1);
+  std::ranges::transform(name, name.begin(), [](const char letter) {
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  });
+  return name;
+}
+
+bool writes(const protocol::Receipt& receipt, const SinkTable& table) {
+  return std::ranges::any_of(receipt.outputs, [&](const protocol::Receipt::Output& output) {
+    return bare_name(output.name) == bare_name(table.table);
+  });
+}
+
+Result<protocol::Receipt> receipt_in(const Database& database, const std::string& text) {
+  const Buffer bytes = database.from_receipt_text(text);
+  return protocol::decode_receipt(bytes);
+}
+
+// Of a sink whose position names no table: its newest receipts do, where they wrote something.
+Result<bool> may_write(const Database& database, const Writer& writer, const SinkTable& table) {
+  const auto rows = database.run(
+      fmt::format("SELECT {} FROM onceflow_receipts{} ORDER BY receipt_id DESC LIMIT {}",
+                  database.read_receipt, kOfSink, kReceiptsAskedForTable),
+      {writer.pipeline, writer.stage});
+  RETURN_IF_ERROR(rows);
+  for (const Row& row : *rows) {
+    const auto receipt = receipt_in(database, row.front());
+    RETURN_IF_ERROR(receipt);
+    if (!receipt->outputs.empty()) {
+      return writes(*receipt, table);
+    }
+  }
+  return true;
+}
+
+Result<std::vector<Writer>> other_writers(const Database& database, const SinkTable& table) {
+  constexpr std::string_view kOthers =
+      "SELECT DISTINCT pipeline, stage, {} FROM onceflow_positions WHERE pipeline <> $1 "
+      "ORDER BY pipeline, stage";
+  auto rows = database.run(fmt::format(kOthers, "table_id"), {table.pipeline});
+  if (!rows) {
+    // Of an earlier version, which kept no ids.
+    rows = database.run(fmt::format(kOthers, "''"), {table.pipeline});
+  }
+  RETURN_IF_ERROR(rows);
+  const auto id = database.table_id();
+  RETURN_IF_ERROR(id);
+  std::vector<Writer> writers;
+  for (const Row& row : *rows) {
+    const Writer writer{row[0], row[1]};
+    const bool is_named = row[2] == *id || is_at_the_same_place(row[2], *id);
+    if (!is_named) {
+      if (!row[2].empty() && row[2] != kAnyTable) {
+        continue;
+      }
+      const auto may = may_write(database, writer, table);
+      RETURN_IF_ERROR(may);
+      if (!*may) {
+        continue;
+      }
+    }
+    const bool is_known = !writers.empty() && writers.back().pipeline == writer.pipeline &&
+                          writers.back().stage == writer.stage;
+    if (!is_known) {
+      writers.push_back(writer);
+    }
+  }
+  return writers;
+}
+
+std::string name_of(const Writer& writer) {
+  return fmt::format("pipeline '{}', sink {}", writer.pipeline, writer.stage);
+}
+
+// Topics have no letters that JSON would escape.
+Status keep_rows_of(const Database& database, const protocol::Receipt& receipt,
+                    const std::string& whose) {
+  std::string sources;
+  for (const protocol::Receipt::Row& row : receipt.rows) {
+    if (!row.is_delete) {
+      sources +=
+          fmt::format("{}\"{}\"", sources.empty() ? "" : ",",
+                      source_text(receipt.inputs[row.input_index].source, row.source_offset));
+    }
+  }
+  if (sources.empty()) {
+    return {};
+  }
+  RETURN_IF_ERROR(database.run(
+      fmt::format("INSERT INTO onceflow_rows_of_receipts SELECT $1, one.source FROM ({}) AS one",
+                  database.members),
+      {whose, "[" + sources + "]"}));
+  return {};
+}
+
+// A sink may have had another id before: so of this pipeline, whatever has written the table.
+Status read_rows_of_receipts(const Database& database, const SinkTable& table,
+                             const std::vector<Writer>& others) {
+  RETURN_IF_ERROR(database.run(kMakeRowsOfReceipts, {}));
+  for (std::int64_t last = -1;;) {
+    const auto rows = database.run(
+        fmt::format("SELECT CAST(receipt_id AS TEXT), pipeline, stage, {} FROM onceflow_receipts "
+                    "WHERE receipt_id > CAST($1 AS {}) ORDER BY receipt_id LIMIT {}",
+                    database.read_receipt, database.number, kReceiptsOfPage),
+        {std::to_string(last)});
+    RETURN_IF_ERROR(rows);
+    if (rows->empty()) {
+      return {};
+    }
+    last = number_of(rows->back().front());
+    for (const Row& row : *rows) {
+      const bool is_own = row[1] == table.pipeline;
+      const bool is_other = std::ranges::any_of(others, [&](const Writer& writer) {
+        return writer.pipeline == row[1] && writer.stage == row[2];
+      });
+      if (!is_own && !is_other) {
+        continue;
+      }
+      const auto receipt = receipt_in(database, row[3]);
+      RETURN_IF_ERROR(receipt);
+      if (is_other || row[2] == table.stage || writes(*receipt, table)) {
+        RETURN_IF_ERROR(keep_rows_of(database, *receipt, is_own ? "own" : "other"));
+      }
+    }
+  }
+}
+
+std::string where_own() {
+  return fmt::format(" WHERE {} IN {}", kSourceColumn, fmt::format(kRowsOf, "own"));
+}
+
+// Two pipelines may have written the same record.
+Status check_contested(const Database& database, const SinkTable& table,
+                       const std::vector<Writer>& others) {
+  const auto contested =
+      count(database,
+            fmt::format("SELECT CAST(count(*) AS TEXT) FROM {}{} AND {} IN {}", database.table,
+                        where_own(), kSourceColumn, fmt::format(kRowsOf, "other")),
+            {});
+  RETURN_IF_ERROR(contested);
+  if (*contested == 0) {
+    return {};
+  }
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("table {}: {} of its rows are of records that {} has written to it, too, and "
+                  "nothing says whose they are; the rule: a reset takes away the rows of its own "
+                  "pipeline alone; the fix: --keep-rows, and delete by hand what is to go",
+                  table.table, *contested, name_of(others.front())));
+}
+
+Status add_own_rows(const Database& database, const SinkTable& table, SinkPast& past) {
+  past.own_row_count = past.row_count;
+  if (past.row_count == 0) {
+    return {};
+  }
+  const auto has_positions = has_table(database, "onceflow_positions");
+  RETURN_IF_ERROR(has_positions);
+  const auto has_receipts = has_table(database, "onceflow_receipts");
+  RETURN_IF_ERROR(has_receipts);
+  if (!*has_positions || !*has_receipts) {
+    return {};
+  }
+  const auto others = other_writers(database, table);
+  RETURN_IF_ERROR(others);
+  if (others->empty()) {
+    return {};
+  }
+  std::ranges::transform(*others, std::back_inserter(past.other_writers), name_of);
+  RETURN_IF_ERROR(read_rows_of_receipts(database, table, *others));
+  const auto own = count(
+      database, fmt::format("SELECT CAST(count(*) AS TEXT) FROM {}{}", database.table, where_own()),
+      {});
+  RETURN_IF_ERROR(own);
+  past.own_row_count = *own;
+  if (const Status checked = check_contested(database, table, *others); !checked) {
+    if (checked.error().code != ErrorCode::kRefused) {
+      return checked;
+    }
+    past.contested = checked.error().text;
+  }
+  RETURN_IF_ERROR(database.run(kDropRowsOfReceipts, {}));
+  return {};
+}
+
+// While the receipts are still there.
+Status delete_rows(const Database& database, const SinkTable& table) {
+  const auto is_there = has_table(database, database.table_name);
+  RETURN_IF_ERROR(is_there);
+  if (!*is_there) {
+    return {};
+  }
+  const auto others = other_writers(database, table);
+  RETURN_IF_ERROR(others);
+  if (others->empty()) {
+    RETURN_IF_ERROR(database.run("DELETE FROM " + database.table, {}));
+    return {};
+  }
+  RETURN_IF_ERROR(read_rows_of_receipts(database, table, *others));
+  RETURN_IF_ERROR(check_contested(database, table, *others));
+  RETURN_IF_ERROR(database.run("DELETE FROM " + database.table + where_own(), {}));
+  RETURN_IF_ERROR(database.run(kDropRowsOfReceipts, {}));
+  return {};
+}
+
+// ------------------------------------------------------------------------------------------ past
 
 Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
   SinkPast past;
@@ -85,6 +324,7 @@ Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
     const auto rows = count(database, "SELECT CAST(count(*) AS TEXT) FROM " + database.table, {});
     RETURN_IF_ERROR(rows);
     past.row_count = *rows;
+    RETURN_IF_ERROR(add_own_rows(database, table, past));
   }
   return past;
 }
@@ -117,6 +357,9 @@ Status move_positions(const Database& database, const SinkTable& table, const Si
 Status reset_in_transaction(const Database& database, const SinkTable& table,
                             const SinkReset& reset) {
   RETURN_IF_ERROR(move_positions(database, table, reset));
+  if (reset.deletes_rows) {
+    RETURN_IF_ERROR(delete_rows(database, table));
+  }
   if (reset.forgets_receipts) {
     const auto is_there = has_table(database, "onceflow_receipts");
     RETURN_IF_ERROR(is_there);
@@ -130,13 +373,6 @@ Status reset_in_transaction(const Database& database, const SinkTable& table,
         fmt::format("INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES ($1, $2, {})",
                     database.receipt),
         {table.pipeline, table.stage, database.to_receipt_text(reset.receipt)}));
-  }
-  if (reset.deletes_rows) {
-    const auto is_there = has_table(database, database.table_name);
-    RETURN_IF_ERROR(is_there);
-    if (*is_there) {
-      RETURN_IF_ERROR(database.run("DELETE FROM " + database.table, {}));
-    }
   }
   return {};
 }
@@ -175,13 +411,18 @@ Database sqlite_database(SqliteConnection& connection, const SinkTable& table) {
       },
       .table = quote_identifier(table.table),
       .has_table_sql =
-          "SELECT CAST(count(*) AS TEXT) FROM sqlite_schema WHERE type = 'table' AND name = $1",
+          "SELECT CAST(count(*) AS TEXT) FROM sqlite_schema WHERE type = 'table' AND name = $1 "
+          "COLLATE NOCASE",
       .table_name = table.table,
       .ensure_positions = [&connection] { return ensure_sqlite_positions(connection); },
       .begin = "BEGIN IMMEDIATE",
       .number = "INTEGER",
       .receipt = "CAST($3 AS BLOB)",
-      .to_receipt_text = [](std::string_view bytes) { return std::string(bytes); }};
+      .to_receipt_text = [](std::string_view bytes) { return std::string(bytes); },
+      .read_receipt = "receipt",
+      .from_receipt_text = [](std::string_view text) { return to_buffer(text); },
+      .members = "SELECT value AS source FROM json_each($2)",
+      .table_id = [&connection, &table] { return read_sqlite_table_id(connection, table); }};
 }
 
 // A table may be in a schema: each part has quotes of its own.
@@ -225,7 +466,18 @@ Database postgres_database(PostgresConnection& connection, const SinkTable& tabl
           [](std::string_view bytes) {
             return fmt::format(
                 "{:02x}", fmt::join(std::vector<std::uint8_t>(bytes.begin(), bytes.end()), ""));
-          }};
+          },
+      .read_receipt = "encode(receipt, 'hex')",
+      .from_receipt_text = from_hex,
+      .members = "SELECT jsonb_array_elements_text(CAST($2 AS jsonb)) AS source",
+      .table_id = [&connection, quoted]() -> Result<std::string> {
+        const auto answer =
+            connection.execute("SELECT to_regclass($1)::oid::text", {text_parameter(quoted)});
+        if (!answer) {
+          return std::unexpected(to_error(answer.error()));
+        }
+        return std::string(answer->text(0, 0));
+      }};
 }
 
 }  // namespace

@@ -19,10 +19,18 @@ struct SinkPast {
   std::int64_t receipt_count = 0;
   std::int64_t row_count = 0;  ///< of the user's table; 0 if it does not exist
   std::vector<ClaimedPartition> positions;
+  /// Sinks of other pipelines that write the table, too, or may: "pipeline 'q', sink sqlite".
+  std::vector<std::string> other_writers{};
+  /// The rows that a reset of this pipeline takes away: all, or where others write the table, those
+  /// that receipts of this pipeline know of.
+  std::int64_t own_row_count = 0;
+  /// Why rows cannot be taken away: nothing says of some whose they are; empty: they can.
+  std::string contested{};
 };
 
 struct SinkReset {
   bool forgets_receipts = true;
+  /// Those of SinkPast::own_row_count.
   bool deletes_rows = false;
   /// The sink's positions from now on (kNoOffset: it begins anew); all others are as if nothing had
   /// been committed.
