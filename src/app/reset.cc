@@ -629,6 +629,24 @@ std::optional<std::int64_t> parse_datetime(const std::string& text) {
          minute * 60'000 + static_cast<std::int64_t>(second * 1000);
 }
 
+// Says what is wrong with it. Kafka has words of its own for the milliseconds below zero.
+std::optional<std::int64_t> checked_datetime(const std::string& text) {
+  const auto parsed = parse_datetime(text);
+  if (!parsed) {
+    std::cerr << "onceflow reset: --to-datetime " << text
+              << " is not a time; the rule: it is UTC, with Z or nothing behind it; the fix: "
+                 "write for example 2026-11-29T10:15:00\n";
+    return std::nullopt;
+  }
+  if (*parsed < 0) {
+    std::cerr << "onceflow reset: --to-datetime " << text
+              << " is before 1970; the rule: Kafka's times begin at 1970-01-01T00:00:00 (UTC); "
+                 "the fix: --to-earliest\n";
+    return std::nullopt;
+  }
+  return parsed;
+}
+
 Task<int> run_reset_on(LogAtHand log, const pipeline::PlannedPipeline& planned,
                        const ResetCommand& command) {
   Reset reset(std::move(log), planned, command);
@@ -681,10 +699,8 @@ int run_reset(const Arguments& arguments) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
   if (!datetime.empty()) {
-    const auto parsed = parse_datetime(datetime);
+    const auto parsed = checked_datetime(datetime);
     if (!parsed) {
-      std::cerr << "onceflow reset: --to-datetime " << datetime
-                << " is not a time; write for example 2026-11-29T10:15:00\n";
       return kExitUsage;
     }
     command.to = ResetTo::kDatetime;

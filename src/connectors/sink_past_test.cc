@@ -1,0 +1,120 @@
+#include "connectors/sink_past.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "connectors/sqlite_connection.h"
+#include "connectors/sqlite_positions.h"
+#include "protocol/receipt.h"
+
+namespace onceflow::connectors {
+namespace {
+
+/// One database in which pipelines p and q write the table t.
+class SharedTable : public ::testing::Test {
+ protected:
+  SharedTable() {
+    std::string name = std::filesystem::temp_directory_path() / "onceflow-past.XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+    connection_ = *SqliteConnection::open(options().file, seconds(10));
+    EXPECT_TRUE(ensure_sqlite_positions(*connection_));
+    EXPECT_TRUE(connection_->execute("CREATE TABLE t (x INTEGER, onceflow_source TEXT)"));
+  }
+  ~SharedTable() override {
+    connection_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  SqliteSinkOptions options() const { return {.file = directory_ + "/sink.db"}; }
+  static SinkTable table_of(const std::string& pipeline) {
+    return {pipeline, "sqlite", "t", {}, {}};
+  }
+
+  /// As a sink does it: its position, its receipt, and the rows of these offsets of topic `in`.
+  void write(const std::string& pipeline, const std::string& table, const std::string& table_id,
+             const std::vector<std::int64_t>& offsets) {
+    protocol::Receipt receipt{.pipeline = pipeline, .stage = "sqlite", .worker = "w"};
+    receipt.inputs.push_back(
+        {.source = {"in", PartitionIndex(0)}, .from_offset = Offset(0), .next_offset = Offset(10)});
+    receipt.outputs.push_back({.name = table});
+    for (const std::int64_t offset : offsets) {
+      receipt.rows.push_back({.source_offset = Offset(offset)});
+      if (table == "t") {
+        EXPECT_TRUE(
+            connection_->execute(fmt::format("INSERT INTO t VALUES ({0}, 'in/0/{0}')", offset)));
+      }
+    }
+    EXPECT_TRUE(connection_->execute(
+        fmt::format("INSERT INTO onceflow_positions (pipeline, stage, topic, partition, "
+                    "next_offset, epoch, table_id) VALUES ('{}', 'sqlite', 'in', 0, 10, 1, '{}')",
+                    pipeline, table_id)));
+    auto insert = connection_->prepare(
+        "INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES (?1, 'sqlite', ?2)");
+    ASSERT_TRUE(insert.has_value());
+    const Buffer bytes = encode_receipt(receipt);
+    insert->bind(1, std::string_view(pipeline));
+    insert->bind_blob(2, bytes);
+    EXPECT_TRUE(insert->run());
+  }
+
+  std::string rows() {
+    auto read =
+        connection_->prepare("SELECT group_concat(x, ' ') FROM (SELECT x FROM t ORDER BY x)");
+    EXPECT_TRUE(read.has_value());
+    EXPECT_TRUE(read->step().has_value());
+    return std::string(read->text(0));
+  }
+  std::string table_id() { return *read_sqlite_table_id(*connection_, table_of("p")); }
+
+  std::string directory_;
+  std::unique_ptr<SqliteConnection> connection_;
+};
+
+TEST_F(SharedTable, rows_of_another_pipeline_stay) {
+  write("p", "t", table_id(), {0, 2, 4});
+  write("q", "t", table_id(), {1, 3});
+  const auto past = read_sqlite_past(options(), table_of("p"));
+  ASSERT_TRUE(past.has_value()) << past.error().text;
+  EXPECT_EQ(past->other_writers, std::vector<std::string>{"pipeline 'q', sink sqlite"});
+  EXPECT_EQ(past->row_count, 5);
+  EXPECT_EQ(past->own_row_count, 3);
+  const Status reset = reset_sqlite_sink(options(), table_of("p"), {.deletes_rows = true});
+  ASSERT_TRUE(reset.has_value()) << reset.error().text;
+  EXPECT_EQ(rows(), "1 3");
+}
+
+TEST_F(SharedTable, rows_stay_of_a_pipeline_whose_position_names_no_table) {
+  write("p", "t", table_id(), {0});
+  write("q", "t", std::string(kAnyTable), {1});
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), {.deletes_rows = true}).has_value());
+  EXPECT_EQ(rows(), "1");
+}
+
+TEST_F(SharedTable, rows_of_a_record_that_both_have_written_are_refused) {
+  write("p", "t", table_id(), {0, 1});
+  write("q", "t", table_id(), {1});
+  const auto past = read_sqlite_past(options(), table_of("p"));
+  ASSERT_TRUE(past.has_value()) << past.error().text;
+  EXPECT_NE(past->contested.find("2 of its rows"), std::string::npos) << past->contested;
+  const Status reset = reset_sqlite_sink(options(), table_of("p"), {.deletes_rows = true});
+  ASSERT_FALSE(reset.has_value());
+  EXPECT_EQ(reset.error().code, ErrorCode::kRefused);
+  EXPECT_EQ(rows(), "0 1 1");
+}
+
+TEST_F(SharedTable, a_table_of_ones_own_is_emptied) {
+  write("p", "t", table_id(), {0, 1});
+  write("q", "another", "", {1});
+  EXPECT_TRUE(connection_->execute("INSERT INTO t VALUES (9, 'by hand')"));
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), {.deletes_rows = true}).has_value());
+  EXPECT_EQ(rows(), "");
+}
+
+}  // namespace
+}  // namespace onceflow::connectors
