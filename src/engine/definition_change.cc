@@ -269,8 +269,8 @@ class Comparison {
       if (before.database != after.database) {
         note(after.id,
              fmt::format("the database was {}, and is now {}", before.database, after.database),
-             "where it holds no position of this sink, the sink begins at the beginning of its "
-             "input");
+             "where it holds no position of this sink, its rows are written again from the "
+             "beginning; with auto.offset.reset: latest, which is decided once, run stops");
       } else if (!added.empty()) {
         refuse(after.id, fmt::format("table {} is now {}", before.outputs.front(), added.front()),
                "the new table would stay without the rows of the records before");

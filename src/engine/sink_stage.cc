@@ -3,8 +3,8 @@
 //
 // Owned by the worker, runs on its thread. Invariants: STG-1, because the positions are read from
 // where the rows are; SNK-1, because whoever begins claims first, and a commit under an older claim
-// matches no position row. The group's own offsets are a copy for lag tools; nothing here reads
-// them.
+// matches no position row. The group's own offsets are a copy, for lag tools and for a database
+// that holds no position (sink_trace.h); nothing goes on from them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include "base/error_class.h"
 #include "base/record_hash.h"
 #include "engine/group_positions.h"
+#include "engine/sink_trace.h"
 #include "engine/stage_loop.h"
 #include "engine/start_positions.h"
 
@@ -54,8 +55,11 @@ class SinkStage final : public StageLoop, private PositionKeeper {
       std::vector<KeptPosition> positions) override {
     co_return positions;  // So with these.
   }
+  Task<Result<std::vector<KeptPosition>>> recall(std::vector<KeptPosition> positions) override;
   Task<Status> open(std::vector<OpenedPosition> positions) override;
 
+  /// Where `latest` was decided to be, before the database knows it.
+  Task<Status> leave_trace(const std::vector<OpenedPosition>& opened);
   Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
       std::vector<TopicPartition> partitions);
   void tell_what_went_back(const std::vector<InputAccount::Position>& positions);
@@ -166,9 +170,11 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
     sources_.push_back(partition.source);
     kept.push_back(to_kept(partition));
     // Nobody has claimed it since, so it is where this worker left it, whatever receipts there are.
+    // Without any position it went back to before its beginning, as a whole.
     if (const auto own = committed.find(partition.source);
-        own != committed.end() && kept.back().receipt_offset == kNoOffset &&
-        before != epochs_before.end() && partition.epoch == before->second + 1) {
+        own != committed.end() && partition.next_offset != kNoOffset &&
+        kept.back().receipt_offset == kNoOffset && before != epochs_before.end() &&
+        partition.epoch == before->second + 1) {
       kept.back().receipt_offset = own->second;
     }
   }
@@ -205,8 +211,58 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::find_receipts(
   co_return positions;  // The claim has brought them.
 }
 
+// A first start has left no trace. Who has one had another database: what it had read into that one
+// is read again, or it is not begun.
+Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPosition> positions) {
+  std::vector<TopicPartition> partitions;
+  partitions.reserve(positions.size());
+  for (const KeptPosition& position : positions) {
+    partitions.push_back(position.source);
+  }
+  const auto traces = co_await reader_.group().committed(std::move(partitions),
+                                                         now() + options_.decision_wait_max());
+  CO_RETURN_IF_ERROR(traces);
+  RecalledSink recalled = recall_sink(std::move(positions), *traces, options_.pipeline);
+  if (recalled.lost.empty()) {
+    co_return std::move(recalled.positions);
+  }
+  const std::string found = fmt::format(
+      "{} table '{}': the database holds no position of this sink, which has read {} (group '{}')",
+      plan_.kind, plan_.table.table, recalled.lost, stage_.group_id);
+  if (options_.offset_reset == OffsetReset::kLatest) {
+    co_return fail(
+        ErrorCode::kRefused,
+        fmt::format("{}: it is another database than before, or was emptied; the rule: "
+                    "auto.offset.reset: latest is decided once, or what was written since would be "
+                    "passed over; the fix: restore the database, or name the one before in the "
+                    "file; or begin anew on purpose: onceflow reset {} --to-latest --execute (or "
+                    "--to-earliest, or --to-datetime TIME)",
+                    found, options_.file));
+  }
+  news_.note(LogLevel::kWarn, "another database",
+             found + "; its rows are written again from the beginning");
+  co_return std::move(recalled.positions);
+}
+
+Task<Status> SinkStage::leave_trace(const std::vector<OpenedPosition>& opened) {
+  std::vector<client::OffsetToCommit> offsets;
+  for (const OpenedPosition& position : opened) {
+    if (position.beginning == protocol::Receipt::Beginning::kLatest) {
+      offsets.push_back({.partition = position.before.source,
+                         .offset = position.next_offset,
+                         .metadata = sink_trace(SinkTraceKind::kBegan, options_.pipeline)});
+    }
+  }
+  if (offsets.empty()) {
+    co_return Status{};
+  }
+  co_return co_await reader_.group().commit(reader_.group_metadata(), std::move(offsets),
+                                            now() + options_.call_timeout);
+}
+
 // The first commit of a partition: from no position to where it begins.
 Task<Status> SinkStage::open(std::vector<OpenedPosition> opened) {
+  CO_RETURN_IF_ERROR(co_await leave_trace(opened));
   connectors::SinkCommit commit;
   for (const OpenedPosition& position : opened) {
     const KeptPosition& before = position.before;
@@ -429,11 +485,13 @@ std::string SinkStage::describe_refusal(const connectors::CommitOutcome& outcome
       where, source.topic, source.partition.value, row.source_offset.value, outcome.text);
 }
 
-// For tools that show a group's lag. Losing it changes nothing.
+// For tools that show a group's lag, and as a trace. Where it is lost, the one before stays.
 Task<void> SinkStage::report_offsets() {
   std::vector<client::OffsetToCommit> offsets;
   for (const InputAccount::Position& position : reader_.account().moved_positions()) {
-    offsets.push_back({.partition = position.source, .offset = position.offset, .metadata = {}});
+    offsets.push_back({.partition = position.source,
+                       .offset = position.offset,
+                       .metadata = sink_trace(SinkTraceKind::kRead, options_.pipeline)});
   }
   co_await reader_.group().commit(reader_.group_metadata(), std::move(offsets), now() + seconds(1));
 }

@@ -128,3 +128,108 @@ def two_workers_fix_one_beginning(at):
             wait_for(lambda: len(consume(broker.address, "out")) == 12, "12 records", 40)
             worker.stop()
         check("clean — 12 input records" in audited(at, broker), "not clean")
+
+
+ANOTHER = "the database holds no position of this sink"
+
+
+def first_rows(at, broker, pipeline, rows_of):
+    """Five records written, the worker stopped, five more in the topic."""
+    create_topic(broker.address, "in", 2)
+    produce(broker.address, "in", numbers(100, 103))
+    with Worker(at, pipeline, servers=broker.address) as worker:
+        wait_for(worker.is_running, "a running stage")
+        produce(broker.address, "in", numbers(0, 5), "-p", 0)
+        produce(broker.address, "in", numbers(0, 5), "-p", 1)
+        wait_for(lambda: len(rows_of()) == 10, "10 rows", 30)
+        worker.stop()
+    produce(broker.address, "in", numbers(5, 10), "-p", 0)
+
+
+def refused(at, broker):
+    with Worker(at, None, servers=broker.address, wait=False) as worker:
+        code = worker.wait(60)
+        said = worker.said()
+    check(code == 1, f"code {code}: {said}")
+    check(ANOTHER in said and "onceflow reset p.yaml" in said, said)
+    return said
+
+
+def remove_database(at, name="out.db"):
+    for end in ["", "-wal", "-shm"]:
+        (at / (name + end)).unlink(missing_ok=True)
+
+
+def latest_is_not_decided_again_for_another_file(at):
+    with cluster(at) as broker:
+        first_rows(at, broker, LITE, lambda: rows(at))
+        (at / "p.yaml").write_text(LITE.replace("out.db", "other.db"))
+        refused(at, broker)
+        # Choices: the file of before.
+        (at / "p.yaml").write_text(LITE)
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: len(rows(at)) == 15, "15 rows", 30)
+            worker.stop()
+        check("clean — 15 input records" in audited(at, broker), "not clean")
+
+
+def latest_is_not_decided_again_for_a_file_that_was_deleted(at):
+    with cluster(at) as broker:
+        first_rows(at, broker, LITE, lambda: rows(at))
+        remove_database(at)
+        refused(at, broker)
+        # Choices: to begin anew on purpose.
+        onceflow("reset", "p.yaml", "--bootstrap.servers", broker.address, "--to-earliest",
+                 "--execute", at=at)
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(worker.is_running, "a running stage")
+            wait_for(lambda: len(rows(at)) == 18, lambda: f"18 rows but {rows(at)}", 30)
+            worker.stop()
+        check("clean — 18 input records" in audited(at, broker), "not clean")
+
+
+def latest_is_not_decided_again_while_it_runs(at):
+    with cluster(at) as broker:
+        create_topic(broker.address, "in", 1)
+        with Worker(at, LITE, servers=broker.address) as worker:
+            wait_for(worker.is_running, "a running stage")
+            produce(broker.address, "in", numbers(0, 5))
+            wait_for(lambda: len(rows(at)) == 5, "5 rows", 30)
+            remove_database(at)
+            produce(broker.address, "in", numbers(5, 10))
+            check(worker.wait(60) == 1, worker.said())
+            check(ANOTHER in worker.said(), worker.said())
+
+
+def latest_is_not_decided_again_in_another_database_of_postgresql(at):
+    server = shared_postgres()
+    dsns = [server.new_database(), server.new_database()]
+    text = (f"name: p\n{SOURCE}\n"
+            f"sinks: [ postgres: {{ dsn: '{dsns[0]}', table: t, {COLUMNS} }} ]\n")
+    with cluster(at) as broker:
+        first_rows(at, broker, text, lambda: server.query("SELECT n FROM t", dsns[0]))
+        (at / "p.yaml").write_text(text.replace(dsns[0], dsns[1]))
+        refused(at, broker)
+        # With `earliest` it goes on, and says so.
+        (at / "p.yaml").write_text(text.replace(dsns[0], dsns[1]).replace("latest", "earliest"))
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: server.query("SELECT count(*) FROM t", dsns[1]) == [["18"]],
+                     "18 rows", 30)
+            said = worker.said()
+            worker.stop()
+        check(ANOTHER in said and "written again from the beginning" in said, said)
+
+
+def latest_stays_where_it_was_before_the_first_record(at):
+    """Nothing was read yet: what was decided is known all the same."""
+    with cluster(at) as broker:
+        create_topic(broker.address, "in", 2)
+        produce(broker.address, "in", numbers(100, 105))
+        start_and_stop(at, broker, LITE)
+        remove_database(at)
+        produce(broker.address, "in", numbers(0, 10))
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(worker.is_running, "a running stage")
+            wait_for(lambda: rows(at) == list(range(10)), lambda: f"10 rows but {rows(at)}", 30)
+            worker.stop()
+        check("clean — 10 input records" in audited(at, broker), "not clean")
