@@ -3,10 +3,11 @@ databases together, rehearsed first, refused while a worker lives, repeated afte
 
 import sqlite3
 
-from harness import Worker, audit, check, onceflow, produce, shared_kafka, wait_for
+from harness import Worker, audit, check, log_of, onceflow, produce, shared_kafka, wait_for
 from harness.changes import aggregate, pipeline, refused, reset, run, values
 
 ROWS = "  - sqlite: { file: a.db, table: t, columns: { x: { value: $.x, type: integer } } }\n"
+STEP = 'steps:\n  - { id: half, where: "$.x %% 2 = %d" }\nsinks:'
 LONE = pipeline("", ROWS)
 TOTALS = pipeline(aggregate("n: count(*)"))
 
@@ -61,6 +62,53 @@ def a_table_is_filled_again_once(at):
     check("delete 3 rows of table t" in said and rows(at) == [], f"{said}")
     check(run_rows(at, [{"x": 4}], 4) == [1, 2, 3, 4], f"each once: {rows(at)}")
     audit(at)
+
+
+def rows_of_another_pipeline_stay(at):
+    """Two pipelines may write one table: each one's reset takes away its own rows."""
+    texts = {name: pipeline(sinks=ROWS, group=name, name=name).replace("sinks:", STEP % rest)
+             for name, rest in (("p", 0), ("q", 1))}
+    run_rows(at, [{"x": x} for x in range(10)], 5, texts["p"])
+    run_rows(at, [], 10, texts["q"])
+    (at / "p.yaml").write_text(texts["p"], encoding="utf-8")
+    words = "delete 5 of 10 rows of table t (those that receipts of this pipeline know of; " \
+            "pipeline 'q', sink sqlite writes it, too)"
+    said = reset(at, "--to-earliest", "--delete-rows")
+    check(words in said and len(rows(at)) == 10, said)
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    check(sorted(rows(at)) == [1, 3, 5, 7, 9], f"{rows(at)}")
+    run_rows(at, [], 10, texts["p"])
+    check(sorted(rows(at)) == list(range(10)), f"{rows(at)}")
+    (at / "q.yaml").write_text(texts["q"], encoding="utf-8")
+    onceflow("audit", "q.yaml", *log_of(at), "--allow-foreign", at=at)
+    audit(at, "--allow-foreign")
+    # After q's reset nothing names the table of q any more: its receipts and rows still count.
+    onceflow("reset", "q.yaml", *log_of(at), "--to-latest", "--keep-rows", "--execute", at=at)
+    said = reset(at, "--to-earliest", "--delete-rows")
+    check("delete 5 of 10 rows" in said, said)
+
+
+def rows_of_which_nobody_says_whose_they_are_are_not_taken_away(at):
+    texts = {name: pipeline(sinks=ROWS, group=name, name=name) for name in ("p", "q")}
+    run_rows(at, [{"x": x} for x in range(3)], 3, texts["p"])
+    run_rows(at, [], 6, texts["q"])
+    (at / "p.yaml").write_text(texts["p"], encoding="utf-8")
+    said = reset(at, "--to-earliest", "--delete-rows", "--execute", code=1)
+    check("table t: 6 of its rows are of records that pipeline 'q', sink sqlite has written" in said
+          and "the fix: --keep-rows" in said, said)
+    check(len(rows(at)) == 6, f"{rows(at)}")
+    reset(at, "--to-earliest", "--keep-rows", "--execute")
+
+
+def another_pipelines_own_table_changes_nothing(at):
+    run_rows(at, [{"x": x} for x in range(3)], 3)
+    other = ROWS.replace("table: t", "table: T2")
+    run_rows(at, [], 3, pipeline(sinks=other, group="q", name="q"))
+    with sqlite3.connect(at / "a.db") as database:
+        database.execute("UPDATE onceflow_positions SET table_id = '' WHERE pipeline = 'q'")
+    (at / "p.yaml").write_text(LONE, encoding="utf-8")
+    said = reset(at, "--to-earliest", "--delete-rows", "--execute")
+    check("delete 3 rows of table t," in said, said)
 
 
 def a_table_begins_at_a_time(at):
