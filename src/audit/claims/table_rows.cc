@@ -32,6 +32,7 @@ class TableClaimBase : public TableClaim {
         shapes_(stage, definitions) {}
 
   void add_receipt(std::size_t entry, const protocol::Receipt& receipt) final {
+    add_beginnings(receipt);
     const RowShape& shape = shapes_.of(receipt.definition);
     shape_of_entry_.resize(std::max(shape_of_entry_.size(), entry + 1));
     shape_of_entry_[entry] = &shape;
@@ -120,8 +121,19 @@ class TableClaimBase : public TableClaim {
     return is_former;
   }
 
+  /// What lies before a reset that began the stage anew is of no receipt that is kept.
+  void add_beginnings(const protocol::Receipt& receipt) {
+    for (const protocol::Receipt::Input& input : receipt.inputs) {
+      const bool is_reset = input.beginning == protocol::Receipt::Beginning::kReset;
+      begun_by_reset_at_.try_emplace(sources_.number_of(input.source),
+                                     is_reset ? input.from_offset : Offset(0));
+    }
+  }
+
   void add_stranger(const StoredRow& row) {
-    if (strangers_ == Strangers::kAllowed) {
+    if (is_before_reset(row)) {
+      ++before_reset_count_;
+    } else if (strangers_ == Strangers::kAllowed) {
       ++stranger_count_;
     } else {
       add(FindingKind::kForeign, 1, name_row(row) + " belongs to no receipt");
@@ -159,6 +171,10 @@ class TableClaimBase : public TableClaim {
       }
     }
     tell_former(receipts);
+    if (before_reset_count_ > 0) {
+      tell_not_covered(fmt::format("{} of records before the reset that the stage began with",
+                                   count_of(before_reset_count_, "row")));
+    }
     if (stranger_count_ > 0) {
       findings_.note(
           fmt::format("table {}: {} of others", table_.table, count_of(stranger_count_, "row")));
@@ -248,6 +264,13 @@ class TableClaimBase : public TableClaim {
     }
   }
 
+  bool is_before_reset(const StoredRow& row) const {
+    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
+    const auto begun =
+        source ? begun_by_reset_at_.find(source->partition_number) : begun_by_reset_at_.end();
+    return begun != begun_by_reset_at_.end() && source->offset < begun->second;
+  }
+
   void tell_torn(std::span<const MissingRow> missing, std::size_t row_count,
                  const ReceiptEntry& receipt) {
     std::string rows;
@@ -274,6 +297,9 @@ class TableClaimBase : public TableClaim {
   std::int64_t uncompared_count_ = 0;
   std::int64_t unsaid_count_ = 0;
   std::int64_t stranger_count_ = 0;
+  std::int64_t before_reset_count_ = 0;
+  /// By partition number, of the first receipt that speaks of it.
+  std::map<std::uint32_t, Offset> begun_by_reset_at_;
   RowCounts row_counts_of_others_;
   std::vector<RowOfOthers> rows_of_others_;
   bool are_others_sorted_ = false;
