@@ -199,7 +199,7 @@ Task<Result<std::string>> Admin::topic_config(std::string topic, std::string key
         {.resource_type = kTopicResource, .resource_name = topic, .configuration_keys = {{key}}});
     const auto reply =
         co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
-    Error error{ErrorCode::kNotFound, "DescribeConfigs: no " + key + " of '" + topic + "'",
+    Error error{ErrorCode::kNotFound, fmt::format("DescribeConfigs: no {} of '{}'", key, topic),
                 Recovery::kFatal};
     if (!reply) {
       error = reply.error();

@@ -86,18 +86,6 @@ std::vector<std::string> keys_of(const std::string& state) {
   return keys;
 }
 
-// What a table's rows are kept by: its mode, and each column of its key with what makes it. Their
-// order decides nothing.
-std::set<std::string> kept_by(const std::string& columns) {
-  std::set<std::string> lines;
-  for (std::string& line : lines_of(columns)) {
-    if (line.starts_with("mode ") || line.starts_with("key column ")) {
-      lines.insert(std::move(line));
-    }
-  }
-  return lines;
-}
-
 DefinitionChange::KeepingState keeping(const std::string& before, const std::string& after) {
   using KeepingState = DefinitionChange::KeepingState;
   if (shape_of(before) != shape_of(after)) {
@@ -213,7 +201,7 @@ class Comparison {
       return;
     }
     const std::string what = difference(before.columns, after.columns);
-    if (kept_by(before.columns) == kept_by(after.columns)) {
+    if (before.kept_by() == after.kept_by()) {
       note(after.id, what, "it holds from the next row on; rows written before stay as they are");
       return;
     }

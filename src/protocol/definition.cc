@@ -14,6 +14,23 @@ constexpr std::int8_t kDefinitionVersion = 1;
 constexpr std::size_t kStringBytesMin = 1;
 constexpr std::size_t kStageBytesMin = 9;
 
+// A line "key column NAME text = cast(EXPRESSION as text)" without the cast. Where brackets or
+// quotes leave it open whether the cast is around all of it, the line stays as it is.
+std::string without_cast_to_text(std::string_view line) {
+  constexpr std::string_view kBegin = " text = cast(";
+  constexpr std::string_view kEnd = " as text)";
+  const std::size_t begin = line.find(kBegin);
+  if (begin == std::string_view::npos || !line.ends_with(kEnd)) {
+    return std::string(line);
+  }
+  const std::string_view inner =
+      line.substr(0, line.size() - kEnd.size()).substr(begin + kBegin.size());
+  if (inner.find_first_of("()'\"") != std::string_view::npos) {
+    return std::string(line);
+  }
+  return std::string(line.substr(0, begin)).append(" text = ").append(inner);
+}
+
 std::uint64_t read_count(WireReader& reader, std::size_t element_bytes_min) {
   const std::uint64_t count = reader.read_unsigned_varint();
   if (count > reader.remaining() / element_bytes_min) {
@@ -71,6 +88,20 @@ std::string PipelineDefinition::text() const {
     text += stage.columns;
   }
   return text;
+}
+
+std::vector<std::string> PipelineDefinition::Stage::kept_by() const {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < columns.size();) {
+    const std::size_t end = std::min(columns.find('\n', at), columns.size());
+    const std::string_view line = std::string_view(columns).substr(at, end - at);
+    if (line.starts_with("mode ") || line.starts_with("key column ")) {
+      lines.push_back(without_cast_to_text(line));
+    }
+    at = end + 1;
+  }
+  std::ranges::sort(lines);
+  return lines;
 }
 
 const PipelineDefinition::Stage* PipelineDefinition::find(const std::string& id) const {

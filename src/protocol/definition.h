@@ -34,6 +34,9 @@ struct PipelineDefinition {
     bool is_database() const { return !database.empty(); }
     /// All that decides what a record becomes here; its hash stands in the stage's receipts.
     std::string text() const;
+    /// What a table's rows are kept by: its mode, and each column of its key with what makes it, as
+    /// sorted lines. A text column takes text alone, so `cast(… as text)` makes the same keys.
+    std::vector<std::string> kept_by() const;
   };
 
   Kind kind = Kind::kRun;

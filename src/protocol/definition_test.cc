@@ -41,6 +41,23 @@ TEST(Definition, a_kind_that_is_not_known_is_refused) {
   EXPECT_FALSE(decode_definition(encode_definition(definition)).has_value());
 }
 
+TEST(Definition, a_cast_to_text_makes_the_same_keys_of_a_text_column) {
+  const auto kept_by = [](const char* columns) {
+    return PipelineDefinition::Stage{.columns = columns}.kept_by();
+  };
+  const auto plain = kept_by("mode upsert\nkey column k text = $.k\ncolumn n integer = $.n\n");
+  EXPECT_EQ(plain, (std::vector<std::string>{"key column k text = $.k", "mode upsert"}));
+  EXPECT_EQ(kept_by("mode upsert\nkey column k text = cast($.k as text)\n"), plain);
+  for (const char* other :
+       {"mode upsert\nkey column k text = 'x' || $.k\n",
+        "mode upsert\nkey column k integer = $.k\n",
+        "mode upsert\nkey column k text = cast($.k as real)\n",
+        "mode upsert\nkey column k text = cast($.k as text) || cast($.k as text)\n",
+        "mode append\nkey column k text = $.k\n"}) {
+    EXPECT_NE(kept_by(other), plain) << other;
+  }
+}
+
 TEST(Definition, every_flipped_bit_and_every_cut_is_found) {
   const Buffer whole = encode_definition(totals());
   for (std::size_t index = 0; index < whole.size(); ++index) {

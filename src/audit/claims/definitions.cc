@@ -197,22 +197,17 @@ class DefinitionCheck {
 
   // Rows of before are found by no later record, whatever a reset has said.
   void check_key(std::uint64_t before, std::uint64_t after, const ReceiptEntry& entry) {
-    const std::string former = kept_by(places_.at(before).stage->columns);
-    const std::string later = kept_by(places_.at(after).stage->columns);
-    if (former != later) {
+    const std::vector<std::string> former_lines = places_.at(before).stage->kept_by();
+    const std::vector<std::string> later_lines = places_.at(after).stage->kept_by();
+    if (former_lines != later_lines) {
+      const std::string former = fmt::format("{}\n", fmt::join(former_lines, "\n"));
+      const std::string later = fmt::format("{}\n", fmt::join(later_lines, "\n"));
       findings_.not_covered(fmt::format(
           "stage {}: from {} on its rows are kept by {}, until then by {}: rows of before stay, "
           "and no later record updates or deletes them",
           stage_, name_of(entry), name_lines(lines_only_in(later, former)),
           name_lines(lines_only_in(former, later))));
     }
-  }
-
-  static std::string kept_by(const std::string& columns) {
-    std::vector<std::string> lines = lines_of(columns);
-    std::erase_if(lines, [](const std::string& line) { return line.starts_with("column "); });
-    std::ranges::sort(lines);
-    return fmt::format("{}\n", fmt::join(lines, "\n"));
   }
 
   std::vector<Part> parts_of(const std::vector<InputRange>& ranges) const {
