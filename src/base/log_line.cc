@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace onceflow {
@@ -64,7 +65,11 @@ void append_clean(std::string& line, std::string_view text, bool is_json) {
     const auto letter = static_cast<unsigned char>(text.front());
     if (size == 0) {
       line += "\xEF\xBF\xBD";  // the replacement character
-    } else if (!is_json && (letter == '\n' || letter == '\r' || letter == '\t')) {
+    } else if (!is_json && letter == '\n') {
+      line += line.ends_with(':') || line.ends_with(';') ? " " : "; ";
+      text.remove_prefix(std::min(text.find_first_not_of(" \n"), text.size()));
+      continue;
+    } else if (!is_json && (letter == '\r' || letter == '\t')) {
       line += ' ';
     } else if (letter < 0x20 || letter == 0x7F) {
       line += is_json ? fmt::format("\\u{:04x}", letter) : fmt::format("\\x{:02x}", letter);

@@ -27,11 +27,18 @@ TEST(LogLine, json_carries_the_same) {
 TEST(LogLine, one_event_is_one_line_whatever_stands_in_it) {
   const LogEvent event{.stage = "a\nb", .event = "e\r", .text = "x\ny\x1b[31m"};
   EXPECT_EQ(to_log_line(event, kTime, LogFormat::kText, "run"),
-            "2026-11-21T09:53:44.123Z INFO  run stage=a b event=\"e \": x y\\x1b[31m\n");
+            "2026-11-21T09:53:44.123Z INFO  run stage=a; b event=\"e \": x; y\\x1b[31m\n");
   EXPECT_EQ(
       to_log_line(event, kTime, LogFormat::kJson, "run"),
       "{\"time\":\"2026-11-21T09:53:44.123Z\",\"level\":\"info\",\"component\":\"run\","
       "\"stage\":\"a\\u000ab\",\"event\":\"e\\u000d\",\"message\":\"x\\u000ay\\u001b[31m\"}\n");
+}
+
+TEST(LogLine, a_list_of_several_lines_is_one_sentence) {
+  const LogEvent event{.event = "failed", .text = "choose one of:\n  keep it\n\n  begin anew\n"};
+  EXPECT_EQ(to_log_line(event, kTime, LogFormat::kText, "run"),
+            "2026-11-21T09:53:44.123Z INFO  run event=\"failed\": "
+            "choose one of: keep it; begin anew; \n");
 }
 
 TEST(LogLine, bytes_that_are_not_utf8_are_replaced) {

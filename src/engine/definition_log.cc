@@ -142,7 +142,7 @@ Status DefinitionLog::refusal(const KnownDefinition& known,
       fmt::format(
           "the file was changed, and what pipeline '{}' keeps does not fit it:\n{}"
           "the rule: nothing goes on with what another definition has made; nothing was "
-          "written; the fix: choose one of\n{}"
+          "written; the fix: choose one of:\n{}"
           "each without --execute says what it would do; onceflow plan {} shows all changes",
           planned_.pipeline, describe(changes, DefinitionChange::Weight::kRefused),
           ways_on(changes, planned_, file_, " --execute"), file_));
