@@ -17,6 +17,7 @@
 #include "app/pipeline_positions.h"
 #include "app/reset_tables.h"
 #include "engine/definition_log.h"
+#include "engine/names_in_use.h"
 #include "pipeline/definition.h"
 
 namespace onceflow::app {
@@ -207,6 +208,11 @@ Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const 
   }
   Findings found{*known, *changes, {}};
   if (!known->is_known()) {
+    const Status names = co_await engine::check_names_are_free(log.cluster, plan.plan, deadline);
+    if (!names) {
+      std::cerr << "onceflow plan: run refuses: " << names.error().text << '\n';
+      co_return names.error().code == ErrorCode::kRefused ? kExitFailed : kExitUsage;
+    }
     const auto kept = co_await find_kept(log, plan, planned);
     if (!kept) {
       std::cerr << "onceflow plan: " << kept.error().text << '\n';

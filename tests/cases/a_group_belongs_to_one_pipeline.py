@@ -32,6 +32,11 @@ def refused(at, broker, text, *words):
             check(word in worker.said(), f"{word}: {worker.said()}")
 
 
+def planned(at, broker, text):
+    (at / "q.yaml").write_text(text, encoding="utf-8")
+    return onceflow("plan", "q.yaml", "--bootstrap.servers", broker.address, at=at, code=1)
+
+
 def reset_refused(at, broker, text, *words):
     (at / "q.yaml").write_text(text, encoding="utf-8")
     said = onceflow("reset", "q.yaml", "--bootstrap.servers", broker.address, "--to-earliest",
@@ -51,6 +56,8 @@ def a_renamed_pipeline_with_the_group_of_before_is_refused_and_the_fix_helps(at)
             renamed = pipeline(steps, sink("b"), name="b")
             refused(folder, broker, renamed, "group 'g' has a position", "'b' has never run",
                     "group.id of its own")
+            said = planned(folder, broker, renamed)
+            check("run refuses: group 'g' has a position" in said, said)
             reset_refused(folder, broker, renamed, "group 'g' holds positions of pipeline 'a', in-",
                           "a group.id, a name")
             run_to(folder, broker, renamed.replace("group.id: g", "group.id: h"), "b", 20)
