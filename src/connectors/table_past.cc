@@ -82,7 +82,8 @@ std::unexpected<Error> is_written_twice(const SinkTable& table, const TableSearc
       ErrorCode::kRefused,
       fmt::format("table {}: sink {} of this pipeline writes the records of {} to it, too; the "
                   "rule: a table belongs to one sink, else each record would be in it twice; the "
-                  "fix: give each sink a table of its own; or, if {} is not in the file any more, "
+                  "fix: give each sink a table of its own; if sinks without an `id` have changed "
+                  "places in the file, put them back; or, if {} is not in the file any more, "
                   "say where to begin: onceflow reset FILE --to-earliest --delete-rows --execute, "
                   "or --keep-rows",
                   table.table, twin.stage, twin.source.topic, twin.stage));
