@@ -95,8 +95,11 @@ ROWS_OF_THE_PAGE = {
          "another order")],
     "`group.id`, where the only stage writes a database": [
         (rows, rows(group="other"), "its position is in the database")],
-    "the file of an SQLite sink": [
+    "the file of an SQLite sink, the dsn of a PostgreSQL sink": [
         (rows, rows(sinks=ROWS.replace("a.db", "b.db")), "is now sqlite b.db")],
+    "`auto.offset.reset`": [
+        (rows, rows().replace("group.id: g", "group.id: g, auto.offset.reset: latest"),
+         "run goes on")],
     "a source topic added": [(rows, rows().replace("[in]", "[in, more]"), "topic more is new")],
     "a source topic removed": [
         (rows, rows().replace("[in]", "[more]"), "source topic in is gone")],
@@ -107,7 +110,7 @@ ROWS_OF_THE_PAGE = {
     "`commit.interval.ms`, comments, spacing": [
         (totals, totals("  # sums\n" + WHERE.replace("$.x > 0", "$.x>0") + aggregate(SUM),
                         more="commit.interval.ms: 50\n"), "run goes on")],
-    "`name`": [(totals, totals(name="q"), "run begins")],
+    "`name`": [(totals, totals(name="q", group="q"), "run begins")],
 }
 
 

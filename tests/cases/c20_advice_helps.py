@@ -2,6 +2,7 @@
 
 from harness import Worker, audit, check, onceflow, produce, wait_for
 from harness.changes import aggregate, pipeline, plan, refused, reset, run, values
+from harness.processes import log_of
 
 BEFORE = pipeline(aggregate("n: count(*)"))
 AFTER = pipeline(aggregate("n: count(*), s: sum($.x)"))
@@ -46,7 +47,7 @@ def keeping_the_state_goes_on_counting_and_says_what_it_means(at):
     run(at, before, RECORDS, '{"k":"a","s":15}')
     said = plan(at, tens, 1)
     check("its state: to be kept or reset" in said, said)
-    check("reset p.yaml --data-dir data --keep-states\n" in said, said)
+    check(f"reset p.yaml {' '.join(log_of(at))} --keep-states\n" in said, said)
     said = reset(at, "--keep-states")
     check("`set $.x = $.x * 10` is new" in said and KEPT in said and "nothing was done" in said,
           said)

@@ -103,7 +103,12 @@ def rows_of_which_nobody_says_whose_they_are_are_not_taken_away(at):
 def another_pipelines_own_table_changes_nothing(at):
     run_rows(at, [{"x": x} for x in range(3)], 3)
     other = ROWS.replace("table: t", "table: T2")
-    run_rows(at, [], 3, pipeline(sinks=other, group="q", name="q"))
+    with Worker(at, pipeline(sinks=other, group="q", name="q")) as worker, \
+            sqlite3.connect(at / "a.db") as database:
+        wait_for(lambda: database.execute(
+            "SELECT 1 FROM onceflow_positions WHERE pipeline = 'q' AND next_offset = 3").fetchall(),
+                 "rows of q", 60)
+        check(worker.stop() == 0, worker.said())
     with sqlite3.connect(at / "a.db") as database:
         database.execute("UPDATE onceflow_positions SET table_id = '' WHERE pipeline = 'q'")
     (at / "p.yaml").write_text(LONE, encoding="utf-8")

@@ -258,7 +258,7 @@ SENTENCES = {
     "A value may hold `${env:NAME}`": "missing_secret",
     "Secrets are given so, and are never printed.": "every_bad_file_is_refused_as_expected",
     "Expressions hold no references.": "expressions_hold_no_references",
-    "`group.id` is the pipeline's name if absent.": "what_is_absent_is_as_the_page_says",
+    "`group.id` is the pipeline's name if absent": "what_is_absent_is_as_the_page_says",
     "A step has an `id`, unique in the file": "steps_do_one_thing",
     "keeps the records for which it is true": "keeps_true_and_drops_false_and_null",
     "sets fields of the JSON value and keeps the others.": "steps_do_what_they_say",

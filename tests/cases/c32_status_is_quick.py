@@ -108,3 +108,4 @@ def under_an_audit(at):
                 probed(worker, f"audit of {KEYS} rows"):
             wait_for(lambda: worker.status()["audit"]["state"] == "clean", worker.said,
                      PATIENCE_SECONDS)
+            time.sleep(2)  # an audit is quick, and made again and again

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -17,8 +18,15 @@ ONCEFLOW = str(pathlib.Path(
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """Below the ports that the system gives to connections: what is free now is free when a program
+    that is started takes it, unless another test has drawn the same."""
+    while True:
+        port = random.randrange(10000, 32000)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
 
 
 def onceflow(*arguments, at=None, code=0, given=None, seconds=120, environment=None):
