@@ -35,9 +35,9 @@ struct PipelineWorkers::Life {
         pipeline(runs),
         is_changed(changed && !runs.changed_file().empty()),
         planned(DrawnPipeline::plan(is_changed ? runs.changed_file() : runs.file())) {
-    workers.lives_.insert(this);
+    workers.lives_.push_back(this);
   }
-  ~Life() { workers.lives_.erase(this); }
+  ~Life() { std::erase(workers.lives_, this); }
   Life(const Life&) = delete;
   Life& operator=(const Life&) = delete;
 

@@ -5,7 +5,6 @@
 
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -61,7 +60,9 @@ class PipelineWorkers {
   const std::vector<DrawnPipeline>& pipelines_;
   SimDatabase& database_;
   Findings& findings_;
-  std::set<Life*> lives_;
+  /// In the order of their boots: a set of pointers has an order of its own in each run, and asking
+  /// a worker for its state makes it ask the broker.
+  std::vector<Life*> lives_;
   std::map<std::string, std::string> refusals_;
   const bool are_static_members_;
   const bool stay_at_stop_;
