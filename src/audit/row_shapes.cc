@@ -78,10 +78,8 @@ RowShape RowShapes::parse(const std::string& lines) const {
   std::vector<std::size_t> keys;
   std::string_view mode;
   bool has_other_key = false;
-  for (std::size_t begin = 0; begin < lines.size();) {
-    const std::size_t end = std::min(lines.find('\n', begin), lines.size());
-    std::string_view line(lines.data() + begin, end - begin);
-    begin = end + 1;
+  const std::vector<std::string> all = protocol::definition_lines(lines);
+  for (std::string_view line : all) {
     const bool is_key = line.starts_with(kKeyColumn);
     if (!is_key && !line.starts_with(kColumn)) {
       mode = line;

@@ -10,24 +10,15 @@
 namespace onceflow::engine {
 namespace {
 
+using protocol::definition_lines;
 using protocol::PipelineDefinition;
 using Stage = PipelineDefinition::Stage;
 using Weight = DefinitionChange::Weight;
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return lines;
-}
-
 // "`a` is now `b`", "`a` is gone", "`b` is new", or that the same lines have another order.
 std::string difference(const std::string& before, const std::string& after) {
-  const std::vector<std::string> old_lines = lines_of(before);
-  const std::vector<std::string> new_lines = lines_of(after);
+  const std::vector<std::string> old_lines = definition_lines(before);
+  const std::vector<std::string> new_lines = definition_lines(after);
   const auto lacks = [](const std::vector<std::string>& lines, const std::string& line) {
     return std::ranges::find(lines, line) == lines.end();
   };
@@ -65,7 +56,7 @@ std::vector<std::string> missing_in(const std::vector<std::string>& all,
 std::vector<std::string> shape_of(const std::string& state) {
   constexpr std::string_view kIs = " = ";
   std::vector<std::string> shape;
-  for (std::string& line : lines_of(state)) {
+  for (std::string& line : definition_lines(state)) {
     if (line.starts_with("where ") || line.starts_with("set ")) {
       continue;
     }
@@ -81,7 +72,7 @@ std::vector<std::string> shape_of(const std::string& state) {
 
 std::vector<std::string> keys_of(const std::string& state) {
   std::vector<std::string> keys;
-  std::ranges::copy_if(lines_of(state), std::back_inserter(keys),
+  std::ranges::copy_if(definition_lines(state), std::back_inserter(keys),
                        [](const std::string& line) { return line.starts_with("key "); });
   return keys;
 }

@@ -92,13 +92,10 @@ std::string PipelineDefinition::text() const {
 
 std::vector<std::string> PipelineDefinition::Stage::kept_by() const {
   std::vector<std::string> lines;
-  for (std::size_t at = 0; at < columns.size();) {
-    const std::size_t end = std::min(columns.find('\n', at), columns.size());
-    const std::string_view line = std::string_view(columns).substr(at, end - at);
+  for (const std::string& line : definition_lines(columns)) {
     if (line.starts_with("mode ") || line.starts_with("key column ")) {
       lines.push_back(without_cast_to_text(line));
     }
-    at = end + 1;
   }
   std::ranges::sort(lines);
   return lines;
@@ -107,6 +104,16 @@ std::vector<std::string> PipelineDefinition::Stage::kept_by() const {
 const PipelineDefinition::Stage* PipelineDefinition::find(const std::string& id) const {
   const auto place = std::ranges::find(stages, id, &Stage::id);
   return place == stages.end() ? nullptr : &*place;
+}
+
+std::vector<std::string> definition_lines(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return lines;
 }
 
 std::uint64_t definition_hash(std::string_view text) {

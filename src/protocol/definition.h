@@ -62,6 +62,9 @@ inline std::string definitions_topic(const std::string& pipeline) {
 }
 inline std::string PipelineDefinition::topic() const { return definitions_topic(pipeline); }
 
+/// The lines of one of a definition's texts.
+std::vector<std::string> definition_lines(const std::string& text);
+
 /// Of a definition's text: what is kept with each state, and stands in receipts and in notes.
 std::uint64_t definition_hash(std::string_view text);
 

@@ -20,27 +20,18 @@ using Place = DefinitionRecords::Place;
 constexpr std::size_t kNamedPartitionsMax = 8;
 constexpr std::size_t kNamedPartsMax = 4;
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    lines.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return lines;
-}
-
-/// The lines of `text` that `other` does not have, in their order.
-std::vector<std::string> lines_only_in(const std::string& text, const std::string& other) {
-  const std::vector<std::string> others = lines_of(other);
-  std::vector<std::string> lines;
-  for (const std::string& line : lines_of(text)) {
+/// Those of `lines` that are not among `others`, each once, in their order.
+std::vector<std::string> lines_only_in(const std::vector<std::string>& lines,
+                                       const std::vector<std::string>& others) {
+  std::vector<std::string> found;
+  for (const std::string& line : lines) {
+    std::string quoted = "`" + line + "`";
     if (std::ranges::find(others, line) == others.end() &&
-        std::ranges::find(lines, "`" + line + "`") == lines.end()) {
-      lines.push_back("`" + line + "`");
+        std::ranges::find(found, quoted) == found.end()) {
+      found.push_back(std::move(quoted));
     }
   }
-  return lines;
+  return found;
 }
 
 class DefinitionCheck {
@@ -197,11 +188,9 @@ class DefinitionCheck {
 
   // Rows of before are found by no later record, whatever a reset has said.
   void check_key(std::uint64_t before, std::uint64_t after, const ReceiptEntry& entry) {
-    const std::vector<std::string> former_lines = places_.at(before).stage->kept_by();
-    const std::vector<std::string> later_lines = places_.at(after).stage->kept_by();
-    if (former_lines != later_lines) {
-      const std::string former = fmt::format("{}\n", fmt::join(former_lines, "\n"));
-      const std::string later = fmt::format("{}\n", fmt::join(later_lines, "\n"));
+    const std::vector<std::string> former = places_.at(before).stage->kept_by();
+    const std::vector<std::string> later = places_.at(after).stage->kept_by();
+    if (former != later) {
       findings_.not_covered(fmt::format(
           "stage {}: from {} on its rows are kept by {}, until then by {}: rows of before stay, "
           "and no later record updates or deletes them",
@@ -247,8 +236,8 @@ class DefinitionCheck {
     }
     std::vector<std::string> changes;
     for (std::size_t index = 1; index < order_.size(); ++index) {
-      const std::string before = places_.at(order_[index - 1]).stage->text();
-      const std::string after = places_.at(order_[index]).stage->text();
+      const auto before = protocol::definition_lines(places_.at(order_[index - 1]).stage->text());
+      const auto after = protocol::definition_lines(places_.at(order_[index]).stage->text());
       changes.push_back(fmt::format("{} became {}", name_lines(lines_only_in(before, after)),
                                     name_lines(lines_only_in(after, before))));
     }
