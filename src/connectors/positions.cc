@@ -14,6 +14,10 @@ std::string source_text(const TopicPartition& source, Offset offset) {
   return fmt::format("{}/{}/{}", source.topic, source.partition.value, offset.value);
 }
 
+std::string beginning_of(const TopicPartition& source) {
+  return fmt::format("{}/{}/", source.topic, source.partition.value);
+}
+
 std::string source_of_row(const SinkCommit& commit, const SinkRow& row) {
   return source_text(commit.positions[row.source_index].source, row.source_offset);
 }
@@ -63,6 +67,17 @@ Status check_positions(const SinkTable& table, const std::vector<ClaimedPartitio
                              "it is 22 characters of URL-safe base64, 'unknown', or empty where "
                              "nobody knows it",
                              "topic_id = ''");
+    }
+    if (partition.next_offset == kNoOffset && !partition.topic_id.empty() &&
+        partition.topic_id != kUnknownTopicId) {
+      return refuse_position(
+          table, partition.source,
+          fmt::format("next_offset -1 beside topic_id '{}'", partition.topic_id),
+          "the beginning and the topic's id are fixed in one step, and before it "
+          "there is neither",
+          partition.receipt_offset == kNoOffset
+              ? std::string()
+              : fmt::format("next_offset = {}", partition.receipt_offset.value));
     }
     if (partition.next_offset < kNoOffset) {
       return refuse_position(table, partition.source,

@@ -18,6 +18,8 @@ namespace onceflow::connectors {
 
 /// The place of a row's record, as it stands in kSourceColumn.
 std::string source_text(const TopicPartition& source, Offset offset);
+/// What the places of all its records begin with: "in/0/".
+std::string beginning_of(const TopicPartition& source);
 std::string source_of_row(const SinkCommit& commit, const SinkRow& row);
 
 /// Why a commit is fenced: what the row of one of its partitions says, and what the commit

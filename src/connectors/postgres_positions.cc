@@ -161,6 +161,18 @@ Result<TableSearch::Answer> PostgresTableSearch::find_row_of(
               wanted.finish());
 }
 
+// A cast of what is no number would fail, and only CASE says what is evaluated first.
+Result<TableSearch::Answer> PostgresTableSearch::find_row_from(const TopicPartition& source,
+                                                               Offset offset) {
+  const std::string beginning = beginning_of(source);
+  return look(
+      fmt::format("SELECT {0} FROM {1} WHERE CASE WHEN rtrim({0}, '0123456789') = $1 AND "
+                  "length({0}) > length($1) THEN substr({0}, length($1) + 1)::numeric >= {2} ELSE "
+                  "false END LIMIT 1",
+                  kSourceColumn, postgres_table_name(table_), offset.value),
+      text_parameter(beginning));
+}
+
 // Rolling back to the savepoint undoes the timeout with it.
 Result<TableSearch::Answer> PostgresTableSearch::look(const std::string& sql,
                                                       const PostgresParameter& wanted) {

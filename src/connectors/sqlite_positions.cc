@@ -203,6 +203,14 @@ Result<TableSearch::Answer> SqliteTableSearch::find_row_of(
               beginnings);
 }
 
+Result<TableSearch::Answer> SqliteTableSearch::find_row_from(const TopicPartition& source,
+                                                             Offset offset) {
+  return look(fmt::format("SELECT {0} FROM {1} WHERE rtrim({0}, '0123456789') = ?1 AND "
+                          "CAST(substr({0}, length(?1) + 1) AS INTEGER) >= {2} LIMIT 1",
+                          kSourceColumn, quote_identifier(table_.table), offset.value),
+              {beginning_of(source)});
+}
+
 Result<TableSearch::Answer> SqliteTableSearch::look(const std::string& sql,
                                                     const std::vector<std::string>& wanted) {
   Result<SqliteStatement> statement = connection_.prepare(sql);

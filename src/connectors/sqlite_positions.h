@@ -37,6 +37,7 @@ class SqliteTableSearch final : public TableSearch {
 
   Result<Answer> find_row(const std::string& source) override;
   Result<Answer> find_row_of(const std::vector<std::string>& beginnings) override;
+  Result<Answer> find_row_from(const TopicPartition& source, Offset offset) override;
   Result<std::vector<Other>> others() override;
 
  private:

@@ -32,10 +32,6 @@ std::optional<PlaceInFile> place_of(std::string_view id) {
                                                                     : std::nullopt;
 }
 
-std::string beginning_of(const TopicPartition& source) {
-  return fmt::format("{}/{}/", source.topic, source.partition.value);
-}
-
 bool is_of_another_table(const ClaimedPartition& partition, const FoundTable& found) {
   return !partition.table_id.empty() && partition.table_id != kAnyTable &&
          partition.table_id != found.id;
@@ -132,6 +128,44 @@ Status check_newest_row(const SinkTable& table, const FoundTable& found,
                                  table.table, kSourceColumn));
 }
 
+// Where no receipt says how far the rows go, they may lie past a position that was set back.
+Status check_without_receipts(const SinkTable& table, TableSearch& search,
+                              const std::vector<ClaimedPartition>& claimed) {
+  std::vector<TableSearch::Other> others;
+  bool has_others = false;
+  for (const ClaimedPartition& partition : claimed) {
+    if (partition.next_offset == kNoOffset || partition.receipt_offset != kNoOffset ||
+        partition.table_id == kAnyTable) {
+      continue;
+    }
+    if (!std::exchange(has_others, true)) {
+      auto found = search.others();
+      RETURN_IF_ERROR(found);
+      others = std::move(*found);
+    }
+    // Those rows may be another pipeline's.
+    if (std::ranges::find(others, partition.source, &TableSearch::Other::source) != others.end()) {
+      continue;
+    }
+    const auto answer = search.find_row_from(partition.source, partition.next_offset);
+    RETURN_IF_ERROR(answer);
+    if (answer->found == Found::kYes) {
+      return fail(
+          ErrorCode::kRefused,
+          fmt::format(
+              "table {} has a row of {}, though the position of {}/{} in onceflow_positions is {}, "
+              "and onceflow_receipts says nothing of that partition; the rule: rows, positions and "
+              "receipts move together, and what lies past a position would be written again; the "
+              "fix: restore the three tables together; or with the stage stopped put the position "
+              "past the rows; or, if they may come again, UPDATE onceflow_positions SET table_id = "
+              "'{}' WHERE pipeline = '{}' AND stage = '{}'",
+              table.table, answer->source, partition.source.topic, partition.source.partition.value,
+              partition.next_offset.value, kAnyTable, table.pipeline, table.stage));
+    }
+  }
+  return {};
+}
+
 // Two pipelines may write one table on purpose; who has renamed one, or has taken a second file,
 // has each record twice in it.
 Result<std::string> rows_of_other_pipelines(const SinkTable& table, TableSearch& search,
@@ -193,11 +227,12 @@ Status check_past(const SinkTable& table, const FoundTable& found, const NewestR
   std::vector<TopicPartition> without_past;
   for (const ClaimedPartition& partition : claimed) {
     if (partition.next_offset == kNoOffset && partition.receipt_offset == kNoOffset &&
-        partition.table_id != found.id && partition.table_id != kAnyTable) {
+        partition.table_id != kAnyTable) {
       without_past.push_back(partition.source);
     }
   }
   if (!found.was_created) {
+    RETURN_IF_ERROR(check_without_receipts(table, search, claimed));
     const auto remark = check_new_partitions(table, search, std::move(without_past));
     RETURN_IF_ERROR(remark);
     if (!remark->empty()) {

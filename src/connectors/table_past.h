@@ -31,6 +31,8 @@ class TableSearch {
   virtual Result<Answer> find_row(const std::string& source) = 0;
   /// Any row of one of these partitions, as the beginnings of their sources: "in/0/".
   virtual Result<Answer> find_row_of(const std::vector<std::string>& beginnings) = 0;
+  /// Any row of a record of the partition at the offset or after it.
+  virtual Result<Answer> find_row_from(const TopicPartition& source, Offset offset) = 0;
   /// A position that another stage has, rows of which in this table, if there are any, may be its
   /// own.
   struct Other {

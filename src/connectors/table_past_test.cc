@@ -150,6 +150,37 @@ TEST_P(TablePast, receipts_lost_alone_change_nothing) {
   EXPECT_EQ(row_count(), "6");
 }
 
+TEST_P(TablePast, a_position_that_was_set_back_without_its_receipts_is_refused) {
+  for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
+    query("DROP TABLE IF EXISTS t");
+    query("DELETE FROM onceflow_positions");
+    ASSERT_EQ(write(*make("s", mode), {kIn0}, 12).kind, Kind::kCommitted);
+    query("DELETE FROM onceflow_receipts");
+    for (const char* moved : {"0", "2", "9", "11"}) {
+      query(std::string("UPDATE onceflow_positions SET next_offset = ") + moved);
+      refuses(try_claim(*make("s", mode), {kIn0}),
+              {"table t has a row of in/0/", std::string("in onceflow_positions is ") + moved,
+               "UPDATE onceflow_positions SET table_id = 'any'"});
+    }
+    query("UPDATE onceflow_positions SET next_offset = -1");
+    refuses(try_claim(*make("s", mode), {kIn0}), {"table t has rows of topic in"});
+    query("UPDATE onceflow_positions SET topic_id = 'AAAAAAAAAAAAAAAAAAAAAQ'");
+    refuses(try_claim(*make("s", mode), {kIn0}),
+            {"the row of in-0 in onceflow_positions has the next_offset -1 beside topic_id "
+             "'AAAAAAAAAAAAAAAAAAAAAQ'"});
+    query("UPDATE onceflow_positions SET next_offset = 12");
+    EXPECT_TRUE(try_claim(*make("s", mode), {kIn0}).has_value());
+  }
+}
+
+TEST_P(TablePast, rows_whose_place_is_no_number_stop_no_claim) {
+  ASSERT_EQ(write(*make(), {kIn0}).kind, Kind::kCommitted);
+  query("DELETE FROM onceflow_receipts");
+  query("UPDATE t SET onceflow_source = 'in/0/' WHERE id = 0");
+  query("UPDATE t SET onceflow_source = 'mine' WHERE id = 1");
+  EXPECT_TRUE(try_claim(*make(), {kIn0}).has_value());
+}
+
 TEST_P(TablePast, rows_that_an_operator_has_decided_to_keep_are_accepted) {
   ASSERT_EQ(write(*make(), {kIn0}).kind, Kind::kCommitted);
   query("DELETE FROM onceflow_receipts");
