@@ -5,11 +5,11 @@
 
 #include <iostream>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "app/commands.h"
 #include "app/process_log.h"
+#include "app/shell_words.h"
 #include "client/fetcher.h"
 #include "io/os/signals.h"
 
@@ -110,17 +110,13 @@ Task<Result<bool>> has_records_after(LogAtHand log, client::CommittedOffset posi
 }
 
 std::string log_flags_of(const CLI::App& app) {
-  constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:,=+@%";
   std::string flags;
   for (const char* name : {"--bootstrap.servers", "--data-dir", "--port"}) {
     const CLI::Option* option = app.get_option_no_throw(name);
     if (option == nullptr || option->count() == 0) {
       continue;
     }
-    const std::string value = option->as<std::string>();
-    const bool is_plain = !value.empty() && value.find_first_not_of(kPlain) == std::string::npos;
-    flags += fmt::format(" {} {}", name, is_plain ? value : "'" + value + "'");
+    flags += fmt::format(" {} {}", name, shell_word(option->as<std::string>()));
   }
   return flags;
 }

@@ -16,6 +16,7 @@
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
 #include "app/reset_tables.h"
+#include "app/shell_words.h"
 #include "engine/definition_log.h"
 #include "engine/names_in_use.h"
 #include "pipeline/definition.h"
@@ -124,8 +125,7 @@ std::string to_text(const PipelineDefinition& planned, const std::string& file,
   } else if (verdict == "goes on") {
     text += "\nrun goes on where it was\n";
   } else if (verdict == "being reset") {
-    text += fmt::format("\nrun refuses: a reset has not ended; run it again: onceflow reset {}\n",
-                        file);
+    text += fmt::format("\nrun refuses: {}\n", engine::unended_reset(found.known, planned, file));
   } else {
     text += fmt::format(
         "\nrun refuses; choose one of\n{}"
@@ -252,7 +252,7 @@ int run_plan(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
-  const std::string named = file + options.flags;
+  const std::string named = shell_word(file) + options.flags;
   if (options.bootstrap_servers.empty()) {
     options.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }

@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdio>
 #include <functional>
 #include <iostream>
 #include <iterator>
@@ -59,7 +57,7 @@ class Reset {
         definition_(pipeline::definition_of(planned)),
         command_(command),
         admin_(log_.cluster),
-        definitions_(log_.cluster, definition_, command.file + command.log.flags),
+        definitions_(log_.cluster, definition_, command.named()),
         others_(log_, definition_.pipeline),
         places_(log_),
         tables_(log_, planned) {}
@@ -80,6 +78,7 @@ class Reset {
     const auto known = co_await definitions_.read(deadline());
     CO_RETURN_IF_ERROR(known);
     known_ = *known;
+    CO_RETURN_IF_ERROR(check_begun(known_));
     CO_RETURN_IF_ERROR(co_await check_names());
     CO_RETURN_IF_ERROR(co_await plan_members());
     CO_RETURN_IF_ERROR(co_await plan_acts());
@@ -87,10 +86,22 @@ class Reset {
     co_return Status{};
   }
 
+  // Half of one reset and half of another are neither: what was begun is ended first.
+  Status check_begun(const engine::KnownDefinition& known) const {
+    if (!known.is_being_reset()) {
+      return {};
+    }
+    const protocol::PipelineDefinition& begun = known.begun();
+    if (begun.is_same_pipeline(definition_) && is_same_reset(command_, begun.flags)) {
+      return {};
+    }
+    return fail(ErrorCode::kRefused, engine::unended_reset(known, definition_, command_.named()));
+  }
+
   // What a file names may be another pipeline's, or a consumer's.
   Task<Status> check_names() {
     CO_RETURN_IF_ERROR(co_await others_.check(all_groups(), internal_topics()));
-    if (!known_.is_known()) {
+    if (!known_.is_known() && !known_.is_being_reset()) {
       co_return co_await engine::check_names_are_free(log_.cluster, planned_.plan, deadline());
     }
     co_return Status{};
@@ -118,10 +129,12 @@ class Reset {
       std::cout << "  " << act.what << '\n' << std::flush;
       if (command_.executes) {
         if (const Status done = co_await act.run(); !done) {
-          co_return fail(done.error().code,
-                         fmt::format("{}: {}; the reset has not ended, and no worker starts before "
-                                     "it has: run the same command again",
-                                     act.what, done.error().text));
+          co_return fail(
+              done.error().code,
+              fmt::format("{}: {}; the reset has not ended, and no worker starts before "
+                          "it has: run the same command again: onceflow reset {} {} "
+                          "--execute",
+                          act.what, done.error().text, command_.named(), flags_of(command_)));
         }
       }
     }
@@ -140,8 +153,7 @@ class Reset {
                           ? protocol::PipelineDefinition::Kind::kStatesKept
                           : protocol::PipelineDefinition::Kind::kAccepted;
     CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
-    std::cout << "done: onceflow run " << command_.file << command_.log.flags
-              << " begins with it\n";
+    std::cout << "done: onceflow run " << command_.named() << " begins with it\n";
     co_return Status{};
   }
 
@@ -149,7 +161,12 @@ class Reset {
   Task<Status> begin() {
     protocol::PipelineDefinition definition = definition_;
     definition.kind = protocol::PipelineDefinition::Kind::kResetBegun;
-    co_return co_await definitions_.write(std::move(definition), deadline());
+    definition.flags = flags_of(command_);
+    CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
+    // Of two that begin at once the first goes on.
+    const auto known = co_await definitions_.read(deadline());
+    CO_RETURN_IF_ERROR(known);
+    co_return check_begun(*known);
   }
 
   // ------------------------------------------------------------------------------------ members
@@ -239,7 +256,7 @@ class Reset {
       if (!stage.is_database() && !is_internal(topic)) {
         notes_.push_back(
             fmt::format("topic {} keeps its records: its readers get the results once "
-                        "more; audit with --allow-foreign, or delete the topic",
+                        "more; the audit does not cover those of before",
                         topic));
       }
     }
@@ -314,14 +331,10 @@ class Reset {
   // Positions, states and rows stay; that the changed file goes on with them is all that is
   // written.
   Task<Status> plan_keeping_states() {
-    if (!known_.is_known() || known_.is_being_reset()) {
+    if (!known_.is_known()) {
       co_return fail(ErrorCode::kInvalidArgument,
-                     fmt::format("{}; the rule: states are kept as they are, or not at all; the "
-                                 "fix: {}",
-                                 known_.is_known() ? "another reset was begun and has not ended"
-                                                   : "nothing is known of this pipeline",
-                                 known_.is_known() ? "run that command again"
-                                                   : "onceflow run begins with the file as it is"));
+                     "nothing is known of this pipeline; the rule: states are kept as they are, or "
+                     "not at all; the fix: onceflow run begins with the file as it is");
     }
     const auto changes = co_await definitions_.changes(known_, deadline());
     CO_RETURN_IF_ERROR(changes);
@@ -332,8 +345,7 @@ class Reset {
                       "aggregates and the names of its key are the same, and nothing else needs a "
                       "decision; the fix: choose one of\n{}",
                       engine::describe(*changes, engine::DefinitionChange::Weight::kRefused),
-                      engine::ways_on(*changes, definition_, command_.file + command_.log.flags,
-                                      " --execute")));
+                      engine::ways_on(*changes, definition_, command_.named(), " --execute")));
     }
     for (const engine::DefinitionChange& change : *changes) {
       if (change.weight == engine::DefinitionChange::Weight::kRefused) {
@@ -606,47 +618,6 @@ class Reset {
   std::vector<std::string> notes_;
 };
 
-// 2026-11-29T10:15:00, with Z or nothing: UTC. Kafka's tool takes the same.
-std::optional<std::int64_t> parse_datetime(const std::string& text) {
-  int year = 0;
-  unsigned month = 0;
-  unsigned day = 0;
-  int hour = 0;
-  int minute = 0;
-  double second = 0;
-  int length = 0;
-  const int count = std::sscanf(text.c_str(), "%4d-%2u-%2uT%2d:%2d:%lf%n", &year, &month, &day,
-                                &hour, &minute, &second, &length);
-  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month),
-                                         std::chrono::day(day)};
-  const std::string rest = count == 6 ? text.substr(static_cast<std::size_t>(length)) : "?";
-  if (count != 6 || !date.ok() || hour > 23 || minute > 59 || second >= 61 ||
-      (!rest.empty() && rest != "Z")) {
-    return std::nullopt;
-  }
-  const auto days = std::chrono::sys_days(date).time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(days).count() + hour * 3'600'000 +
-         minute * 60'000 + static_cast<std::int64_t>(second * 1000);
-}
-
-// Says what is wrong with it. Kafka has words of its own for the milliseconds below zero.
-std::optional<std::int64_t> checked_datetime(const std::string& text) {
-  const auto parsed = parse_datetime(text);
-  if (!parsed) {
-    std::cerr << "onceflow reset: --to-datetime " << text
-              << " is not a time; the rule: it is UTC, with Z or nothing behind it; the fix: "
-                 "write for example 2026-11-29T10:15:00\n";
-    return std::nullopt;
-  }
-  if (*parsed < 0) {
-    std::cerr << "onceflow reset: --to-datetime " << text
-              << " is before 1970; the rule: Kafka's times begin at 1970-01-01T00:00:00 (UTC); "
-                 "the fix: --to-earliest\n";
-    return std::nullopt;
-  }
-  return parsed;
-}
-
 Task<int> run_reset_on(LogAtHand log, const pipeline::PlannedPipeline& planned,
                        const ResetCommand& command) {
   Reset reset(std::move(log), planned, command);
@@ -699,7 +670,7 @@ int run_reset(const Arguments& arguments) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
   if (!datetime.empty()) {
-    const auto parsed = checked_datetime(datetime);
+    const auto parsed = parse_reset_time(datetime);
     if (!parsed) {
       return kExitUsage;
     }

@@ -12,6 +12,7 @@
 #include "app/pipeline_file.h"
 #include "app/process_log.h"
 #include "app/running_audit.h"
+#include "app/shell_words.h"
 #include "app/status_of_worker.h"
 #include "app/status_port.h"
 #include "engine/worker.h"
@@ -123,7 +124,7 @@ class RunProcess {
     options.place = place_options();
     options.rolling = options_.is_rolling ? engine::Rolling::kYes : engine::Rolling::kNo;
     options.definition = pipeline::definition_of(planned_);
-    options.file = options_.file + options_.log_flags;
+    options.file = shell_word(options_.file) + options_.log_flags;
     options.on_notice = [this](const std::string& news) {
       tell_({.level = LogLevel::kWarn, .stage = {}, .event = "changed", .text = news});
     };

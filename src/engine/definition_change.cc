@@ -42,6 +42,8 @@ std::string difference(const std::string& before, const std::string& after) {
                        : fmt::format("{}", fmt::join(parts, ", "));
 }
 
+constexpr std::string_view kExactlyOnce = "exactly_once";
+
 std::vector<std::string> missing_in(const std::vector<std::string>& all,
                                     const std::vector<std::string>& others) {
   std::vector<std::string> missing;
@@ -238,6 +240,8 @@ class Comparison {
     if (!gone.empty()) {
       note(after.id, fmt::format("source topic {} is gone", fmt::join(gone, ", ")),
            "what is unread in it stays unread; its position is kept, should it come back");
+      changes_.back().left_topics = gone;
+      changes_.back().left_group = before.group_id;
     }
   }
 
@@ -360,16 +364,19 @@ class Comparison {
 void KnownDefinition::add(const PipelineDefinition& record) {
   using Kind = PipelineDefinition::Kind;
   if (record.kind == Kind::kResetBegun) {
-    is_being_reset_ = true;
+    if (!begun_) {
+      begun_ = record;
+    }
     return;
   }
-  if (record.kind == Kind::kRun && (is_being_reset_ || has_refusal(compare(record)))) {
+  if (record.kind == Kind::kRun && (begun_ || has_refusal(compare(record)))) {
     return;
   }
   if (record.kind == Kind::kAccepted) {
     retired_.clear();
   }
-  is_being_reset_ = false;
+  begun_.reset();
+  was_at_least_once_ = was_at_least_once_ || record.guarantee != kExactlyOnce;
   accept_states(record);
   for (const Stage& stage : current_.stages) {
     if (record.kind != Kind::kAccepted && record.find(stage.id) == nullptr && stage.is_database()) {
@@ -451,6 +458,29 @@ std::string ways_on(std::span<const DefinitionChange> changes,
                     "  go on from now:    onceflow reset {0} --to-current{1}\n"
                     "  start over:        onceflow reset {0} --to-earliest{2}{1}\n",
                     file, end, has_table ? " (--delete-rows | --keep-rows)" : "");
+}
+
+std::string unended_reset(const KnownDefinition& known, const PipelineDefinition& planned,
+                          std::string_view file) {
+  const PipelineDefinition& begun = known.begun();
+  std::string fix =
+      begun.flags.empty()
+          ? fmt::format("run the same `onceflow reset {} --to-… --execute` again", file)
+          : fmt::format("onceflow reset {} {} --execute", file, begun.flags);
+  if (!begun.is_same_pipeline(planned)) {
+    std::string changed;
+    for (const DefinitionChange& change : Comparison(begun, {}, planned).run()) {
+      changed += fmt::format("{}{}{}{}", changed.empty() ? "" : "; ", change.stage,
+                             change.stage.empty() ? "" : ": ", change.what);
+    }
+    fix = fmt::format("change the file back to what it was when the reset began{}{}{}, and then {}",
+                      changed.empty() ? "" : " (since then: ", changed, changed.empty() ? "" : ")",
+                      fix);
+  }
+  return fmt::format(
+      "a reset of pipeline '{}' was begun and has not ended; the rule: nothing runs on half of a "
+      "reset, and none but the same one ends it; the fix: {}",
+      planned.pipeline, fix);
 }
 
 std::string describe(std::span<const DefinitionChange> changes, DefinitionChange::Weight weight) {

@@ -33,6 +33,9 @@ struct DefinitionChange {
   /// it. Where all of them are empty, there is none yet, and the change is a note.
   std::vector<std::string> state_topics{};
   KeepingState keeping_state = KeepingState::kRefused;
+  /// Topics that are read no more, and the group that knows how far they were read.
+  std::vector<std::string> left_topics{};
+  std::string left_group{};
 };
 
 /// What is known of a pipeline from its definitions topic.
@@ -44,8 +47,12 @@ class KnownDefinition {
 
   bool is_known() const { return is_known_; }
   /// A reset was begun and has not ended.
-  bool is_being_reset() const { return is_being_reset_; }
+  bool is_being_reset() const { return begun_.has_value(); }
+  /// That reset: what it was told, and the pipeline as its file was. Only while is_being_reset().
+  const protocol::PipelineDefinition& begun() const { return *begun_; }
   const protocol::PipelineDefinition& current() const { return current_; }
+  /// Records outside of transactions may be its own.
+  bool was_at_least_once() const { return was_at_least_once_; }
   /// Everything that differs; empty if nothing was known.
   std::vector<DefinitionChange> compare(const protocol::PipelineDefinition& planned) const;
   /// The hashes of former definitions whose states the stage goes on with, besides its own.
@@ -55,8 +62,9 @@ class KnownDefinition {
   void accept_states(const protocol::PipelineDefinition& record);
 
   bool is_known_ = false;
-  bool is_being_reset_ = false;
+  bool was_at_least_once_ = false;
   protocol::PipelineDefinition current_;
+  std::optional<protocol::PipelineDefinition> begun_;  ///< the first, where it was repeated
   /// Tables that the pipeline no longer writes; their positions are still there.
   std::vector<protocol::PipelineDefinition::Stage> retired_;
   std::map<std::string, std::vector<std::uint64_t>> accepted_states_;  ///< by stage
@@ -70,6 +78,10 @@ bool may_keep_states(std::span<const DefinitionChange> changes);
 std::string ways_on(std::span<const DefinitionChange> changes,
                     const protocol::PipelineDefinition& planned, std::string_view file,
                     std::string_view end);
+/// That a reset has not ended, which it was, and the command that ends it; while is_being_reset().
+/// `file` as in ways_on().
+std::string unended_reset(const KnownDefinition& known, const protocol::PipelineDefinition& planned,
+                          std::string_view file);
 /// A line each: "stage: what: effect".
 std::string describe(std::span<const DefinitionChange> changes, DefinitionChange::Weight weight);
 

@@ -8,6 +8,7 @@ namespace onceflow::engine {
 namespace {
 
 using protocol::PipelineDefinition;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -362,6 +363,36 @@ TEST(DefinitionChange, nothing_runs_on_half_of_a_reset) {
   record.kind = PipelineDefinition::Kind::kAccepted;
   known.add(record);
   EXPECT_FALSE(known.is_being_reset());
+}
+
+TEST(DefinitionChange, a_reset_that_has_not_ended_is_named_with_its_flags) {
+  KnownDefinition known = known_as(totals());
+  PipelineDefinition begun = totals();
+  begun.kind = PipelineDefinition::Kind::kResetBegun;
+  begun.flags = "--to-earliest --delete-rows";
+  known.add(begun);
+  PipelineDefinition repeated = begun;
+  repeated.flags = "--to-latest";  // of two at once the first counts
+  known.add(repeated);
+  const std::string end = "the fix: onceflow reset p.yaml --to-earliest --delete-rows --execute";
+  const std::string same = unended_reset(known, totals(), "p.yaml");
+  EXPECT_TRUE(same.ends_with(end)) << same;
+
+  PipelineDefinition changed = totals();
+  changed.stages[0].steps = "key k = $.other\n";
+  EXPECT_THAT(unended_reset(known, changed, "p.yaml"),
+              AllOf(HasSubstr("the fix: change the file back to what it was when the reset began"),
+                    HasSubstr("k-key: `key k = $.k` is now `key k = $.other`"),
+                    HasSubstr("and then onceflow reset p.yaml --to-earliest --delete-rows")));
+}
+
+TEST(DefinitionChange, a_reset_of_a_version_that_kept_no_flags_is_to_be_run_again) {
+  KnownDefinition known = known_as(totals());
+  PipelineDefinition begun = totals();
+  begun.kind = PipelineDefinition::Kind::kResetBegun;
+  known.add(begun);
+  EXPECT_THAT(unended_reset(known, totals(), "p.yaml"),
+              HasSubstr("run the same `onceflow reset p.yaml --to-… --execute` again"));
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "client/fetcher.h"
 #include "client/producer.h"
 
@@ -16,6 +19,7 @@ DefinitionLog::DefinitionLog(std::shared_ptr<client::Cluster> cluster,
 
 Task<Result<KnownDefinition>> DefinitionLog::read(MonotonicTime deadline) {
   KnownDefinition known;
+  strangers_.clear();
   const TopicPartition partition{planned_.topic(), PartitionIndex(0)};
   const auto topic = co_await cluster_->existing_topic(partition.topic, deadline);
   if (!topic && topic.error().code == ErrorCode::kNotFound) {
@@ -41,15 +45,9 @@ Task<Result<KnownDefinition>> DefinitionLog::read(MonotonicTime deadline) {
       Status decoded;
       CO_RETURN_IF_ERROR(run.for_each([&](const protocol::RecordBatchHeader& header,
                                           const protocol::RecordView& record) {
-        auto definition = protocol::decode_definition(record.value.value_or(ByteView{}));
-        if (definition) {
-          known.add(*definition);
-        } else if (decoded) {
-          decoded = fail(definition.error().code,
-                         fmt::format("{}-0@{}: {}; the rule: nobody else writes this topic; the "
-                                     "fix: delete it, and look at the changes of the file yourself",
-                                     partition.topic, header.offset_of(record).value,
-                                     definition.error().text));
+        if (decoded) {
+          decoded =
+              add(partition, header.offset_of(record), record.value.value_or(ByteView{}), known);
         }
       }));
       CO_RETURN_IF_ERROR(decoded);
@@ -63,6 +61,28 @@ Task<Result<KnownDefinition>> DefinitionLog::read(MonotonicTime deadline) {
   co_return known;
 }
 
+// What another program wrote says nothing of this pipeline.
+Status DefinitionLog::add(const TopicPartition& partition, Offset offset, ByteView value,
+                          KnownDefinition& known) {
+  const auto definition = protocol::decode_definition(value);
+  if (definition && definition->pipeline == planned_.pipeline) {
+    known.add(*definition);
+    return {};
+  }
+  const std::string what = fmt::format(
+      "{}-0@{}: {}", partition.topic, offset.value,
+      definition ? "a definition of pipeline " + definition->pipeline : definition.error().text);
+  if (definition || definition.error().code == ErrorCode::kUnsupported) {
+    strangers_.push_back(what);
+    return {};
+  }
+  return fail(definition.error().code,
+              what +
+                  "; the rule: nobody else writes this topic; the fix: run the version that "
+                  "wrote it; or, if it was altered, delete the topic, and look at the changes "
+                  "of the file yourself");
+}
+
 Task<Result<std::vector<DefinitionChange>>> DefinitionLog::changes(const KnownDefinition& known,
                                                                    MonotonicTime deadline) {
   std::vector<DefinitionChange> changes = known.compare(planned_);
@@ -72,6 +92,9 @@ Task<Result<std::vector<DefinitionChange>>> DefinitionLog::changes(const KnownDe
     }
     if (!change.state_topics.empty()) {
       CO_RETURN_IF_ERROR(co_await look_at_state(change, deadline));
+    }
+    if (!change.left_topics.empty()) {
+      CO_RETURN_IF_ERROR(co_await look_at_left(change, deadline));
     }
   }
   co_return changes;
@@ -90,6 +113,38 @@ Task<Status> DefinitionLog::look_at_source(DefinitionChange& change, MonotonicTi
       break;
     }
   }
+  co_return Status{};
+}
+
+// Beside positions in a database the group has a copy of them.
+Task<Status> DefinitionLog::look_at_left(DefinitionChange& change, MonotonicTime deadline) {
+  std::string unread;
+  for (const std::string& topic : change.left_topics) {
+    const auto begins = co_await offsets_of(topic, client::Admin::kEarliest, deadline);
+    CO_RETURN_IF_ERROR(begins);
+    const auto ends = co_await offsets_of(topic, client::Admin::kLatest, deadline);
+    CO_RETURN_IF_ERROR(ends);
+    std::vector<TopicPartition> partitions;
+    std::ranges::transform(*ends, std::back_inserter(partitions), &client::ListedOffset::partition);
+    if (partitions.empty()) {
+      continue;  // Nothing is left of it.
+    }
+    const auto read = co_await admin_.committed(change.left_group, std::move(partitions), deadline);
+    CO_RETURN_IF_ERROR(read);
+    for (std::size_t index = 0; index < std::min(begins->size(), read->size()); ++index) {
+      const Offset end = (*ends)[index].offset;
+      const Offset from = std::max((*begins)[index].offset, (*read)[index].offset);
+      if (from < end) {
+        unread += fmt::format("{}{}-{} offsets {}..{} ({})", unread.empty() ? "" : ", ", topic,
+                              (*ends)[index].partition.partition.value, from.value, end.value - 1,
+                              end - from);
+      }
+    }
+  }
+  change.effect =
+      unread.empty()
+          ? "all of it was read; its position is kept, should it come back"
+          : fmt::format("{} stay unread; its position is kept, should it come back", unread);
   co_return Status{};
 }
 
@@ -128,11 +183,7 @@ Task<Result<std::vector<client::ListedOffset>>> DefinitionLog::offsets_of(std::s
 Status DefinitionLog::refusal(const KnownDefinition& known,
                               std::span<const DefinitionChange> changes) const {
   if (known.is_being_reset()) {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("a reset of pipeline '{}' was begun and has not ended; the rule: "
-                            "nothing runs on half of a reset; the fix: run the same `onceflow "
-                            "reset {} … --execute` again",
-                            planned_.pipeline, file_));
+    return fail(ErrorCode::kInvalidArgument, unended_reset(known, planned_, file_));
   }
   if (!has_refusal(changes)) {
     return {};

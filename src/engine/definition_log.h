@@ -24,7 +24,10 @@ class DefinitionLog {
                 const protocol::PipelineDefinition& planned, std::string file);
 
   /// Reads the whole topic; nothing is known where it does not exist.
+  /// Records of others are passed over, and kept in strangers().
   Task<Result<KnownDefinition>> read(MonotonicTime deadline);
+  /// Of the last read(), by name: "p-definitions-0@3: not a definition of onceflow".
+  const std::vector<std::string>& strangers() const { return strangers_; }
   /// What the plan changes. A new table that its topic cannot fill any more is a refusal; a state
   /// that does not exist yet is none.
   Task<Result<std::vector<DefinitionChange>>> changes(const KnownDefinition& known,
@@ -41,7 +44,12 @@ class DefinitionLog {
   Task<Status> write(protocol::PipelineDefinition definition, MonotonicTime deadline);
 
  private:
+  /// kCorrupt: it was altered, or is of a later version.
+  Status add(const TopicPartition& partition, Offset offset, ByteView value,
+             KnownDefinition& known);
   Task<Status> look_at_source(DefinitionChange& change, MonotonicTime deadline);
+  /// How much of the topics stays unread.
+  Task<Status> look_at_left(DefinitionChange& change, MonotonicTime deadline);
   Task<Status> look_at_state(DefinitionChange& change, MonotonicTime deadline);
   /// The offsets of all partitions; none if the topic does not exist.
   Task<Result<std::vector<client::ListedOffset>>> offsets_of(std::string topic,
@@ -54,6 +62,7 @@ class DefinitionLog {
   const protocol::PipelineDefinition& planned_;
   const std::string file_;
   client::Admin admin_;
+  std::vector<std::string> strangers_;
 };
 
 }  // namespace onceflow::engine

@@ -5,11 +5,14 @@
 #include "base/crc32c.h"
 #include "base/record_hash.h"
 #include "base/wire.h"
+#include "protocol/own_record.h"
 
 namespace onceflow::protocol {
 namespace {
 
-constexpr std::int8_t kDefinitionVersion = 1;
+constexpr std::int8_t kDefinitionVersion = 2;
+/// Still read: it lacks the flags of a reset.
+constexpr std::int8_t kFirstVersion = 1;
 // Of the smallest encodings, so that a count is checked against the bytes that are left.
 constexpr std::size_t kStringBytesMin = 1;
 constexpr std::size_t kStageBytesMin = 9;
@@ -143,21 +146,16 @@ Buffer encode_definition(const PipelineDefinition& definition) {
     write_strings(writer, stage.outputs);
     writer.write_sized_string(stage.columns);
   }
+  writer.write_sized_string(definition.flags);
   writer.patch_integer(1, crc32c(ByteView(bytes).subspan(5)));
   return bytes;
 }
 
 Result<PipelineDefinition> decode_definition(ByteView bytes) {
   WireReader reader(bytes);
-  const std::int8_t version = reader.read_int8();
-  const std::uint32_t checksum = reader.read_uint32();
-  if (!reader.ok() || version != kDefinitionVersion) {
-    return fail(ErrorCode::kCorrupt, "definition: version is " + std::to_string(version) +
-                                         ", this program reads version 1");
-  }
-  if (crc32c(bytes.subspan(reader.position())) != checksum) {
-    return fail(ErrorCode::kCorrupt, "definition: checksum does not match");
-  }
+  const auto version = read_own_record(reader, bytes, "definition",
+                                       {.first = kFirstVersion, .last = kDefinitionVersion});
+  RETURN_IF_ERROR(version);
   PipelineDefinition definition;
   const std::int8_t kind = reader.read_int8();
   definition.kind = static_cast<PipelineDefinition::Kind>(kind);
@@ -167,6 +165,9 @@ Result<PipelineDefinition> decode_definition(ByteView bytes) {
   const std::uint64_t count = read_count(reader, kStageBytesMin);
   for (std::uint64_t index = 0; reader.ok() && index < count; ++index) {
     definition.stages.push_back(read_stage(reader));
+  }
+  if (*version > kFirstVersion) {
+    definition.flags = reader.read_sized_string();
   }
   const bool is_known = kind >= 1 && kind <= 4;
   if (!reader.ok() || reader.remaining() != 0 || !is_known) {

@@ -44,6 +44,9 @@ struct PipelineDefinition {
   std::string pipeline;
   std::string guarantee;  ///< as in the file
   std::vector<Stage> stages;
+  /// Of kResetBegun: what the reset was told, as the flags are typed again; empty: of a version
+  /// that did not keep it.
+  std::string flags{};
 
   /// The same pipeline, whenever and by whom it was written.
   bool is_same_pipeline(const PipelineDefinition& other) const {

@@ -2,6 +2,7 @@
 
 #include "base/crc32c.h"
 #include "base/wire.h"
+#include "protocol/own_record.h"
 
 namespace onceflow::protocol {
 namespace {
@@ -147,23 +148,17 @@ Buffer encode_receipt(const Receipt& receipt) {
 
 Result<Receipt> decode_receipt(ByteView bytes) {
   WireReader reader(bytes);
-  const std::int8_t version = reader.read_int8();
-  const std::uint32_t checksum = reader.read_uint32();
-  if (!reader.ok() || version < kReceiptVersionMin || version > kReceiptVersion) {
-    return fail(ErrorCode::kCorrupt, "receipt: version is " + std::to_string(version) +
-                                         ", this program reads versions 1 and 2");
-  }
-  if (crc32c(bytes.subspan(reader.position())) != checksum) {
-    return fail(ErrorCode::kCorrupt, "receipt: checksum does not match");
-  }
+  const auto version = read_own_record(reader, bytes, "receipt",
+                                       {.first = kReceiptVersionMin, .last = kReceiptVersion});
+  RETURN_IF_ERROR(version);
   Receipt receipt;
   receipt.pipeline = reader.read_sized_string();
   receipt.stage = reader.read_sized_string();
   receipt.worker = reader.read_sized_string();
   receipt.commit_number = reader.read_varlong();
   receipt.committed_at_ms = reader.read_int64();
-  receipt.definition = version >= 2 ? reader.read_uint64() : 0;
-  decode_inputs(reader, version, receipt);
+  receipt.definition = *version >= 2 ? reader.read_uint64() : 0;
+  decode_inputs(reader, *version, receipt);
   decode_outputs(reader, receipt);
   decode_rows(reader, receipt);
   if (!reader.ok() || reader.remaining() != 0) {
