@@ -382,7 +382,8 @@ void Auditor::judge_aggregate(const StageHistory& history) {
   } else if (std::ranges::any_of(history.receipts,
                                  [](const ReceiptEntry& entry) { return !entry.is_settled; })) {
     why = "it committed while the audit was reading";
-  } else if (std::ranges::any_of(history.beginnings, [&](const auto& each) {
+  } else if (reset_that_began(histories_, former_) ||
+             std::ranges::any_of(history.beginnings, [&](const auto& each) {
                return history.last_reset(each.first) != nullptr;
              })) {
     why = "a reset has begun it anew, and what it wrote before has no state";
@@ -444,11 +445,10 @@ void Auditor::report_defects() {
   for (const PartitionScan& scan : receipts_.scans()) {
     report(scan);
   }
-  for (const std::string& text : definitions_.unreadable()) {
-    report_.findings.add(FindingKind::kAltered, {}, 0, text);
-  }
-  for (const std::string& text : receipts_.unreadable()) {
-    report_.findings.add(FindingKind::kAltered, {}, 0, text);
+  for (const auto* records : {&definitions_.odd(), &receipts_.odd()}) {
+    for (const OddRecord& odd : *records) {
+      report_.findings.add(odd.kind, {}, 1, odd.text);
+    }
   }
 }
 

@@ -424,18 +424,50 @@ TEST_F(AuditorTest, a_reset_to_the_first_record_leaves_nothing_out) {
   EXPECT_THAT(report.findings.notes(), Contains(HasSubstr("was begun at offset 0 by a reset")));
 }
 
-TEST_F(AuditorTest, results_in_front_of_a_reset_are_of_others_where_they_may_be) {
+TEST_F(AuditorTest, results_in_front_of_a_reset_are_not_covered) {
   TestCommit former = make_commit(1);
   former.producer = {ProducerId(8), ProducerEpoch(0)};
   write_outputs(former);
   begin_at(0, protocol::Receipt::Beginning::kReset);
   write_with_ids(1, 4);
-  EXPECT_THAT(texts(audit({.strangers = Strangers::kAllowed})), ElementsAre());
-  EXPECT_FALSE(texts(audit()).empty());
+  for (const Strangers strangers : {Strangers::kAllowed, Strangers::kRefused}) {
+    const AuditReport report = audit({.strangers = strangers});
+    EXPECT_THAT(texts(report), ElementsAre());
+    EXPECT_THAT(report.findings.notes(),
+                Contains(AllOf(HasSubstr("not covered: paid-"),
+                               HasSubstr("before the first that stage only-paid wrote after the "
+                                         "reset of"))));
+  }
   // What comes again after its receipt is doubled all the same.
   write_outputs(make_commit(4));
   EXPECT_THAT(texts(audit({.strangers = Strangers::kAllowed})),
               testing::Each(HasSubstr("doubled")));
+}
+
+TEST_F(AuditorTest, strangers_in_front_of_a_pipeline_that_no_reset_began_are_found) {
+  TestCommit stranger = make_commit(1);
+  stranger.producer = {ProducerId(8), ProducerEpoch(0)};
+  write_outputs(stranger);
+  write_honestly(2, 4);
+  EXPECT_THAT(texts(audit()), Contains(HasSubstr("foreign: paid-")));
+}
+
+TEST_F(AuditorTest, strangers_among_the_receipts_and_definitions_are_foreign_by_their_place) {
+  write_honestly(1, 2);
+  const Buffer receipt = protocol::encode_receipt({.pipeline = "q", .stage = "only-paid"});
+  log_.append(at("p-receipts", 0), {{"k", "order 1"}, {"k", std::string(as_text(receipt))}});
+  log_.create("p-definitions", 1);
+  protocol::PipelineDefinition other;
+  other.pipeline = "q";
+  const Buffer definition = encode_definition(other);
+  log_.append(at("p-definitions", 0), {{"", "{}"}, {"", std::string(as_text(definition))}});
+  const std::vector<std::string> found = texts(audit());
+  for (const char* words : {"foreign: p-definitions-0 offset 0: not a definition of onceflow",
+                            "foreign: p-definitions-0 offset 1: a definition of pipeline q",
+                            ": not a receipt of onceflow", ": a receipt of pipeline q"}) {
+    EXPECT_THAT(found, Contains(HasSubstr(words)));
+  }
+  EXPECT_THAT(found, testing::Each(HasSubstr("foreign: p-")));
 }
 
 TEST_F(AuditorTest, what_a_stage_of_before_wrote_is_its_own) {

@@ -17,32 +17,41 @@ class DefinitionRecords::Collector final : public RecordObserver {
 
   void record(const protocol::RecordBatchHeader& batch, const protocol::RecordView& record,
               bool is_decided) override {
-    const Offset offset = batch.offset_of(record);
     auto definition = protocol::decode_definition(record.value.value_or(ByteView{}));
-    if (definition && is_decided) {
+    if (definition && is_decided && definition->pipeline == records_.pipeline_) {
       records_.all_.push_back(std::move(*definition));
-    } else {
-      (is_decided ? records_.unreadable_ : open_[batch.producer_id])
-          .push_back(fmt::format("{}-0 {}: {}", records_.topic_, name_offsets(offset, offset + 1),
-                                 definition
-                                     ? "a definition in a transaction, as no worker writes it"
-                                     : definition.error().text));
+      return;
     }
+    const Offset offset = batch.offset_of(record);
+    (is_decided ? records_.odd_ : open_[batch.producer_id])
+        .push_back({definition ? FindingKind::kForeign : kind_of_odd(definition.error()),
+                    fmt::format("{}-0 {}: {}", records_.topic_, name_offsets(offset, offset + 1),
+                                what_is_odd(definition))});
   }
   void decided(ProducerId producer, bool is_committed) override {
     auto node = open_.extract(producer);
     if (!node.empty() && is_committed) {
-      std::ranges::move(node.mapped(), std::back_inserter(records_.unreadable_));
+      std::ranges::move(node.mapped(), std::back_inserter(records_.odd_));
     }
   }
 
  private:
+  std::string what_is_odd(const Result<protocol::PipelineDefinition>& definition) const {
+    if (!definition) {
+      return definition.error().text;
+    }
+    return definition->pipeline == records_.pipeline_
+               ? "a definition in a transaction, as no worker writes it"
+               : "a definition of pipeline " + definition->pipeline;
+  }
+
   DefinitionRecords& records_;
-  std::map<ProducerId, std::vector<std::string>> open_;
+  std::map<ProducerId, std::vector<OddRecord>> open_;
 };
 
 DefinitionRecords::DefinitionRecords(const std::string& pipeline)
-    : topic_(protocol::definitions_topic(pipeline)),
+    : pipeline_(pipeline),
+      topic_(protocol::definitions_topic(pipeline)),
       collector_(std::make_unique<Collector>(*this)) {}
 
 DefinitionRecords::~DefinitionRecords() = default;

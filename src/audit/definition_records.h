@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "audit/findings.h"
 #include "audit/log_reader.h"
 #include "audit/partition_scan.h"
 #include "protocol/definition.h"
@@ -26,8 +27,8 @@ class DefinitionRecords {
   const std::string& topic() const { return topic_; }
   /// In the order of the topic.
   const std::vector<protocol::PipelineDefinition>& all() const { return all_; }
-  /// Records that are no definitions, by name.
-  const std::vector<std::string>& unreadable() const { return unreadable_; }
+  /// Records that are no definitions of the pipeline.
+  const std::vector<OddRecord>& odd() const { return odd_; }
 
   struct Place {
     std::size_t index = 0;  ///< in all()
@@ -39,11 +40,12 @@ class DefinitionRecords {
  private:
   class Collector;
 
+  std::string pipeline_;
   std::string topic_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<PartitionScan> scan_;
   std::vector<protocol::PipelineDefinition> all_;
-  std::vector<std::string> unreadable_;
+  std::vector<OddRecord> odd_;
 };
 
 }  // namespace onceflow::audit

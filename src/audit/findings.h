@@ -49,6 +49,12 @@ struct Finding {
   std::optional<Surplus> surplus;
 };
 
+/// A record in a topic of ours that is not what the topic holds: another program's, or altered.
+struct OddRecord {
+  FindingKind kind = FindingKind::kForeign;
+  std::string text;  ///< names place and what it is
+};
+
 class Findings {
  public:
   explicit Findings(std::size_t kept_max) : kept_max_(kept_max) {}

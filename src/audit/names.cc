@@ -56,4 +56,8 @@ std::string name_columns(std::span<const ColumnSubject> columns, std::span<const
   return text;
 }
 
+FindingKind kind_of_odd(const Error& error) {
+  return error.code == ErrorCode::kUnsupported ? FindingKind::kForeign : FindingKind::kAltered;
+}
+
 }  // namespace onceflow::audit

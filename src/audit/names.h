@@ -7,9 +7,11 @@
 #include <string>
 #include <string_view>
 
+#include "audit/findings.h"
 #include "audit/subject.h"
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "base/result.h"
 #include "base/value.h"
 
 namespace onceflow::audit {
@@ -23,5 +25,8 @@ std::string count_of(std::int64_t count, std::string_view noun);
 std::string name_key(const std::optional<ByteView>& key);
 /// "id=7, note='paid', amount=null"; long texts are cut.
 std::string name_columns(std::span<const ColumnSubject> columns, std::span<const Value> values);
+
+/// Of a record that does not decode as one of ours.
+FindingKind kind_of_odd(const Error& error);
 
 }  // namespace onceflow::audit

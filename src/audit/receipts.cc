@@ -26,12 +26,14 @@ class ReceiptLog::Collector final : public RecordObserver {
         fmt::format("{} {}", name_of(partition_), name_offsets(offset, offset + 1));
     auto receipt = protocol::decode_receipt(record.value.value_or(ByteView{}));
     if (!receipt) {
-      add_unreadable(batch, is_decided, fmt::format("{}: {}", place, receipt.error().text));
+      add_odd(batch, is_decided,
+              {kind_of_odd(receipt.error()), fmt::format("{}: {}", place, receipt.error().text)});
       return;
     }
     if (receipt->pipeline != log_.pipeline_) {
-      add_unreadable(batch, is_decided,
-                     fmt::format("{}: a receipt of pipeline {}", place, receipt->pipeline));
+      add_odd(batch, is_decided,
+              {FindingKind::kForeign,
+               fmt::format("{}: a receipt of pipeline {}", place, receipt->pipeline)});
       return;
     }
     ReceiptEntry entry{.receipt = std::move(*receipt),
@@ -56,22 +58,21 @@ class ReceiptLog::Collector final : public RecordObserver {
     if (!node.empty() && is_committed) {
       std::ranges::move(node.mapped(), std::back_inserter(log_.entries_));
     }
-    auto strangers = open_unreadable_.extract(producer);
-    if (!strangers.empty() && is_committed) {
-      std::ranges::move(strangers.mapped(), std::back_inserter(log_.unreadable_));
+    auto odd = open_odd_.extract(producer);
+    if (!odd.empty() && is_committed) {
+      std::ranges::move(odd.mapped(), std::back_inserter(log_.odd_));
     }
   }
 
  private:
-  void add_unreadable(const protocol::RecordBatchHeader& batch, bool is_decided, std::string text) {
-    (is_decided ? log_.unreadable_ : open_unreadable_[batch.producer_id])
-        .push_back(std::move(text));
+  void add_odd(const protocol::RecordBatchHeader& batch, bool is_decided, OddRecord odd) {
+    (is_decided ? log_.odd_ : open_odd_[batch.producer_id]).push_back(std::move(odd));
   }
 
   ReceiptLog& log_;
   TopicPartition partition_;
   std::map<ProducerId, std::vector<ReceiptEntry>> open_;
-  std::map<ProducerId, std::vector<std::string>> open_unreadable_;
+  std::map<ProducerId, std::vector<OddRecord>> open_odd_;
 };
 
 ReceiptLog::ReceiptLog(std::string topic, std::string pipeline)

@@ -46,8 +46,8 @@ class ReceiptLog {
   /// Something was deleted from its beginning.
   bool is_cut() const;
   const std::vector<PartitionScan>& scans() const { return scans_; }
-  /// Records that are no receipts, by name.
-  const std::vector<std::string>& unreadable() const { return unreadable_; }
+  /// Records that are no receipts of the pipeline.
+  const std::vector<OddRecord>& odd() const { return odd_; }
 
  private:
   class Collector;
@@ -57,7 +57,7 @@ class ReceiptLog {
   std::vector<PartitionScan> scans_;
   std::vector<std::unique_ptr<Collector>> collectors_;
   std::vector<ReceiptEntry> entries_;
-  std::vector<std::string> unreadable_;
+  std::vector<OddRecord> odd_;
 };
 
 }  // namespace onceflow::audit

@@ -84,6 +84,26 @@ const InputBeginning* StageHistory::last_reset(const TopicPartition& source) con
   return last;
 }
 
+std::optional<WallTime> reset_that_began(const std::vector<StageHistory>& histories,
+                                         const std::vector<StageHistory>& former) {
+  const ReceiptEntry* first = nullptr;
+  for (const std::vector<StageHistory>* each : {&histories, &former}) {
+    for (const StageHistory& history : *each) {
+      for (const ReceiptEntry& entry : history.receipts) {
+        const bool is_in_log = !history.subject->table;
+        if (is_in_log && (first == nullptr || entry.offset < first->offset)) {
+          first = &entry;
+        }
+      }
+    }
+  }
+  const bool is_of_reset =
+      first != nullptr && std::ranges::any_of(first->receipt.inputs, [](const auto& input) {
+        return input.beginning == protocol::Receipt::Beginning::kReset;
+      });
+  return is_of_reset ? std::optional(WallTime(first->receipt.committed_at_ms)) : std::nullopt;
+}
+
 Offset StageHistory::covered_to(const TopicPartition& source) const {
   const InputBeginning* reset = last_reset(source);
   Offset covered = reset != nullptr ? reset->offset : kNoOffset;

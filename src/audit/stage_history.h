@@ -3,12 +3,14 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "audit/partition_scan.h"
 #include "audit/receipts.h"
 #include "audit/subject.h"
 #include "base/ids.h"
+#include "base/time.h"
 
 namespace onceflow::audit {
 
@@ -64,6 +66,11 @@ struct StageHistory {
   /// is covered by being told; kNoOffset without any receipt.
   Offset covered_to(const TopicPartition& source) const;
 };
+
+/// When a reset began the pipeline anew, with receipts of their own: the first receipt in the log
+/// of them is the reset's. What the pipeline wrote before has no receipt any more.
+std::optional<WallTime> reset_that_began(const std::vector<StageHistory>& histories,
+                                         const std::vector<StageHistory>& former);
 
 /// Every partition of every source and output topic that exists.
 using Scans = std::map<TopicPartition, PartitionScan>;

@@ -1,8 +1,9 @@
 // BlockingSink: a Sink over a store whose calls block. The store lives on a thread of its own; the
 // scheduler's thread only waits for it.
 //
-// A Store has claim, commit and read_positions as Sink has, without Task. It is used by one thread
-// at a time: the blocking one while a call is under way, whoever destroys it afterwards.
+// A Store has claim, commit, read_positions and newest_definitions as Sink has, without Task. It is
+// used by one thread at a time: the blocking one while a call is under way, whoever destroys it
+// afterwards.
 #pragma once
 
 #include <memory>
@@ -45,6 +46,14 @@ class BlockingSink final : public Sink {
         [store = store_.get(), &partitions] { return store->read_positions(partitions); });
     settled.is_settled = true;
     co_return positions;
+  }
+
+  Task<Result<NewestDefinitions>> newest_definitions() override {
+    Settled settled{*this};
+    auto definitions =
+        co_await thread_->run([store = store_.get()] { return store->newest_definitions(); });
+    settled.is_settled = true;
+    co_return definitions;
   }
 
  private:

@@ -15,6 +15,7 @@
 #include "connectors/positions.h"
 #include "connectors/postgres_positions.h"
 #include "connectors/postgres_positions_sql.h"
+#include "connectors/sink_past.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -705,6 +706,11 @@ CommitOutcome PostgresStore::not_committed(const SinkCommit& commit,
 CommitOutcome PostgresStore::shape_changed() {
   return not_now(
       fmt::format("the columns of table {} were changed; they are read again", table_.table));
+}
+
+// Once, before anything is claimed: over a connection of its own.
+Result<NewestDefinitions> PostgresStore::newest_definitions() const {
+  return read_postgres_definitions(options_, table_);
 }
 
 }  // namespace onceflow::connectors

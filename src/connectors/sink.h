@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -121,6 +122,10 @@ struct ClaimedPartition {
   std::string remark{};  ///< for people: what the claim found, or could not find out
 };
 
+/// By stage of a pipeline, the definition that its newest receipt names; 0: of a version that named
+/// none.
+using NewestDefinitions = std::map<std::string, std::uint64_t>;
+
 /// How far back claim() looks for the newest receipt of each partition.
 inline constexpr std::size_t kReceiptsLookedAtMax = 1'000;
 
@@ -143,6 +148,10 @@ class Sink {
   /// row.
   virtual Task<Result<std::vector<ClaimedPartition>>> read_positions(
       std::vector<TopicPartition> partitions) = 0;
+
+  /// Of the receipts of the whole pipeline in this database. Makes nothing: empty where there is no
+  /// database yet, or no receipt.
+  virtual Task<Result<NewestDefinitions>> newest_definitions() = 0;
 };
 
 }  // namespace onceflow::connectors

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "connectors/sink_world_testing.h"
+#include "protocol/receipt.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -91,6 +92,32 @@ TEST_P(SinkContract, rows_positions_and_receipt_are_committed_together) {
   ASSERT_TRUE(positions.has_value());
   EXPECT_EQ((*positions)[0].next_offset, Offset(12));
   EXPECT_EQ((*positions)[1].next_offset, kNoOffset);
+}
+
+TEST_P(SinkContract, the_newest_receipt_of_each_stage_names_its_definition) {
+  const auto definitions = [this](Sink& sink) {
+    const auto read = run_to_end(os_, sink.newest_definitions());
+    EXPECT_TRUE(read.has_value()) << read.error().text;
+    return read.value_or(NewestDefinitions{{"failed", 0}});
+  };
+  auto sink = make(append_table());
+  EXPECT_EQ(definitions(*sink), NewestDefinitions());  // and nothing was made
+  auto claimed = claim(*sink);
+  EXPECT_EQ(definitions(*sink), NewestDefinitions());
+  std::int64_t next = 0;
+  for (const std::uint64_t definition : {7U, 9U}) {
+    TestCommit batch;
+    batch.from(claimed[0], next == 0 ? -1 : next, next + 1);
+    const Buffer bytes =
+        protocol::encode_receipt({.pipeline = "p", .stage = "s", .definition = definition});
+    batch.commit.receipt = std::string(as_text(bytes));
+    ASSERT_EQ(commit(*sink, batch).kind, Kind::kCommitted);
+    ++next;
+  }
+  EXPECT_EQ(definitions(*sink), (NewestDefinitions{{"s", 9}}));
+  SinkTable other = append_table();
+  other.pipeline = "q";
+  EXPECT_EQ(definitions(*make(other)), NewestDefinitions());
 }
 
 TEST_P(SinkContract, a_commit_without_rows_moves_positions) {

@@ -17,6 +17,7 @@
 #include "connectors/sqlite_connection.h"
 #include "connectors/sqlite_positions.h"
 #include "connectors/table_past.h"
+#include "io/os/file_identity.h"
 #include "protocol/receipt.h"
 
 namespace onceflow::connectors {
@@ -329,6 +330,29 @@ Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
   return past;
 }
 
+// One that does not decode is the audit's to name.
+Result<NewestDefinitions> read_definitions(const Database& database, const SinkTable& table) {
+  NewestDefinitions newest;
+  const auto is_there = has_table(database, "onceflow_receipts");
+  RETURN_IF_ERROR(is_there);
+  if (!*is_there) {
+    return newest;
+  }
+  const auto rows = database.run(
+      fmt::format("SELECT stage, {} FROM onceflow_receipts WHERE receipt_id IN (SELECT "
+                  "max(receipt_id) FROM onceflow_receipts WHERE pipeline = $1 GROUP "
+                  "BY stage)",
+                  database.read_receipt),
+      {table.pipeline});
+  RETURN_IF_ERROR(rows);
+  for (const Row& row : *rows) {
+    if (const auto receipt = receipt_in(database, row[1])) {
+      newest[row[0]] = receipt->definition;
+    }
+  }
+  return newest;
+}
+
 // Position rows stay, and their epochs go on rising: a worker that was paused through the reset is
 // fenced by them (SNK-1). What becomes of the table's rows has been decided with it.
 Status move_positions(const Database& database, const SinkTable& table, const SinkReset& reset) {
@@ -506,6 +530,23 @@ Status reset_postgres_sink(const PostgresSinkOptions& options, const SinkTable& 
   auto connection = PostgresConnection::open(options);
   RETURN_IF_ERROR(connection);
   return reset_sink(postgres_database(**connection, table), table, reset);
+}
+
+Result<NewestDefinitions> read_sqlite_definitions(const SqliteSinkOptions& options,
+                                                  const SinkTable& table) {
+  if (!io::file_identity(options.file)) {
+    return NewestDefinitions{};
+  }
+  auto connection = SqliteConnection::open(options.file, options.busy_timeout);
+  RETURN_IF_ERROR(connection);
+  return read_definitions(sqlite_database(**connection, table), table);
+}
+
+Result<NewestDefinitions> read_postgres_definitions(const PostgresSinkOptions& options,
+                                                    const SinkTable& table) {
+  auto connection = PostgresConnection::open(options);
+  RETURN_IF_ERROR(connection);
+  return read_definitions(postgres_database(**connection, table), table);
 }
 
 }  // namespace onceflow::connectors

@@ -43,6 +43,12 @@ struct SinkReset {
 Result<SinkPast> read_sqlite_past(const SqliteSinkOptions& options, const SinkTable& table);
 Result<SinkPast> read_postgres_past(const PostgresSinkOptions& options, const SinkTable& table);
 
+/// As Sink::newest_definitions().
+Result<NewestDefinitions> read_sqlite_definitions(const SqliteSinkOptions& options,
+                                                  const SinkTable& table);
+Result<NewestDefinitions> read_postgres_definitions(const PostgresSinkOptions& options,
+                                                    const SinkTable& table);
+
 /// All of it in one transaction; our tables are made if they are missing. Epochs rise. The rows
 /// that the table has from now on are accepted as they are.
 Status reset_sqlite_sink(const SqliteSinkOptions& options, const SinkTable& table,

@@ -8,6 +8,7 @@
 
 #include "connectors/convert_value.h"
 #include "connectors/positions.h"
+#include "connectors/sink_past.h"
 #include "connectors/sqlite_errors.h"
 #include "connectors/sqlite_positions.h"
 
@@ -459,6 +460,11 @@ CommitOutcome SqliteStore::not_committed() {
   CommitOutcome outcome = not_written("commit");
   outcome.kind = CommitOutcome::Kind::kUnknown;
   return outcome;
+}
+
+// Once, before anything is claimed: over a connection of its own.
+Result<NewestDefinitions> SqliteStore::newest_definitions() const {
+  return read_sqlite_definitions(options_, table_);
 }
 
 }  // namespace onceflow::connectors

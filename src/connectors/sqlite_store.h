@@ -24,6 +24,7 @@ class SqliteStore {
   CommitOutcome commit(const SinkCommit& commit);
   Result<std::vector<ClaimedPartition>> read_positions(
       const std::vector<TopicPartition>& partitions);
+  Result<NewestDefinitions> newest_definitions() const;
 
  private:
   Status open();

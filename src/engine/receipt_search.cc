@@ -1,5 +1,7 @@
 #include "engine/receipt_search.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -14,14 +16,46 @@ namespace {
 using NewestInputs = std::map<TopicPartition, protocol::Receipt::Input>;
 using VisitReceipt = std::function<void(const protocol::Receipt&)>;
 
-// One that does not decode is the audit's to name.
-Status visit_run(const client::FetchedRun& run, const VisitReceipt& visit) {
-  return run.for_each([&](const protocol::RecordBatchHeader&, const protocol::RecordView& record) {
-    if (const auto receipt = protocol::decode_receipt(record.value.value_or(ByteView{}))) {
-      visit(*receipt);
+/// Committed receipts of one pipeline, as they are read.
+class ReceiptVisit {
+ public:
+  ReceiptVisit(const StageOptions& options, VisitReceipt visit)
+      : options_(options), visit_(std::move(visit)) {}
+
+  Status visit(const client::FetchedRun& run) {
+    return run.for_each(
+        [&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
+          const auto receipt = protocol::decode_receipt(record.value.value_or(ByteView{}));
+          if (receipt && receipt->pipeline == options_.pipeline) {
+            visit_(*receipt);
+          } else if (strange_count_++ == 0) {
+            first_ = fmt::format(
+                "{}-0@{}: {}", options_.receipts_topic, header.offset_of(record).value,
+                receipt ? "a receipt of pipeline " + receipt->pipeline : receipt.error().text);
+          }
+        });
+  }
+
+  /// What others have written there, or was altered, says nothing of the stage; the audit names
+  /// each.
+  void tell() const {
+    if (strange_count_ > 0) {
+      options_.tell({.level = LogLevel::kWarn,
+                     .stage = {},
+                     .event = "foreign record",
+                     .text = fmt::format(
+                         "{}{}: passed over; only the pipeline writes this topic", first_,
+                         strange_count_ == 1 ? std::string()
+                                             : fmt::format(" and {} more", strange_count_ - 1))});
     }
-  });
-}
+  }
+
+ private:
+  const StageOptions& options_;
+  const VisitReceipt visit_;
+  std::string first_;
+  std::int64_t strange_count_ = 0;
+};
 
 /// Receipts and markers that are looked at where only the newest are wanted.
 constexpr std::int64_t kTailOffsets = 500;
@@ -60,11 +94,12 @@ Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const Stag
     return cluster->scheduler().now() + options.decision_wait_max();
   };
   MonotonicTime until = patience_end();
+  ReceiptVisit receipts_seen(options, std::move(visit));
   while (position < end->front().offset) {
     const auto polled = co_await fetcher.poll(until);
     CO_RETURN_IF_ERROR(polled);
     for (const client::FetchedRun& run : polled->runs) {
-      CO_RETURN_IF_ERROR(visit_run(run, visit));
+      CO_RETURN_IF_ERROR(receipts_seen.visit(run));
       position = run.next_offset;
       until = patience_end();
     }
@@ -74,12 +109,9 @@ Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const Stag
                      Recovery::kRetriable);
     }
   }
+  receipts_seen.tell();
   co_return Status{};
 }
-
-}  // namespace
-
-namespace {
 
 Task<Result<NewestInputs>> find_inputs(std::shared_ptr<client::Cluster> cluster,
                                        const StageOptions& options, std::string stage, Part part) {

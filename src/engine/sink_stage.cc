@@ -41,6 +41,11 @@ class SinkStage final : public StageLoop, private PositionKeeper {
     reader_.keep_chunks();
   }
 
+  Task<Result<std::map<std::string, std::uint64_t>>> newest_definitions() override {
+    CO_RETURN_IF_ERROR(make_sink());
+    co_return co_await sink_->newest_definitions();
+  }
+
  private:
   Status prepare() override;
   Task<Status> recover(std::vector<TopicPartition> partitions) override;
@@ -58,6 +63,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   Task<Result<std::vector<KeptPosition>>> recall(std::vector<KeptPosition> positions) override;
   Task<Status> open(std::vector<OpenedPosition> positions) override;
 
+  Status make_sink();
   /// Where `latest` was decided to be, before the database knows it.
   Task<Status> leave_trace(const std::vector<OpenedPosition>& opened);
   Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
@@ -101,9 +107,15 @@ Status SinkStage::prepare() {
   auto columns = plan_.columns();
   RETURN_IF_ERROR(columns);
   columns_ = std::move(*columns);
-  auto sink = plan_.make_sink(cluster_->environment());
-  RETURN_IF_ERROR(sink);
-  sink_ = std::move(*sink);
+  return make_sink();
+}
+
+Status SinkStage::make_sink() {
+  if (!sink_) {
+    auto sink = plan_.make_sink(cluster_->environment());
+    RETURN_IF_ERROR(sink);
+    sink_ = std::move(*sink);
+  }
   return {};
 }
 

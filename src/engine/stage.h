@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,13 @@ class StageTask {
   virtual void refresh_status() = 0;
   /// Before run(): the hashes of former definitions whose states it goes on with.
   virtual void accept_states(std::vector<std::uint64_t> /*definitions*/) {}
+  /// Before run(): by stage of the pipeline, the definition that its newest receipt in the stage's
+  /// database names; empty: its receipts are elsewhere.
+  virtual Task<Result<std::map<std::string, std::uint64_t>>> newest_definitions() {
+    co_return std::map<std::string, std::uint64_t>{};
+  }
+  /// Before run(): a record of others is refused where it is read.
+  virtual void expect_writers(SourceWriters writers) = 0;
   /// Before run(): what the worker has met with while it prepared.
   virtual void report(StageEvent event, StageCause cause, Aloud aloud) = 0;
   /// Gives its partitions to the others, whatever run() is waiting for; its open commit is fenced.

@@ -22,6 +22,7 @@ class StageLoop : public StageTask {
   void stop() final;
   void drain() final { reader_.drain(); }
   const StageStatus& status() const final { return status_; }
+  void expect_writers(SourceWriters writers) final { reader_.expect_writers(writers); }
   void refresh_status() final { reader_.refresh_ends(); }
   void report(StageEvent event, StageCause cause, Aloud aloud) final {
     news_.on(event, std::move(cause), aloud);

@@ -74,6 +74,10 @@ struct StageOptions {
   Duration decision_wait_max() const { return transaction_timeout() + call_timeout; }
 };
 
+/// Who writes what a stage reads. Between stages only the pipeline does: its producers have ids,
+/// and where it was never at least once all their records are in transactions.
+enum class SourceWriters : std::uint8_t { kAnyone, kPipeline, kPipelineInTransactions };
+
 /// kInvalidArgument, naming both, if a time does not fit another that depends on it.
 Status check_times(const StageOptions& options);
 

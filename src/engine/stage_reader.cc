@@ -302,6 +302,7 @@ Status StageReader::show_next(const Process& process) {
 Result<bool> StageReader::fill(client::RunReader& run, Chunk& chunk, const ChunkLimit& limit) {
   std::size_t bytes = 0;
   bool has_met_end = false;
+  std::optional<Offset> foreign;
   const Status read =
       run.read([&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
         if (chunk.records.size() >= limit.records_max || bytes >= kChunkBytesMax) [[unlikely]] {
@@ -310,6 +311,10 @@ Result<bool> StageReader::fill(client::RunReader& run, Chunk& chunk, const Chunk
         const Offset offset = header.offset_of(record);
         if (offset >= limit.end) [[unlikely]] {
           has_met_end = true;
+          return false;
+        }
+        if (!is_of_pipeline(header)) [[unlikely]] {
+          foreign = offset;
           return false;
         }
         chunk.records.push_back({.offset = offset,
@@ -324,7 +329,38 @@ Result<bool> StageReader::fill(client::RunReader& run, Chunk& chunk, const Chunk
     kept_bytes_ += bytes;
   }
   RETURN_IF_ERROR(read);
+  if (foreign && chunk.records.empty()) {
+    return std::unexpected(foreign_record(run.run().partition, *foreign));
+  }
   return has_met_end;
+}
+
+bool StageReader::is_of_pipeline(const protocol::RecordBatchHeader& batch) const {
+  switch (writers_) {
+    case SourceWriters::kAnyone:
+      return true;
+    case SourceWriters::kPipeline:
+      return batch.has_producer_id();
+    case SourceWriters::kPipelineInTransactions:
+      return batch.is_transactional();
+  }
+  return true;
+}
+
+// All before it has been committed when the stage ends on it, so to delete up to it deletes it
+// alone.
+Error StageReader::foreign_record(const TopicPartition& source, Offset offset) const {
+  return {
+      ErrorCode::kRefused,
+      fmt::format("{}@{}: a record of somebody else, as {}; the rule: only the pipeline writes "
+                  "the topics between its stages, and this record would be counted like its "
+                  "own; the fix: delete the records of {} before offset {} (DeleteRecords; what "
+                  "else lies before it was processed), and start once with onceflow run {} "
+                  "--skip-deleted; or begin anew: onceflow reset {} --to-earliest --execute",
+                  describe(source), offset.value,
+                  writers_ == SourceWriters::kPipeline ? "its producer has no id"
+                                                       : "it is in no transaction",
+                  describe(source), offset.value + 1, options_.file, options_.file)};
 }
 
 Status StageReader::show(std::unique_ptr<Chunk> chunk, const Process& process) {

@@ -62,6 +62,8 @@ class StageReader {
   /// counted in the account before it is shown. A position outside the log is an error for recovery
   /// to judge. kRefused: the topic was deleted and made again.
   Task<Status> poll(MonotonicTime deadline, const std::function<Status(Chunk&)>& process);
+  /// From now on a record of others ends the stage, once what comes before it is committed.
+  void expect_writers(SourceWriters writers) { writers_ = writers; }
   /// Lets the loop's other work go first if the stage has had it for long enough.
   auto rest() { return slice_.rest(); }
   /// From now on chunks, and the fetched bytes they view, live until release(), not only while
@@ -110,6 +112,8 @@ class StageReader {
   Status show_next(const Process& process);
   ChunkLimit limit_of(const TopicPartition& source) const;
   Result<bool> fill(client::RunReader& run, Chunk& chunk, const ChunkLimit& limit);
+  bool is_of_pipeline(const protocol::RecordBatchHeader& batch) const;
+  Error foreign_record(const TopicPartition& source, Offset offset) const;
   Status show(std::unique_ptr<Chunk> chunk, const Process& process);
   std::unique_ptr<Chunk> take_chunk(const TopicPartition& source);
   void finish_run();
@@ -139,6 +143,7 @@ class StageReader {
   std::optional<MonotonicTime> drains_since_;
   bool ends_when_drained_ = false;
   MonotonicTime busy_at_;  ///< when something was shown last
+  SourceWriters writers_ = SourceWriters::kAnyone;
   bool keeps_chunks_ = false;
   std::size_t kept_bytes_ = 0;
   std::vector<client::FetchedRun> kept_runs_;

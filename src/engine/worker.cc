@@ -7,6 +7,7 @@
 
 #include "client/admin.h"
 #include "engine/definition_log.h"
+#include "engine/forgotten_definition.h"
 #include "engine/names_in_use.h"
 #include "engine/receipt_search.h"
 #include "engine/stage_reader.h"
@@ -30,6 +31,10 @@ client::ClientOptions options_of_cluster(client::ClientOptions options) {
   options.metadata_max_age = kMetadataMaxAge;
   return options;
 }
+std::string and_more(std::size_t count) {
+  return count == 0 ? std::string() : fmt::format(" and {} more", count);
+}
+
 /// For all stages after one that has failed together.
 constexpr Duration kDrainMax = seconds(5);
 
@@ -126,6 +131,7 @@ Task<Status> Worker::prepare() {
   const auto deadline = [&] { return environment_.scheduler.now() + kPrepareTimeout; };
   const auto before = co_await definitions.read(deadline());
   CO_RETURN_IF_ERROR(before);
+  tell_of_strange_records(definitions.strangers());
   const auto changes = co_await definitions.check(*before, deadline());
   CO_RETURN_IF_ERROR(changes);
   CO_RETURN_IF_ERROR(co_await check_own_topics(*before));
@@ -138,14 +144,40 @@ Task<Status> Worker::prepare() {
   }
   const auto known = co_await definitions.record(deadline());
   CO_RETURN_IF_ERROR(known);
-  for (const std::unique_ptr<StageTask>& stage : stages_) {
-    stage->accept_states(known->accepted_states(stage->status().stage));
+  for (std::size_t index = 0; index < stages_.size(); ++index) {
+    stages_[index]->accept_states(known->accepted_states(plan_.stages[index].id));
+    stages_[index]->expect_writers(writers_before(plan_.stages[index], *known));
   }
   if (!changes->empty() && options_.on_notice) {
     options_.on_notice("the file was changed, and the pipeline goes on with it:\n" +
                        describe(*changes, DefinitionChange::Weight::kNote));
   }
   co_return Status{};
+}
+
+// Topics of a user are anyone's; those between stages are the pipeline's alone.
+SourceWriters Worker::writers_before(const Stage& stage, const KnownDefinition& known) const {
+  const auto is_between_stages = [this](const std::string& topic) {
+    return std::ranges::any_of(plan_.topics, [&](const TopicSpec& spec) {
+      return spec.is_internal && spec.name == topic;
+    });
+  };
+  if (!std::ranges::all_of(stage.source_topics, is_between_stages)) {
+    return SourceWriters::kAnyone;
+  }
+  return known.was_at_least_once() ? SourceWriters::kPipeline
+                                   : SourceWriters::kPipelineInTransactions;
+}
+
+// Nothing that they say is taken for the pipeline's own; the audit reports each.
+void Worker::tell_of_strange_records(const std::vector<std::string>& strangers) const {
+  if (!strangers.empty()) {
+    options_.stage.tell({.level = LogLevel::kWarn,
+                         .stage = {},
+                         .event = "foreign record",
+                         .text = strangers.front() + and_more(strangers.size() - 1) +
+                                 ": passed over; only the pipeline writes this topic"});
+  }
 }
 
 Task<Status> Worker::check_own_topics(const KnownDefinition& known) {
@@ -170,45 +202,24 @@ Task<Status> Worker::check_own_topics(const KnownDefinition& known) {
                   plan_.receipts_topic, plan_.pipeline, stage_options_.file));
 }
 
-// Receipts of a version that wrote definitions, and none are there: the topic was deleted.
+// Either nothing has run, or an earlier version did, or the topic was deleted: receipts tell, and
+// are where the commits are.
 Task<Status> Worker::check_forgotten_definitions() {
-  const auto newest = co_await find_newest_definitions(cluster_, stage_options_);
+  auto newest = co_await find_newest_definitions(cluster_, stage_options_);
   CO_RETURN_IF_ERROR(newest);
-  bool is_forgotten = false;
-  for (const auto& [id, hash] : *newest) {
-    const auto* stage = options_.definition->find(id);
-    if (hash == 0) {
-      continue;
-    }
-    is_forgotten = true;
-    if (stage == nullptr || protocol::definition_hash(stage->text()) != hash) {
-      co_return fail(
-          ErrorCode::kRefused,
-          fmt::format("topic {} is gone, and stage {} has gone by another definition than this "
-                      "file's until now; the rule: nothing goes on with what another definition "
-                      "has made; the fix: change the file back to what it was, or restore the "
-                      "topic, or begin anew on purpose: onceflow reset {} --to-earliest --execute",
-                      options_.definition->topic(), id, stage_options_.file));
-    }
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    auto in_database = co_await stage->newest_definitions();
+    CO_RETURN_IF_ERROR(in_database);
+    newest->merge(*in_database);
   }
-  if (!is_forgotten && !newest->empty()) {
-    options_.stage.tell(
-        {.level = LogLevel::kWarn,
-         .stage = {},
-         .event = "unknown definition",
-         .text = fmt::format(
-             "pipeline '{}' was run by an earlier version, which kept no definition: this file is "
-             "taken for the one that has made its states and rows; if it was changed since, stop "
-             "now, change it back, and start once with it before you change it",
-             plan_.pipeline)});
-  }
-  if (is_forgotten) {
+  const auto judged = judge_receipts(*newest, *options_.definition, stage_options_.file);
+  CO_RETURN_IF_ERROR(judged);
+  if (!judged->warning.empty()) {
+    const bool is_same = judged->found == ForgottenDefinition::Found::kSame;
     options_.stage.tell({.level = LogLevel::kWarn,
                          .stage = {},
-                         .event = "changed",
-                         .text = "topic " + options_.definition->topic() +
-                                 " was gone: it is made anew; the newest receipts are of this "
-                                 "file's definition"});
+                         .event = is_same ? "changed" : "unknown definition",
+                         .text = judged->warning});
   }
   co_return Status{};
 }

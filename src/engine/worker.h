@@ -71,6 +71,8 @@ class Worker {
   /// and the definitions that receipts name.
   Task<Status> check_own_topics(const KnownDefinition& known);
   Task<Status> check_forgotten_definitions();
+  SourceWriters writers_before(const Stage& stage, const KnownDefinition& known) const;
+  void tell_of_strange_records(const std::vector<std::string>& strangers) const;
   Task<Status> look_at_others(const KnownDefinition& known, std::string difference);
   /// At an assignment: who finds others with another definition, and is not the one that the topic
   /// names, ends.

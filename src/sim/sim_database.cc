@@ -107,6 +107,19 @@ std::vector<connectors::ClaimedPartition> SimDatabase::read_positions(
   return read;
 }
 
+connectors::NewestDefinitions SimDatabase::newest_definitions(const std::string& pipeline) const {
+  connectors::NewestDefinitions newest;
+  for (const auto& [name, table] : tables_) {
+    for (const std::string& bytes : table.receipts) {
+      const auto receipt = protocol::decode_receipt(as_bytes(bytes));
+      if (receipt && receipt->pipeline == pipeline) {
+        newest[receipt->stage] = receipt->definition;
+      }
+    }
+  }
+  return newest;
+}
+
 std::string SimDatabase::why_fenced(const Table& table,
                                     const connectors::SinkPosition& position) const {
   const SeededBug bug = world_.seeded_bug();
@@ -291,6 +304,15 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::read_positions(
   co_return co_await ask<Answer>(
       [&database = database_, definition = definition_, partitions]() -> Answer {
         return database.read_positions(definition, partitions);
+      },
+      fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
+}
+
+Task<Result<connectors::NewestDefinitions>> SimSink::newest_definitions() {
+  using Answer = Result<connectors::NewestDefinitions>;
+  co_return co_await ask<Answer>(
+      [&database = database_, pipeline = definition_.pipeline]() -> Answer {
+        return database.newest_definitions(pipeline);
       },
       fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
 }

@@ -85,6 +85,8 @@ class SimDatabase {
   std::vector<connectors::ClaimedPartition> read_positions(
       const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions);
 
+  connectors::NewestDefinitions newest_definitions(const std::string& pipeline) const;
+
   /// One table with all that belongs to it, as it was: rows, receipts and positions together.
   void restore(const std::string& table, const Image& backup);
   /// One position alone, to an offset that was passed; the rows stay. What it did, for people;
@@ -125,6 +127,7 @@ class SimSink final : public connectors::Sink {
   Task<connectors::CommitOutcome> commit(const connectors::SinkCommit& commit) override;
   Task<Result<std::vector<connectors::ClaimedPartition>>> read_positions(
       std::vector<TopicPartition> partitions) override;
+  Task<Result<connectors::NewestDefinitions>> newest_definitions() override;
 
  private:
   template <typename T>

@@ -61,7 +61,7 @@ class DefinitionsTest : public ::testing::Test {
   std::size_t check() {
     DefinitionRecords known("p");
     EXPECT_TRUE(run_now(known.read_to_end(log_)));
-    EXPECT_THAT(known.unreadable(), IsEmpty());
+    EXPECT_THAT(known.odd(), IsEmpty());
     history_.sort_ranges();
     return check_definitions(history_, known, findings_);
   }

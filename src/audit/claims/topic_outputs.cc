@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "audit/names.h"
+#include "base/log_line.h"
 
 namespace onceflow::audit {
 namespace {
@@ -173,7 +174,8 @@ class TopicOutputs {
         former_(former),
         scans_(scans),
         strangers_(strangers),
-        findings_(findings) {}
+        findings_(findings),
+        reset_(reset_that_began(histories, former)) {}
 
   void check() {
     gather();
@@ -253,16 +255,20 @@ class TopicOutputs {
   void check_strangers(const Topic& topic, const PartitionScan& scan,
                        const PartitionOutputs& outputs) {
     std::int64_t allowed = 0;
+    std::int64_t before_reset = 0;
     for (const PartitionTransaction& stranger : outputs.strangers()) {
       // Where receipts or records were deleted from the beginning, the first ones have lost their
       // other half.
       if (topic.history->is_cut && stranger.first_offset < outputs.first_known_offset()) {
         continue;
       }
+      // Its receipts have gone with the reset; a topic between stages has gone, too.
+      if (reset_ && !topic.is_internal && stranger.first_offset < outputs.first_known_offset()) {
+        before_reset += stranger.totals.count;
+        continue;
+      }
       const PartitionTransaction* twin = find_twin(scan, stranger);
-      const bool may_be_of_others =
-          twin == nullptr || is_of_before_reset(*topic.history, stranger, *twin);
-      if (may_be_of_others && !topic.is_internal && strangers_ == Strangers::kAllowed) {
+      if (twin == nullptr && !topic.is_internal && strangers_ == Strangers::kAllowed) {
         allowed += stranger.totals.count;
         continue;
       }
@@ -280,20 +286,17 @@ class TopicOutputs {
                                   stranger.producer.id.value, stranger.producer.epoch.value));
       }
     }
+    if (before_reset > 0) {
+      findings_.not_covered(fmt::format(
+          "{}: {} that no receipt accounts for, before the first that stage {} wrote after the "
+          "reset of {}",
+          name_of(scan.partition()), count_of(before_reset, "record"), topic.history->subject->id,
+          to_iso8601_ms(*reset_)));
+    }
     if (allowed > 0) {
       findings_.note(
           fmt::format("{}: {} of others", name_of(scan.partition()), count_of(allowed, "record")));
     }
-  }
-
-  /// A reset has begun the stage anew and its receipts with it: what it had written before came
-  /// again, and stays in front.
-  static bool is_of_before_reset(const StageHistory& history, const PartitionTransaction& stranger,
-                                 const PartitionTransaction& twin) {
-    return stranger.first_offset < twin.first_offset &&
-           std::ranges::any_of(
-               history.beginnings,
-               [&](const auto& each) { return history.last_reset(each.first) != nullptr; });
   }
 
   /// Another committed transaction with the same records, which a receipt accounts for.
@@ -391,6 +394,7 @@ class TopicOutputs {
   const Scans& scans_;
   const Strangers strangers_;
   Findings& findings_;
+  const std::optional<WallTime> reset_;
   std::map<std::string, Topic> topics_;
   std::map<TopicPartition, ByProducer> expected_;
   std::map<EntryKey, std::vector<Outcome>> outcomes_;
