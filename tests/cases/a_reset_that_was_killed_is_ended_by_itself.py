@@ -1,5 +1,5 @@
-"""`onceflow reset` killed before each of its steps: nothing runs and no other reset begins, each says
-the command that ends it, and that command does."""
+"""`onceflow reset` killed before each of its steps: nothing runs and no other reset begins, each
+says the command that ends it, and that command does."""
 
 import fcntl
 import os
@@ -67,7 +67,7 @@ def is_ended_by_itself(at, text, arguments, others, expected):
         (folder / "p.yaml").write_text(text, encoding="utf-8")
         if not killed_before(folder, step, arguments):
             break
-        line = f"onceflow reset p.yaml {shlex.join(log_of(folder))} {shlex.join(arguments)} --execute"
+        line = shlex.join(["onceflow", "reset", "p.yaml", *log_of(folder), *arguments, "--execute"])
         for other in others:
             said = reset(folder, *other, "--execute", code=1)
             check(f"the fix: {line}" in said, f"{other} before step {step}: {said}")
