@@ -8,7 +8,8 @@ import signal
 import sqlite3
 import subprocess
 
-from harness import ONCEFLOW, Worker, audit, check, log_of, onceflow, produce, wait_for
+from harness import (ONCEFLOW, Worker, audit, check, free_port, log_of, onceflow, produce,
+                     wait_for)
 from harness.changes import aggregate, pipeline, plan, reset
 
 ROWS = "  - kafka: { topic: out }\n  - sqlite: { file: a.db, table: t, mode: upsert }\n"
@@ -67,17 +68,17 @@ def is_ended_by_itself(at, text, arguments, others, expected):
         (folder / "p.yaml").write_text(text, encoding="utf-8")
         if not killed_before(folder, step, arguments):
             break
-        line = shlex.join(["onceflow", "reset", "p.yaml", *log_of(folder), *arguments, "--execute"])
+        line = ending(folder, arguments)
         for other in others:
             said = reset(folder, *other, "--execute", code=1)
             check(f"the fix: {line}" in said, f"{other} before step {step}: {said}")
             said = reset(folder, *other, code=1)
             check(f"the fix: {line}" in said, f"{other} before step {step}, rehearsed: {said}")
-        check(line in refused_on_log(folder, text), f"run names {line}")
+        refused_on_log(folder, text, arguments)
         check(line in plan(folder, text, 1), f"plan names {line}")
         changed = text.replace("$.k", "$.v")
-        said = refused_on_log(folder, changed)
-        check("change the file back" in said and line in said, said)
+        said = refused_on_log(folder, changed, arguments)
+        check("change the file back" in said, said)
         said = reset(folder, *arguments, "--execute", code=1)
         check("change the file back" in said and line in said, said)
         (folder / "p.yaml").write_text(text, encoding="utf-8")
@@ -88,10 +89,17 @@ def is_ended_by_itself(at, text, arguments, others, expected):
     check(step >= 2, f"{step} steps")
 
 
-def refused_on_log(at, text):
+def ending(at, arguments, port=None):
+    """The command that ends the reset, as it is named by one that was given this port."""
+    return shlex.join(["onceflow", "reset", "p.yaml", *log_of(at, port), *arguments, "--execute"])
+
+
+def refused_on_log(at, text, arguments):
     (at / "p.yaml").write_text(text, encoding="utf-8")
-    said = onceflow("run", "p.yaml", *log_of(at), "--status-port", "0", at=at, code=1, seconds=60)
+    port = free_port()
+    said = onceflow("run", "p.yaml", *log_of(at, port), at=at, code=1, seconds=60)
     check("nothing runs on half of a reset" in said, said)
+    check(ending(at, arguments, port) in said, said)
     return said
 
 
