@@ -52,12 +52,14 @@ class NewestReceipts {
   }
   void add(ByteView receipt);
 
+  /// There are no older receipts: one that was not found is not there.
+  bool has_seen_all() const { return seen_ < kReceiptsLookedAtMax; }
   /// The source of the row ("in/0/4") that no later commit has deleted or written again; empty:
   /// there is none in the receipts that were seen.
   const std::string& row() const { return row_; }
   /// There are receipts, all were seen, and none has a row that is still there.
   bool says_no_row_was_written() const {
-    return row_.empty() && seen_ > 0 && seen_ < kReceiptsLookedAtMax;
+    return row_.empty() && seen_ > 0 && has_seen_all();
   }
 
  private:

@@ -232,7 +232,9 @@ Status check_past(const SinkTable& table, const FoundTable& found, const NewestR
     }
   }
   if (!found.was_created) {
-    RETURN_IF_ERROR(check_without_receipts(table, search, claimed));
+    if (receipts.has_seen_all()) {
+      RETURN_IF_ERROR(check_without_receipts(table, search, claimed));
+    }
     const auto remark = check_new_partitions(table, search, std::move(without_past));
     RETURN_IF_ERROR(remark);
     if (!remark->empty()) {
