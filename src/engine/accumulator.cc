@@ -1,5 +1,7 @@
 #include "engine/accumulator.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 #include <cmath>
 
@@ -38,6 +40,57 @@ int compare(const Value& left, const Value& right) {
   return left_number < right_number ? -1 : left_number > right_number ? 1 : 0;
 }
 
+std::string shortened(const std::string& digits) {
+  constexpr std::size_t kShown = 40;
+  return digits.size() <= kShown ? digits : digits.substr(0, kShown) + "…";
+}
+
+// A sum of such numbers stays finite, however many there are: between 2^1023 and 2^1024 doubles are
+// 2^971 apart, so what is less than half of that moves no sum beyond 2^1023.
+constexpr double kSummedRealEnd = 0x1p970;
+
+// Nor does one of numbers without a digit above 10^490 or below 10^-490 leave the limits of a
+// DecimalNumber: 2^63 of them come to 19 digits more than the widest, which makes 1,000.
+constexpr std::int64_t kSummedExponentMax =
+    (static_cast<std::int64_t>(DecimalNumber::kDigitsMax) - 1 - 19) / 2;
+
+bool can_be_summed(const DecimalNumber& number) {
+  const std::int64_t first =
+      number.exponent() + static_cast<std::int64_t>(number.digits().size()) - 1;
+  return first <= kSummedExponentMax && number.exponent() >= -kSummedExponentMax;
+}
+
+Status check_addend(const AggregateColumn& column, const Value& value) {
+  const auto* real = std::get_if<double>(&value);
+  if (real != nullptr && !column.is_decimal && std::abs(*real) >= kSummedRealEnd) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the value is {}, sum and avg take reals below 2^970 (about 1e292), so "
+                            "that no sum leaves the range of a double; give the aggregate `type: "
+                            "decimal`, or keep it out with `where`",
+                            *real));
+  }
+  if (!column.is_decimal) {
+    return {};
+  }
+  // Plain digits, and too few to reach that far.
+  const auto* decimal = std::get_if<Decimal>(&value);
+  if (decimal != nullptr &&
+      decimal->digits.size() <= static_cast<std::size_t>(kSummedExponentMax) &&
+      !decimal->digits.contains('e')) {
+    return {};
+  }
+  const auto number = DecimalNumber::of(value);
+  if (!number || !can_be_summed(*number)) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the value is {}, sum and avg of decimals take numbers without a digit "
+                            "above 1e{} or below 1e-{}, so that no sum leaves 1,000 digits; round "
+                            "it, or keep it out with `where`",
+                            number ? shortened(number->to_string()) : "no number",
+                            kSummedExponentMax, kSummedExponentMax));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Accumulator::check(const AggregateColumn& column, const Value& value) {
@@ -69,7 +122,7 @@ Status Accumulator::check(const AggregateColumn& column, const Value& value) {
                     ", which neither 64 bits nor a double hold; give the aggregate `type: "
                     "decimal`, or round with cast(... as real)");
   }
-  return {};
+  return check_addend(column, value);
 }
 
 Status Accumulator::add(const AggregateColumn& column, const Value& value) {
@@ -96,7 +149,8 @@ Status Accumulator::add_decimal(const Value& value) {
   const auto sum = DecimalNumber::of(value)->plus(before.value_or(DecimalNumber()));
   if (!sum) {
     return fail(ErrorCode::kInvalidArgument,
-                "the sum of decimals leaves 1,000 digits; keep such records out with `where`");
+                "the sum of decimals leaves 1,000 digits, as numbers were added before that are "
+                "not taken any more; begin the step's state anew with `onceflow reset`");
   }
   value_ = Digits{sum->to_string()};
   return {};
@@ -121,7 +175,9 @@ Status Accumulator::add_number(const Value& value) {
   const double added = integer != nullptr ? static_cast<double>(*integer) : std::get<double>(value);
   const double after = before + added;
   if (!std::isfinite(after)) {
-    return fail(ErrorCode::kInvalidArgument, "the sum of reals leaves the range of a double");
+    return fail(ErrorCode::kInvalidArgument,
+                "the sum of reals leaves the range of a double, as numbers were added before that "
+                "are not taken any more; begin the step's state anew with `onceflow reset`");
   }
   value_ = after;
   return {};

@@ -18,9 +18,10 @@ namespace onceflow::engine {
 class Accumulator {
  public:
   /// kInvalidArgument if the function cannot take the value, whatever came before it; the text says
-  /// what it takes. A stage before this one asks, so that such a record never comes this far.
+  /// what it takes. A stage before this one asks, so that such a record never comes this far. What
+  /// is taken never leads a sum of decimals or reals out of its bounds, however much is added.
   static Status check(const AggregateColumn& column, const Value& value);
-  /// As check(); and kInvalidArgument if the sum leaves its bounds.
+  /// As check(); and kInvalidArgument if a sum of integers leaves 64 bits.
   Status add(const AggregateColumn& column, const Value& value);
 
   /// Text and digits are views into this accumulator, or into `storage`.
