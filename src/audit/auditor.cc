@@ -86,8 +86,8 @@ Task<Status> Auditor::read_receipts() {
   }
   if (receipts_.is_cut()) {
     report_.findings.not_covered(fmt::format(
-        "receipts were deleted from the beginning of {}: what they said is not judged (give it "
-        "retention.ms=-1)",
+        "the first receipts of {} were deleted: what they accounted for is not judged (give the "
+        "topic retention.ms=-1)",
         subject_.receipts_topic));
   }
   co_return Status{};
@@ -109,8 +109,8 @@ void Auditor::add_receipts(std::vector<ReceiptEntry> entries, bool is_settled) {
   }
   for (const auto& [stage, count] : unknown) {
     report_.findings.note(fmt::format(
-        "{} of stage {}, which the pipeline does not have (any more): what it wrote is compared, "
-        "what it read is not",
+        "{} of stage {}, which the pipeline does not have: what it wrote is compared, what it "
+        "read is not",
         count_of(count, "receipt"), stage));
   }
 }
@@ -376,9 +376,9 @@ void Auditor::judge_aggregate(const StageHistory& history) {
   };
   std::string why;
   if (!stage.is_exactly_once) {
-    why = "at_least_once may leave them apart for a while";
+    why = "with at_least_once the two may differ for a while";
   } else if (options_.strangers == Strangers::kAllowed) {
-    why = "others may write to its output";
+    why = "other writers may write to its output";
   } else if (std::ranges::any_of(history.receipts,
                                  [](const ReceiptEntry& entry) { return !entry.is_settled; })) {
     why = "it committed while the audit was reading";
@@ -386,7 +386,7 @@ void Auditor::judge_aggregate(const StageHistory& history) {
              std::ranges::any_of(history.beginnings, [&](const auto& each) {
                return history.last_reset(each.first) != nullptr;
              })) {
-    why = "a reset has begun it anew, and what it wrote before has no state";
+    why = "a reset has given it a new state, and what it wrote before has none";
   } else if (std::ranges::any_of(scans_, [&](const auto& each) {
                return is_output(each.first) && each.second.start() > Offset(0);
              })) {

@@ -43,8 +43,8 @@ class DefinitionCheck {
     gather();
     if (!first_entries_.empty() && !known_.exists()) {
       findings_.not_covered(fmt::format(
-          "stage {}: its receipts name the definitions that it went by, but topic {} is not there "
-          "(any more)",
+          "stage {}: its receipts name the definitions that judged its records, but topic {}, "
+          "which held them, does not exist",
           stage_, known_.topic()));
       return first_entries_.size();
     }
@@ -92,8 +92,8 @@ class DefinitionCheck {
       if (!places_.contains(hash)) {
         findings_.add(
             FindingKind::kAltered, stage_, 0,
-            fmt::format("{} and {} after it are of a definition of stage {} (hash {:016x}) that "
-                        "topic {} does not hold: by what their records were judged is not known",
+            fmt::format("{} and {} after it name a definition of stage {} (hash {:016x}) that "
+                        "topic {} does not hold: how their records were judged is not known",
                         name_of(history_.receipts[index]),
                         count_of(commit_counts_.at(hash) - 1, "commit"), stage_, hash,
                         known_.topic()));
@@ -106,9 +106,9 @@ class DefinitionCheck {
   void tell_unnamed() {
     if (unnamed_count_ > 0 && !first_entries_.empty()) {
       findings_.not_covered(fmt::format(
-          "stage {}: {} up to {} are of an earlier version and name no definition: by what their "
-          "records were judged is not known, and the first one that is known was taken to go on "
-          "with what they had made",
+          "stage {}: {} up to {} were made by an earlier version and name no definition: how their "
+          "records were judged is not known, and the first definition that is known was taken to "
+          "continue their state",
           stage_, count_of(unnamed_count_, "commit"), name_of(history_.receipts[last_unnamed_])));
     }
   }
@@ -164,25 +164,24 @@ class DefinitionCheck {
     if (former.stage->state.empty() || former.stage->state == places_.at(after).stage->state) {
       return;
     }
-    const std::string names = fmt::format("{} was gone on with by {}", name_of_definition(before),
-                                          name_of_definition(after));
+    const std::string names = fmt::format("{} continues the state of {}", name_of_definition(after),
+                                          name_of_definition(before));
     const std::string since = name_of(entry);
     switch (way_to(former, after)) {
       case Kind::kStatesKept:
         findings_.not_covered(fmt::format(
-            "stage {}: the state of {}, as a reset has said (--keep-states), from {} on: what it "
-            "holds of the records before was counted by the former",
-            stage_, names, since));
+            "stage {}: from {} on {}, as a reset has allowed (--keep-states): what the state holds "
+            "of earlier records was computed by the former definition",
+            stage_, since, names));
         break;
       case Kind::kAccepted:
-        findings_.note(
-            fmt::format("stage {}: its state was begun anew, from {} on", stage_, since));
+        findings_.note(fmt::format("stage {}: from {} on it has a new state", stage_, since));
         break;
       default:
         findings_.add(FindingKind::kAltered, stage_, 0,
-                      fmt::format("stage {}: the state of {} without a reset, from {} on: values "
-                                  "of both are mixed in it",
-                                  stage_, names, since));
+                      fmt::format("stage {}: from {} on {} without a reset: values of both are "
+                                  "mixed in the state",
+                                  stage_, since, names));
     }
   }
 
@@ -192,7 +191,7 @@ class DefinitionCheck {
     const std::vector<std::string> later = places_.at(after).stage->kept_by();
     if (former != later) {
       findings_.not_covered(fmt::format(
-          "stage {}: from {} on its rows are kept by {}, until then by {}: rows of before stay, "
+          "stage {}: from {} on its rows are kept by {}, until then by {}: the earlier rows stay, "
           "and no later record updates or deletes them",
           stage_, name_of(entry), name_lines(lines_only_in(later, former)),
           name_lines(lines_only_in(former, later))));
@@ -217,11 +216,11 @@ class DefinitionCheck {
     for (std::size_t index = 0; index < std::min(parts.size(), kNamedPartsMax); ++index) {
       const Part& part = parts[index];
       words.push_back(fmt::format("{} by {}", name_offsets(part.from, part.next),
-                                  part.definition == 0 ? "a version that does not say"
+                                  part.definition == 0 ? "a version that names no definition"
                                                        : name_of_definition(part.definition)));
     }
     if (parts.size() > kNamedPartsMax) {
-      words.push_back(fmt::format("and so on, {} changes", parts.size() - 1));
+      words.push_back(fmt::format("and so on, {} changes in all", parts.size() - 1));
     }
     return fmt::format("{} {}", name_of(source), fmt::join(words, ", "));
   }
@@ -238,12 +237,26 @@ class DefinitionCheck {
     for (std::size_t index = 1; index < order_.size(); ++index) {
       const auto before = protocol::definition_lines(places_.at(order_[index - 1]).stage->text());
       const auto after = protocol::definition_lines(places_.at(order_[index]).stage->text());
-      changes.push_back(fmt::format("{} became {}", name_lines(lines_only_in(before, after)),
-                                    name_lines(lines_only_in(after, before))));
+      changes.push_back(name_change(lines_only_in(before, after), lines_only_in(after, before)));
     }
     findings_.note(fmt::format("stage {}: its records were judged by {} definitions: {}; {}",
                                stage_, order_.size(), fmt::join(sources, "; "),
                                fmt::join(changes, "; ")));
+  }
+
+  static std::string name_change(const std::vector<std::string>& removed,
+                                 const std::vector<std::string>& added) {
+    const auto were = [](const std::vector<std::string>& lines, std::string_view what) {
+      return fmt::format("{} {} {}", name_lines(lines), lines.size() == 1 ? "was" : "were", what);
+    };
+    if (removed.empty() && added.empty()) {
+      return "the order of their lines changed";
+    }
+    if (added.empty()) {
+      return were(removed, "removed");
+    }
+    return removed.empty() ? were(added, "added")
+                           : fmt::format("{} became {}", name_lines(removed), name_lines(added));
   }
 
   static std::string name_lines(const std::vector<std::string>& lines) {

@@ -100,12 +100,12 @@ TEST_F(DefinitionsTest, which_records_were_judged_by_which_is_noted) {
   commit(&second);
   EXPECT_EQ(check(), 2u);
   EXPECT_THAT(found(), IsEmpty());
-  EXPECT_THAT(
-      findings_.notes(),
-      Contains(AllOf(
-          HasSubstr("2 definitions"), HasSubstr("in-0 offsets 0..9 by a version that does not say"),
-          HasSubstr("offsets 10..19 by the definition of 1970-01-01T00:00:01"),
-          HasSubstr("offsets 20..29 by"), HasSubstr("`where $.x > 0` became `where $.x > 1`"))));
+  EXPECT_THAT(findings_.notes(),
+              Contains(AllOf(HasSubstr("2 definitions"),
+                             HasSubstr("in-0 offsets 0..9 by a version that names no definition"),
+                             HasSubstr("offsets 10..19 by the definition of 1970-01-01T00:00:01"),
+                             HasSubstr("offsets 20..29 by"),
+                             HasSubstr("`where $.x > 0` became `where $.x > 1`"))));
 }
 
 TEST_F(DefinitionsTest, a_change_that_was_rolled_out_is_told_part_by_part) {
@@ -118,8 +118,20 @@ TEST_F(DefinitionsTest, a_change_that_was_rolled_out_is_told_part_by_part) {
     commit(&second);
   }
   EXPECT_EQ(check(), 2u);
+  EXPECT_THAT(findings_.notes(), ElementsAre(AllOf(HasSubstr("and so on, 7 changes in all"),
+                                                   HasSubstr("; `where $.x > 0` was removed"))));
+}
+
+TEST_F(DefinitionsTest, lines_that_were_added_are_told) {
+  const PipelineDefinition first = definition("");
+  const PipelineDefinition second = definition("where $.x > 0\nset $.y = 1\n");
+  know(first);
+  know(second);
+  commit(&first);
+  commit(&second);
+  EXPECT_EQ(check(), 2u);
   EXPECT_THAT(findings_.notes(),
-              ElementsAre(AllOf(HasSubstr("and so on, 7 changes"), HasSubstr("became nothing"))));
+              ElementsAre(HasSubstr("; `where $.x > 0`, `set $.y = 1` were added")));
 }
 
 TEST_F(DefinitionsTest, a_definition_that_nobody_knows_is_a_finding) {

@@ -29,7 +29,7 @@ class PartitionInputs {
     }
     if (unreadable > 0) {
       findings_.note(fmt::format(
-          "{}: {} before offset {} were deleted since stage {} read them, so "
+          "{}: {} before offset {} were deleted after stage {} had read them, so "
           "their contents cannot be compared",
           name_of(scan_.partition()), count_of(unreadable, "record"), scan_.start().value, stage_));
     }

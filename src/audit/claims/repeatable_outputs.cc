@@ -164,7 +164,8 @@ class RepeatableOutputs {
     const auto count = static_cast<std::int64_t>(repeats.size());
     repeat_count_ += count;
     findings_.note(fmt::format(
-        "{}: {} that no receipt accounts for ({}{}): repeats, as at_least_once allows, or others'",
+        "{}: {} that no receipt accounts for ({}{}): repeats, as at_least_once allows, or "
+        "records of another writer",
         name_of(scan.partition()), count_of(count, "record"), places,
         run_count > kNamedRepeatsMax ? ", …" : ""));
   }

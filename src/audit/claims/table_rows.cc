@@ -172,12 +172,12 @@ class TableClaimBase : public TableClaim {
     }
     tell_former(receipts);
     if (before_reset_count_ > 0) {
-      tell_not_covered(fmt::format("{} of records before the reset that the stage began with",
+      tell_not_covered(fmt::format("{} of records before the reset with which the stage began",
                                    count_of(before_reset_count_, "row")));
     }
     if (stranger_count_ > 0) {
-      findings_.note(
-          fmt::format("table {}: {} of others", table_.table, count_of(stranger_count_, "row")));
+      findings_.note(fmt::format("table {}: {} of other writers", table_.table,
+                                 count_of(stranger_count_, "row")));
     }
   }
 
@@ -246,19 +246,19 @@ class TableClaimBase : public TableClaim {
     if (last_former_entry_) {
       tell_not_covered(fmt::format(
           "until {} its rows were kept by another mode or key than the file's: {} of that time "
-          "are there, and are not judged",
+          "remain, and are not judged",
           name_of(receipts[*last_former_entry_]), count_of(former_count_, "row")));
     }
     if (uncompared_count_ > 0) {
       tell_not_covered(
-          fmt::format("{} of a definition with columns that the file does not name: they are "
-                      "there, and their values are not compared",
+          fmt::format("{} of a definition with columns that the file does not name: that the rows "
+                      "are there was checked, their values were not",
                       count_of(uncompared_count_, "row")));
     }
     if (unsaid_count_ > 0) {
       tell_not_covered(
-          fmt::format("{} of receipts that name no definition, or one that is not known: they are "
-                      "there, and do not hold what the file's columns would have made; whether "
+          fmt::format("{} of receipts that name no definition, or an unknown one: the rows are "
+                      "there, but do not hold what the file's columns would have made; whether "
                       "another file made them or they were altered is not known",
                       count_of(unsaid_count_, "row")));
     }

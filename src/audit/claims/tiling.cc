@@ -100,7 +100,7 @@ class PartitionTiling {
           "{}: stage {} began at offset {} ({}); what lies before it is not its input",
           name_of(scan_.partition()), stage_, begun.offset.value,
           begun.reason == Beginning::kLatest ? "auto.offset.reset: latest, at its first start"
-                                             : "a position that was there"));
+                                             : "where its position was"));
     }
   }
 
@@ -148,7 +148,7 @@ class PartitionTiling {
         history_.subject->begins_at_earliest ? std::min(from, scan_.start()) : from;
     if (unknown_to > Offset(0)) {
       findings_.not_covered(
-          fmt::format("{} before offset {}: no receipt says where stage {} began there",
+          fmt::format("{} before offset {}: no receipt says where in it stage {} began",
                       name_of(scan_.partition()), unknown_to.value, stage_));
     }
   }
@@ -166,7 +166,7 @@ class PartitionTiling {
       findings_.add(
           FindingKind::kMissing, stage_, deleted + lost.count,
           fmt::format("{} {} were never accounted for by stage {} ({}, {} of them deleted since, "
-                      "so that nobody can read them any more)",
+                      "so nothing can read them any more)",
                       name_of(scan_.partition()), name_offsets(from, next), stage_, where,
                       count_of(deleted, "offset")));
     } else if (lost.count > 0) {
@@ -204,7 +204,7 @@ class PartitionTiling {
     if (covered == kNoOffset) {
       if (start > Offset(0) && !history_.receipts.empty() && !history_.is_cut) {
         findings_.not_covered(fmt::format(
-            "{} before offset {}: deleted, and no receipt says whether stage {} had begun there",
+            "{} before offset {}: deleted, and no receipt says whether stage {} had begun earlier",
             name_of(scan_.partition()), start.value, stage_));
       }
       return;
@@ -230,7 +230,7 @@ class PartitionTiling {
 void check_left(const StageHistory& history, const PartitionScan& scan, Findings& findings) {
   const Offset covered = std::max(history.covered_to(scan.partition()), scan.start());
   const std::int64_t unread = scan.committed_between(covered, scan.position()).count;
-  const std::string left = fmt::format("{}: the file of stage {} does not name it any more",
+  const std::string left = fmt::format("{}: the file no longer names it as a source of stage {}",
                                        name_of(scan.partition()), history.subject->id);
   if (unread > 0) {
     findings.not_covered(fmt::format("{}; {} from offset {} on stay unread", left,
@@ -245,14 +245,14 @@ void check_former(const StageHistory& history, const TopicPartition& source,
   const std::string& stage = history.subject->id;
   if (history.beginnings.contains(source) || history.ranges.contains(source)) {
     findings.note(fmt::format(
-        "{}: {} were read by stage {} from an earlier topic of that name, which is gone, so their "
+        "{}: stage {} read {} from an earlier topic of that name, which no longer exists, so their "
         "contents cannot be compared",
-        name_of(source), count_of(former.record_count, "record"), stage));
+        name_of(source), stage, count_of(former.record_count, "record")));
     return;
   }
   findings.add(FindingKind::kAltered, stage, 0,
-               fmt::format("{}: another topic of that name than the one that stage {} has read up "
-                           "to offset {}: none of its records are accounted for",
+               fmt::format("{}: another topic of that name: stage {} read a former one up to "
+                           "offset {}, and none of this one's records are accounted for",
                            name_of(source), stage, former.covered_to.value));
 }
 
@@ -269,12 +269,13 @@ void check_tiling(const StageHistory& history, const Scans& scans, Findings& fin
     }
     if (is_left(source)) {
       findings.not_covered(fmt::format(
-          "{}: stage {} has receipts for it, the file does not name it any more, and it is gone",
+          "{}: stage {} has receipts for it, but the file no longer names it, and it does not "
+          "exist any more",
           name_of(source), history.subject->id));
       return true;
     }
     findings.add(FindingKind::kMissing, history.subject->id, 0,
-                 fmt::format("{} is not there any more, but stage {} has receipts for it",
+                 fmt::format("{} does not exist any more, but stage {} has receipts for it",
                              name_of(source), history.subject->id));
     return true;
   };

@@ -294,8 +294,8 @@ class TopicOutputs {
           to_iso8601_ms(*reset_)));
     }
     if (allowed > 0) {
-      findings_.note(
-          fmt::format("{}: {} of others", name_of(scan.partition()), count_of(allowed, "record")));
+      findings_.note(fmt::format("{}: {} of other writers", name_of(scan.partition()),
+                                 count_of(allowed, "record")));
     }
   }
 
