@@ -26,9 +26,18 @@ std::string trim(const char* text) {
   return trimmed;
 }
 
+std::string quoted_name(std::string_view name) {
+  std::string quoted = "\"";
+  for (const char letter : name) {
+    quoted.append(letter == '"' ? 2 : 1, letter);
+  }
+  return quoted + '"';
+}
+
 PostgresFailure failure_of(const pg_result* result) {
   const auto field = [&](int code) { return trim(PQresultErrorField(result, code)); };
-  PostgresFailure failure{field(PG_DIAG_SQLSTATE), field(PG_DIAG_MESSAGE_PRIMARY)};
+  PostgresFailure failure{.sqlstate = field(PG_DIAG_SQLSTATE),
+                          .text = field(PG_DIAG_MESSAGE_PRIMARY)};
   for (const int code : {PG_DIAG_MESSAGE_DETAIL, PG_DIAG_CONTEXT}) {
     if (const std::string more = field(code); !more.empty()) {
       failure.text += fmt::format(" ({})", more);
@@ -80,6 +89,9 @@ struct ParameterArrays {
 }  // namespace
 
 std::string PostgresFailure::explained() const {
+  if (!fix.empty()) {
+    return fmt::format("{} (SQLSTATE {}); the fix: {}", text, sqlstate, fix);
+  }
   return sqlstate.empty() ? text : fmt::format("{} {}", text, explain_sqlstate(sqlstate));
 }
 
@@ -174,7 +186,11 @@ Status PostgresConnection::connect(const PostgresSinkOptions& options) {
   if (raw != nullptr && PQstatus(raw) == CONNECTION_OK) {
     return {};
   }
-  const ConnectFailure failure = judge_connect_failure(raw == nullptr ? "" : PQerrorMessage(raw));
+  ConnectFailure failure = judge_connect_failure(raw == nullptr ? "" : PQerrorMessage(raw));
+  if (is_missing_right(failure.sqlstate)) {
+    failure.text += fmt::format("; the fix: GRANT CONNECT ON DATABASE {} TO {}",
+                                quoted_name(PQdb(raw)), quoted_name(PQuser(raw)));
+  }
   if (failure.error_class == ErrorClass::kPasses) {
     return fail(ErrorCode::kConnectionLost, failure.text, Recovery::kRetriable);
   }
@@ -203,7 +219,7 @@ Status PostgresConnection::finish_connecting(milliseconds timeout) {
   return {};
 }
 
-PostgresFailure PostgresConnection::lost(std::string text) { return {{}, std::move(text)}; }
+PostgresFailure PostgresConnection::lost(std::string text) { return {.text = std::move(text)}; }
 
 std::expected<void, PostgresFailure> PostgresConnection::flush() {
   pg_conn* raw = connection_.get();
@@ -266,6 +282,7 @@ PostgresConnection::Outcome PostgresConnection::collect(bool was_sent) {
     }
   }
   if (!outcome) {
+    last_refusal_ = outcome.error();
     return std::unexpected(std::move(outcome).error());
   }
   if (PQstatus(connection_.get()) == CONNECTION_BAD) {

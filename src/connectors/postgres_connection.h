@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ namespace onceflow::connectors {
 struct PostgresFailure {
   std::string sqlstate{};  ///< empty: the connection went before an answer came
   std::string text;
+  /// What mends this one; empty: what mends its SQLSTATE (postgres_errors.h).
+  std::string fix{};
   /// There was no error at all, but the database did not write what it was sent.
   bool is_dropped_row = false;
 
@@ -68,6 +71,9 @@ class PostgresConnection {
 
   using Outcome = std::expected<PostgresResult, PostgresFailure>;
 
+  /// What the server said no to last; null: nothing yet.
+  const PostgresFailure* last_refusal() const { return last_refusal_ ? &*last_refusal_ : nullptr; }
+
   /// One statement or several, without parameters; the result is the last one's.
   Outcome execute(const std::string& sql);
   Outcome execute(const std::string& sql, const std::vector<PostgresParameter>& parameters);
@@ -96,6 +102,7 @@ class PostgresConnection {
 
   std::unique_ptr<pg_conn, Finish> connection_;
   milliseconds wait_timeout_{0};
+  std::optional<PostgresFailure> last_refusal_;
 };
 
 }  // namespace onceflow::connectors

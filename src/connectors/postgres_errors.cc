@@ -115,6 +115,12 @@ ErrorClass judge_line(std::string_view line) {
 
 }  // namespace
 
+bool is_missing_right(std::string_view sqlstate) {
+  constexpr std::string_view kInsufficientPrivilege = "42501";
+  constexpr std::string_view kInvalidSchemaName = "3F000";
+  return sqlstate == kInsufficientPrivilege || sqlstate == kInvalidSchemaName;
+}
+
 std::span<const PostgresErrorRule> postgres_error_rules() { return kRules; }
 
 const PostgresErrorRule* find_postgres_rule(std::string_view sqlstate) {
@@ -146,7 +152,7 @@ std::string explain_sqlstate(std::string_view sqlstate) {
 }
 
 ConnectFailure judge_connect_failure(std::string_view message) {
-  ConnectFailure failure{kPasses, "no connection, and no reason given"};
+  ConnectFailure failure{.text = "no connection, and no reason given"};
   bool is_judged = false;
   while (!message.empty()) {
     const std::size_t end = std::min(message.find('\n'), message.size());
@@ -159,10 +165,13 @@ ConnectFailure judge_connect_failure(std::string_view message) {
     }
     const ErrorClass error_class = judge_line(line);
     if (!is_judged || (failure.error_class == kSetUp && error_class != kSetUp)) {
-      failure = {error_class, std::string(line)};
+      failure = {error_class, std::string(line), std::string(sqlstate_in(line))};
       is_judged = true;
-      if (const std::string_view sqlstate = sqlstate_in(line); !sqlstate.empty()) {
-        failure.text += " " + explain_sqlstate(sqlstate);
+      if (is_missing_right(failure.sqlstate)) {
+        failure.text +=
+            fmt::format(" (SQLSTATE {})", failure.sqlstate);  // the caller knows of what
+      } else if (!failure.sqlstate.empty()) {
+        failure.text += " " + explain_sqlstate(failure.sqlstate);
       }
     }
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "connectors/postgres_positions_sql.h"
+#include "connectors/postgres_rights.h"
 #include "connectors/postgres_table.h"
 
 namespace onceflow::connectors {
@@ -65,7 +66,8 @@ Status ensure_postgres_positions(PostgresConnection& connection) {
     RETURN_IF_ERROR(run(connection, kAddTableId));
   }
   RETURN_IF_ERROR(check_that_they_last(connection));
-  return run(connection, kRaiseReceiptIds);
+  RETURN_IF_ERROR(run(connection, kRaiseReceiptIds));
+  return check_receipt_ids(connection);
 }
 
 Result<std::vector<ClaimedPartition>> raise_epochs(PostgresConnection& connection,

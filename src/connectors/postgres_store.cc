@@ -1,6 +1,7 @@
 #include "connectors/postgres_store.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <limits>
@@ -15,6 +16,7 @@
 #include "connectors/positions.h"
 #include "connectors/postgres_positions.h"
 #include "connectors/postgres_positions_sql.h"
+#include "connectors/postgres_rights.h"
 #include "connectors/sink_past.h"
 
 namespace onceflow::connectors {
@@ -74,6 +76,7 @@ Status PostgresStore::open() {
 }
 
 Status PostgresStore::prepare_tables() {
+  RETURN_IF_ERROR(check_visible(*connection_, table_));
   RETURN_IF_ERROR(ensure_postgres_positions(*connection_));
   Result<PostgresTable> table = ensure_postgres_table(*connection_, table_);
   RETURN_IF_ERROR(table);
@@ -157,10 +160,24 @@ Result<std::vector<ClaimedPartition>> PostgresStore::claim(
     claimed = claim_in_transaction(partitions);
   }
   if (!claimed) {
+    const PostgresFailure* refusal = connection_ ? connection_->last_refusal() : nullptr;
+    if (refusal != nullptr && claimed.error().text == refusal->explained()) {
+      claimed.error().text = with_grants(*refusal).explained();
+    }
     connection_.reset();
     claimed.error().text = "postgres: " + claimed.error().text;
   }
   return claimed;
+}
+
+PostgresFailure PostgresStore::with_grants(PostgresFailure failure) {
+  if (!is_missing_right(failure.sqlstate) || !connection_ || !connection_->execute("ROLLBACK")) {
+    return failure;
+  }
+  if (const auto grants = missing_grants(*connection_, table_)) {
+    failure.fix = fmt::format("{}", fmt::join(*grants, "; "));
+  }
+  return failure;
 }
 
 Result<ClaimedPartition> PostgresStore::read_position(const TopicPartition& source) {
@@ -679,7 +696,7 @@ CommitOutcome PostgresStore::not_now(std::string text) {
 }
 
 CommitOutcome PostgresStore::not_written(const PostgresFailure& failure) {
-  CommitOutcome outcome = not_now(failure.explained());
+  CommitOutcome outcome = not_now(with_grants(failure).explained());
   const ErrorClass error_class = failure.error_class();
   if (error_class != ErrorClass::kLost && error_class != ErrorClass::kPasses) {
     outcome.kind = CommitOutcome::Kind::kRefused;

@@ -38,6 +38,8 @@ class PostgresStore {
   Result<std::vector<ClaimedPartition>> claim_in_transaction(
       const std::vector<TopicPartition>& partitions);
   PostgresTableSearch table_search() const;
+  /// The failure with the GRANTs that mend it, where a right is missing that is known.
+  PostgresFailure with_grants(PostgresFailure failure);
   Result<ClaimedPartition> read_position(const TopicPartition& source);
 
   /// Converts all values to their columns' types; the outcome names the first row that cannot be.

@@ -58,6 +58,16 @@ std::optional<Mismatch> find_mismatch(const SinkTable& table, const SqlDialect& 
   return std::nullopt;
 }
 
+std::string give_default(const SinkTable& table, const SqlDialect& dialect,
+                         std::string_view column) {
+  return dialect.changes_types
+             ? fmt::format(
+                   "ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL, or SET DEFAULT a value, "
+                   "or add it to the sink's `columns`",
+                   dialect.quote_table(table.table), dialect.quote(column))
+             : std::string("give it a default, or add it to the sink's `columns`");
+}
+
 // All of them, so that a table is mended once.
 std::vector<Mismatch> find_mismatches(const SinkTable& table, const SqlDialect& dialect,
                                       std::span<const ExistingColumn> existing) {
@@ -76,7 +86,7 @@ std::vector<Mismatch> find_mismatches(const SinkTable& table, const SqlDialect& 
     if (column.is_needed && !is_written) {
       mismatches.push_back({fmt::format("column {} is NOT NULL and has no default", column.name),
                             "the sink writes only its own columns",
-                            "give it a default, or add it to the sink's `columns`"});
+                            give_default(table, dialect, column.name)});
     }
   }
   return mismatches;
