@@ -1,6 +1,7 @@
 """Apache Kafka as the cluster of a case, by tests/kafka/start_kafka.sh: one server that the cases
 of a run share and that is emptied for each directory that asks, or one of a claim's own."""
 
+import atexit
 import functools
 import os
 import pathlib
@@ -8,6 +9,7 @@ import struct
 import subprocess
 
 from harness.claims import check, wait_for
+from harness.ending import undivided
 from harness.kafka_admin import array, call, delete_topic
 from harness.wire import Connection, compact, text, varint
 
@@ -34,7 +36,9 @@ class Kafka:
         self.directory = pathlib.Path(directory)
         self.properties = {**QUICK, **(properties or {})}
         self.port = port
-        self.start()
+        with undivided():
+            self.start()
+            atexit.register(self.kill)  # if nothing else does
 
     def start(self):
         """Also after stop() or kill(): on the same port, with the same data."""
@@ -42,7 +46,7 @@ class Kafka:
             [START, "--quick", "--heap", "384M", "--dir", self.directory, "--port",
              str(self.port or ""), *(f"{key}={value}" for key, value in self.properties.items())],
             check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
+            stderr=subprocess.PIPE, text=True, start_new_session=True)
         check(started.returncode == 0, f"Apache Kafka did not start: {started.stderr[-2000:]}")
         self.port, self.pid = map(int, started.stdout.split()[:2])
 
@@ -77,6 +81,7 @@ class Kafka:
         if self.is_alive():
             subprocess.run(["kill", f"-{name}", str(self.pid)], check=False)
             wait_for(lambda: not self.is_alive(), "end of Apache Kafka", seconds)
+        self.pid = 0  # The number may be another's soon.
 
     def said(self):
         return (self.directory / "kafka.log").read_text(errors="replace")[-3000:]

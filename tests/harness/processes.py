@@ -1,5 +1,6 @@
 """Our processes as a user starts them: `onceflow broker`, `onceflow run`, and the short ones."""
 
+import atexit
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import subprocess
 import urllib.request
 
 from harness.claims import SECONDS_MAX, check, wait_for
+from harness.ending import undivided
 from harness.kafka import QUICK, Kafka, shared_kafka
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -63,10 +65,12 @@ class Process:
         self.at = pathlib.Path(at)
         self.errors = open(self.at / f"{name}.stderr", "a+", encoding="utf-8", errors="replace")
         self.began_at = self.errors.tell()
-        self.process = subprocess.Popen(
-            [ONCEFLOW, *map(str, arguments)], cwd=at, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=self.errors, text=True,
-            env={**os.environ, **(environment or {})})
+        with undivided():
+            self.process = subprocess.Popen(
+                [ONCEFLOW, *map(str, arguments)], cwd=at, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=self.errors, text=True,
+                env={**os.environ, **(environment or {})})
+            atexit.register(self.process.kill)  # if nothing else does
 
     def __enter__(self):
         return self
@@ -80,6 +84,7 @@ class Process:
         """kill -9, also of a stopped process."""
         self.process.kill()
         self.process.wait()
+        atexit.unregister(self.process.kill)
 
     def stop(self, seconds=SECONDS_MAX):
         """SIGTERM; its exit code."""

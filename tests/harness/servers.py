@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 
 from harness.claims import Skipped, check
+from harness.ending import undivided
 from harness.processes import ROOT
 
 SCRIPTS = ROOT / "tests" / "postgres"
@@ -25,14 +26,16 @@ class Postgres:
         self.directory.chmod(0o755)
         self.settings = settings
         self.numbers = itertools.count(1)
-        self.start()
+        with undivided():
+            self.start()
+            atexit.register(self.close)  # if nothing else does
 
     def start(self):
         """Also after stop() or crash(): on the same port, with the same data."""
         started = subprocess.run(
             [SCRIPTS / "start_postgres.sh", self.directory,
              *(word for each in self.settings for word in ("-c", each))],
-            check=False, capture_output=True, text=True)
+            check=False, capture_output=True, text=True, start_new_session=True)
         check(started.returncode == 0, f"PostgreSQL did not start: {started.stderr}")
         words = dict(line.split("=", 1) for line in started.stdout.splitlines() if "=" in line)
         self.dsn, self.pid = words["DSN"], int(words["PID"])
@@ -43,6 +46,7 @@ class Postgres:
                        capture_output=True)
 
     def close(self):
+        atexit.unregister(self.close)
         subprocess.run([SCRIPTS / "stop_postgres.sh", self.directory, "immediate"], check=False,
                        capture_output=True)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -65,6 +69,4 @@ class Postgres:
 @functools.cache
 def shared_postgres():
     """One server for all claims of a run, stopped at its end."""
-    server = Postgres("max_connections=60", "fsync=off")
-    atexit.register(server.close)
-    return server
+    return Postgres("max_connections=60", "fsync=off")
