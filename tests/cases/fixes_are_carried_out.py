@@ -230,3 +230,139 @@ def revenue_is_exact(at):
         found = database.execute("SELECT revenue FROM rows").fetchall()
     check(found == [(total,)], found)
     audit(at, "--states")
+
+
+def typed(server, dsn, said, pattern):
+    """Carries out each statement that the message gives; what they were."""
+    found = re.findall(pattern, said)
+    check(found, f"no {pattern} in {said}")
+    for statement in found:
+        server.query(statement, dsn)
+    return found
+
+
+def rights_that_are_missing_are_granted(at):
+    """As often as a right is missing the worker stops and names the GRANT, which helps."""
+    system = Pg(at)
+    server, dsn = system.server, system.dsn
+    role = "clerk_" + dsn.rsplit("/", 1)[1]
+    server.query(f"CREATE ROLE {role} LOGIN", dsn)
+    server.query("REVOKE ALL ON SCHEMA public FROM PUBLIC; CREATE SCHEMA shop", dsn)
+    # The table has a number of its own; the sink's columns do not know of it.
+    server.query("CREATE TABLE shop.rows (no serial, k text PRIMARY KEY, v text,"
+                 " onceflow_source text)", dsn)
+    text = pipeline(sinks=f"  - postgres: {{ dsn: '{dsn.replace('onceflow@', role + '@')}', table:"
+                          " shop.rows, mode: upsert, key: k, columns: { k: $.k, v: $.v } }\n")
+    granted = []
+    while True:
+        with Worker(at, text) as worker:
+            if not granted:
+                produce(worker.address, "in", ['{"k":"a","v":"1"}'], good=False)
+            wait_for(lambda: not worker.is_alive() or
+                     server.query("SELECT k, v FROM shop.rows", dsn), worker.said)
+            if worker.is_alive():
+                check(worker.stop() == 0, worker.said())
+                break
+            said = worker.said()
+        check(len(granted) < 12, f"no end of it: {granted}, {said}")
+        granted += typed(server, dsn, said[said.index("; the fix: "):], r"(GRANT [^;\n\"]+)")
+    names = " ".join(granted)
+    check(all(words in names for words in ("USAGE ON SCHEMA shop", "CREATE ON SCHEMA public",
+                                           "ON shop.rows", "ON SEQUENCE shop.rows_no_seq")), names)
+    audit(at)
+    server.query(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}", dsn)
+
+
+def restored_in_sqlite(at, _system):
+    """All three tables, from a copy of the file, in one transaction."""
+    with sqlite3.connect(at / "o.db") as database:
+        database.execute(f"ATTACH '{at / 'kept.db'}' AS kept")
+        for table in ("rows", "onceflow_positions", "onceflow_receipts"):
+            database.execute(f"DELETE FROM main.{table}")
+            database.execute(f"INSERT INTO main.{table} SELECT * FROM kept.{table}")
+
+
+def restored_in_postgres(_at, system):
+    system.server.query(
+        "BEGIN; TRUNCATE rows, onceflow_positions, onceflow_receipts;"
+        "INSERT INTO rows TABLE kept.rows;"
+        "INSERT INTO onceflow_positions TABLE kept.onceflow_positions;"
+        "INSERT INTO onceflow_receipts OVERRIDING SYSTEM VALUE TABLE kept.onceflow_receipts;"
+        "COMMIT", system.dsn)
+
+
+def kept_copy(at, system):
+    if isinstance(system, Lite):
+        with sqlite3.connect(at / "o.db") as database, sqlite3.connect(at / "kept.db") as copy:
+            database.backup(copy)
+        return
+    system.server.query("CREATE SCHEMA kept; " + "; ".join(
+        f"CREATE TABLE kept.{table} AS TABLE {table}"
+        for table in ("rows", "onceflow_positions", "onceflow_receipts")), system.dsn)
+
+
+def change(at, system, sql):
+    if isinstance(system, Lite):
+        with sqlite3.connect(at / "o.db") as database:
+            database.executescript(sql)
+    else:
+        system.server.query(sql, system.dsn)
+
+
+def the_three_tables_are_restored(at, system, restore):
+    text = pipeline(sinks=f"  - {system.words}, table: rows, columns: {{ k: $.k, v: $.v }} }}\n")
+    with Worker(at, text) as worker:
+        produce(worker.address, "in", ['{"k":"a","v":"1"}', '{"k":"b","v":"2"}'])
+        wait_for(lambda: len(system.rows()) == 2, worker.said)
+        check(worker.stop() == 0, worker.said())
+    kept_copy(at, system)
+    with Worker(at, text) as worker:
+        produce(worker.address, "in", ['{"k":"c","v":"3"}'])
+        wait_for(lambda: len(system.rows()) == 3, worker.said)
+        check(worker.stop() == 0, worker.said())
+    change(at, system, "DELETE FROM onceflow_positions; DELETE FROM onceflow_receipts")
+    said = refused_by_run(at, text)
+    check("know nothing of them" in said and "the fix: restore the three tables together" in said,
+          said)
+    restore(at, system)
+    with Worker(at, text) as worker:
+        produce(worker.address, "in", ['{"k":"d","v":"4"}'])
+        wait_for(lambda: [key for key, _ in system.rows()] == ["a", "b", "c", "d"],
+                 lambda: f"{system.rows()}: {worker.said()}")
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
+def refused_by_run(at, text):
+    with Worker(at, text) as worker:
+        check(worker.wait() == 1, worker.said())
+        return worker.said()
+
+
+def the_three_tables_are_restored_in_sqlite(at):
+    the_three_tables_are_restored(at, Lite(at), restored_in_sqlite)
+
+
+def the_three_tables_are_restored_in_postgres(at):
+    the_three_tables_are_restored(at, Pg(at), restored_in_postgres)
+
+
+def all_fixes_of_a_table_are_typed(at):
+    """What does not fit is said at once, each with its own statement."""
+    system = Pg(at)
+    server, dsn = system.server, system.dsn
+    server.query("CREATE TABLE rows (k bigint, v time, must integer NOT NULL)", dsn)
+    text = pipeline(sinks=f"  - {system.words}, table: rows, columns: {{ k: {{ value: $.k, type: "
+                          "integer }, v: $.v, w: { value: $.w, type: decimal } } }\n")
+    with Worker(at, text) as worker:
+        produce(worker.address, "in", ['{"k":1,"v":"a","w":1.5}'], good=False)
+        check(worker.wait() == 1, worker.said())
+        said = worker.said()
+    check("table rows does not fit in 4 places" in said, said)
+    statements = typed(server, dsn, said, r"the fix: (ALTER TABLE .*?)(?:, (?:or|and) |; \(|\n|$)")
+    check(len(statements) == 4, statements)
+    with Worker(at, text) as worker:
+        wait_for(lambda: server.query("SELECT k, v, w FROM rows", dsn) == [["1", "a", "1.5"]],
+                 worker.said)
+        check(worker.stop() == 0, worker.said())
+    audit(at)
