@@ -190,12 +190,10 @@ TEST_F(PostgresErrors, rights_that_are_missing_are_said_with_the_grant_that_help
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().recovery, Recovery::kFatal);
   EXPECT_TRUE(refused.error().text.contains("42501")) << refused.error().text;
-  EXPECT_TRUE(refused.error().text.contains("GRANT SELECT, INSERT, UPDATE, DELETE"))
-      << refused.error().text;
-  // The fix, carried out as it is said.
-  query(
-      "GRANT SELECT, INSERT, UPDATE, DELETE"
-      " ON rows, onceflow_positions, onceflow_receipts TO clerk");
+  // The fix, carried out as it is said; what each right alone does is in postgres_rights_test.cc.
+  const std::size_t fix = refused.error().text.find("GRANT ");
+  ASSERT_NE(fix, std::string::npos) << refused.error().text;
+  query(refused.error().text.substr(fix));
   EXPECT_EQ(commit(*make(), "x").kind, Kind::kCommitted);
   query("DROP OWNED BY clerk; DROP ROLE clerk");
 }
