@@ -3,7 +3,8 @@
 import re
 import sqlite3
 
-from harness import Worker, audit, check, consume, onceflow, produce, shared_postgres, wait_for
+from harness import (Worker, audit, check, cluster, consume, onceflow, produce, shared_postgres,
+                     wait_for)
 from harness.changes import aggregate, pipeline
 
 TOTALS = "  - { id: by, key: $.k, aggregate: { orders: count(*), sum: sum($.x) } }\n"
@@ -254,22 +255,22 @@ def rights_that_are_missing_are_granted(at):
     text = pipeline(sinks=f"  - postgres: {{ dsn: '{dsn.replace('onceflow@', role + '@')}', table:"
                           " shop.rows, mode: upsert, key: k, columns: { k: $.k, v: $.v } }\n")
     granted = []
-    while True:
-        with Worker(at, text) as worker:
-            if not granted:
-                produce(worker.address, "in", ['{"k":"a","v":"1"}'], good=False)
-            wait_for(lambda: not worker.is_alive() or
-                     server.query("SELECT k, v FROM shop.rows", dsn), worker.said)
-            if worker.is_alive():
-                check(worker.stop() == 0, worker.said())
-                break
-            said = worker.said()
-        check(len(granted) < 12, f"no end of it: {granted}, {said}")
-        granted += typed(server, dsn, said[said.index("; the fix: "):], r"(GRANT [^;\n\"]+)")
+    with cluster(at) as broker:
+        produce(broker.address, "in", ['{"k":"a","v":"1"}'])
+        while True:
+            with Worker(at, text, servers=broker.address) as worker:
+                wait_for(lambda: not worker.is_alive() or
+                         server.query("SELECT k, v FROM shop.rows", dsn), worker.said)
+                if worker.is_alive():
+                    check(worker.stop() == 0, worker.said())
+                    break
+                said = worker.said()
+            check(len(granted) < 12, f"no end of it: {granted}, {said}")
+            granted += typed(server, dsn, said[said.index("; the fix: "):], r"(GRANT [^;\n\"]+)")
+        onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at)
     names = " ".join(granted)
     check(all(words in names for words in ("USAGE ON SCHEMA shop", "CREATE ON SCHEMA public",
                                            "ON shop.rows", "ON SEQUENCE shop.rows_no_seq")), names)
-    audit(at)
     server.query(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}", dsn)
 
 
