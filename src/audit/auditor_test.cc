@@ -499,8 +499,9 @@ TEST_F(AuditorTest, a_source_that_the_file_has_left_is_told_with_what_is_unread)
   const AuditReport report = audit();
   EXPECT_THAT(texts(report), ElementsAre());
   EXPECT_THAT(report.findings.notes(),
-              Contains(AllOf(HasSubstr("more-0: the file of stage only-paid does not name it"),
-                             HasSubstr("2 records from offset 1 on stay unread"))));
+              Contains(AllOf(
+                  HasSubstr("more-0: the file no longer names it as a source of stage only-paid"),
+                  HasSubstr("2 records from offset 1 on stay unread"))));
 }
 
 TEST_F(AuditorTest, a_batch_appended_twice_is_doubled) {
@@ -662,11 +663,12 @@ TEST_F(AuditorTest, a_topic_made_again_under_the_name_is_another_one) {
   write_with_ids(1, 2);
   EXPECT_THAT(texts(audit()), ElementsAre());
   log_.set_id("orders", 2);
-  EXPECT_THAT(texts(audit()),
-              ElementsAre("altered: orders-0: another topic of that name than the one that stage "
-                          "only-paid has read up to offset 10: none of its records are accounted "
-                          "for",
-                          HasSubstr("altered: orders-1: another topic of that name")));
+  EXPECT_THAT(
+      texts(audit()),
+      ElementsAre("altered: orders-0: another topic of that name: stage only-paid read a "
+                  "former one up to offset 10, and none of this one's records are accounted "
+                  "for",
+                  HasSubstr("altered: orders-1: another topic of that name")));
 }
 
 TEST_F(AuditorTest, a_reset_to_the_new_topic_of_the_name_is_accounted_for) {
@@ -677,9 +679,10 @@ TEST_F(AuditorTest, a_reset_to_the_new_topic_of_the_name_is_accounted_for) {
   write_with_ids(1, 4);
   const AuditReport report = audit();
   EXPECT_THAT(texts(report), ElementsAre());
-  EXPECT_THAT(report.findings.notes(),
-              Contains(HasSubstr("orders-0: 10 records were read by stage only-paid from an "
-                                 "earlier topic of that name")));
+  EXPECT_THAT(
+      report.findings.notes(),
+      Contains(HasSubstr("orders-0: stage only-paid read 10 records from an earlier topic of "
+                         "that name")));
 }
 
 TEST_F(AuditorTest, a_receipt_that_does_not_decode_is_altered) {

@@ -349,7 +349,7 @@ TEST_F(TableAuditTest, rows_kept_by_another_mode_are_not_covered_and_not_foreign
       "column note text = $.n\n");
   commit(Offset(3), {{1, 1.5, "d"}, {4, 1.5, "e"}}, true);
   EXPECT_THAT(audit(true), ElementsAre());
-  EXPECT_THAT(notes_, Contains(HasSubstr("2 rows of that time are there, and are not judged")));
+  EXPECT_THAT(notes_, Contains(HasSubstr("2 rows of that time remain, and are not judged")));
   execute("UPDATE orders SET amount = 9 WHERE id = 4");
   EXPECT_THAT(audit(true), ElementsAre(HasSubstr("altered")));
 }
