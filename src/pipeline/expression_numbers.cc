@@ -12,6 +12,7 @@
 #include "base/decimal.h"
 #include "base/json_text.h"
 #include "pipeline/expression_arguments.h"
+#include "pipeline/expression_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -227,8 +228,7 @@ void exact_digits_function(sqlite3_context* call, int count, sqlite3_value** arg
 // integers
 
 // SQLite takes what stands before the point, and the nearest of 64 bits.
-std::optional<std::int64_t> integer_operand(sqlite3_context* call, std::string_view sign,
-                                            sqlite3_value* argument) {
+std::optional<std::int64_t> whole_number(sqlite3_value* argument) {
   const Operand operand = operand_of(argument);
   if (const auto* integer = std::get_if<std::int64_t>(&operand.value)) {
     return *integer;
@@ -237,6 +237,55 @@ std::optional<std::int64_t> integer_operand(sqlite3_context* call, std::string_v
   if (operand.is_exact && real != nullptr && *real == std::trunc(*real) && *real < kTwoTo63 &&
       *real >= -kTwoTo63) {
     return static_cast<std::int64_t>(*real);
+  }
+  return std::nullopt;
+}
+
+// Of a function that takes an integer there: printf('%d', …), substr(…, 1, …), round(…, 2).
+void return_integer(sqlite3_context* call, sqlite3_value* argument, std::string_view user) {
+  if (sqlite3_value_type(argument) == SQLITE_NULL) {
+    return;
+  }
+  const auto integer = whole_number(argument);
+  if (!integer) {
+    refuse(call, {fmt::format("{} comes to {}() where it takes an integer, and is not one of 64 "
+                              "bits",
+                              text_of(argument), user),
+                  "what lies after the point is not cut in silence, nor what 64 bits do not hold",
+                  "write cast($.field as integer) to cut it, or %.0f to print it whole"});
+    return;
+  }
+  constexpr std::int64_t kCodePointMax = 0x10FFFF;
+  const bool is_surrogate = *integer >= 0xD800 && *integer <= 0xDFFF;
+  if (user == "char" && (*integer < 0 || *integer > kCodePointMax || is_surrogate)) {
+    refuse(call, {fmt::format("char({}) is no character", *integer),
+                  "characters have the numbers 0 to 1114111 without those of surrogates, 55296 to "
+                  "57343",
+                  "keep such records out by a step before this one"});
+    return;
+  }
+  sqlite3_result_int64(call, *integer);
+}
+
+void integer_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  return_integer(call, arguments[0], text_of(arguments[1]));
+}
+
+// The same of an argument of printf() whose format a record brings.
+void printed_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  const std::string conversions = conversions_of(text_of(arguments[0]));
+  const auto place = static_cast<std::size_t>(sqlite3_value_int64(arguments[1])) - 1;
+  if (place < conversions.size() && conversions[place] == kIntegerConversion) {
+    return_integer(call, arguments[2], text_of(arguments[3]));
+  } else {
+    sqlite3_result_value(call, arguments[2]);
+  }
+}
+
+std::optional<std::int64_t> integer_operand(sqlite3_context* call, std::string_view sign,
+                                            sqlite3_value* argument) {
+  if (const auto integer = whole_number(argument)) {
+    return integer;
   }
   refuse(call, {fmt::format("{} comes to `{}`, and is not an integer of 64 bits", text_of(argument),
                             sign),
@@ -414,6 +463,8 @@ bool register_number_functions(sqlite3* database, EvaluationContext& context) {
       {"onceflow_remainder", 3, remainder_function},
       {"onceflow_double", 2, double_function},
       {"onceflow_compare", 3, compare_function},
+      {"onceflow_integer", 2, integer_function},
+      {"onceflow_printed", 4, printed_function},
       {"onceflow_within_64_bits", 1, within_64_bits_function},
   };
   return register_all(database, context, kFunctions);

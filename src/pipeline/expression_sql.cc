@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "pipeline/expression_text.h"
+
 namespace onceflow::pipeline {
 namespace {
 
@@ -39,6 +41,8 @@ constexpr std::array<std::string_view, 3> kChoose = {"coalesce", "ifnull", "iif"
 // These keep numbers by their digits.
 constexpr std::array<std::string_view, 6> kKeepDigits = {
     "json_array", "json_object", "json_quote", "json_insert", "json_set", "json_replace"};
+/// A number of so many digits is one of 64 bits.
+constexpr std::size_t kDigitsOfAnyInteger = 18;
 constexpr std::array<std::string_view, 4> kBitSigns = {"&", "|", "<<", ">>"};
 constexpr std::array<std::string_view, 10> kComparisons = {"=",  "==", "<>", "!=", "<",
                                                            "<=", ">",  ">=", "is", "is not"};
@@ -55,6 +59,28 @@ bool is_sum_or_product(const Node& node) {
 bool is_arithmetic(const Node& node) {
   return is_sum_or_product(node) || (node.kind == NodeKind::kUnary && node.text == "-") ||
          (node.kind == NodeKind::kCall && node.text == "round");
+}
+
+bool is_text_literal(const Node& node) {
+  return node.kind == NodeKind::kLiteral && node.text.starts_with('\'');
+}
+
+// SQLite cuts a number there to an integer.
+bool takes_integer(const Node& call, std::size_t index) {
+  if (call.text == "char") {
+    return true;
+  }
+  if (call.text == "round") {
+    return index == 1;
+  }
+  if (call.text == "substr" || call.text == "substring") {
+    return index > 0;
+  }
+  if (index == 0 || !contains(kWriteTexts, call.text) || !is_text_literal(*call.children[0])) {
+    return false;
+  }
+  const std::string conversions = conversions_of(unquoted(call.children[0]->text));
+  return index <= conversions.size() && conversions[index - 1] == kIntegerConversion;
 }
 
 bool is_sum(std::string_view sign) { return sign == "+" || sign == "-"; }
@@ -315,7 +341,7 @@ class Emitter {
   std::string call(const Node& node, Use use) {
     if (is_exact() && node.text == "round") {
       return fmt::format("{}('round', {}, {})", arithmetic(use), operand(*node.children[0]),
-                         node.children.size() > 1 ? operand(*node.children[1]) : "0");
+                         node.children.size() > 1 ? argument(node, 1, Use::kComputed) : "0");
     }
     const Use use_of_arguments = contains(kKeepDigits, node.text) ? Use::kDigits
                                  : contains(kChoose, node.text)   ? handed_on(use)
@@ -333,8 +359,21 @@ class Emitter {
     const std::string& function = node.text;
     const Node& given = *node.children[index];
     std::string value = emit(given, use);
+    if (takes_integer(node, index)) {
+      const bool is_one = given.kind == NodeKind::kLiteral && function != "char" &&
+                          given.text.size() <= kDigitsOfAnyInteger &&
+                          given.text.find_first_not_of("0123456789") == std::string::npos;
+      if (is_one) {
+        return value;
+      }
+      return fmt::format("onceflow_integer({}, '{}')", value, function);
+    }
     if (given.kind == NodeKind::kLiteral) {
       return value;
+    }
+    if (index > 0 && contains(kWriteTexts, function) && !is_text_literal(*node.children[0])) {
+      value =
+          fmt::format("onceflow_printed({}, {}, {}, '{}')", child(node, 0), index, value, function);
     }
     const bool is_text = contains(kReadTexts, function) ||
                          (index == 0 && contains(kReadOneText, function)) ||

@@ -643,4 +643,22 @@ std::expected<std::string, ExpressionError> check_json_path(std::string_view tex
   return std::string(text);
 }
 
+std::string conversions_of(std::string_view format) {
+  std::string conversions;
+  for (std::size_t index = 0; (index = format.find('%', index)) != std::string_view::npos;) {
+    for (++index; index < format.size(); ++index) {
+      if (format[index] == '*') {
+        conversions += kIntegerConversion;
+      } else if (!std::string_view("-+ #0123456789,!.l").contains(format[index])) {
+        break;
+      }
+    }
+    const char letter = index < format.size() ? format[index++] : '%';
+    if (letter != '%') {
+      conversions += std::string_view("diuxXorp").contains(letter) ? kIntegerConversion : letter;
+    }
+  }
+  return conversions;
+}
+
 }  // namespace onceflow::pipeline

@@ -70,4 +70,10 @@ std::string lower(std::string_view text);
 std::string quoted(std::string_view text);
 std::string unquoted(std::string_view literal);
 
+/// Of an argument that printf() takes for an integer, be it a width.
+inline constexpr char kIntegerConversion = 'd';
+/// What printf() makes of each argument after the format: kIntegerConversion, or the letter of its
+/// conversion.
+std::string conversions_of(std::string_view format);
+
 }  // namespace onceflow::pipeline
