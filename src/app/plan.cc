@@ -1,5 +1,5 @@
 // onceflow plan: what a changed pipeline file keeps, changes and begins anew, before it runs. Asks
-// the pipeline's log and changes nothing.
+// the pipeline's log and databases, by the checks with which a worker begins, and changes nothing.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
@@ -17,15 +17,16 @@
 #include "app/pipeline_positions.h"
 #include "app/reset_tables.h"
 #include "app/shell_words.h"
-#include "engine/definition_log.h"
-#include "engine/names_in_use.h"
+#include "app/worker_options.h"
+#include "base/log_event.h"
+#include "engine/worker.h"
 #include "pipeline/definition.h"
 
 namespace onceflow::app {
 namespace {
 
 using engine::DefinitionChange;
-using engine::KnownDefinition;
+using engine::StageRehearsal;
 using protocol::PipelineDefinition;
 using DefinitionStage = PipelineDefinition::Stage;
 
@@ -33,7 +34,7 @@ constexpr Duration kAskTimeout = seconds(15);
 
 struct StageFate {
   std::string id;
-  std::string_view fate;  ///< kept, changed, new, gone
+  std::string_view fate;  ///< kept, changed, new, gone, begins (nothing is kept of it), unknown
   std::string_view
       state;  ///< kept, to be reset, to be kept or reset, new, left behind; empty: it has none
 };
@@ -45,27 +46,39 @@ bool may_keep_state(const std::vector<DefinitionChange>& changes, const std::str
   });
 }
 
-/// What a plan is told of: what is known of the pipeline, and, where nothing is, what is there all
-/// the same ("group g: orders-0@25"), of a version that kept no definition.
+/// What a plan is told of: what a worker would come to, what it would say on the way, and, where
+/// nothing is known of the pipeline, what is there all the same ("group g: orders-0@25"), of a
+/// version that kept no definition.
 struct Findings {
-  KnownDefinition known;
-  std::vector<DefinitionChange> changes;
+  engine::Rehearsal rehearsal;
+  std::vector<LogEvent> news;
   std::vector<std::string> kept;
+
+  bool is_refused() const {
+    return engine::has_refusal(rehearsal.changes) || !rehearsal.refusals.empty();
+  }
 };
 
+// Nothing is kept of it, in its database or in its group.
+bool begins(const Findings& found, const std::string& stage) {
+  return std::ranges::any_of(found.rehearsal.stages, [&](const StageRehearsal& of_stage) {
+    return of_stage.stage == stage && !of_stage.begins.empty() && !of_stage.goes_on;
+  });
+}
+
 std::vector<StageFate> fates(const Findings& found, const PipelineDefinition& planned) {
-  const auto& [known, changes, kept] = found;
+  const auto& [known, changes, refusals, unasked, stages] = found.rehearsal;
   std::vector<StageFate> result;
   const PipelineDefinition nothing;
   const PipelineDefinition& before = known.is_known() ? known.current() : nothing;
   for (const DefinitionStage& stage : planned.stages) {
     const DefinitionStage* old = before.find(stage.id);
     StageFate fate{stage.id, "new", stage.state.empty() ? "" : "new"};
-    if (!kept.empty()) {
+    if (!found.kept.empty()) {
       fate = {stage.id, "unknown", stage.state.empty() ? "" : "taken as it is"};
     }
     if (old != nullptr) {
-      fate.fate = *old == stage ? "kept" : "changed";
+      fate.fate = *old != stage ? "changed" : begins(found, stage.id) ? "begins" : "kept";
       if (!stage.state.empty()) {
         fate.state = old->state == stage.state           ? "kept"
                      : may_keep_state(changes, stage.id) ? "to be kept or reset"
@@ -83,14 +96,27 @@ std::vector<StageFate> fates(const Findings& found, const PipelineDefinition& pl
 }
 
 std::string_view verdict_of(const Findings& found) {
-  const auto& [known, changes, kept] = found;
-  if (known.is_being_reset()) {
+  const engine::Rehearsal& rehearsal = found.rehearsal;
+  if (rehearsal.known.is_being_reset()) {
     return "being reset";
   }
-  if (!known.is_known()) {
-    return kept.empty() ? "begins" : "unknown";
+  if (found.is_refused()) {
+    return "refused";
   }
-  return engine::has_refusal(changes) ? "refused" : "goes on";
+  if (!rehearsal.unasked.empty()) {
+    return "cannot be told";
+  }
+  if (!rehearsal.known.is_known()) {
+    return found.kept.empty() ? "begins" : "unknown";
+  }
+  return "goes on";
+}
+
+int exit_code_of(const Findings& found) {
+  const std::string_view verdict = verdict_of(found);
+  return verdict == "being reset" || verdict == "refused" ? kExitFailed
+         : verdict == "cannot be told"                    ? kExitUsage
+                                                          : kExitOk;
 }
 
 // A heading of nothing is none.
@@ -98,61 +124,126 @@ std::string under(const char* heading, const std::string& lines) {
   return lines.empty() ? lines : heading + lines;
 }
 
+std::string describe_beginnings(const Findings& found) {
+  constexpr std::size_t kNamedMax = 8;
+  std::string text;
+  for (const StageRehearsal& stage : found.rehearsal.stages) {
+    std::vector<std::string> places;
+    for (const engine::OpenedPosition& position : stage.begins) {
+      const TopicPartition& source = position.before.source;
+      places.push_back(fmt::format("{}-{}@{}", source.topic, source.partition.value,
+                                   position.next_offset.value));
+    }
+    const std::size_t count = places.size();
+    places.resize(std::min(count, kNamedMax));
+    if (count > 0) {
+      text += fmt::format(
+          "  {}: {}{}\n", stage.stage, fmt::join(places, ", "),
+          count > kNamedMax ? fmt::format(" and {} more partitions", count - kNamedMax) : "");
+    }
+  }
+  return text;
+}
+
+std::string describe_news(const std::vector<LogEvent>& news) {
+  std::string text;
+  for (const LogEvent& event : news) {
+    text += fmt::format("  {}{}{}: {}\n", event.stage, event.stage.empty() ? "" : ": ", event.event,
+                        event.text);
+  }
+  return text;
+}
+
+std::string describe_verdict(const PipelineDefinition& planned, const std::string& file,
+                             const Findings& found) {
+  const std::string_view verdict = verdict_of(found);
+  const engine::Rehearsal& rehearsal = found.rehearsal;
+  if (verdict == "being reset") {
+    return fmt::format("run refuses: {}\n", engine::unended_reset(rehearsal.known, planned, file));
+  }
+  if (engine::has_refusal(rehearsal.changes)) {
+    return fmt::format(
+        "run refuses; choose one of\n{}"
+        "each says what it would do, and does it with --execute\n",
+        engine::ways_on(rehearsal.changes, planned, file, ""));
+  }
+  std::string text;
+  for (const std::string& refusal : rehearsal.refusals) {
+    text += fmt::format("run refuses: {}\n", refusal);
+  }
+  for (const std::string& unasked : rehearsal.unasked) {
+    text += fmt::format("what run does cannot be told: {}\n", unasked);
+  }
+  if (!text.empty()) {
+    return text;
+  }
+  if (verdict == "unknown") {
+    return fmt::format(
+        "no definition is kept: an earlier version ran the pipeline, or its record is gone; "
+        "there are\n  {}\nrun goes on with them as if this file had made them: start it once with "
+        "the file as it was, then change it\n",
+        fmt::join(found.kept, "\n  "));
+  }
+  return verdict == "begins" ? "run begins: nothing is kept of this pipeline yet\n"
+                             : "run goes on where it was\n";
+}
+
 std::string to_text(const PipelineDefinition& planned, const std::string& file,
                     const Findings& found) {
-  const std::vector<DefinitionChange>& changes = found.changes;
+  const std::vector<DefinitionChange>& changes = found.rehearsal.changes;
   std::string text = fmt::format("{}\n", planned.pipeline);
   for (const StageFate& stage : fates(found, planned)) {
     text += fmt::format("  {:<8} stage {}{}{}\n", stage.fate, stage.id,
                         stage.state.empty() ? "" : ", its state: ", stage.state);
   }
-  if (!changes.empty()) {
-    text += '\n';
-    text += under("changes that begin with the next record\n",
-                  engine::describe(changes, DefinitionChange::Weight::kNote));
-    text += under("changes that need a decision\n",
-                  engine::describe(changes, DefinitionChange::Weight::kRefused));
+  text += under("\nchanges that begin with the next record\n",
+                engine::describe(changes, DefinitionChange::Weight::kNote));
+  text += under("\nchanges that need a decision\n",
+                engine::describe(changes, DefinitionChange::Weight::kRefused));
+  text += under("\nno position is kept: it begins at\n", describe_beginnings(found));
+  text += under("\nrun says\n", describe_news(found.news));
+  return text + "\n" + describe_verdict(planned, file, found);
+}
+
+nlohmann::ordered_json stages_json(const Findings& found, const PipelineDefinition& planned) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const StageFate& stage : fates(found, planned)) {
+    nlohmann::ordered_json row = {{"stage", stage.id}, {"is", stage.fate}};
+    if (!stage.state.empty()) {
+      row["state"] = stage.state;
+    }
+    const auto rehearsed =
+        std::ranges::find(found.rehearsal.stages, stage.id, &StageRehearsal::stage);
+    if (rehearsed != found.rehearsal.stages.end()) {
+      for (const engine::OpenedPosition& position : rehearsed->begins) {
+        row["begins_at"].push_back({{"topic", position.before.source.topic},
+                                    {"partition", position.before.source.partition.value},
+                                    {"offset", position.next_offset.value}});
+      }
+    }
+    rows.push_back(std::move(row));
   }
-  const std::string_view verdict = verdict_of(found);
-  if (verdict == "unknown") {
-    text += fmt::format(
-        "\nno definition is kept: an earlier version ran the pipeline, or its record is gone; "
-        "there are\n  {}\nrun goes on with them as if this file had made them: start it once with "
-        "the file as it was, then change it\n",
-        fmt::join(found.kept, "\n  "));
-  } else if (verdict == "begins") {
-    text += "\nrun begins: nothing is kept of this pipeline yet\n";
-  } else if (verdict == "goes on") {
-    text += "\nrun goes on where it was\n";
-  } else if (verdict == "being reset") {
-    text += fmt::format("\nrun refuses: {}\n", engine::unended_reset(found.known, planned, file));
-  } else {
-    text += fmt::format(
-        "\nrun refuses; choose one of\n{}"
-        "each says what it would do, and does it with --execute\n",
-        engine::ways_on(changes, planned, file, ""));
-  }
-  return text;
+  return rows;
 }
 
 std::string to_json(const PipelineDefinition& planned, const Findings& found) {
   nlohmann::ordered_json json = {{"pipeline", planned.pipeline},
                                  {"verdict", verdict_of(found)},
                                  {"kept", found.kept},
-                                 {"stages", nlohmann::ordered_json::array()},
-                                 {"changes", nlohmann::ordered_json::array()}};
-  for (const StageFate& stage : fates(found, planned)) {
-    nlohmann::ordered_json row = {{"stage", stage.id}, {"is", stage.fate}};
-    if (!stage.state.empty()) {
-      row["state"] = stage.state;
-    }
-    json["stages"].push_back(std::move(row));
-  }
-  for (const DefinitionChange& change : found.changes) {
+                                 {"stages", stages_json(found, planned)},
+                                 {"changes", nlohmann::ordered_json::array()},
+                                 {"refusals", found.rehearsal.refusals},
+                                 {"cannot_be_told", found.rehearsal.unasked},
+                                 {"run_says", nlohmann::ordered_json::array()}};
+  for (const DefinitionChange& change : found.rehearsal.changes) {
     json["changes"].push_back({{"stage", change.stage},
                                {"refused", change.weight == DefinitionChange::Weight::kRefused},
                                {"what", change.what},
                                {"effect", change.effect}});
+  }
+  for (const LogEvent& event : found.news) {
+    json["run_says"].push_back(
+        {{"stage", event.stage}, {"event", event.event}, {"text", event.text}});
   }
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
@@ -194,25 +285,14 @@ Task<Result<std::vector<std::string>>> find_kept(LogAtHand log,
 Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const std::string& file,
                     bool as_json) {
   const PipelineDefinition planned = pipeline::definition_of(plan);
-  engine::DefinitionLog definitions(log.cluster, planned, file);
-  const MonotonicTime deadline = log.os.loop().now() + kAskTimeout;
-  const auto known = co_await definitions.read(deadline);
-  if (!known) {
-    std::cerr << "onceflow plan: " << known.error().text << '\n';
-    co_return kExitUsage;
-  }
-  const auto changes = co_await definitions.changes(*known, deadline);
-  if (!changes) {
-    std::cerr << "onceflow plan: " << changes.error().text << '\n';
-    co_return kExitUsage;
-  }
-  Findings found{*known, *changes, {}};
-  if (!known->is_known()) {
-    const Status names = co_await engine::check_names_are_free(log.cluster, plan.plan, deadline);
-    if (!names) {
-      std::cerr << "onceflow plan: run refuses: " << names.error().text << '\n';
-      co_return names.error().code == ErrorCode::kRefused ? kExitFailed : kExitUsage;
-    }
+  Findings found;
+  // No worker has an empty name, so it is none of those that live.
+  engine::WorkerOptions options = worker_options_of(plan, {}, file);
+  options.client.bootstrap_servers = log.cluster->options().bootstrap_servers;
+  options.stage.tell = [&found](const LogEvent& event) { found.news.push_back(event); };
+  engine::Worker worker(log.os.environment(), plan.plan, std::move(options));
+  found.rehearsal = co_await worker.rehearse();
+  if (!found.rehearsal.known.is_known() && !found.rehearsal.has_ended()) {
     const auto kept = co_await find_kept(log, plan, planned);
     if (!kept) {
       std::cerr << "onceflow plan: " << kept.error().text << '\n';
@@ -221,7 +301,7 @@ Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const 
     found.kept = *kept;
   }
   std::cout << (as_json ? to_json(planned, found) : to_text(planned, file, found));
-  co_return known->is_being_reset() || engine::has_refusal(*changes) ? kExitFailed : kExitOk;
+  co_return exit_code_of(found);
 }
 
 }  // namespace

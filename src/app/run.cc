@@ -15,12 +15,11 @@
 #include "app/shell_words.h"
 #include "app/status_of_worker.h"
 #include "app/status_port.h"
+#include "app/worker_options.h"
 #include "engine/worker.h"
 #include "io/os/exit_guard.h"
 #include "io/os/os_environment.h"
-#include "io/os/process_identity.h"
 #include "io/os/signals.h"
-#include "pipeline/definition.h"
 #include "proof/audit_subject.h"
 
 namespace onceflow::app {
@@ -104,27 +103,19 @@ class RunProcess {
   }
 
   void start_worker(const std::string& servers) {
-    engine::WorkerOptions options;
+    engine::WorkerOptions options = worker_options_of(
+        planned_, options_.worker, shell_word(options_.file) + options_.log_flags);
     if (const Status set = client::set_option(options.client, "bootstrap.servers", servers); !set) {
       fail_with(set.error(), kExitUsage);
       return;
     }
-    options.client.client_id = planned_.plan.pipeline + "-" + options_.worker;
-    options.stage.worker = options_.worker;
     options.stage.skips_deleted = options_.skips_deleted;
     options.stage.tell = tell_;
     options.stage.at_stop = options_.stays ? engine::AtStop::kStay : engine::AtStop::kLeave;
-    const pipeline::GroupTimes& times = planned_.spec.source.group_times;
-    options.stage.group.session_timeout = times.session_timeout;
-    options.stage.group.heartbeat_interval = times.heartbeat_interval;
-    options.stage.group.rebalance_timeout = times.max_poll_interval;
-    // A static member: a worker that was killed and starts again takes its own place back at once.
-    options.stage.group.group_instance_id = planned_.plan.pipeline + "-" + options_.worker;
-    options.stage.group.member_note = io::process_identity();
-    options.place = place_options();
+    if (options_.takes_over) {
+      options.place.rule = engine::PlaceRule::kTakeOver;
+    }
     options.rolling = options_.is_rolling ? engine::Rolling::kYes : engine::Rolling::kNo;
-    options.definition = pipeline::definition_of(planned_);
-    options.file = shell_word(options_.file) + options_.log_flags;
     options.on_notice = [this](const std::string& news) {
       tell_({.level = LogLevel::kWarn, .stage = {}, .event = "changed", .text = news});
     };
@@ -142,24 +133,6 @@ class RunProcess {
       status_page_.emplace(planned_, *worker_, os_.loop());
       print_status_port(*status_server_);
     }
-  }
-
-  engine::PlaceOptions place_options() const {
-    return {.rule = options_.takes_over ? engine::PlaceRule::kTakeOver
-                                        : engine::PlaceRule::kRefuseIfHeld,
-            .judge =
-                [](std::string_view note) {
-                  switch (io::process_life(note)) {
-                    case io::ProcessLife::kAlive:
-                      return engine::MemberLife::kAlive;
-                    case io::ProcessLife::kDead:
-                      return engine::MemberLife::kDead;
-                    case io::ProcessLife::kUnknown:
-                      break;
-                  }
-                  return engine::MemberLife::kUnknown;
-                },
-            .describe = io::describe_process};
   }
 
   void start_audit(std::vector<io::Endpoint> servers) {

@@ -1,9 +1,9 @@
 // BlockingSink: a Sink over a store whose calls block. The store lives on a thread of its own; the
 // scheduler's thread only waits for it.
 //
-// A Store has claim, commit, read_positions and newest_definitions as Sink has, without Task. It is
-// used by one thread at a time: the blocking one while a call is under way, whoever destroys it
-// afterwards.
+// A Store has claim, look, commit, read_positions and newest_definitions as Sink has, without Task.
+// It is used by one thread at a time: the blocking one while a call is under way, whoever destroys
+// it afterwards.
 #pragma once
 
 #include <memory>
@@ -29,6 +29,15 @@ class BlockingSink final : public Sink {
         [store = store_.get(), &partitions] { return store->claim(partitions); });
     settled.is_settled = true;
     co_return claimed;
+  }
+
+  Task<Result<std::vector<ClaimedPartition>>> look(
+      std::vector<TopicPartition> partitions) override {
+    Settled settled{*this};
+    auto found = co_await thread_->run(
+        [store = store_.get(), &partitions] { return store->look(partitions); });
+    settled.is_settled = true;
+    co_return found;
   }
 
   Task<CommitOutcome> commit(const SinkCommit& commit) override {

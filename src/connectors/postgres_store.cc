@@ -125,7 +125,7 @@ PostgresTableSearch PostgresStore::table_search() const {
 }
 
 Result<std::vector<ClaimedPartition>> PostgresStore::claim_in_transaction(
-    const std::vector<TopicPartition>& partitions) {
+    const std::vector<TopicPartition>& partitions, const char* end) {
   RETURN_IF_ERROR(open());
   if (const auto begun = connection_->execute("BEGIN"); !begun) {
     return std::unexpected(to_error(begun.error()));
@@ -143,9 +143,9 @@ Result<std::vector<ClaimedPartition>> PostgresStore::claim_in_transaction(
   RETURN_IF_ERROR(check_past(table_, {written_table_.id, written_table_.was_created}, newest,
                              search, *claimed));
   RETURN_IF_ERROR(keep_table_ids(*connection_, table_, *claimed));
-  const auto committed = connection_->execute("COMMIT");
-  if (!committed) {
-    return std::unexpected(to_error(committed.error()));
+  const auto ended = connection_->execute(end);
+  if (!ended) {
+    return std::unexpected(to_error(ended.error()));
   }
   return claimed;
 }
@@ -153,21 +153,36 @@ Result<std::vector<ClaimedPartition>> PostgresStore::claim_in_transaction(
 Result<std::vector<ClaimedPartition>> PostgresStore::claim(
     const std::vector<TopicPartition>& partitions) {
   const bool was_open = connection_ != nullptr;
-  auto claimed = claim_in_transaction(partitions);
+  auto claimed = claim_in_transaction(partitions, "COMMIT");
   if (!claimed && was_open && claimed.error().code == ErrorCode::kConnectionLost) {
     // A connection that had died unnoticed; a fresh one answers for itself.
     connection_.reset();
-    claimed = claim_in_transaction(partitions);
+    claimed = claim_in_transaction(partitions, "COMMIT");
   }
   if (!claimed) {
-    const PostgresFailure* refusal = connection_ ? connection_->last_refusal() : nullptr;
-    if (refusal != nullptr && claimed.error().text == refusal->explained()) {
-      claimed.error().text = with_grants(*refusal).explained();
-    }
-    connection_.reset();
-    claimed.error().text = "postgres: " + claimed.error().text;
+    explain_and_disconnect(claimed.error());
   }
   return claimed;
+}
+
+// What is rolled back has still raised the sequence of receipts where it lay behind their ids.
+Result<std::vector<ClaimedPartition>> PostgresStore::look(
+    const std::vector<TopicPartition>& partitions) {
+  auto found = claim_in_transaction(partitions, "ROLLBACK");
+  if (!found) {
+    explain_and_disconnect(found.error());
+  }
+  connection_.reset();
+  return found;
+}
+
+void PostgresStore::explain_and_disconnect(Error& error) {
+  const PostgresFailure* refusal = connection_ ? connection_->last_refusal() : nullptr;
+  if (refusal != nullptr && error.text == refusal->explained()) {
+    error.text = with_grants(*refusal).explained();
+  }
+  connection_.reset();
+  error.text = "postgres: " + error.text;
 }
 
 PostgresFailure PostgresStore::with_grants(PostgresFailure failure) {

@@ -23,6 +23,7 @@ class PostgresStore {
   PostgresStore(PostgresSinkOptions options, SinkTable table);
 
   Result<std::vector<ClaimedPartition>> claim(const std::vector<TopicPartition>& partitions);
+  Result<std::vector<ClaimedPartition>> look(const std::vector<TopicPartition>& partitions);
   CommitOutcome commit(const SinkCommit& commit);
   Result<std::vector<ClaimedPartition>> read_positions(
       const std::vector<TopicPartition>& partitions);
@@ -35,9 +36,12 @@ class PostgresStore {
   Status open();
   Status prepare_tables();
   Status prepare_statements();
+  /// `end`: COMMIT or ROLLBACK.
   Result<std::vector<ClaimedPartition>> claim_in_transaction(
-      const std::vector<TopicPartition>& partitions);
+      const std::vector<TopicPartition>& partitions, const char* end);
   PostgresTableSearch table_search() const;
+  /// The error of a failed claim as a user reads it. Ends the connection.
+  void explain_and_disconnect(Error& error);
   /// The failure with the GRANTs that mend it, where a right is missing that is known.
   PostgresFailure with_grants(PostgresFailure failure);
   Result<ClaimedPartition> read_position(const TopicPartition& source);

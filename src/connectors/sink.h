@@ -9,7 +9,7 @@
 // went back (a restored backup, a failover) or forward (an edit) is found before anything is
 // skipped. Rows that do not move are checked and not written.
 //
-// Three calls and five outcomes. The fifth, kNotNow, came when a server that had turned read-only
+// Four calls and five outcomes. The fifth, kNotNow, came when a server that had turned read-only
 // was taken for a lost answer: what was certainly not written is another thing than what may have
 // been.
 #pragma once
@@ -139,6 +139,12 @@ class Sink {
   /// earlier versions get the columns they lack. kRefused as well where the rows are not those that
   /// the positions speak of (table_past.h). kConnectionLost is retriable.
   virtual Task<Result<std::vector<ClaimedPartition>>> claim(
+      std::vector<TopicPartition> partitions) = 0;
+
+  /// What claim() would return or refuse now, with epochs as they would be. Nothing is changed: no
+  /// file and no table is made, and no claim is taken from its holder, who may wait meanwhile. For
+  /// a sink of its own, which does nothing else.
+  virtual Task<Result<std::vector<ClaimedPartition>>> look(
       std::vector<TopicPartition> partitions) = 0;
 
   /// Rows, positions and receipt in one transaction.

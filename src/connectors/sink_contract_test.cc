@@ -71,6 +71,38 @@ TEST_P(SinkContract, a_first_claim_finds_no_position_and_each_claim_raises_the_e
   EXPECT_EQ(claim(*make(append_table()), {kIn0, kIn1})[1].epoch, 2);
 }
 
+TEST_P(SinkContract, a_look_finds_what_a_claim_would_and_changes_nothing) {
+  const auto look = [this](SinkTable table) {
+    auto sink = make(std::move(table));
+    return run_to_end(os_, sink->look({kIn0, kIn1}));
+  };
+  const auto nothing = look(append_table());
+  ASSERT_TRUE(nothing.has_value()) << nothing.error().text;
+  ASSERT_EQ(nothing->size(), 2u);
+  EXPECT_EQ((*nothing)[1].source, kIn1);
+  EXPECT_EQ((*nothing)[1].next_offset, kNoOffset);
+
+  auto sink = make(append_table());
+  auto claimed = claim(*sink, {kIn0, kIn1});
+  EXPECT_EQ(claimed[0].epoch, 1);  // so the look has made no claim
+  TestCommit batch;
+  batch.at(claimed[0], 12).row(10, {std::int64_t{1}, text("a"), 1.5});
+  ASSERT_EQ(commit(*sink, batch).kind, Kind::kCommitted);
+  const auto found = look(append_table());
+  ASSERT_TRUE(found.has_value()) << found.error().text;
+  EXPECT_EQ((*found)[0].next_offset, Offset(12));
+  EXPECT_EQ((*found)[1].next_offset, kNoOffset);
+
+  TestCommit next;
+  next.at({kIn0, claimed[0].epoch, Offset(12)}, 13).row(12, {std::int64_t{2}, text("b"), 2.5});
+  EXPECT_EQ(commit(*sink, next).kind, Kind::kCommitted) << "the claim is still its own";
+  SinkTable other = append_table();
+  other.columns.push_back({"missing", ColumnType::kText});
+  const auto refused = look(other);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
+}
+
 TEST_P(SinkContract, rows_positions_and_receipt_are_committed_together) {
   auto sink = make(append_table());
   auto claimed = claim(*sink);

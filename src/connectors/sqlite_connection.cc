@@ -88,12 +88,12 @@ std::string_view SqliteStatement::text(int column) const {
 }
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& file,
-                                                                 milliseconds busy_timeout) {
+                                                                 milliseconds busy_timeout,
+                                                                 int flags) {
   auto connection = std::make_unique<SqliteConnection>();
   sqlite3* raw = nullptr;
-  const int code =
-      sqlite3_open_v2(file.c_str(), &raw,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code = sqlite3_open_v2(file.c_str(), &raw,
+                                   flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   connection->database_.reset(raw);
   if (code != SQLITE_OK) {
     return std::unexpected(sqlite_error(
@@ -102,17 +102,37 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
   }
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout.count()));
+  return connection;
+}
+
+Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& file,
+                                                                 milliseconds busy_timeout) {
+  auto opened = open(file, busy_timeout, SQLITE_OPEN_CREATE);
+  RETURN_IF_ERROR(opened);
+  SqliteConnection* connection = opened->get();
   for (const char* pragma : {"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"}) {
     if (Status status = connection->execute(pragma); !status) {
       status.error().text = fmt::format("{}: {}", file, status.error().text);
       return std::unexpected(std::move(status).error());
     }
   }
-  const std::string beside = sqlite3_db_filename(raw, "main");
+  connection->remember_files(file);
+  return opened;
+}
+
+Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open_to_look(
+    const std::string& file, milliseconds busy_timeout) {
+  auto opened = open(file, busy_timeout, 0);
+  RETURN_IF_ERROR(opened);
+  (*opened)->remember_files(file);
+  return opened;
+}
+
+void SqliteConnection::remember_files(const std::string& file) {
+  const std::string beside = sqlite3_db_filename(database_.get(), "main");
   for (const std::string& path : {file, beside + "-wal", beside + "-shm"}) {
-    connection->files_.push_back({path, io::file_identity(path)});
+    files_.push_back({path, io::file_identity(path)});
   }
-  return connection;
 }
 
 Status SqliteConnection::execute(const std::string& sql) {

@@ -59,6 +59,9 @@ class SqliteConnection {
   /// Opens or creates the file, in WAL mode with synchronous=FULL.
   static Result<std::unique_ptr<SqliteConnection>> open(const std::string& file,
                                                         milliseconds busy_timeout);
+  /// Opens a file that is there, and leaves its journal mode as it is.
+  static Result<std::unique_ptr<SqliteConnection>> open_to_look(const std::string& file,
+                                                                milliseconds busy_timeout);
 
   /// Runs statements without parameters and results.
   Status execute(const std::string& sql);
@@ -90,6 +93,10 @@ class SqliteConnection {
     std::string path;
     std::optional<io::FileIdentity> identity;
   };
+  static Result<std::unique_ptr<SqliteConnection>> open(const std::string& file,
+                                                        milliseconds busy_timeout, int flags);
+  /// What the files are from now on.
+  void remember_files(const std::string& file);
   bool is_elsewhere() const;
 
   std::unique_ptr<sqlite3, Close> database_;

@@ -11,6 +11,7 @@
 #include "connectors/sink_past.h"
 #include "connectors/sqlite_errors.h"
 #include "connectors/sqlite_positions.h"
+#include "io/os/file_identity.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -35,6 +36,11 @@ constexpr const char* kWriteReceipt =
     "INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES (?1, ?2, ?3)";
 
 Value text_value(const std::string& text) { return std::string_view(text); }
+
+std::string folder_of(const std::string& file) {
+  const std::size_t slash = file.rfind('/');
+  return slash == std::string::npos ? "." : file.substr(0, slash + 1);
+}
 
 CommitOutcome refused(std::size_t row, std::string text) {
   return {.kind = CommitOutcome::Kind::kRefused, .refused_row = row, .text = std::move(text)};
@@ -111,18 +117,23 @@ Status SqliteStore::check_claimed(TableState state, std::vector<ClaimedPartition
   return keep_table_ids(*connection_, table_, claimed);
 }
 
+Result<std::vector<ClaimedPartition>> SqliteStore::claim_in_transaction(
+    const std::vector<TopicPartition>& partitions, const char* end) {
+  RETURN_IF_ERROR(connection_->execute("BEGIN IMMEDIATE"));
+  const Result<TableState> state = prepare_tables();
+  RETURN_IF_ERROR(state);
+  auto claimed = raise_epochs(*connection_, table_, partitions);
+  RETURN_IF_ERROR(claimed);
+  RETURN_IF_ERROR(check_claimed(*state, *claimed));
+  RETURN_IF_ERROR(connection_->execute(end));
+  return claimed;
+}
+
 Result<std::vector<ClaimedPartition>> SqliteStore::claim(
     const std::vector<TopicPartition>& partitions) {
   const auto attempt = [&]() -> Result<std::vector<ClaimedPartition>> {
     RETURN_IF_ERROR(open());
-    RETURN_IF_ERROR(connection_->execute("BEGIN IMMEDIATE"));
-    const Result<TableState> state = prepare_tables();
-    RETURN_IF_ERROR(state);
-    auto claimed = raise_epochs(*connection_, table_, partitions);
-    RETURN_IF_ERROR(claimed);
-    RETURN_IF_ERROR(check_claimed(*state, *claimed));
-    RETURN_IF_ERROR(connection_->execute("COMMIT"));
-    return claimed;
+    return claim_in_transaction(partitions, "COMMIT");
   };
   auto claimed = attempt();
   if (!claimed) {
@@ -130,6 +141,31 @@ Result<std::vector<ClaimedPartition>> SqliteStore::claim(
     claimed.error().text = fmt::format("sqlite {}: {}", options_.file, claimed.error().text);
   }
   return claimed;
+}
+
+// A file that is missing in a folder that is there would be made, and know of nothing.
+Result<std::vector<ClaimedPartition>> SqliteStore::look(
+    const std::vector<TopicPartition>& partitions) {
+  if (!io::file_identity(options_.file) && io::file_identity(folder_of(options_.file))) {
+    std::vector<ClaimedPartition> unknown;
+    unknown.reserve(partitions.size());
+    for (const TopicPartition& partition : partitions) {
+      unknown.push_back({.source = partition, .epoch = 1});
+    }
+    return unknown;
+  }
+  const auto attempt = [&]() -> Result<std::vector<ClaimedPartition>> {
+    auto opened = SqliteConnection::open_to_look(options_.file, options_.busy_timeout);
+    RETURN_IF_ERROR(opened);
+    connection_ = std::move(*opened);
+    return claim_in_transaction(partitions, "ROLLBACK");
+  };
+  auto found = attempt();
+  close();
+  if (!found) {
+    found.error().text = fmt::format("sqlite {}: {}", options_.file, found.error().text);
+  }
+  return found;
 }
 
 Result<ClaimedPartition> SqliteStore::read_position(const TopicPartition& source) {

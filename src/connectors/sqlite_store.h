@@ -21,6 +21,7 @@ class SqliteStore {
   SqliteStore(SqliteSinkOptions options, SinkTable table);
 
   Result<std::vector<ClaimedPartition>> claim(const std::vector<TopicPartition>& partitions);
+  Result<std::vector<ClaimedPartition>> look(const std::vector<TopicPartition>& partitions);
   CommitOutcome commit(const SinkCommit& commit);
   Result<std::vector<ClaimedPartition>> read_positions(
       const std::vector<TopicPartition>& partitions);
@@ -29,6 +30,9 @@ class SqliteStore {
  private:
   Status open();
   void close();
+  /// `end`: COMMIT or ROLLBACK.
+  Result<std::vector<ClaimedPartition>> claim_in_transaction(
+      const std::vector<TopicPartition>& partitions, const char* end);
   /// Creates what is missing, checks what is there, prepares the statements of commit().
   Result<TableState> prepare_tables();
   /// Whether the table is the one that the positions speak of.

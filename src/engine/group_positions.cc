@@ -32,9 +32,9 @@ GroupPositions::GroupPositions(std::shared_ptr<client::Cluster> cluster,
       make_receipt_(std::move(make_receipt)) {}
 
 void GroupPositions::begin(client::GroupMetadata generation, std::string changelog,
-                           TopicId changelog_id) {
+                           std::optional<TopicId> changelog_id) {
   generation_ = std::move(generation);
-  changelog_id_ = changelog.empty() ? std::string() : topic_id_text(changelog_id);
+  changelog_id_ = changelog_id ? topic_id_text(*changelog_id) : std::string();
   changelog_ = std::move(changelog);
 }
 
@@ -94,17 +94,22 @@ Status GroupPositions::check_pipeline(const client::CommittedOffset& offset,
 // An empty changelog under positions that have moved would be taken for a state of nothing.
 Status GroupPositions::check_changelog(const client::CommittedOffset& offset,
                                        const GroupPositionText& kept) const {
-  if (!is_another_topic(kept.changelog_id, changelog_id_) ||
+  const bool is_gone = !changelog_.empty() && changelog_id_.empty() && !kept.changelog_id.empty();
+  if ((!is_gone && !is_another_topic(kept.changelog_id, changelog_id_)) ||
       options_.seeded_bug == SeededBug::kTopicByNameOnly) {
     return {};
   }
   return fail(ErrorCode::kRefused,
-              fmt::format("changelog '{}': another topic of that name; the state up to {}-{}@{} "
-                          "was in the topic with id {}, and the topic there now has id {}, so the "
-                          "stage would go on from a state without it; to build the state anew from "
-                          "the beginning: onceflow reset {} --to-earliest --execute",
-                          changelog_, offset.partition.topic, offset.partition.partition.value,
-                          offset.offset.value, kept.changelog_id, changelog_id_, options_.file));
+              fmt::format("changelog '{}': {}; the state up to {}-{}@{} was in the topic with id "
+                          "{}, and {}, so the stage would go on from a state without it; to build "
+                          "the state anew from the beginning: onceflow reset {} --to-earliest "
+                          "--execute",
+                          changelog_, is_gone ? "the topic is gone" : "another topic of that name",
+                          offset.partition.topic, offset.partition.partition.value,
+                          offset.offset.value, kept.changelog_id,
+                          is_gone ? std::string("it would be made anew")
+                                  : "the topic there now has id " + changelog_id_,
+                          options_.file));
 }
 
 // Without its receipts nobody could account for what was read, and no position be compared.

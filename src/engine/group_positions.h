@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,10 @@ class GroupPositions final : public PositionKeeper {
                  client::ConsumerGroup& group, RecordOutput& output, TopicWriter& receipts,
                  std::function<protocol::Receipt()> make_receipt);
 
-  /// A recovery begins, in this generation; the changelog is the one with this id, if there is one.
-  void begin(client::GroupMetadata generation, std::string changelog, TopicId changelog_id);
+  /// A recovery begins, in this generation. The changelog is the one with this id; none: the topic
+  /// does not exist. An empty name: the stage has none.
+  void begin(client::GroupMetadata generation, std::string changelog,
+             std::optional<TopicId> changelog_id);
   /// Of the open commit, as they are committed.
   std::vector<client::OffsetToCommit> to_commit(
       const std::vector<InputAccount::Position>& positions) const;
@@ -50,7 +53,7 @@ class GroupPositions final : public PositionKeeper {
   std::function<protocol::Receipt()> make_receipt_;
   client::GroupMetadata generation_;
   std::string changelog_;
-  std::string changelog_id_;
+  std::string changelog_id_;  ///< empty: it does not exist
 };
 
 /// The inputs of a receipt that says where partitions begin.

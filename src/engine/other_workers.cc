@@ -22,6 +22,8 @@ constexpr std::string_view kHash = " definition=";
 constexpr std::string_view kRolling = " rolling-change";
 constexpr int kHexadecimal = 16;
 
+bool is_no_worker(const OtherWorker& other) { return other.kind == OtherWorker::Kind::kNoWorker; }
+
 Error refusal_of(const std::vector<OtherWorker>& others, const OthersQuestion& question,
                  const std::string& difference, const std::string& file) {
   return {ErrorCode::kRefused,
@@ -102,6 +104,14 @@ Status check_one_pipeline(const std::vector<OtherWorker>& others, std::string_vi
                           found->group_id, pipeline, describe({*found})));
 }
 
+Status check_one_definition(const std::vector<OtherWorker>& others, const OthersQuestion& question,
+                            const std::string& difference, const std::string& file) {
+  std::vector<OtherWorker> workers = others;
+  std::erase_if(workers, is_no_worker);
+  return workers.empty() ? Status{}
+                         : std::unexpected(refusal_of(workers, question, difference, file));
+}
+
 namespace {
 
 // Whom a member of a stable group is to this worker; nothing: itself, dead, or of one mind.
@@ -180,16 +190,15 @@ Task<Status> wait_for_others(std::shared_ptr<client::Cluster> cluster, PlaceOpti
     std::vector<OtherWorker> others = co_await find_others(cluster, options, question);
     CO_RETURN_IF_ERROR(check_one_pipeline(others, question.pipeline));
     // Who is no worker is told of once partitions are divided.
-    std::erase_if(others, [](const OtherWorker& other) {
-      return other.kind == OtherWorker::Kind::kNoWorker;
-    });
-    if (others.empty()) {
-      co_return Status{};
+    std::erase_if(others, is_no_worker);
+    Status one_definition = check_one_definition(others, question, difference, file);
+    if (one_definition) {
+      co_return one_definition;
     }
     const bool one_lives = std::ranges::any_of(
         others, [](const OtherWorker& other) { return other.life == MemberLife::kAlive; });
     if (one_lives || scheduler.now() >= until) {
-      co_return std::unexpected(refusal_of(others, question, difference, file));
+      co_return one_definition;
     }
     waits({fmt::format("another definition than this file's is gone by: {}; whether that process "
                        "lives cannot be seen from here",

@@ -57,6 +57,12 @@ struct OtherWorker {
   bool is_told = false;  ///< its note says its definition
   friend bool operator==(const OtherWorker&, const OtherWorker&) = default;
 };
+/// Of members that are no workers: what comes of them, and what to do.
+inline constexpr std::string_view kStrangersCause =
+    "the partitions that they hold are not processed, and what they commit moves the pipeline's "
+    "positions";
+inline constexpr std::string_view kStrangersRemedy = "end them, or give them another group.id";
+
 /// "worker '2': process 123 on h, address 10.0.0.3 (group 'g')", and the next.
 std::string describe(const std::vector<OtherWorker>& others);
 
@@ -76,9 +82,13 @@ struct OthersQuestion {
 Task<std::vector<OtherWorker>> find_others(std::shared_ptr<client::Cluster> cluster,
                                            const PlaceOptions& options, OthersQuestion question);
 
+/// kRefused, with the ways on, if one of them goes by another definition. `difference`: what the
+/// file changes, a line each; may be empty.
+Status check_one_definition(const std::vector<OtherWorker>& others, const OthersQuestion& question,
+                            const std::string& difference, const std::string& file);
+
 /// Before anything is written: kRefused while others live with another definition; those that
-/// cannot be seen are waited for as take_place() does. `difference`: what the file changes, a line
-/// each; may be empty.
+/// cannot be seen are waited for as take_place() does.
 Task<Status> wait_for_others(std::shared_ptr<client::Cluster> cluster, PlaceOptions options,
                              OthersQuestion question, std::string difference, std::string file,
                              Duration session_timeout, std::function<bool()> must_stop,

@@ -47,6 +47,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   }
 
  private:
+  Task<Status> rehearse(StageRehearsal& found) override;
   Status prepare() override;
   Task<Status> recover(std::vector<TopicPartition> partitions) override;
   Task<Status> work() override;
@@ -68,6 +69,12 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   Task<Status> leave_trace(const std::vector<OpenedPosition>& opened);
   Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
       std::vector<TopicPartition> partitions);
+  /// What a claim would find, as positions.
+  Task<Result<std::vector<KeptPosition>>> look(std::vector<TopicPartition> partitions);
+  void tell_remarks(const std::vector<connectors::ClaimedPartition>& claimed);
+  Task<Result<std::vector<InputAccount::Position>>> settle(PositionKeeper& keeper,
+                                                           std::vector<KeptPosition> kept,
+                                                           LogBounds bounds);
   void tell_what_went_back(const std::vector<InputAccount::Position>& positions);
   Task<Status> fill();
   /// While there is no input: a restored database shows itself by its positions alone.
@@ -171,10 +178,8 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   const std::map<TopicPartition, Offset> committed = std::exchange(committed_, {});
   sources_.clear();
   std::vector<KeptPosition> kept;
+  tell_remarks(*claimed);
   for (const connectors::ClaimedPartition& partition : *claimed) {
-    if (!partition.remark.empty()) {
-      news_.note(LogLevel::kWarn, "table", partition.remark);
-    }
     const auto before = epochs_before.find(partition.source);
     // A claim that does not raise the epoch would leave its predecessor unfenced.
     CHECK_INVARIANT("SNK-1", before == epochs_before.end() || partition.epoch > before->second);
@@ -190,14 +195,10 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
       kept.back().receipt_offset = own->second;
     }
   }
-  StartPositions start(cluster_, options_, *this, "onceflow_positions",
-                       [this] { return reader_.must_leave(); });
-  const auto positions = co_await start.settle(
-      std::move(kept), reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
+  const auto positions =
+      co_await settle(*this, std::move(kept),
+                      reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
   CO_RETURN_IF_ERROR(positions);
-  if (!start.remark().empty()) {
-    news_.note(LogLevel::kInfo, "not compared", start.remark());
-  }
   tell_what_went_back(*positions);
   for (const InputAccount::Position& position : *positions) {
     reached_[position.source] = position.offset;
@@ -205,6 +206,54 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   reader_.begin_at(*positions);
   compare_at_ = now() + kCompareInterval;
   co_return Status{};
+}
+
+void SinkStage::tell_remarks(const std::vector<connectors::ClaimedPartition>& claimed) {
+  for (const connectors::ClaimedPartition& partition : claimed) {
+    if (!partition.remark.empty()) {
+      news_.note(LogLevel::kWarn, "table", partition.remark);
+    }
+  }
+}
+
+Task<Result<std::vector<InputAccount::Position>>> SinkStage::settle(PositionKeeper& keeper,
+                                                                    std::vector<KeptPosition> kept,
+                                                                    LogBounds bounds) {
+  StartPositions start(cluster_, options_, keeper, "onceflow_positions",
+                       [this] { return reader_.must_leave(); });
+  auto positions = co_await start.settle(std::move(kept), bounds);
+  if (positions && !start.remark().empty()) {
+    news_.note(LogLevel::kInfo, "not compared", start.remark());
+  }
+  co_return positions;
+}
+
+// As recover(), without a claim.
+Task<Status> SinkStage::rehearse(StageRehearsal& found) {
+  CO_RETURN_IF_ERROR(prepare());
+  auto partitions = co_await all_partitions();
+  CO_RETURN_IF_ERROR(partitions);
+  const auto looked = co_await sink_->look(std::move(*partitions));
+  CO_RETURN_IF_ERROR(looked);
+  tell_remarks(*looked);
+  std::vector<KeptPosition> kept;
+  std::ranges::transform(*looked, std::back_inserter(kept), to_kept);
+  found.goes_on = std::ranges::any_of(
+      kept, [](const KeptPosition& position) { return position.next_offset != kNoOffset; });
+  RehearsedPositions rehearsed(
+      *this, [this](std::vector<TopicPartition> wanted) { return look(std::move(wanted)); },
+      RehearsedPositions::Receipts::kKept, found);
+  const auto positions = co_await settle(rehearsed, std::move(kept), LogBounds::kChecked);
+  CO_RETURN_IF_ERROR(positions);
+  co_return Status{};
+}
+
+Task<Result<std::vector<KeptPosition>>> SinkStage::look(std::vector<TopicPartition> partitions) {
+  const auto looked = co_await sink_->look(std::move(partitions));
+  CO_RETURN_IF_ERROR(looked);
+  std::vector<KeptPosition> kept;
+  std::ranges::transform(*looked, std::back_inserter(kept), to_kept);
+  co_return kept;
 }
 
 Task<Result<std::vector<KeptPosition>>> SinkStage::read(std::vector<TopicPartition> partitions) {

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "client/cluster.h"
+#include "engine/rehearsal.h"
 #include "engine/stage_news.h"
 #include "engine/stage_options.h"
 #include "engine/stage_status.h"
@@ -25,6 +26,9 @@ namespace onceflow::engine {
 class StageTask {
  public:
   virtual ~StageTask() = default;
+  /// Instead of run(): what it would find if it held all partitions now. Nothing is written. An
+  /// error is run()'s; one that is not final says what could not be asked.
+  virtual Task<Status> rehearse(StageRehearsal& found) = 0;
   /// Runs until stop(), or until something is wrong that recovery cannot mend; the error says what.
   virtual Task<Status> run() = 0;
   /// run() finishes the open commit and returns soon.

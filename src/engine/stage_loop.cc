@@ -136,6 +136,21 @@ Task<Status> StageLoop::run_once() {
   co_return co_await work();
 }
 
+Task<Result<std::vector<TopicPartition>>> StageLoop::all_partitions() {
+  std::vector<TopicPartition> partitions;
+  for (const std::string& source : stage_.source_topics) {
+    const auto topic = co_await cluster_->existing_topic(source, call_deadline());
+    if (!topic && topic.error().code == ErrorCode::kNotFound) {
+      continue;
+    }
+    CO_RETURN_IF_ERROR(topic);
+    for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+      partitions.push_back({source, PartitionIndex(index)});
+    }
+  }
+  co_return partitions;
+}
+
 void StageLoop::stop() {
   news_.on(StageEvent::kStopAsked);
   reader_.stop();

@@ -53,6 +53,8 @@ class StageLoop : public StageTask {
     return reader_.must_leave() || reader_.is_drained() || reader_.is_commit_due();
   }
   protocol::Receipt begin_receipt();
+  /// All that there are of its topics that exist.
+  Task<Result<std::vector<TopicPartition>>> all_partitions();
 
   std::shared_ptr<client::Cluster> cluster_;
   const Stage& stage_;

@@ -22,6 +22,7 @@ namespace {
 
 /// What takes longer is left to its time-out.
 constexpr Duration kPeersTimeout = seconds(3);
+constexpr Duration kRehearsedStateTimeMax = seconds(30);
 /// Changed keys that a commit writes, or takes over, before the loop may do other work.
 constexpr std::size_t kKeysPerStep = 256;
 
@@ -44,6 +45,8 @@ class TopicStage final : public StageLoop {
     }
   }
 
+  Task<Status> rehearse(StageRehearsal& found) override;
+
   void accept_states(std::vector<std::uint64_t> definitions) override {
     if (state_) {
       state_->accept(std::move(definitions));
@@ -56,6 +59,13 @@ class TopicStage final : public StageLoop {
   Task<Status> work() override;
   Task<void> abandon() override;
 
+  Task<Result<std::vector<InputAccount::Position>>> settle(PositionKeeper& keeper,
+                                                           std::vector<KeptPosition> kept,
+                                                           LogBounds bounds);
+  /// False: the topic does not exist yet.
+  Task<Result<bool>> open_if_there(TopicWriter& writer);
+  /// Reads it as it is read when the stage begins, for so long at most.
+  Task<Status> rehearse_state(std::vector<TopicPartition> partitions);
   Task<Status> fill_and_commit();
   Task<Status> fill();
   Task<Status> commit();
@@ -123,19 +133,14 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
     CO_RETURN_IF_ERROR(co_await check_partition_counts());
     kept_positions_.begin(group_metadata_, changelog_->topic(), changelog_->topic_id());
   } else {
-    kept_positions_.begin(group_metadata_, {}, {});
+    kept_positions_.begin(group_metadata_, {}, std::nullopt);
   }
   auto kept = co_await kept_positions_.read(partitions);
   CO_RETURN_IF_ERROR(kept);
-  StartPositions start(cluster_, options_, kept_positions_,
-                       "group '" + group_metadata_.group_id + "'",
-                       [this] { return reader_.must_leave(); });
-  const auto positions = co_await start.settle(
-      std::move(*kept), reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
+  const auto positions =
+      co_await settle(kept_positions_, std::move(*kept),
+                      reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
   CO_RETURN_IF_ERROR(positions);
-  if (!start.remark().empty()) {
-    news_.note(LogLevel::kInfo, "not compared", start.remark());
-  }
   if (state_) {
     news_.doing("restoring its state from " + stage_.aggregate->changelog_topic);
     CO_RETURN_IF_ERROR(co_await state_->restore(
@@ -147,6 +152,76 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
     co_return Status{};
   }
   reader_.begin_at(*positions);
+  co_return Status{};
+}
+
+Task<Result<std::vector<InputAccount::Position>>> TopicStage::settle(PositionKeeper& keeper,
+                                                                     std::vector<KeptPosition> kept,
+                                                                     LogBounds bounds) {
+  StartPositions start(cluster_, options_, keeper, "group '" + stage_.group_id + "'",
+                       [this] { return reader_.must_leave(); });
+  auto positions = co_await start.settle(std::move(kept), bounds);
+  if (positions && !start.remark().empty()) {
+    news_.note(LogLevel::kInfo, "not compared", start.remark());
+  }
+  co_return positions;
+}
+
+// As recover(), without taking over.
+Task<Status> TopicStage::rehearse(StageRehearsal& found) {
+  CO_RETURN_IF_ERROR(prepare());
+  const auto partitions = co_await all_partitions();
+  CO_RETURN_IF_ERROR(partitions);
+  const auto has_receipts = co_await open_if_there(receipts_);
+  CO_RETURN_IF_ERROR(has_receipts);
+  Result<bool> has_changelog = false;
+  if (state_) {
+    has_changelog = co_await open_if_there(*changelog_);
+    CO_RETURN_IF_ERROR(has_changelog);
+  }
+  kept_positions_.begin(reader_.group().metadata(), state_ ? changelog_->topic() : std::string(),
+                        *has_changelog ? std::optional(changelog_->topic_id()) : std::nullopt);
+  if (*has_changelog) {
+    CO_RETURN_IF_ERROR(co_await check_partition_counts());
+  }
+  auto kept = co_await kept_positions_.read(*partitions);
+  CO_RETURN_IF_ERROR(kept);
+  found.goes_on = std::ranges::any_of(
+      *kept, [](const KeptPosition& position) { return position.next_offset != kNoOffset; });
+  RehearsedPositions rehearsed(
+      kept_positions_,
+      [this](std::vector<TopicPartition> wanted) {
+        return kept_positions_.read(std::move(wanted));
+      },
+      *has_receipts ? RehearsedPositions::Receipts::kKept : RehearsedPositions::Receipts::kNone,
+      found);
+  const auto positions = co_await settle(rehearsed, std::move(*kept), LogBounds::kChecked);
+  CO_RETURN_IF_ERROR(positions);
+  if (*has_changelog) {
+    CO_RETURN_IF_ERROR(co_await rehearse_state(*partitions));
+  }
+  co_return Status{};
+}
+
+Task<Result<bool>> TopicStage::open_if_there(TopicWriter& writer) {
+  const auto topic = co_await cluster_->existing_topic(writer.topic(), call_deadline());
+  if (!topic && topic.error().code == ErrorCode::kNotFound) {
+    co_return false;
+  }
+  CO_RETURN_IF_ERROR(topic);
+  CO_RETURN_IF_ERROR(co_await writer.open(*cluster_, call_deadline()));
+  co_return true;
+}
+
+Task<Status> TopicStage::rehearse_state(std::vector<TopicPartition> partitions) {
+  const MonotonicTime until = now() + kRehearsedStateTimeMax;
+  const auto is_over = [this, until] { return now() >= until; };
+  CO_RETURN_IF_ERROR(co_await state_->restore(partitions, [](std::uint64_t) {}, is_over));
+  if (is_over()) {
+    news_.note(LogLevel::kInfo, "not compared",
+               fmt::format("its state: changelog {} was not read to its end within {}",
+                           stage_.aggregate->changelog_topic, to_text(kRehearsedStateTimeMax)));
+  }
   co_return Status{};
 }
 

@@ -144,6 +144,7 @@ Task<Status> Worker::prepare() {
   }
   const auto known = co_await definitions.record(deadline());
   CO_RETURN_IF_ERROR(known);
+  co_await tell_of_topic_settings();
   for (std::size_t index = 0; index < stages_.size(); ++index) {
     stages_[index]->accept_states(known->accepted_states(plan_.stages[index].id));
     stages_[index]->expect_writers(writers_before(plan_.stages[index], *known));
@@ -178,6 +179,65 @@ void Worker::tell_of_strange_records(const std::vector<std::string>& strangers) 
                          .text = strangers.front() + and_more(strangers.size() - 1) +
                                  ": passed over; only the pipeline writes this topic"});
   }
+}
+
+Task<Rehearsal> Worker::rehearse() {
+  Rehearsal found;
+  found.add(co_await rehearse_before_stages(found));
+  if (found.has_ended() || found.known.is_being_reset() || has_refusal(found.changes)) {
+    co_return found;
+  }
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    StageRehearsal of_stage{.stage = stage->status().stage};
+    stage->accept_states(found.known.accepted_states(of_stage.stage));
+    found.add(co_await stage->rehearse(of_stage), of_stage.stage);
+    found.stages.push_back(std::move(of_stage));
+  }
+  co_return found;
+}
+
+// As run() and prepare(), without what they write.
+Task<Status> Worker::rehearse_before_stages(Rehearsal& found) {
+  CO_RETURN_IF_ERROR(check_times(options_.stage));
+  DefinitionLog definitions(cluster_, *options_.definition, options_.file);
+  const auto deadline = [&] { return environment_.scheduler.now() + options_.stage.call_timeout; };
+  const auto known = co_await definitions.read(deadline());
+  CO_RETURN_IF_ERROR(known);
+  found.known = *known;
+  tell_of_strange_records(definitions.strangers());
+  const auto changes = co_await definitions.changes(*known, deadline());
+  CO_RETURN_IF_ERROR(changes);
+  found.changes = *changes;
+  if (known->is_being_reset() || has_refusal(*changes)) {
+    co_return Status{};
+  }
+  CO_RETURN_IF_ERROR(co_await check_own_topics(*known));
+  client::Admin admin(cluster_);
+  const auto sources = co_await look_at_sources(admin, deadline());
+  if (!sources && sources.error().code != ErrorCode::kNotFound) {
+    co_return std::unexpected(sources.error());
+  }
+  co_await tell_of_topic_settings();
+  CO_RETURN_IF_ERROR(
+      co_await rehearse_others(*known, describe(*changes, DefinitionChange::Weight::kNote)));
+  co_return known->is_known() ? Status{}
+                              : co_await check_names_are_free(cluster_, plan_, deadline());
+}
+
+// Those that cannot be seen are taken to live.
+Task<Status> Worker::rehearse_others(const KnownDefinition& known, std::string difference) {
+  while (difference.ends_with('\n')) {
+    difference.pop_back();
+  }
+  const OthersQuestion question = others_question(&known);
+  const std::vector<OtherWorker> others = co_await find_others(cluster_, options_.place, question);
+  CO_RETURN_IF_ERROR(check_one_pipeline(others, plan_.pipeline));
+  std::vector<OtherWorker> strangers = others;
+  std::erase_if(strangers, [](const OtherWorker& other) {
+    return other.kind != OtherWorker::Kind::kNoWorker;
+  });
+  tell_of_strangers(std::move(strangers));
+  co_return check_one_definition(others, question, difference, options_.file);
 }
 
 Task<Status> Worker::check_own_topics(const KnownDefinition& known) {
@@ -314,16 +374,13 @@ void Worker::tell_of_strangers(std::vector<OtherWorker> strangers) {
     return;
   }
   strangers_ = std::move(strangers);
-  options_.stage.tell(
-      {.level = strangers_.empty() ? LogLevel::kInfo : LogLevel::kWarn,
-       .stage = {},
-       .event = "strangers in its group",
-       .text = strangers_.empty()
-                   ? "they have gone"
-                   : fmt::format("{}; the partitions that they hold are not processed, and what "
-                                 "they commit moves the pipeline's positions; end them, or give "
-                                 "them another group.id",
-                                 describe(strangers_))});
+  options_.stage.tell({.level = strangers_.empty() ? LogLevel::kInfo : LogLevel::kWarn,
+                       .stage = {},
+                       .event = "strangers in its group",
+                       .text = strangers_.empty()
+                                   ? "they have gone"
+                                   : fmt::format("{}; {}; {}", describe(strangers_),
+                                                 kStrangersCause, kStrangersRemedy)});
 }
 
 void Worker::tell_of_others(LogLevel level, std::string text) const {
@@ -496,14 +553,42 @@ Task<Status> Worker::prepare_topics() {
   co_return Status{};
 }
 
+Task<void> Worker::tell_of_topic_settings() {
+  client::Admin admin(cluster_);
+  const MonotonicTime deadline = environment_.scheduler.now() + kPrepareTimeout;
+  for (const TopicSpec& spec : plan_.topics) {
+    if (!spec.message_bytes_max || !co_await cluster_->existing_topic(spec.name, deadline)) {
+      continue;
+    }
+    const auto bytes_max = co_await admin.message_bytes_max(spec.name, deadline);
+    if (bytes_max && static_cast<std::int64_t>(*bytes_max) != *spec.message_bytes_max) {
+      options_.stage.tell(
+          {.level = LogLevel::kWarn,
+           .stage = {},
+           .event = "no effect",
+           .text = fmt::format(
+               "max.message.bytes: {} in the file holds for a topic that is made, and topic {} is "
+               "there with {}; the fix: kafka-configs --alter --entity-type topics --entity-name "
+               "{} --add-config max.message.bytes={}, or write {} into the file",
+               *spec.message_bytes_max, spec.name, *bytes_max, spec.name, *spec.message_bytes_max,
+               *bytes_max)});
+    }
+  }
+}
+
 std::vector<const StageStatus*> Worker::statuses() const {
   std::vector<const StageStatus*> statuses;
   statuses.reserve(stages_.size());
   for (const std::unique_ptr<StageTask>& stage : stages_) {
-    stage->refresh_status();
     statuses.push_back(&stage->status());
   }
   return statuses;
+}
+
+void Worker::refresh_statuses() const {
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    stage->refresh_status();
+  }
 }
 
 }  // namespace onceflow::engine

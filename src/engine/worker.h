@@ -16,6 +16,7 @@
 #include "client/cluster.h"
 #include "engine/definition_change.h"
 #include "engine/other_workers.h"
+#include "engine/rehearsal.h"
 #include "engine/stage.h"
 #include "engine/topology.h"
 #include "engine/worker_place.h"
@@ -52,6 +53,9 @@ class Worker {
   /// cluster that is away is waited for, and so is a source topic that does not exist; both are
   /// said.
   Task<Status> run();
+  /// Instead of run(): what it would come to now, and why it would not begin. Nothing is written;
+  /// what run() would say on the way is told.
+  Task<Rehearsal> rehearse();
   /// Every stage finishes its open commit and leaves its group; run() returns soon. Whatever does
   /// not end within kStopPatience is left as it is, as by a crash: run() returns, and
   /// has_left_work() says so. Nothing is lost by that; the next start decides it.
@@ -59,13 +63,21 @@ class Worker {
   static constexpr Duration kStopPatience = milliseconds(2500);
   bool has_left_work() const { return !running_.empty(); }
 
+  /// As they are known; to look costs nothing and changes nothing.
   std::vector<const StageStatus*> statuses() const;
+  /// Brings what they say of the ends of the input up to now; of what no fetch tells the cluster is
+  /// asked, and the answer is in a later look.
+  void refresh_statuses() const;
   /// Workers that go by another definition, as of the last assignment.
   const std::vector<OtherWorker>& others() const { return others_; }
+  /// Members of its groups that are no workers, as of the last assignment.
+  const std::vector<OtherWorker>& strangers() const { return strangers_; }
 
  private:
   Task<Status> prepare();
   Task<Status> prepare_topics();
+  /// What the file says of topics that are there already, where they are not so.
+  Task<void> tell_of_topic_settings();
   Task<Status> take_place();
   /// What a worker leaves before its stages begin is there, if it has ever run: the receipts topic,
   /// and the definitions that receipts name.
@@ -73,6 +85,8 @@ class Worker {
   Task<Status> check_forgotten_definitions();
   SourceWriters writers_before(const Stage& stage, const KnownDefinition& known) const;
   void tell_of_strange_records(const std::vector<std::string>& strangers) const;
+  Task<Status> rehearse_before_stages(Rehearsal& found);
+  Task<Status> rehearse_others(const KnownDefinition& known, std::string difference);
   Task<Status> look_at_others(const KnownDefinition& known, std::string difference);
   /// At an assignment: who finds others with another definition, and is not the one that the topic
   /// names, ends.
@@ -97,7 +111,7 @@ class Worker {
   std::shared_ptr<client::Cluster> cluster_;
   std::vector<std::unique_ptr<StageTask>> stages_;
   std::vector<OtherWorker> others_;
-  std::vector<OtherWorker> strangers_;  // members of its groups that are no workers
+  std::vector<OtherWorker> strangers_;
   io::Event changed_;
   std::set<const StageTask*> running_;
   bool stopping_ = false;

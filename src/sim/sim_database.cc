@@ -94,6 +94,15 @@ Result<SimDatabase::Claim> SimDatabase::claim(const connectors::SinkTable& defin
   return Claim{std::move(claimed), table.shape};
 }
 
+Result<std::vector<connectors::ClaimedPartition>> SimDatabase::look(
+    const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions) {
+  const Image before = tables_;
+  auto claimed = claim(definition, partitions);
+  tables_ = before;
+  RETURN_IF_ERROR(claimed);
+  return std::move(claimed->partitions);
+}
+
 std::vector<connectors::ClaimedPartition> SimDatabase::read_positions(
     const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions) {
   const Table& table = tables_[definition.table];
@@ -287,6 +296,16 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::claim(
   CO_RETURN_IF_ERROR(claim);
   shape_ = claim->shape;
   co_return std::move(claim->partitions);
+}
+
+Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::look(
+    std::vector<TopicPartition> partitions) {
+  using Answer = Result<std::vector<connectors::ClaimedPartition>>;
+  co_return co_await ask<Answer>(
+      [&database = database_, definition = definition_, partitions]() -> Answer {
+        return database.look(definition, partitions);
+      },
+      fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
 }
 
 Task<connectors::CommitOutcome> SimSink::commit(const connectors::SinkCommit& commit) {

@@ -81,6 +81,9 @@ class SimDatabase {
   /// kRefused, final: a column is not there.
   Result<Claim> claim(const connectors::SinkTable& definition,
                       const std::vector<TopicPartition>& partitions);
+  /// What claim() would answer; nothing is changed.
+  Result<std::vector<connectors::ClaimedPartition>> look(
+      const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions);
   connectors::CommitOutcome commit(const connectors::SinkTable& definition, const SentCommit& sent);
   std::vector<connectors::ClaimedPartition> read_positions(
       const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions);
@@ -123,6 +126,8 @@ class SimSink final : public connectors::Sink {
       : process_(process), database_(database), definition_(std::move(definition)) {}
 
   Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
+      std::vector<TopicPartition> partitions) override;
+  Task<Result<std::vector<connectors::ClaimedPartition>>> look(
       std::vector<TopicPartition> partitions) override;
   Task<connectors::CommitOutcome> commit(const connectors::SinkCommit& commit) override;
   Task<Result<std::vector<connectors::ClaimedPartition>>> read_positions(

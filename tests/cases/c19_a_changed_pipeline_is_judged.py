@@ -3,10 +3,13 @@
 import collections
 import json
 import re
+import shutil
 import sqlite3
 
-from harness import ROOT, Worker, audit, check, log_of, onceflow, produce, wait_for
+from harness import (ROOT, Worker, audit, check, log_of, onceflow, produce, shared_kafka,
+                     wait_for)
 from harness.changes import aggregate, pipeline, plan, refused, run, run_and_say
+from harness.kafka_admin import create_topic
 
 RECORDS = [{"k": "a", "x": 1}, {"k": "b", "x": 2}, {"k": "a", "x": 3}]
 TOPIC = "  - kafka: { topic: out }\n"
@@ -100,6 +103,9 @@ ROWS_OF_THE_PAGE = {
     "`auto.offset.reset`": [
         (rows, rows().replace("group.id: g", "group.id: g, auto.offset.reset: latest"),
          "run goes on")],
+    "`max.message.bytes` of a Kafka sink": [
+        (totals, totals(sinks=TOPIC.replace("out", "out, max.message.bytes: 2000000") + TABLE),
+         "topic out is there with")],
     "a source topic added": [(rows, rows().replace("[in]", "[in, more]"), "topic more is new")],
     "a source topic removed": [
         (rows, rows().replace("[in]", "[more]"), "source topic in is gone")],
@@ -127,9 +133,33 @@ def every_row_of_the_page_is_tried(at):
         folder = at / f"before-{number}"
         folder.mkdir()
         make(folder, text)
-        for change, verdict, after, words in changes:
+        for tried, (change, verdict, after, words) in enumerate(changes):
             said = plan(folder, after, 1 if verdict == "refused" else 0)
             check(words in said, f"{change}: {said}")
+            if shared_kafka() is None:
+                run_does_as_planned(folder, at / f"before-{number}-{tried}", after, said)
+
+
+FIX = re.compile(r"onceflow reset p\.yaml .*?(--keep-states|--to-current|--to-earliest)")
+
+
+def run_does_as_planned(folder, here, after, said):
+    """On a copy: the same verdict, and the same ways on."""
+    shutil.copytree(folder, here)
+    if "run refuses" in said:
+        refusal = refused(here, after)
+        check(set(FIX.findall(refusal)) == set(FIX.findall(said)), f"{said}\n{refusal}")
+        for line in said.partition("need a decision\n")[2].partition("\n\n")[0].splitlines():
+            check(line.strip() in refusal, f"{line} is not in: {refusal}")
+    else:
+        with Worker(here, after) as worker:
+            if "more" in after:
+                create_topic(worker.address, "more", 1)
+            wait_for(lambda: worker.is_running() or not worker.is_alive(), worker.said, 60)
+            check(worker.is_alive(), f"{said}\n{worker.said()}")
+            check(worker.stop() == 0, worker.said())
+        check("run goes on where it was" in plan(here, after, 0), "it is the pipeline by now")
+    shutil.rmtree(here)
 
 
 def make(at, text):

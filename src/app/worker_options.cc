@@ -1,0 +1,45 @@
+#include "app/worker_options.h"
+
+#include <string_view>
+#include <utility>
+
+#include "io/os/process_identity.h"
+#include "pipeline/definition.h"
+
+namespace onceflow::app {
+namespace {
+
+engine::MemberLife life_of(std::string_view note) {
+  switch (io::process_life(note)) {
+    case io::ProcessLife::kAlive:
+      return engine::MemberLife::kAlive;
+    case io::ProcessLife::kDead:
+      return engine::MemberLife::kDead;
+    case io::ProcessLife::kUnknown:
+      break;
+  }
+  return engine::MemberLife::kUnknown;
+}
+
+}  // namespace
+
+engine::WorkerOptions worker_options_of(const pipeline::PlannedPipeline& planned,
+                                        const std::string& worker, std::string file) {
+  engine::WorkerOptions options;
+  options.client.client_id = planned.plan.pipeline + "-" + worker;
+  options.stage.worker = worker;
+  const pipeline::GroupTimes& times = planned.spec.source.group_times;
+  options.stage.group.session_timeout = times.session_timeout;
+  options.stage.group.heartbeat_interval = times.heartbeat_interval;
+  options.stage.group.rebalance_timeout = times.max_poll_interval;
+  // A static member: a worker that was killed and starts again takes its own place back at once.
+  options.stage.group.group_instance_id = planned.plan.pipeline + "-" + worker;
+  options.stage.group.member_note = io::process_identity();
+  options.place = {
+      .rule = engine::PlaceRule::kRefuseIfHeld, .judge = life_of, .describe = io::describe_process};
+  options.definition = pipeline::definition_of(planned);
+  options.file = std::move(file);
+  return options;
+}
+
+}  // namespace onceflow::app
