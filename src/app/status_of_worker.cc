@@ -179,9 +179,38 @@ Json others_json(const std::vector<engine::OtherWorker>& others) {
   return json;
 }
 
+Json strangers_json(const std::vector<engine::OtherWorker>& strangers) {
+  Json json = Json::array();
+  for (const engine::OtherWorker& stranger : strangers) {
+    json.push_back({{"client", stranger.worker},
+                    {"group", stranger.group_id},
+                    {"where", stranger.where},
+                    {"cause", engine::kStrangersCause},
+                    {"what_to_do", engine::kStrangersRemedy}});
+  }
+  return json;
+}
+
+void add_strangers(Families& families, const engine::Plan& plan,
+                   const std::vector<engine::OtherWorker>& strangers) {
+  std::map<std::string, double> counts;
+  for (const engine::Stage& stage : plan.stages) {
+    counts[stage.group_id] = 0;
+  }
+  for (const engine::OtherWorker& stranger : strangers) {
+    ++counts[stranger.group_id];
+  }
+  auto& family =
+      families.gauge("onceflow_group_strangers",
+                     "Members of the group that are no workers: what they hold is not processed");
+  for (const auto& [group, count] : counts) {
+    family.add({{"pipeline", plan.pipeline}, {"group", group}}, count);
+  }
+}
+
 // One line for whoever looks in passing.
-std::string summarize(const std::vector<const StageStatus*>& stages, const RunningAudit* audit,
-                      MonotonicTime now) {
+std::string summarize(const std::vector<const StageStatus*>& stages, std::size_t stranger_count,
+                      const RunningAudit* audit, MonotonicTime now) {
   std::size_t running_count = 0;
   std::string others;
   for (const StageStatus* stage : stages) {
@@ -195,6 +224,12 @@ std::string summarize(const std::vector<const StageStatus*>& stages, const Runni
                                         : fmt::format("{} of {} stages running{}", running_count,
                                                       stages.size(), others);
   text += ", " + describe_lag(stages);
+  if (stranger_count > 0) {
+    text +=
+        fmt::format("; {} of its groups {}",
+                    stranger_count == 1 ? "1 member" : fmt::format("{} members", stranger_count),
+                    stranger_count == 1 ? "is no worker" : "are no workers");
+  }
   if (audit == nullptr) {
     return text + "; no audit runs";
   }
@@ -244,12 +279,14 @@ console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
                                            std::optional<console::StatusPage> embedded_log) {
   const MonotonicTime now = loop_.now();
   Families families;
+  worker_.refresh_statuses();
   const std::vector<const StageStatus*> stages = worker_.statuses();
-  Json json = {{"summary", summarize(stages, audit, now)},
+  Json json = {{"summary", summarize(stages, worker_.strangers().size(), audit, now)},
                {"pipeline", planned_.plan.pipeline},
                {"worker", stages.empty() ? "" : stages.front()->worker},
                {"guarantee", pipeline::to_string(planned_.report.guarantee)},
                {"workers_with_another_definition", others_json(worker_.others())},
+               {"strangers_in_its_groups", strangers_json(worker_.strangers())},
                {"uptime_seconds", round_to_ms(now - started_)},
                {"loop", Json::parse(loop_json(loop_))},
                {"audit", Json::parse(audit_json(audit, now))},
@@ -258,6 +295,7 @@ console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
     add_stage(families, planned_.plan.pipeline, *stage, now);
     json["stages"].push_back(stage_json(*stage, rates_of(*stage, now), now));
   }
+  add_strangers(families, planned_.plan, worker_.strangers());
   add_guarantees(families, planned_.report);
   add_audit(families, planned_.plan.pipeline, audit);
   families.gauge("onceflow_uptime_seconds", "Since this worker started")

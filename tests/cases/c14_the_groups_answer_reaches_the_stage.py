@@ -92,5 +92,14 @@ def a_consumer_that_is_no_worker_is_told_of(at):
                 wait_for(member.is_assigned, "assignment")
                 wait_for(lambda: "strangers in its group" in worker.said(), worker.said)
                 check("client 'theirs'" in worker.said(), worker.said())
+                status = worker.status()
+                shown = status["strangers_in_its_groups"]
+                check(len(shown) == 1 and shown[0]["client"] == "theirs" and
+                      shown[0]["group"] == "w" and "not processed" in shown[0]["cause"] and
+                      "another group.id" in shown[0]["what_to_do"], shown)
+                check("1 member of its groups is no worker" in status["summary"], status)
+                check(worker.metric("onceflow_group_strangers") == 1, "it is counted")
                 check(worker.is_alive(), worker.said())
             wait_for(lambda: "they have gone" in worker.said(), worker.said)
+            check(worker.status()["strangers_in_its_groups"] == [] and
+                  worker.metric("onceflow_group_strangers") == 0, "it has gone")
