@@ -100,6 +100,12 @@ class Comparison {
            fmt::format("the guarantee was {}, and is now {}", known_.guarantee, planned_.guarantee),
            "it holds for what is committed from now on");
     }
+    if (known_.kind != PipelineDefinition::Kind::kResetBegun && !known_.flags.empty() &&
+        !planned_.flags.empty() && known_.flags != planned_.flags) {
+      note("", fmt::format("`{}` is now `{}`", known_.flags, planned_.flags),
+           "it holds for topics and databases that are new; what has begun stays where it is, and "
+           "onceflow reset begins it elsewhere");
+    }
     for (const Stage& stage : planned_.stages) {
       if (const Stage* before = find_before(stage.id)) {
         compare(*before, stage);

@@ -365,6 +365,19 @@ TEST(DefinitionChange, nothing_runs_on_half_of_a_reset) {
   EXPECT_FALSE(known.is_being_reset());
 }
 
+TEST(DefinitionChange, what_holds_for_new_topics_alone_is_noted_where_both_are_known) {
+  PipelineDefinition before = rows();
+  before.flags = "auto.offset.reset: earliest";
+  PipelineDefinition after = rows();
+  after.flags = "auto.offset.reset: latest";
+  EXPECT_THAT(noted(before, after),
+              AllOf(HasSubstr("`auto.offset.reset: earliest` is now `auto.offset.reset: latest`"),
+                    HasSubstr("what has begun stays where it is")));
+  EXPECT_EQ(noted(before, before), "");
+  EXPECT_EQ(noted(rows(), after), "") << "of a version that did not say";
+  EXPECT_TRUE(before.is_same_pipeline(after)) << "workers with either go by one definition";
+}
+
 TEST(DefinitionChange, a_reset_that_has_not_ended_is_named_with_its_flags) {
   KnownDefinition known = known_as(totals());
   PipelineDefinition begun = totals();

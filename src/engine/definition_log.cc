@@ -211,7 +211,7 @@ Task<Result<KnownDefinition>> DefinitionLog::record(MonotonicTime deadline) {
   auto known = co_await read(deadline);
   CO_RETURN_IF_ERROR(known);
   if (known->is_known() && !known->is_being_reset() &&
-      known->current().is_same_pipeline(planned_)) {
+      known->current().is_same_pipeline(planned_) && known->current().flags == planned_.flags) {
     co_return known;
   }
   auto changed = co_await changes(*known, deadline);

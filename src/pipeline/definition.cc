@@ -138,6 +138,9 @@ class Walk {
     definition_.guarantee = planned_.plan.guarantee == engine::Guarantee::kExactlyOnce
                                 ? "exactly_once"
                                 : "at_least_once";
+    definition_.flags = planned_.plan.offset_reset == engine::OffsetReset::kLatest
+                            ? "auto.offset.reset: latest"
+                            : "auto.offset.reset: earliest";
     for (const StepSpec& step : planned_.spec.steps) {
       if (keeps_state_) {
         close();

@@ -44,8 +44,8 @@ struct PipelineDefinition {
   std::string pipeline;
   std::string guarantee;  ///< as in the file
   std::vector<Stage> stages;
-  /// Of kResetBegun: what the reset was told, as the flags are typed again; empty: of a version
-  /// that did not keep it.
+  /// Of kResetBegun: what the reset was told, as the flags are typed again. Else what of the file
+  /// decides only about what is new: "auto.offset.reset: latest". Empty: a version that kept none.
   std::string flags{};
 
   /// The same pipeline, whenever and by whom it was written.

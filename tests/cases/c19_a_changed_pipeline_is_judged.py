@@ -102,7 +102,7 @@ ROWS_OF_THE_PAGE = {
         (rows, rows(sinks=ROWS.replace("a.db", "b.db")), "is now sqlite b.db")],
     "`auto.offset.reset`": [
         (rows, rows().replace("group.id: g", "group.id: g, auto.offset.reset: latest"),
-         "run goes on")],
+         "`auto.offset.reset: earliest` is now `auto.offset.reset: latest`; it holds for topics")],
     "`max.message.bytes` of a Kafka sink": [
         (totals, totals(sinks=TOPIC.replace("out", "out, max.message.bytes: 2000000") + TABLE),
          "topic out is there with")],
