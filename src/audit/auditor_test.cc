@@ -685,11 +685,15 @@ TEST_F(AuditorTest, a_reset_to_the_new_topic_of_the_name_is_accounted_for) {
                          "that name")));
 }
 
-TEST_F(AuditorTest, a_receipt_that_does_not_decode_is_altered) {
+TEST_F(AuditorTest, a_receipt_whose_checksum_is_wrong_is_altered_and_nonsense_is_foreign) {
   write_honestly(1, 4);
-  log_.append(at("p-receipts", 0), kWorker, true, {{"only-paid", "nonsense"}});
+  Buffer altered = protocol::encode_receipt({.pipeline = "p", .stage = "only-paid"});
+  altered.back() ^= std::byte{1};
+  log_.append(at("p-receipts", 0), kWorker, true,
+              {{"only-paid", "nonsense"}, {"only-paid", std::string(as_text(altered))}});
   log_.end_transaction(at("p-receipts", 0), kWorker, true);
-  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("altered: p-receipts-0 offset 8")));
+  EXPECT_THAT(texts(audit()), ElementsAre(HasSubstr("altered: p-receipts-0 offset 9"),
+                                          HasSubstr("foreign: p-receipts-0 offset 8")));
 }
 
 TEST_F(AuditorTest, findings_beyond_the_limit_are_counted) {

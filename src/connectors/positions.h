@@ -58,9 +58,7 @@ class NewestReceipts {
   /// there is none in the receipts that were seen.
   const std::string& row() const { return row_; }
   /// There are receipts, all were seen, and none has a row that is still there.
-  bool says_no_row_was_written() const {
-    return row_.empty() && seen_ > 0 && has_seen_all();
-  }
+  bool says_no_row_was_written() const { return row_.empty() && seen_ > 0 && has_seen_all(); }
 
  private:
   void find_row(const protocol::Receipt& receipt);

@@ -129,25 +129,26 @@ Status check_newest_row(const SinkTable& table, const FoundTable& found,
 }
 
 // Where no receipt says how far the rows go, they may lie past a position that was set back.
-Status check_without_receipts(const SinkTable& table, TableSearch& search,
+Status check_without_receipts(const SinkTable& table, const FoundTable& found, TableSearch& search,
                               const std::vector<ClaimedPartition>& claimed) {
   std::vector<TableSearch::Other> others;
   bool has_others = false;
   for (const ClaimedPartition& partition : claimed) {
-    if (partition.next_offset == kNoOffset || partition.receipt_offset != kNoOffset ||
-        partition.table_id == kAnyTable) {
+    const bool is_new = partition.next_offset == kNoOffset && partition.table_id != found.id;
+    if (is_new || partition.receipt_offset != kNoOffset || partition.table_id == kAnyTable) {
       continue;
     }
     if (!std::exchange(has_others, true)) {
-      auto found = search.others();
-      RETURN_IF_ERROR(found);
-      others = std::move(*found);
+      auto known = search.others();
+      RETURN_IF_ERROR(known);
+      others = std::move(*known);
     }
     // Those rows may be another pipeline's.
     if (std::ranges::find(others, partition.source, &TableSearch::Other::source) != others.end()) {
       continue;
     }
-    const auto answer = search.find_row_from(partition.source, partition.next_offset);
+    const auto answer =
+        search.find_row_from(partition.source, std::max(partition.next_offset, Offset(0)));
     RETURN_IF_ERROR(answer);
     if (answer->found == Found::kYes) {
       return fail(
@@ -227,13 +228,13 @@ Status check_past(const SinkTable& table, const FoundTable& found, const NewestR
   std::vector<TopicPartition> without_past;
   for (const ClaimedPartition& partition : claimed) {
     if (partition.next_offset == kNoOffset && partition.receipt_offset == kNoOffset &&
-        partition.table_id != kAnyTable) {
+        partition.table_id != found.id && partition.table_id != kAnyTable) {
       without_past.push_back(partition.source);
     }
   }
   if (!found.was_created) {
     if (receipts.has_seen_all()) {
-      RETURN_IF_ERROR(check_without_receipts(table, search, claimed));
+      RETURN_IF_ERROR(check_without_receipts(table, found, search, claimed));
     }
     const auto remark = check_new_partitions(table, search, std::move(without_past));
     RETURN_IF_ERROR(remark);

@@ -91,7 +91,8 @@ def is_ended_by_itself(at, text, arguments, others, expected):
 
 def ending(at, arguments, port=None):
     """The command that ends the reset, as it is named by one that was given this port."""
-    return shlex.join(["onceflow", "reset", "p.yaml", *log_of(at, port), *arguments, "--execute"])
+    words = ["onceflow", "reset", "p.yaml", *log_of(at, port), *arguments, "--execute"]
+    return shlex.join(map(str, words))
 
 
 def refused_on_log(at, text, arguments):

@@ -59,7 +59,7 @@ def refused(at, broker, text, *words):
         return worker.said()
 
 
-def a_changed_file_is_refused_by_a_databases_receipts(at, make=Sqlite):
+def changed_files_are_refused(at, make):
     for mode in MODES:
         folder = at / mode
         folder.mkdir()
@@ -83,8 +83,12 @@ def a_changed_file_is_refused_by_a_databases_receipts(at, make=Sqlite):
             onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=folder)
 
 
+def a_changed_file_is_refused_by_sqlites_receipts(at):
+    changed_files_are_refused(at, Sqlite)
+
+
 def a_changed_file_is_refused_by_postgres_receipts(at):
-    a_changed_file_is_refused_by_a_databases_receipts(at, lambda _: PostgresDatabase())
+    changed_files_are_refused(at, lambda _: PostgresDatabase())
 
 
 def an_earlier_versions_rows_are_told_of(at):
@@ -101,7 +105,8 @@ def an_earlier_versions_rows_are_told_of(at):
                 "SELECT max(receipt_id), receipt FROM onceflow_receipts").fetchone()
             connection.execute("UPDATE onceflow_receipts SET receipt = ? WHERE receipt_id = ?",
                                (without_definition(receipt), number))
-        said = filled(at, broker, text, database, 5)
+        produce(broker.address, "in", [{"k": "f", "x": 5}])
+        said = filled(at, broker, text, database, 6)
         check("was run by an earlier version, which kept no definition" in said, said)
 
 
@@ -196,7 +201,7 @@ def last_of(broker):
         return None  # The topic is not there yet.
 
 
-def a_position_that_was_set_back_without_receipts(at, make=Sqlite):
+def positions_that_were_set_back_are_refused(at, make):
     for mode in MODES:
         folder = at / mode
         folder.mkdir()
@@ -211,7 +216,7 @@ def a_position_that_was_set_back_without_receipts(at, make=Sqlite):
             refused(folder, broker, text, "the row of in-0 in onceflow_positions has the "
                                           "next_offset -1 beside topic_id")
             database.query("UPDATE onceflow_positions SET topic_id = ''")
-            refused(folder, broker, text, "table t has rows of topic in")
+            refused(folder, broker, text, "table t has a row of in/0/")
             for moved in (0, 3):
                 database.query(f"UPDATE onceflow_positions SET next_offset = {moved}")
                 refused(folder, broker, text, "table t has a row of in/0/",
@@ -222,8 +227,12 @@ def a_position_that_was_set_back_without_receipts(at, make=Sqlite):
             filled(folder, broker, text, database, 6)
 
 
+def a_position_that_was_set_back_in_sqlite(at):
+    positions_that_were_set_back_are_refused(at, Sqlite)
+
+
 def a_position_that_was_set_back_in_postgres(at):
-    a_position_that_was_set_back_without_receipts(at, lambda _: PostgresDatabase())
+    positions_that_were_set_back_are_refused(at, lambda _: PostgresDatabase())
 
 
 def results_of_before_a_reset_are_not_covered(at):
