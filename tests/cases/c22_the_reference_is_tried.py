@@ -235,9 +235,11 @@ def a_topic_gets_the_results_that_meet_the_condition(at):
     said = explain(at, text)
     check("one that no longer meets it sends nothing" in said, said)
     with Worker(at, text) as worker:
-        for value in (1500, -1000, 2000):
+        for count, value in enumerate((1500, -1000, 2000), 1):
             produce(worker.address, "in", [{"region": "n", "v": value}])
-            wait_for(lambda: worker.stage("by")["records_in"] >= 1, worker.said)
+            # A state each, so each was a result of its own.
+            wait_for(lambda n=count: len(consume(worker.address, "p-by-changelog", "-f", "%o\\n"))
+                     == n, worker.said)
         wait_for(lambda: values(worker)[-1:] == ['{"region":"n","revenue":2500}'],
                  lambda: values(worker))
         check('{"region":"n","revenue":500}' not in values(worker), values(worker))

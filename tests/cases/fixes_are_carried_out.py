@@ -234,8 +234,8 @@ def revenue_is_exact(at):
 
 
 def typed(server, dsn, said, pattern):
-    """Carries out each statement that the message gives; what they were."""
-    found = re.findall(pattern, said)
+    """Carries out each statement that the message gives, once; what they were."""
+    found = list(dict.fromkeys(re.findall(pattern, said)))
     check(found, f"no {pattern} in {said}")
     for statement in found:
         server.query(statement, dsn)
