@@ -20,13 +20,13 @@ sinks:
 """
 
 
-def entered(at, value, guard):
+def entered(at, value, guard, text=AGGREGATE):
     """The record stops the first stage, nothing is in the topic between, and a `where` helps."""
-    with Worker(at, AGGREGATE.replace("GUARD", "true")) as worker:
+    with Worker(at, text.replace("GUARD", "true")) as worker:
         produce(worker.address, "t", ['{"k":"a","v":1}', value], good=False)
         check(worker.wait() == 1, worker.said())
         check("step by, record t/0@1" in worker.said(), worker.said())
-    with Worker(at, AGGREGATE.replace("GUARD", guard)) as worker:
+    with Worker(at, text.replace("GUARD", guard)) as worker:
         produce(worker.address, "t", ['{"k":"a","v":2}'])
         wait_for(lambda: any(json.loads(each)["total"] == 3
                              for each in consume(worker.address, "out")), "the sum of the others")
@@ -38,6 +38,22 @@ def entered(at, value, guard):
 
 def a_number_beyond_doubles(at):
     entered(at, '{"k":"a","v":1e400}', "$.v < 1000")
+
+
+EXACT = AGGREGATE.replace('total: "sum($.v)", mean: avg($.v)',
+                          "total: { value: sum($.v), type: decimal }")
+
+
+def a_number_too_far_up_for_exact_sums(at):
+    entered(at, '{"k":"a","v":9e999}', "$.v < 1000", EXACT)
+
+
+def a_number_too_far_down_for_exact_sums(at):
+    entered(at, '{"k":"a","v":1e-999}', "$.v > 0.001", EXACT)
+
+
+def a_real_that_sums_could_not_hold_twice(at):
+    entered(at, '{"k":"a","v":1e308}', "$.v < 1000")
 
 
 def a_text_in_a_sum(at):
