@@ -293,8 +293,9 @@ def beside_a_worker_that_works_it_looks_on(at):
                 said = onceflow("plan", "p.yaml", "--bootstrap.servers", broker.address, at=at)
                 check("run goes on" in said, said)
             wait_for(lambda: len(consume(broker.address, "out")) == 500, worker.said, SECONDS)
+            wait_for(lambda: query(at, "SELECT count(*) FROM t")[0][0] == 500, worker.said,
+                     SECONDS)
             check(worker.stop() == 0 and "fenced" not in worker.said(), worker.said())
-        wait_for(lambda: query(at, "SELECT count(*) FROM t")[0][0] <= 500, "rows")
 
 
 def what_the_file_says_of_a_topic_that_is_there_has_no_effect(at):
