@@ -78,7 +78,7 @@ std::vector<StageFate> fates(const Findings& found, const PipelineDefinition& pl
       fate = {stage.id, "unknown", stage.state.empty() ? "" : "taken as it is"};
     }
     if (old != nullptr) {
-      fate.fate = *old != stage ? "changed" : begins(found, stage.id) ? "begins" : "kept";
+      fate.fate = begins(found, stage.id) ? "begins" : *old != stage ? "changed" : "kept";
       if (!stage.state.empty()) {
         fate.state = old->state == stage.state           ? "kept"
                      : may_keep_state(changes, stage.id) ? "to be kept or reset"
