@@ -71,10 +71,7 @@ class RunProcess {
     } else {
       start_log();
     }
-    // A stop that came before the loop runs would be forgotten by it.
-    if (!is_over_) {
-      os_.loop().run();
-    }
+    os_.loop().run();
     audit_.reset();
     tell(LogLevel::kInfo, "stopped", fmt::format("exit code {}", exit_code_));
     guard_.disarm();
@@ -180,13 +177,13 @@ class RunProcess {
     if (!ended) {
       fail_with(ended.error());
     }
-    end_loop();
+    os_.loop().stop();
   }
 
   // The first signal finishes the open commit; a second one ends at once, which loses nothing.
   void stop() {
     if (!worker_ || std::exchange(stopping_, true)) {
-      end_loop();
+      os_.loop().stop();
       return;
     }
     tell(LogLevel::kInfo, "stopping",
@@ -196,15 +193,10 @@ class RunProcess {
     worker_->stop();
   }
 
-  void end_loop() {
-    is_over_ = true;
-    os_.loop().stop();
-  }
-
   void fail_with(const Error& error, int exit_code = kExitFailed) {
     tell(LogLevel::kError, "failed", error.text);
     exit_code_ = exit_code;
-    end_loop();
+    os_.loop().stop();
   }
 
   const pipeline::PlannedPipeline& planned_;
@@ -218,7 +210,6 @@ class RunProcess {
   std::optional<WorkerStatusPage> status_page_;
   std::unique_ptr<console::StatusServer> status_server_;
   bool stopping_ = false;
-  bool is_over_ = false;
   int exit_code_ = kExitOk;
 };
 
