@@ -289,9 +289,15 @@ Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const 
   // No worker has an empty name, so it is none of those that live.
   engine::WorkerOptions options = worker_options_of(plan, {}, file);
   options.client.bootstrap_servers = log.cluster->options().bootstrap_servers;
-  options.stage.tell = [&found](const LogEvent& event) { found.news.push_back(event); };
+  options.stage.tell = [&found, &file](LogEvent event) {
+    event.text = with_file_named(std::move(event.text), file);
+    found.news.push_back(std::move(event));
+  };
   engine::Worker worker(log.os.environment(), plan.plan, std::move(options));
   found.rehearsal = co_await worker.rehearse();
+  for (std::string& refusal : found.rehearsal.refusals) {
+    refusal = with_file_named(std::move(refusal), file);
+  }
   if (!found.rehearsal.known.is_known() && !found.rehearsal.has_ended()) {
     const auto kept = co_await find_kept(log, plan, planned);
     if (!kept) {

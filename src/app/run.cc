@@ -52,7 +52,11 @@ class RunProcess {
   RunProcess(const pipeline::PlannedPipeline& planned, RunOptions options)
       : planned_(planned),
         options_(std::move(options)),
-        tell_(log_to_stderr("run", options_.log_format)) {}
+        named_(shell_word(options_.file) + options_.log_flags),
+        tell_([named = named_, tell = log_to_stderr("run", options_.log_format)](LogEvent event) {
+          event.text = with_file_named(std::move(event.text), named);
+          tell(event);
+        }) {}
   ~RunProcess() {
     audit_.reset();
     log_.reset();
@@ -100,8 +104,7 @@ class RunProcess {
   }
 
   void start_worker(const std::string& servers) {
-    engine::WorkerOptions options = worker_options_of(
-        planned_, options_.worker, shell_word(options_.file) + options_.log_flags);
+    engine::WorkerOptions options = worker_options_of(planned_, options_.worker, named_);
     if (const Status set = client::set_option(options.client, "bootstrap.servers", servers); !set) {
       fail_with(set.error(), kExitUsage);
       return;
@@ -201,6 +204,7 @@ class RunProcess {
 
   const pipeline::PlannedPipeline& planned_;
   const RunOptions options_;
+  const std::string named_;  // the file, as it is typed again
   const TellEvent tell_;
   io::ExitGuard guard_;
   io::OsEnvironment os_;
