@@ -344,6 +344,28 @@ const ServerProperties::Entry* ServerProperties::last(std::string_view key) cons
   return found;
 }
 
+Status ServerProperties::check_session_timeouts(const BrokerOptions& options) const {
+  const coordinator::GroupOptions& groups = options.coordinator.groups;
+  if (groups.session_timeout_min <= groups.session_timeout_max) {
+    return {};
+  }
+  const auto ms = [](Duration duration) {
+    return std::chrono::duration_cast<milliseconds>(duration).count();
+  };
+  const auto origin = [this](std::string_view key) -> std::string {
+    const Entry* const entry = last(key);
+    return entry == nullptr ? "default" : entry->origin;
+  };
+  return fail(
+      onceflow::ErrorCode::kInvalidArgument,
+      fmt::format("group.max.session.timeout.ms={} ({}) is below group.min.session.timeout.ms={} "
+                  "({}), so that no consumer could join a group; set "
+                  "group.min.session.timeout.ms to {} or less, or raise the maximum",
+                  ms(groups.session_timeout_max), origin("group.max.session.timeout.ms"),
+                  ms(groups.session_timeout_min), origin("group.min.session.timeout.ms"),
+                  ms(groups.session_timeout_max)));
+}
+
 Result<ServerProperties::Applied> ServerProperties::apply() const {
   Applied applied;
   applied.options.log.directory = "./onceflow-data";
@@ -365,6 +387,7 @@ Result<ServerProperties::Applied> ServerProperties::apply() const {
           fmt::format("{}: unknown key '{}' is ignored", entry.origin, entry.key));
     }
   }
+  RETURN_IF_ERROR(check_session_timeouts(applied.options));
   // Of the three units Kafka obeys the finest, wherever it stands.
   for (const auto* key : {"log.retention.hours", "log.retention.minutes", "log.retention.ms"}) {
     if (const Entry* const entry = last(key)) {

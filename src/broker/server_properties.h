@@ -36,6 +36,8 @@ class ServerProperties {
     std::string origin;  ///< "file:line" or "--override"
   };
   const Entry* last(std::string_view key) const;
+  /// Each may be given without the other, so they are compared once both are known.
+  Status check_session_timeouts(const BrokerOptions& options) const;
 
   std::vector<Entry> entries_;  // later ones win
 };

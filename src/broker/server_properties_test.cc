@@ -95,6 +95,22 @@ TEST(ServerProperties, a_listener_on_every_address_without_a_name_is_warned_of) 
               ElementsAre());
 }
 
+TEST(ServerProperties, session_timeouts_that_leave_no_value_are_refused) {
+  const auto refusal = [](std::string_view text) {
+    ServerProperties properties;
+    properties.add_file(text, "f");
+    const auto applied = properties.apply();
+    return applied ? std::string() : applied.error().text;
+  };
+  EXPECT_THAT(
+      refusal("group.max.session.timeout.ms=5000\n"),
+      HasSubstr(
+          "group.max.session.timeout.ms=5000 (f:1) is below group.min.session.timeout.ms=6000 "
+          "(default)"));
+  EXPECT_THAT(refusal("group.min.session.timeout.ms=2000000\n"), HasSubstr("=2000000 (f:1)"));
+  EXPECT_EQ(refusal("group.max.session.timeout.ms=5000\ngroup.min.session.timeout.ms=5000\n"), "");
+}
+
 TEST(ServerProperties, the_finest_unit_of_retention_wins) {
   EXPECT_EQ(
       apply("log.retention.ms=5\nlog.retention.hours=1\n").options.log.topic_defaults.retention_ms,
