@@ -42,6 +42,15 @@ std::string folder_of(const std::string& file) {
   return slash == std::string::npos ? "." : file.substr(0, slash + 1);
 }
 
+std::string null_rowid(const SinkColumn& column) {
+  return fmt::format(
+      "column {0} is null, and is the table's INTEGER PRIMARY KEY, for which SQLite makes up a number; "
+      "the rule: a row holds what its record says; the fix: keep such records out with `where`, give "
+      "the column a value with coalesce(), or leave {0} out of the sink's `columns` if SQLite is to "
+      "number the rows",
+      column.name);
+}
+
 CommitOutcome refused(std::size_t row, std::string text) {
   return {.kind = CommitOutcome::Kind::kRefused, .refused_row = row, .text = std::move(text)};
 }
@@ -95,6 +104,9 @@ Result<TableState> SqliteStore::prepare_tables() {
     RETURN_IF_ERROR(prepare(delete_row_, sqlite_delete_row_sql(table_)));
     RETURN_IF_ERROR(prepare(remaining_row_, sqlite_remaining_row_sql(table_)));
   }
+  Result<std::string> rowid_column = sqlite_rowid_column(*connection_, table_);
+  RETURN_IF_ERROR(rowid_column);
+  rowid_column_ = std::move(*rowid_column);
   const Result<SqliteShape> shape = read_sqlite_shape(*connection_, table_, {});
   RETURN_IF_ERROR(shape);
   shape_ = *shape;
@@ -411,6 +423,9 @@ std::expected<void, CommitOutcome> SqliteStore::bind_row(SqliteStatement& statem
     }
     if (column.is_key && is_null(*value)) {
       return std::unexpected(refused(row, fmt::format("key column {} is null", column.name)));
+    }
+    if (is_null(*value) && column.name == rowid_column_) {
+      return std::unexpected(refused(row, null_rowid(column)));
     }
     if (const auto* bytes = std::get_if<std::string_view>(&*value);
         bytes != nullptr && column.type == ColumnType::kBytea) {

@@ -69,8 +69,9 @@ class SqliteStore {
   SqliteStatement delete_row_;
   SqliteStatement remaining_row_;
   SqliteStatement write_receipt_;
-  SqliteShape shape_;     ///< as the claim found it
-  std::string table_id_;  ///< of the claim
+  std::string rowid_column_;  ///< sqlite_rowid_column()
+  SqliteShape shape_;         ///< as the claim found it
+  std::string table_id_;      ///< of the claim
 };
 
 }  // namespace onceflow::connectors

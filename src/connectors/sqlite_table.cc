@@ -203,6 +203,18 @@ Result<bool> sqlite_has_conflict_clause(SqliteConnection& connection, const Sink
   return schema_says(connection, table, "type = 'table' AND sql LIKE '%conflict%'");
 }
 
+Result<std::string> sqlite_rowid_column(SqliteConnection& connection, const SinkTable& table) {
+  // Any other primary key (of another type, DESC, of several columns, WITHOUT ROWID) has an index.
+  Result<SqliteStatement> statement = connection.prepare(
+      "SELECT name FROM pragma_table_info(?1) WHERE pk <> 0"
+      " AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) WHERE origin = 'pk')");
+  RETURN_IF_ERROR(statement);
+  statement->bind(1, std::string_view(table.table));
+  const auto step = statement->step();
+  RETURN_IF_ERROR(step);
+  return *step == SqliteStatement::Step::kRow ? std::string(statement->text(0)) : std::string();
+}
+
 Result<bool> sqlite_keys_differ_by_bytes(SqliteConnection& connection, const SinkTable& table) {
   // Of the two zeros of real numbers, too, the bytes differ.
   if (std::ranges::any_of(table.columns, [](const SinkColumn& column) {

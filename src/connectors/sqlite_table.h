@@ -31,6 +31,10 @@ Result<SqliteShape> read_sqlite_shape(SqliteConnection& connection, const SinkTa
 /// collation like NOCASE.
 Result<bool> sqlite_keys_differ_by_bytes(SqliteConnection& connection, const SinkTable& table);
 
+/// The column for which SQLite makes up a number where a row gives null: an INTEGER PRIMARY KEY,
+/// which is another name of the rowid. Empty: the table has none.
+Result<std::string> sqlite_rowid_column(SqliteConnection& connection, const SinkTable& table);
+
 /// Whether a constraint of the table says what is to become of a row that breaks it: to drop it,
 /// to drop the other row, or to change it.
 Result<bool> sqlite_has_conflict_clause(SqliteConnection& connection, const SinkTable& table);

@@ -19,10 +19,37 @@ struct Mismatch {
   std::string fix;
 };
 
+bool is_number(ColumnType type) {
+  return type == ColumnType::kInteger || type == ColumnType::kReal ||
+         type == ColumnType::kDecimal || type == ColumnType::kBoolean;
+}
+
+// For databases that cannot change the type of a column.
+std::string declare_anew(const SinkTable& table, const SqlDialect& dialect,
+                         const SinkColumn& column) {
+  const std::string_view type = dialect.declared_type(column.type);
+  if (column.is_key) {
+    return fmt::format("declare the table's {}, in a table made anew", type);
+  }
+  return fmt::format(
+      "declare the table's {2}: ALTER TABLE {0} DROP COLUMN {1}; ALTER TABLE {0} ADD COLUMN {1} {2} "
+      "(what the column holds is lost)",
+      dialect.quote_table(table.table), dialect.quote(column.name), type);
+}
+
 // How the column and the sink's come to have types that fit.
 std::string another_type(const SinkTable& table, const SqlDialect& dialect,
                          const ExistingColumn& existing, const SinkColumn& column) {
   const bool is_ours = column.name == kSourceColumn;
+  if (!dialect.changes_types && !is_ours && !existing.keeps.empty()) {
+    const ColumnType kept = existing.keeps.front();
+    // A number may be written as text, but no time, document or string of bytes as a number.
+    if (is_number(kept) && !is_number(column.type) && column.type != ColumnType::kText) {
+      return declare_anew(table, dialect, column);
+    }
+    return fmt::format("if its values allow it, give the sink's column {} `type: {}`; else {}",
+                       column.name, to_string(kept), declare_anew(table, dialect, column));
+  }
   if (!existing.keeps.empty() && !is_ours) {
     return fmt::format("give the sink's column {} `type: {}`, or declare the table's {}",
                        column.name, to_string(existing.keeps.front()),
