@@ -382,6 +382,42 @@ TEST_F(PostgresKeys, the_two_zeros_of_real_numbers_are_one_row) {
   EXPECT_EQ(world_->query("SELECT string_agg(v::text, ',' ORDER BY v) FROM rows"), "2,3");
 }
 
+// What the last records of each key alone would break.
+TEST_F(PostgresKeys, with_rules_between_rows_are_written_as_their_records_came) {
+  const std::vector<std::pair<Value, std::int64_t>> moved = {
+      {key("a"), 3}, {key("b"), 1}, {key("a"), 4}};
+  for (const char* const rule : {"v bigint UNIQUE", "v bigint, EXCLUDE USING btree (v WITH =)"}) {
+    SCOPED_TRACE(rule);
+    query(fmt::format("CREATE TABLE rows (k text PRIMARY KEY, onceflow_source text, {})", rule));
+    const auto sink = make_keyed();
+    write(*sink, {{key("a"), 1}});
+    write(*sink, moved);
+    EXPECT_EQ(world_->query("SELECT string_agg(k || v, ',' ORDER BY k) FROM rows"), "a4,b1");
+    // A deletion in between frees the value.
+    write(*sink, {{key("a"), -1}, {key("c"), 4}, {key("a"), 5}});
+    EXPECT_EQ(world_->query("SELECT string_agg(k || v, ',' ORDER BY k) FROM rows"), "a5,b1,c4");
+    query("DROP TABLE rows; DELETE FROM onceflow_positions; DELETE FROM onceflow_receipts");
+  }
+}
+
+TEST_F(PostgresKeys, with_rules_between_rows_that_the_records_break_name_the_record) {
+  query("CREATE TABLE rows (k text PRIMARY KEY, v bigint UNIQUE, onceflow_source text)");
+  const auto sink = make_keyed();
+  write(*sink, {{key("a"), 1}});
+  const auto claimed = try_claim(*sink);
+  ASSERT_TRUE(claimed.has_value());
+  TestCommit batch;
+  batch.at(claimed->front(), 3)
+      .row(0, {key("b"), std::int64_t{2}})
+      .row(1, {key("b"), std::int64_t{1}})
+      .row(2, {key("a"), std::int64_t{3}});
+  const CommitOutcome outcome = run_to_end(os_, sink->commit(batch.commit));
+  EXPECT_EQ(outcome.kind, Kind::kRefused) << outcome.text;
+  EXPECT_EQ(outcome.refused_row, 1u) << outcome.text;
+  EXPECT_TRUE(outcome.text.contains("23505")) << outcome.text;
+  EXPECT_EQ(world_->query("SELECT k || v FROM rows"), "a1");
+}
+
 TEST_F(PostgresKeys, of_citext_are_one_row) {
   if (world_->query("SELECT count(*) FROM pg_available_extensions WHERE name = 'citext'") == "0") {
     GTEST_SKIP() << "this server has no citext";

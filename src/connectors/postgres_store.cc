@@ -639,9 +639,11 @@ CommitOutcome PostgresStore::rows_failed(const SinkCommit& commit, const std::ve
   if (!*is_same) {
     return shape_changed();
   }
-  if (failure.sqlstate == kTwoRowsOfOneKey && table_.mode == SinkMode::kUpsert &&
-      !writes_in_order_) {
-    // Not to be known from the columns: a trigger makes different keys the same one.
+  if (table_.mode == SinkMode::kUpsert && !writes_in_order_ &&
+      (failure.sqlstate == kTwoRowsOfOneKey || error_class == ErrorClass::kRecord)) {
+    // Not to be known from the columns: a trigger makes different keys the same one, or a rule of
+    // the table holds between rows, which the records obey in their order and the last ones of
+    // each key do not: a value of another unique column that moves from row to row.
     writes_in_order_ = true;
     return this->commit(commit);
   }

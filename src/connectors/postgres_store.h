@@ -67,8 +67,8 @@ class PostgresStore {
   /// Whether the database wrote as many rows as it was sent.
   static Written check_written(const PostgresResult& result, std::size_t sent);
   Written delete_rows(const std::vector<Value>& values, std::span<const std::size_t> rows);
-  /// For keys that are the same row by a rule of the table's: all rows, one after the other as far
-  /// as that is needed.
+  /// For keys that are the same row by a rule of the table's, and for rules between rows: all rows,
+  /// one after the other as far as that is needed.
   Written write_in_order(const SinkCommit& commit, const std::vector<Value>& values,
                          std::span<const std::size_t> rows);
   Written upsert_run(const SinkCommit& commit, const std::vector<Value>& values,
@@ -96,7 +96,8 @@ class PostgresStore {
   SinkTable table_;
   std::unique_ptr<PostgresConnection> connection_;
   PostgresTable written_table_;
-  /// Rows go in the order of their records, because the table tells keys apart in a way of its own.
+  /// Rows go in the order of their records, because the table tells keys apart in a way of its own
+  /// or has refused the last rows of each key.
   bool writes_in_order_ = false;
 };
 
