@@ -3,8 +3,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <limits>
+
+#include "base/parse_number.h"
 
 namespace onceflow::client {
 
@@ -21,12 +22,11 @@ std::unexpected<Error> unknown(std::string_view key) {
 
 Result<std::int64_t> parse_integer(std::string_view key, std::string_view value, std::int64_t min,
                                    std::int64_t max) {
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  if (error != std::errc{} || end != value.data() + value.size() || number < min || number > max) {
+  const auto number = parse_number<std::int64_t>(value);
+  if (!number || *number < min || *number > max) {
     return invalid(key, value, fmt::format("must be a whole number from {} to {}", min, max));
   }
-  return number;
+  return *number;
 }
 
 Status set_duration(Duration& option, std::string_view key, std::string_view value) {

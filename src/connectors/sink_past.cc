@@ -10,6 +10,8 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/parse_number.h"
+#include "base/utf8.h"
 #include "connectors/positions.h"
 #include "connectors/postgres_connection.h"
 #include "connectors/postgres_positions.h"
@@ -47,12 +49,28 @@ struct Database {
 
 constexpr std::string_view kOfSink = " WHERE pipeline = $1 AND stage = $2";
 
-std::int64_t number_of(const std::string& text) { return text.empty() ? 0 : std::stoll(text); }
+// Null is 0. In SQLite a column takes values of any type.
+Result<std::int64_t> number_of(const std::string& text) {
+  if (text.empty()) {
+    return 0;
+  }
+  const auto number = parse_number<std::int64_t>(text);
+  if (!number) {
+    return fail(ErrorCode::kRefused,
+                fmt::format("the table of positions or of receipts holds '{}', where this program "
+                            "writes an integer; the rule: what changed by hand is not guessed at; "
+                            "the fix: restore the table, or set the value to an integer",
+                            printable(text)));
+  }
+  return *number;
+}
 
 Result<bool> has_table(const Database& database, const std::string& name) {
   const auto rows = database.run(database.has_table_sql, {name});
   RETURN_IF_ERROR(rows);
-  return number_of(rows->front().front()) != 0;
+  const auto number = number_of(rows->front().front());
+  RETURN_IF_ERROR(number);
+  return *number != 0;
 }
 
 Result<std::int64_t> count(const Database& database, const std::string& sql, const Row& values) {
@@ -192,7 +210,9 @@ Status read_rows_of_receipts(const Database& database, const SinkTable& table,
     if (rows->empty()) {
       return {};
     }
-    last = number_of(rows->back().front());
+    const auto id = number_of(rows->back().front());
+    RETURN_IF_ERROR(id);
+    last = *id;
     for (const Row& row : *rows) {
       const bool is_own = row[1] == table.pipeline;
       const bool is_other = std::ranges::any_of(others, [&](const Writer& writer) {
@@ -303,10 +323,15 @@ Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
         sink);
     RETURN_IF_ERROR(rows);
     for (const Row& row : *rows) {
-      past.positions.push_back(
-          {{row[0], PartitionIndex(static_cast<std::int32_t>(number_of(row[1])))},
-           number_of(row[3]),
-           Offset(number_of(row[2]))});
+      const auto partition = number_of(row[1]);
+      RETURN_IF_ERROR(partition);
+      const auto next_offset = number_of(row[2]);
+      RETURN_IF_ERROR(next_offset);
+      const auto epoch = number_of(row[3]);
+      RETURN_IF_ERROR(epoch);
+      past.positions.push_back({{row[0], PartitionIndex(static_cast<std::int32_t>(*partition))},
+                                *epoch,
+                                Offset(*next_offset)});
     }
     past.position_count = static_cast<std::int64_t>(rows->size());
   }

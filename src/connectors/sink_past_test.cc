@@ -108,6 +108,20 @@ TEST_F(SharedTable, rows_of_a_record_that_both_have_written_are_refused) {
   EXPECT_EQ(rows(), "0 1 1");
 }
 
+// A column of SQLite's takes values of any type; `onceflow reset` is what people run then.
+TEST_F(SharedTable, a_position_that_is_no_integer_is_refused_by_name) {
+  write("p", "t", table_id(), {0});
+  for (const char* const wrong : {"'many'", "9.5", "1e30", "'7x'"}) {
+    EXPECT_TRUE(
+        connection_->execute(fmt::format("UPDATE onceflow_positions SET next_offset = {}", wrong)));
+    const auto past = read_sqlite_past(options(), table_of("p"));
+    ASSERT_FALSE(past.has_value()) << wrong;
+    EXPECT_EQ(past.error().code, ErrorCode::kRefused) << past.error().text;
+    EXPECT_NE(past.error().text.find("where this program writes an integer"), std::string::npos)
+        << past.error().text;
+  }
+}
+
 TEST_F(SharedTable, a_table_of_ones_own_is_emptied) {
   write("p", "t", table_id(), {0, 1});
   write("q", "another", "", {1});
