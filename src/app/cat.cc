@@ -2,10 +2,16 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
 #include <iostream>
+#include <iterator>
+#include <limits>
+#include <optional>
 
 #include "app/commands.h"
 #include "base/json_text.h"
+#include "base/parse_number.h"
+#include "base/utf8.h"
 #include "client/admin.h"
 #include "client/fetcher.h"
 #include "client/partitioner.h"
@@ -15,6 +21,12 @@
 
 namespace onceflow::app {
 namespace {
+
+/// For a first answer; kcat waits 5 seconds.
+constexpr seconds kAnswerMax{8};
+/// At the end of the topic (-e), for brokers that went away while it was read.
+constexpr seconds kAwayMax{30};
+constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
 
 struct CatOptions {
   bool produce = false;
@@ -30,6 +42,51 @@ struct CatOptions {
   bool read_uncommitted = false;
   bool json = false;
 };
+
+// Where reading begins: at an offset, or at what the log lists for a timestamp.
+struct Start {
+  std::optional<Offset> offset;
+  std::int64_t listed = client::Admin::kEarliest;
+};
+
+Result<Start> parse_start(std::string_view text) {
+  if (text == "beginning" || text == "earliest") {
+    return Start{};
+  }
+  if (text == "end" || text == "latest") {
+    return Start{.listed = client::Admin::kLatest};
+  }
+  if (const auto offset = parse_number<std::int64_t>(text); offset && *offset >= 0) {
+    return Start{.offset = Offset(*offset)};
+  }
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("-o '{}' must be beginning (or earliest), end (or latest), or an offset "
+                          "from 0 to {}",
+                          text, kInt64Max));
+}
+
+// Refused at once, where the broker would be asked about it again and again.
+Status check_partition(const CatOptions& options, const client::TopicMetadata& topic) {
+  if (options.partition < topic.partition_count()) {
+    return {};
+  }
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("topic {} has no partition {}: it has {}, from 0 on", options.topic,
+                          options.partition, topic.partition_count()));
+}
+
+Task<Status> connect(io::OsEnvironment& os, const std::shared_ptr<client::Cluster>& cluster,
+                     const CatOptions& options) {
+  const Status connected = co_await cluster->connect(os.loop().now() + kAnswerMax);
+  if (connected) {
+    co_return connected;
+  }
+  const std::optional<Error> why = cluster->unreachable();
+  co_return fail(ErrorCode::kConnectionLost,
+                 fmt::format("nothing at {} answers as a broker ({}); start it, or name another "
+                             "with -b host:port",
+                             options.brokers, why ? why->text : connected.error().text));
+}
 
 Result<client::ClientOptions> client_options(const CatOptions& options) {
   client::ClientOptions client;
@@ -66,6 +123,7 @@ Task<Status> produce(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
   client::Producer producer(cluster, {.linger = milliseconds(5)});
   const auto topic = co_await cluster->topic(options.topic, os.loop().now() + seconds(30));
   CO_RETURN_IF_ERROR(topic);
+  CO_RETURN_IF_ERROR(check_partition(options, *topic));
   io::OsBlockingThread input(os.loop());
   const MonotonicTime started = os.loop().now();
   std::int64_t sent_count = 0;
@@ -108,6 +166,21 @@ Task<Status> produce(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
   co_return co_await producer.flush(os.loop().now() + seconds(300));
 }
 
+// JSON is UTF-8: other bytes are given as hexadecimal digits, under a name that says so.
+void append_member(std::string& line, std::string_view name, const std::optional<ByteView>& bytes) {
+  const bool is_text = !bytes || is_utf8(as_text(*bytes));
+  fmt::format_to(std::back_inserter(line), ",\"{}{}\":", name, is_text ? "" : "_hex");
+  if (is_text) {
+    append_json_value(line, bytes ? Value(as_text(*bytes)) : Value());
+    return;
+  }
+  line += '"';
+  for (const std::byte byte : *bytes) {
+    fmt::format_to(std::back_inserter(line), "{:02x}", std::to_integer<unsigned>(byte));
+  }
+  line += '"';
+}
+
 void print_record(const CatOptions& options, const TopicPartition& partition,
                   const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
   const std::string_view key = record.key ? as_text(*record.key) : std::string_view();
@@ -115,12 +188,11 @@ void print_record(const CatOptions& options, const TopicPartition& partition,
   if (options.json) {
     std::string line = "{\"topic\":";
     append_json_string(line, partition.topic);
-    fmt::format_to(std::back_inserter(line),
-                   ",\"partition\":{},\"offset\":{},\"ts\":{},\"key\":", partition.partition.value,
-                   header.offset_of(record).value, header.timestamp_of(record));
-    append_json_value(line, record.key ? Value(key) : Value());
-    line += ",\"payload\":";
-    append_json_value(line, record.value ? Value(value) : Value());
+    fmt::format_to(std::back_inserter(line), ",\"partition\":{},\"offset\":{},\"ts\":{}",
+                   partition.partition.value, header.offset_of(record).value,
+                   header.timestamp_of(record));
+    append_member(line, "key", record.key);
+    append_member(line, "payload", record.value);
     std::cout << line << "}\n";
     return;
   }
@@ -132,10 +204,11 @@ void print_record(const CatOptions& options, const TopicPartition& partition,
 
 Task<Result<std::vector<client::Fetcher::Position>>> start_positions(
     io::OsEnvironment& os, std::shared_ptr<client::Cluster> cluster, const CatOptions& options,
-    client::IsolationLevel isolation_level) {
+    const Start& start, client::IsolationLevel isolation_level) {
   const MonotonicTime deadline = os.loop().now() + seconds(30);
   const auto topic = co_await cluster->existing_topic(options.topic, deadline);
   CO_RETURN_IF_ERROR(topic);
+  CO_RETURN_IF_ERROR(check_partition(options, *topic));
   std::vector<TopicPartition> partitions;
   for (std::int32_t partition = 0; partition < topic->partition_count(); ++partition) {
     if (options.partition < 0 || options.partition == partition) {
@@ -143,16 +216,15 @@ Task<Result<std::vector<client::Fetcher::Position>>> start_positions(
     }
   }
   std::vector<client::Fetcher::Position> positions;
-  if (options.offset != "beginning" && options.offset != "end") {
+  if (start.offset) {
     for (const TopicPartition& partition : partitions) {
-      positions.push_back({partition, Offset(std::stoll(options.offset))});
+      positions.push_back({partition, *start.offset});
     }
     co_return positions;
   }
   client::Admin admin(cluster);
-  const auto listed = co_await admin.list_offsets(
-      partitions, options.offset == "end" ? client::Admin::kLatest : client::Admin::kEarliest,
-      isolation_level, deadline);
+  const auto listed =
+      co_await admin.list_offsets(partitions, start.listed, isolation_level, deadline);
   CO_RETURN_IF_ERROR(listed);
   for (const client::ListedOffset& offset : *listed) {
     positions.push_back({offset.partition, offset.offset});
@@ -161,18 +233,26 @@ Task<Result<std::vector<client::Fetcher::Position>>> start_positions(
 }
 
 Task<Status> consume(io::OsEnvironment& os, std::shared_ptr<client::Cluster> cluster,
-                     const CatOptions& options) {
+                     const CatOptions& options, const Start& start) {
   client::FetchOptions fetch;
   fetch.isolation_level = options.read_uncommitted ? client::IsolationLevel::kReadUncommitted
                                                    : client::IsolationLevel::kReadCommitted;
-  const auto positions = co_await start_positions(os, cluster, options, fetch.isolation_level);
+  const auto positions =
+      co_await start_positions(os, cluster, options, start, fetch.isolation_level);
   CO_RETURN_IF_ERROR(positions);
   client::Fetcher fetcher(cluster, fetch);
   fetcher.assign(*positions);
   std::int64_t left = options.count_max;
+  MonotonicTime reached = os.loop().now();
   while (left != 0) {
     const auto polled = co_await fetcher.poll(os.loop().now() + milliseconds(100));
     CO_RETURN_IF_ERROR(polled);
+    const std::optional<Error> away = cluster->unreachable();
+    reached = away ? reached : os.loop().now();
+    if (options.exit_at_end && os.loop().now() - reached > kAwayMax) {
+      co_return fail(ErrorCode::kConnectionLost,
+                     fmt::format("the end of the topic was not read: {}", away->text));
+    }
     if (!polled->out_of_range.empty()) {
       const client::OffsetOutOfRange& lost = polled->out_of_range.front();
       co_return fail(ErrorCode::kInvalidArgument,
@@ -200,14 +280,37 @@ Task<Status> consume(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
 }
 
 Task<void> run_on_loop(io::OsEnvironment& os, std::shared_ptr<client::Cluster> cluster,
-                       const CatOptions& options, Status& ended) {
-  if (options.produce) {
+                       const CatOptions& options, const Start& start, Status& ended) {
+  ended = co_await connect(os, cluster, options);
+  if (ended && options.produce) {
     ended = co_await produce(os, cluster, options);
-  } else {
-    ended = co_await consume(os, cluster, options);
+  } else if (ended) {
+    ended = co_await consume(os, cluster, options, start);
   }
   cluster->close();
   os.loop().stop();
+}
+
+void add_options(CLI::App& app, CatOptions& options) {
+  app.add_flag("-P", options.produce, "produce: one record a line of standard input");
+  app.add_flag("-C", options.consume, "consume: one line a record");
+  app.add_option("-b,--bootstrap.servers", options.brokers, "host:port[,host:port]")
+      ->capture_default_str();
+  app.add_option("-t", options.topic, "topic")->required();
+  app.add_option("-p", options.partition, "partition; default, and -1: by key, or all")
+      ->check(CLI::Range(-1, std::numeric_limits<std::int32_t>::max()));
+  app.add_option("-K", options.key_delimiter, "what stands between key and value");
+  app.add_option("-o", options.offset, "beginning (earliest), end (latest), or an offset")
+      ->capture_default_str();
+  app.add_flag("-e", options.exit_at_end, "exit at the end of the topic");
+  app.add_option("-c", options.count_max, "exit after so many records")
+      ->check(CLI::Range(std::int64_t{0}, kInt64Max));
+  app.add_option("--rate", options.rate_per_second,
+                 "produce so many records a second at most; 0: as fast as it goes")
+      ->check(CLI::Range(std::int64_t{0}, kInt64Max));
+  app.add_flag("--read-uncommitted", options.read_uncommitted, "show open and aborted records too");
+  app.add_flag("-J,--json", options.json,
+               "one JSON object a line; bytes that are not UTF-8 as key_hex, payload_hex");
 }
 
 }  // namespace
@@ -215,19 +318,7 @@ Task<void> run_on_loop(io::OsEnvironment& os, std::shared_ptr<client::Cluster> c
 int run_cat(const Arguments& arguments) {
   CatOptions options;
   CLI::App app("write lines to a topic (-P), or read a topic as lines (-C)", "onceflow cat");
-  app.add_flag("-P", options.produce, "produce: one record a line of standard input");
-  app.add_flag("-C", options.consume, "consume: one line a record");
-  app.add_option("-b,--bootstrap.servers", options.brokers, "host:port[,host:port]")
-      ->capture_default_str();
-  app.add_option("-t", options.topic, "topic")->required();
-  app.add_option("-p", options.partition, "partition; default: by key, or all");
-  app.add_option("-K", options.key_delimiter, "what stands between key and value");
-  app.add_option("-o", options.offset, "beginning, end, or an offset")->capture_default_str();
-  app.add_flag("-e", options.exit_at_end, "exit at the end of the topic");
-  app.add_option("-c", options.count_max, "exit after so many records");
-  app.add_option("--rate", options.rate_per_second, "produce so many records a second at most");
-  app.add_flag("--read-uncommitted", options.read_uncommitted, "show open and aborted records too");
-  app.add_flag("-J,--json", options.json, "one JSON object a line");
+  add_options(app, options);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
@@ -235,6 +326,11 @@ int run_cat(const Arguments& arguments) {
   }
   if (options.produce == options.consume) {
     std::cerr << "onceflow cat: say -P to produce or -C to consume\n";
+    return kExitUsage;
+  }
+  const auto start = parse_start(options.offset);
+  if (!start) {
+    std::cerr << "onceflow cat: " << start.error().text << '\n';
     return kExitUsage;
   }
   const auto client = client_options(options);
@@ -245,7 +341,7 @@ int run_cat(const Arguments& arguments) {
   io::OsEnvironment os;
   auto cluster = client::Cluster::create(os.environment(), *client);
   Status ended;
-  os.loop().spawn(run_on_loop(os, cluster, options, ended));
+  os.loop().spawn(run_on_loop(os, cluster, options, *start, ended));
   os.loop().run();
   if (!ended) {
     std::cerr << "onceflow cat: " << ended.error().text << '\n';
