@@ -91,6 +91,14 @@ Status check_addend(const AggregateColumn& column, const Value& value) {
   return {};
 }
 
+// Of a fix that makes another aggregate: what it costs, before the change is refused for it.
+constexpr const char* kBeginsAnew =
+    "; each begins the state anew: after the change `onceflow reset FILE --to-earliest --execute` "
+    "counts again all that the topics still have (beside a table with --delete-rows or "
+    "--keep-rows), and `onceflow reset FILE --to-current --execute` counts from nothing, from the "
+    "records on that have not been counted yet; with --data-dir or --bootstrap.servers as "
+    "`onceflow run` has them";
+
 }  // namespace
 
 Status Accumulator::check(const AggregateColumn& column, const Value& value) {
@@ -112,15 +120,17 @@ Status Accumulator::check(const AggregateColumn& column, const Value& value) {
   }
   if (text != nullptr) {
     return fail(ErrorCode::kInvalidArgument,
-                "the value is text, sum and avg take numbers; give the aggregate `type: decimal`, "
-                "which takes numbers written as text by their digits, or mend the producer");
+                "the value is text, sum and avg take numbers; mend the producer, or give the "
+                "aggregate `type: decimal`, which takes numbers written as text by their digits" +
+                    std::string(kBeginsAnew));
   }
   if (const auto* decimal = std::get_if<Decimal>(&value);
       decimal != nullptr && !column.is_decimal) {
     return fail(ErrorCode::kInvalidArgument,
                 "the value is " + std::string(decimal->digits) +
                     ", which neither 64 bits nor a double hold; give the aggregate `type: "
-                    "decimal`, or round with cast(... as real)");
+                    "decimal`, or round with cast(... as real)" +
+                    kBeginsAnew);
   }
   return check_addend(column, value);
 }
@@ -166,8 +176,9 @@ Status Accumulator::add_number(const Value& value) {
     if (__builtin_add_overflow(*sum, *integer, sum)) {
       return fail(
           ErrorCode::kInvalidArgument,
-          "the sum of integers leaves 64 bits; write sum(cast(... as real)) to round, or give "
-          "the aggregate `type: decimal` to keep all digits");
+          "the sum of integers leaves 64 bits; give the aggregate `type: decimal` to keep all "
+          "digits, or write sum(cast(... as real)) to round" +
+              std::string(kBeginsAnew));
     }
     return {};
   }

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from harness import Worker, audit, check, consume, produce, wait_for
+from harness import Worker, audit, check, consume, log_of, onceflow, produce, wait_for
 
 AMOUNTS = ["1.13", "2.17", "3.19", "4.23", "5.29", "2.31", "3.37", "4.41", "0.10", "5.03"]
 PIPELINE = """
@@ -44,3 +44,27 @@ def sums_are_exact_over_a_restart(at):
         check(worker.stop() == 0, worker.said())
         check(rows(at)[0] == ("a", "31.23", "3.123", "0.1"), rows(at))
     audit(at, "--states")
+
+
+def a_sum_that_leaves_64_bits_goes_on_as_its_message_says(at):
+    text = """
+name: p
+source: {{ kafka: {{ topics: [t] }} }}
+steps:
+  - {{ id: by, key: $.k, aggregate: {{ s: {} }} }}
+sinks:
+  - kafka: {{ topic: out }}
+"""
+    with Worker(at, text.format("sum($.x)")) as worker:
+        produce(worker.address, "t", [f'{{"k":"a","x":{2**63 - 1}}}', '{"k":"a","x":1}'], good=False)
+        check(worker.wait() == 1, worker.said())
+        said = worker.said()
+    check("leaves 64 bits" in said, said)
+    for way in ["to-earliest", "to-current"]:
+        check(f"`onceflow reset FILE --{way} --execute`" in said, said)
+    (at / "p.yaml").write_text(text.format("{ value: sum($.x), type: decimal }"), encoding="utf-8")
+    onceflow("reset", "p.yaml", "--to-earliest", "--execute", *log_of(at), at=at)
+    with Worker(at, None) as worker:
+        wait_for(lambda: any(str(2**63) in each for each in consume(worker.address, "out")),
+                 lambda: f"the sum: {consume(worker.address, 'out')}")
+        check(worker.stop() == 0, worker.said())
