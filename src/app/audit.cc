@@ -10,6 +10,7 @@
 #include "app/bootstrap_servers.h"
 #include "app/commands.h"
 #include "app/embedded_log.h"
+#include "app/log_task.h"
 #include "app/pipeline_file.h"
 #include "app/process_log.h"
 #include "audit/auditor.h"
@@ -24,6 +25,7 @@ namespace onceflow::app {
 namespace {
 
 constexpr Duration kCaughtUpPoll = milliseconds(200);
+constexpr std::int64_t kCaughtUpMsMax = std::int64_t{365} * 24 * 3'600'000;
 constexpr std::size_t kBarWidth = 24;
 
 struct AuditCommand {
@@ -150,7 +152,9 @@ class AuditProcess {
       std::cerr << fmt::format("onceflow audit: not caught up within {} ms\n",
                                command_.until_caught_up_ms);
     }
-    exit_code_ = !report->has_findings() && is_caught_up ? kExitOk : kExitFailed;
+    exit_code_ = report->has_findings() || !is_caught_up ? kExitFailed
+                 : report->has_judged_nothing()          ? kExitUsage
+                                                         : kExitOk;
     os_.loop().stop();
   }
 
@@ -255,8 +259,7 @@ int run_audit(const Arguments& arguments) {
       "without FILE: check the files of the log under --data-dir, which nobody may have open",
       "onceflow audit");
   app.add_option("FILE", command.file, "a pipeline file");
-  app.add_option("--bootstrap.servers", command.bootstrap_servers,
-                 "host:port[,host:port]; default: as the file says, else the embedded log");
+  add_servers_option(app, command.bootstrap_servers);
   app.add_option("--data-dir", command.log.data_directory, "of the embedded log")
       ->capture_default_str();
   app.add_option("--port", command.log.port, "of the embedded log, where it is running")
@@ -272,7 +275,8 @@ int run_audit(const Arguments& arguments) {
       ->transform(CLI::AsNumberWithUnit(
           std::map<std::string, std::int64_t>{
               {"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}},
-          CLI::AsNumberWithUnit::UNIT_REQUIRED));
+          CLI::AsNumberWithUnit::UNIT_REQUIRED))
+      ->check(CLI::Range(std::int64_t{0}, kCaughtUpMsMax));
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
@@ -287,6 +291,14 @@ int run_audit(const Arguments& arguments) {
   }
   if (command.bootstrap_servers.empty()) {
     command.bootstrap_servers = joined(planned->spec.bootstrap_servers);
+  }
+  if (is_log_missing({.verb = "audit",
+                      .bootstrap_servers = command.bootstrap_servers,
+                      .log = command.log,
+                      .flags = {}})) {
+    std::cerr << "onceflow audit: there is no log under " << command.log.data_directory
+              << ", so nothing is kept there; --data-dir names another\n";
+    return kExitUsage;
   }
   return AuditProcess(*planned, std::move(command)).run();
 }

@@ -7,7 +7,15 @@
 #include "base/result.h"
 #include "io/network.h"
 
+namespace CLI {
+class App;
+}
+
 namespace onceflow::app {
+
+/// The option of every command that asks a cluster. Given and blank, as an unset variable leaves
+/// it, it is refused: it would mean the embedded log.
+void add_servers_option(CLI::App& app, std::string& servers);
 
 Result<std::vector<io::Endpoint>> parse_servers(const std::string& text);
 /// Separated by commas.

@@ -321,8 +321,7 @@ int run_plan(const Arguments& arguments) {
   std::string file;
   bool json = false;
   app.add_option("FILE", file, "a pipeline file")->required();
-  app.add_option("--bootstrap.servers", options.bootstrap_servers,
-                 "host:port[,host:port]; default: as the file says, else the embedded log");
+  add_servers_option(app, options.bootstrap_servers);
   app.add_option("--data-dir", options.log.data_directory, "of the embedded log")
       ->capture_default_str();
   app.add_option("--port", options.log.port, "of the embedded log, where it is running")

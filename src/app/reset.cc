@@ -658,8 +658,7 @@ int run_reset(const Arguments& arguments) {
   app.add_flag("--remove-members", command.removes_members,
                "workers that were killed count as gone before their session has ended");
   app.add_flag("--execute", command.executes, "do it");
-  app.add_option("--bootstrap.servers", command.log.bootstrap_servers,
-                 "host:port[,host:port]; default: as the file says, else the embedded log");
+  add_servers_option(app, command.log.bootstrap_servers);
   app.add_option("--data-dir", command.log.log.data_directory, "of the embedded log")
       ->capture_default_str();
   app.add_option("--port", command.log.log.port, "of the embedded log, where it is running")

@@ -22,7 +22,7 @@ Task<Status> make_receipts_topic(LogAtHand log, std::string name, MonotonicTime 
         {.name = name,
          .partition_count = 1,
          .replication_factor = -1,
-         .configs = {{"retention.ms", "-1"}, {"retention.bytes", "-1"}}},
+         .configs = client::kept_for_ever()},
         deadline);
     if (created || created.error().code != ErrorCode::kAlreadyExists) {
       co_return created;

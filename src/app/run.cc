@@ -223,8 +223,7 @@ int run_run(const Arguments& arguments) {
   RunOptions options;
   CLI::App app("run a pipeline, on the embedded log or on a cluster", "onceflow run");
   app.add_option("FILE", options.file, "a pipeline file")->required();
-  app.add_option("--bootstrap.servers", options.bootstrap_servers,
-                 "host:port[,host:port]; default: as the file says, else the embedded log");
+  add_servers_option(app, options.bootstrap_servers);
   app.add_option("--worker", options.worker,
                  "this worker's name; every live worker of a pipeline needs its own, and a "
                  "restarted one its old one")

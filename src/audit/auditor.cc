@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "audit/claims/compacted_inputs.h"
 #include "audit/claims/definitions.h"
 #include "audit/claims/input_records.h"
 #include "audit/claims/positions.h"
@@ -416,6 +417,10 @@ void Auditor::judge() {
     }
   }
   check_topic_outputs(histories_, former_, scans_, options_.strangers, report_.findings);
+  check_compacted_inputs(histories_, former_, scans_, options_.strangers, report_.findings);
+  const auto has_receipts = [](const StageHistory& history) { return !history.receipts.empty(); };
+  report_.has_receipts = std::ranges::any_of(histories_, has_receipts) ||
+                         std::ranges::any_of(former_, has_receipts) || receipts_.is_cut();
   report_defects();
   for (const StageHistory& history : histories_) {
     report_stage(history);

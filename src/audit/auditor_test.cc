@@ -169,10 +169,66 @@ TEST_F(AuditorTest, what_is_not_yet_processed_is_lag_and_no_loss) {
   EXPECT_EQ(run_now(auditor.lag()).value(), 10);
 }
 
-TEST_F(AuditorTest, a_pipeline_that_never_ran_is_clean) {
+TEST_F(AuditorTest, of_a_pipeline_that_never_ran_there_is_nothing_to_judge) {
   const AuditReport report = audit();
   EXPECT_THAT(texts(report), ElementsAre());
   EXPECT_EQ(report.not_yet_processed(), 40);
+  EXPECT_TRUE(report.has_judged_nothing());
+  EXPECT_EQ(verdict(report),
+            "nothing to judge: no stage has left a receipt, 40 not yet processed");
+}
+
+TEST_F(AuditorTest, what_was_read_and_compacted_away_since_is_covered) {
+  write_honestly(1, 3);
+  log_.set_compacted("orders");
+  // Read and compacted away since: only its contents are gone.
+  log_.batches(at("orders", 0)).erase(log_.batches(at("orders", 0)).begin());
+  EXPECT_EQ(audit().findings.not_covered_count(), 0);
+}
+
+TEST_F(AuditorTest, offsets_that_a_receipt_passed_without_a_record_are_not_covered) {
+  log_.set_compacted("orders");
+  auto& batches = log_.batches(at("orders", 1));
+  batches.erase(batches.begin() + 1);
+  write_honestly(1, 4);
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_FALSE(report.is_clean());
+  EXPECT_THAT(report.findings.notes(),
+              Contains(HasSubstr("orders-1 offsets 5..9 is compacted: up to 5 offsets were "
+                                 "compacted away before stage only-paid had read them")));
+}
+
+// A second stage reads what only-paid has written.
+TEST_F(AuditorTest, what_was_compacted_away_between_two_stages_is_missing) {
+  AuditSubject judged = subject();
+  log_.create("sent", 1);
+  judged.stages.push_back({.id = "send",
+                           .source_topics = {"paid"},
+                           .group_id = "h",
+                           .output_topics = {{.name = "sent"}}});
+  write_honestly(1, 4);
+  log_.set_compacted("paid");
+  const auto send = [&] {
+    TestCommit commit;
+    commit.receipt = {.pipeline = "p", .stage = "send", .worker = "w", .commit_number = 1};
+    for (int partition = 0; partition < 2; ++partition) {
+      const TopicPartition source = at("paid", partition);
+      commit.inputs.push_back(log_.read(source, Offset(0), log_.end(source)));
+      log_.set_position("h", source, log_.end(source));
+    }
+    commit.receipt.inputs = commit.inputs;
+    return commit;
+  };
+  // Records of the second transaction in partition 0: 3 records at 4..6, then their marker.
+  auto& batches = log_.batches(at("paid", 0));
+  batches.erase(batches.begin() + 2);
+  write_receipt(send());
+  const AuditReport report = audit({}, judged);
+  EXPECT_THAT(texts(report),
+              Contains(HasSubstr("paid-0 offsets 0..15 is compacted: 3 records that the pipeline "
+                                 "wrote there were compacted away before stage send had read "
+                                 "them")));
 }
 
 TEST_F(AuditorTest, aborted_attempts_do_not_count) {

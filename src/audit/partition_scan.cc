@@ -43,7 +43,8 @@ PartitionScan::PartitionScan(TopicPartition partition, Options options)
     : partition_(std::move(partition)),
       options_(std::move(options)),
       boundaries_(options_.boundaries.begin(), options_.boundaries.end()),
-      segments_(boundaries_.size() + 1) {}
+      segments_(boundaries_.size() + 1),
+      stored_(boundaries_.size() + 1) {}
 
 void PartitionScan::begin_at(Offset position) {
   CHECK(!begun_);
@@ -117,6 +118,9 @@ Status PartitionScan::add(const protocol::RecordBatchView& batch, ConsumerView& 
            fmt::format("{} {}: stored twice", name_of(partition_),
                        name_offsets(header.base_offset, position_)));
   }
+  if (!batch.crc_matches() || header.is_control()) {
+    stored_[segment_of(header.base_offset)] += header.records_count;
+  }
   if (!batch.crc_matches()) {
     defect(FindingKind::kAltered, header.records_count,
            fmt::format("{} {}: the batch's checksum does not match", name_of(partition_),
@@ -182,6 +186,7 @@ Status PartitionScan::add_records(const protocol::RecordBatchView& batch, Open* 
     const RecordTotals as_input{
         1, input_record_hash(partition_.partition, offset, record.key, record.value)};
     const std::size_t segment = segment_of(offset);
+    ++stored_[segment];
     RecordTotals as_output{1, 0};
     if (options_.keeps_transactions || options_.keeps_records) {
       as_output.hash_sum = output_record_hash(partition_.partition, record.key, record.value);
@@ -329,6 +334,20 @@ RecordTotals PartitionScan::committed_between(Offset from, Offset next) const {
     totals += segments_[static_cast<std::size_t>(segment)];
   }
   return totals;
+}
+
+std::int64_t PartitionScan::stored_between(Offset from, Offset next) const {
+  std::int64_t stored = 0;
+  const auto begin = std::ranges::upper_bound(boundaries_, from) - boundaries_.begin();
+  const auto end = std::ranges::upper_bound(boundaries_, next - 1) - boundaries_.begin();
+  for (auto segment = begin; segment <= end && from < next; ++segment) {
+    stored += stored_[static_cast<std::size_t>(segment)];
+  }
+  return stored;
+}
+
+std::int64_t PartitionScan::absent_between(Offset from, Offset next) const {
+  return from < next ? (next - from) - stored_between(from, next) : 0;
 }
 
 std::int64_t PartitionScan::lost_between(Offset from, Offset next) const {

@@ -96,7 +96,11 @@ class PartitionScan {
   /// Committed records in [from, next), of input_record_hash; both are boundaries, or the start or
   /// the position of the scan.
   RecordTotals committed_between(Offset from, Offset next) const;
-  /// Offsets in [from, next) at which nothing is stored.
+  /// Records and markers stored in [from, next), whatever became of them; bounds as above.
+  std::int64_t stored_between(Offset from, Offset next) const;
+  /// Offsets in [from, next) at which a compacted topic holds nothing; bounds as above.
+  std::int64_t absent_between(Offset from, Offset next) const;
+  /// Offsets in [from, next) at which nothing is stored, of a topic that is not compacted.
   std::int64_t lost_between(Offset from, Offset next) const;
 
   /// In the order of their first offsets, except that open ones come last.
@@ -148,6 +152,7 @@ class PartitionScan {
   /// Segment i lies before boundaries_[i] and at or after the one before it.
   std::vector<Offset> boundaries_;
   std::vector<RecordTotals> segments_;
+  std::vector<std::int64_t> stored_;  ///< of each segment: records and markers, however they ended
   std::size_t segment_ = 0;
   std::map<ProducerId, Open> open_;
   std::vector<PartitionTransaction> ended_;

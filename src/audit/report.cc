@@ -74,8 +74,12 @@ std::int64_t AuditReport::not_yet_processed() const {
 
 std::string verdict(const AuditReport& report) {
   const Findings& findings = report.findings;
+  const std::int64_t lag = report.not_yet_processed();
+  if (report.has_judged_nothing()) {
+    return "nothing to judge: no stage has left a receipt" +
+           (lag > 0 ? fmt::format(", {} not yet processed", lag) : std::string());
+  }
   if (!report.has_findings()) {
-    const std::int64_t lag = report.not_yet_processed();
     std::string text = fmt::format("{}{} accounted for{}", report.is_clean() ? "clean — " : "",
                                    count_of(report.input_records(), "input record"),
                                    report.is_clean() && lag == 0 ? " to the last row" : "");
@@ -137,9 +141,10 @@ std::string to_text(const AuditReport& report) {
 
 std::string to_json(const AuditReport& report) {
   nlohmann::json json = {{"pipeline", report.pipeline},
-                         {"verdict", report.has_findings() ? "findings"
-                                     : report.is_partly()  ? "partly"
-                                                           : "clean"},
+                         {"verdict", report.has_findings()         ? "findings"
+                                     : report.has_judged_nothing() ? "nothing"
+                                     : report.is_partly()          ? "partly"
+                                                                   : "clean"},
                          {"text", verdict(report)},
                          {"input_records", report.input_records()},
                          {"not_yet_processed", report.not_yet_processed()},

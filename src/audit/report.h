@@ -43,6 +43,7 @@ struct AuditReport {
   std::int64_t allowed_repeats = 0;
   /// Stages whose records were judged by more than one definition.
   std::int64_t redefined_stages = 0;
+  bool has_receipts = true;
 
   bool has_findings() const { return findings.count() > 0; }
   /// Nothing is wrong, but a part was skipped on purpose or could not be judged.
@@ -50,6 +51,8 @@ struct AuditReport {
     return !has_findings() &&
            (findings.skipped_offset_count() > 0 || findings.not_covered_count() > 0);
   }
+  /// No stage has left a receipt: the pipeline never ran here, or not where the audit looked.
+  bool has_judged_nothing() const { return !has_findings() && !has_receipts; }
   bool is_clean() const { return !has_findings() && !is_partly(); }
   /// Input records of the pipeline that are accounted for.
   std::int64_t input_records() const;

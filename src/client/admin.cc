@@ -84,6 +84,10 @@ Task<Result<ConnectionPointer>> Admin::controller_connection(MonotonicTime deadl
   co_return co_await cluster_->connection(channel_, controller, deadline);
 }
 
+std::vector<std::pair<std::string, std::string>> kept_for_ever() {
+  return {{"retention.ms", "-1"}, {"retention.bytes", "-1"}, {"cleanup.policy", "delete"}};
+}
+
 Task<Status> Admin::create_topic(NewTopic topic, MonotonicTime deadline) {
   const auto cluster = cluster_;
   Backoff backoff(cluster->options(), cluster->environment().random);

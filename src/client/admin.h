@@ -27,6 +27,9 @@ struct NewTopic {
   std::vector<std::pair<std::string, std::string>> configs;
 };
 
+/// The configs of a topic that keeps every record for ever, whatever the cluster's defaults are.
+std::vector<std::pair<std::string, std::string>> kept_for_ever();
+
 struct ListedOffset {
   TopicPartition partition;
   Offset offset = kNoOffset;

@@ -240,7 +240,7 @@ Task<Status> DefinitionLog::create_topic(MonotonicTime deadline) {
       co_await admin_.create_topic({.name = planned_.topic(),
                                     .partition_count = 1,
                                     .replication_factor = -1,
-                                    .configs = {{"retention.ms", "-1"}, {"retention.bytes", "-1"}}},
+                                    .configs = client::kept_for_ever()},
                                    deadline);
   co_return !created && created.error().code == ErrorCode::kAlreadyExists ? Status{} : created;
 }

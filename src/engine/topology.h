@@ -103,6 +103,8 @@ struct TopicSpec {
   /// max.message.bytes it is made with; absent: an internal topic takes what the sources can bring,
   /// any other the broker's default.
   std::optional<std::int64_t> message_bytes_max = std::nullopt;
+  /// Named in the file: its settings are the user's, whether the runner has made it or not.
+  bool is_users = false;
 };
 
 enum class Guarantee { kExactlyOnce, kAtLeastOnce };

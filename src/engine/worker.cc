@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "client/admin.h"
+#include "engine/compaction.h"
 #include "engine/definition_log.h"
 #include "engine/forgotten_definition.h"
 #include "engine/names_in_use.h"
@@ -135,6 +136,8 @@ Task<Status> Worker::prepare() {
   const auto changes = co_await definitions.check(*before, deadline());
   CO_RETURN_IF_ERROR(changes);
   CO_RETURN_IF_ERROR(co_await check_own_topics(*before));
+  CO_RETURN_IF_ERROR(
+      co_await check_compaction(cluster_, plan_, deadline(), options_.stage.tell));
   CO_RETURN_IF_ERROR(co_await prepare_topics());
   CO_RETURN_IF_ERROR(co_await take_place());
   CO_RETURN_IF_ERROR(
@@ -212,6 +215,8 @@ Task<Status> Worker::rehearse_before_stages(Rehearsal& found) {
     co_return Status{};
   }
   CO_RETURN_IF_ERROR(co_await check_own_topics(*known));
+  CO_RETURN_IF_ERROR(
+      co_await check_compaction(cluster_, plan_, deadline(), options_.stage.tell));
   client::Admin admin(cluster_);
   const auto sources = co_await look_at_sources(admin, deadline());
   if (!sources && sources.error().code != ErrorCode::kNotFound) {
@@ -532,18 +537,19 @@ Task<Status> Worker::prepare_topics() {
         .partition_count = spec.partition_count > 0 ? spec.partition_count : source_partition_count,
         .replication_factor = -1,
         .configs = {}};
-    // What the engine keeps its truth in must not be deleted by age or size.
+    // What the engine keeps its truth in must not be deleted by age or size, nor be compacted where
+    // the cluster's default says so.
     if (spec.is_internal) {
-      topic.configs = {{"retention.ms", "-1"}, {"retention.bytes", "-1"}};
+      topic.configs = client::kept_for_ever();
+    }
+    if (spec.compacted) {
+      topic.configs.back().second = "compact";
     }
     if (spec.message_bytes_max) {
       topic.configs.emplace_back("max.message.bytes", std::to_string(*spec.message_bytes_max));
     } else if (spec.is_internal && source_bytes_max > kMessageBytesMaxOfKafka) {
       // A key that a step has set may be as large as the value that it was taken from.
       topic.configs.emplace_back("max.message.bytes", std::to_string(2 * source_bytes_max));
-    }
-    if (spec.compacted) {
-      topic.configs.emplace_back("cleanup.policy", "compact");
     }
     const Status created = co_await admin.create_topic(std::move(topic), deadline);
     if (!created && created.error().code != ErrorCode::kAlreadyExists) {

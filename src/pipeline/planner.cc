@@ -17,6 +17,7 @@
 #include "pipeline/sink_columns.h"
 #include "pipeline/sink_factory.h"
 #include "pipeline/sink_targets.h"
+#include "protocol/definition.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -263,7 +264,8 @@ class Planner {
         topics.push_back(sink.topic);
         plan_.topics.push_back({.name = sink.topic,
                                 .is_internal = false,
-                                .message_bytes_max = sink.message_bytes_max});
+                                .message_bytes_max = sink.message_bytes_max,
+                                .is_users = true});
       } else {
         databases.push_back(&sink);
       }
@@ -446,6 +448,14 @@ class Planner {
       }
     }
     std::set<std::string> topics(spec_.source.topics.begin(), spec_.source.topics.end());
+    const auto take = [&](const std::string& topic) {
+      if (!topics.insert(topic).second && problems_.empty()) {
+        refuse(1, fmt::format("topic {} is used twice", topic),
+               "internal topics are named after the pipeline and its steps",
+               "rename the pipeline, the step, or the topic");
+      }
+    };
+    take(protocol::definitions_topic(spec_.name));
     for (const engine::TopicSpec& topic : plan_.topics) {
       if (topic.name.size() > 249) {
         refuse(
@@ -453,11 +463,7 @@ class Planner {
             fmt::format("internal topic {} would be {} bytes long", topic.name, topic.name.size()),
             "a topic's name has at most 249", "shorten the pipeline's name or the step's id");
       }
-      if (!topics.insert(topic.name).second && problems_.empty()) {
-        refuse(1, fmt::format("topic {} is used twice", topic.name),
-               "internal topics are named after the pipeline and its steps",
-               "rename the pipeline, the step, or the topic");
-      }
+      take(topic.name);
     }
   }
 

@@ -34,8 +34,10 @@ class PartitionInputs {
           name_of(scan_.partition()), count_of(unreadable, "record"), scan_.start().value, stage_));
     }
     if (scan_.is_compacted()) {
-      findings_.note(fmt::format("{} is compacted: what stage {} read there cannot be read again",
-                                 name_of(scan_.partition()), stage_));
+      findings_.note(fmt::format(
+          "{} is compacted: the contents of what stage {} read there, before offset {}, cannot be "
+          "compared",
+          name_of(scan_.partition()), stage_, history_.covered_to(scan_.partition()).value));
     }
     check_open_transactions(history_.covered_to(scan_.partition()));
   }

@@ -155,7 +155,7 @@ class PartitionTiling {
 
   // A gap without a record in it (markers, aborted records) loses nothing, if it can be read.
   void check_gap(Offset from, Offset next, std::string_view where) {
-    if (next <= from || scan_.is_compacted()) {
+    if (next <= from) {
       return;
     }
     const Offset readable = std::max(from, scan_.start());
@@ -174,6 +174,12 @@ class PartitionTiling {
                     fmt::format("{} {} were never accounted for by stage {} ({}, {})",
                                 name_of(scan_.partition()), name_offsets(from, next), stage_,
                                 count_of(lost.count, "record"), where));
+    } else if (scan_.is_compacted() && scan_.absent_between(readable, next) > 0) {
+      findings_.not_covered(
+          fmt::format("{} {} were never accounted for by stage {} ({}), and compaction has left "
+                      "nothing of up to {} of them",
+                      name_of(scan_.partition()), name_offsets(from, next), stage_, where,
+                      scan_.absent_between(readable, next)));
     }
   }
 
@@ -197,7 +203,7 @@ class PartitionTiling {
   // deleted by then and is before them was not.
   void check_unread(Offset covered) {
     const auto before = history_.starts_before.find(scan_.partition());
-    if (before == history_.starts_before.end() || scan_.is_compacted()) {
+    if (before == history_.starts_before.end()) {
       return;
     }
     const Offset start = before->second;
