@@ -4,9 +4,11 @@ import json
 import re
 import sqlite3
 
-from harness import ROOT, Worker, check, consume, onceflow, produce, wait_for
+from harness import ROOT, Worker, audit, check, consume, onceflow, produce, wait_for
 from harness.changes import aggregate, pipeline, run, values
+from harness.kafka_admin import create_topic
 from harness.sentences import sentences_of, split
+from harness.wire import Connection, batch
 
 PAGE = ROOT / "docs" / "pipeline-file.md"
 
@@ -116,6 +118,24 @@ def expressions_yield_what_the_page_says(at):
 
 CALLS = {  # where one text is not enough
     "atan2": "1, 2", "coalesce": "$.a, 1", "format": "'%d', 1", "printf": "'%d', 1",
+def a_record_without_a_timestamp_has_none(at):
+    columns = ("v: value, t: timestamp, "
+               "is_old: { value: timestamp < 1577836800000, type: boolean }, day: \"date(timestamp / 1000, 'unixepoch')\", at: { type: timestamptz, value: "
+               "\"strftime('%Y-%m-%dT%H:%M:%fZ', timestamp / 1000.0, 'unixepoch')\" }")
+    sink = f"  - sqlite: {{ file: o.db, table: t, columns: {{ {columns} }} }}\n"
+    with Worker(at, pipeline(sinks=sink)) as worker:
+        create_topic(worker.address, "in")
+        with Connection(worker.address) as connection:
+            for timestamp in (-1, 0):
+                connection.produce_v12(None, "in", batch([b"x"], timestamp_ms=timestamp))
+        wait_for(lambda: table_of(at, "SELECT count(*) FROM t") == [(2,)], worker.said)
+        check(worker.stop() == 0, worker.said())
+    check(table_of(at, "SELECT v, t, is_old, day, at FROM t ORDER BY t") ==
+          [("x", None, None, None, None), ("x", 0, 1, "1970-01-01", "1970-01-01T00:00:00Z")],
+          table_of(at, "SELECT * FROM t"))
+    audit(at)
+
+
     "glob": "'a*', $.a", "ifnull": "$.a, 1", "iif": "$.b > 1, 1, 2", "instr": "$.a, 'b'",
     "like": "'a%', $.a", "max": "$.a, $.b", "min": "$.a, $.b", "mod": "5, 3", "nullif": "$.a, 1",
     "pi": "", "pow": "2, 3", "power": "2, 3", "replace": "$.a, 'b', 'c'", "substr": "$.a, 1",
@@ -318,7 +338,7 @@ SENTENCES = {
     "| `$.name`, `$.a.b`": "expressions_yield_what_the_page_says",
     "| `value`, `key` |": "expressions_yield_what_the_page_says",
     "| `topic`, `partition`, `offset` |": "expressions_yield_what_the_page_says",
-    "| `timestamp` |": "expressions_yield_what_the_page_says",
+    "| `timestamp` |": "a_record_without_a_timestamp_has_none",
     "| `'text'`, `12`": "expressions_yield_what_the_page_says",
     "Operators are SQL's: `=`": "expressions_yield_what_the_page_says",
     "Integers are exact to 64 bits": "integers_that_leave_64_bits_or_lose_a_fraction_are_refused",
