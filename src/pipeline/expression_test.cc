@@ -140,7 +140,8 @@ TEST(Expression, a_literal_time_may_be_in_any_form_that_sqlite_reads) {
 TEST(Expression, a_call_that_is_null_for_every_record_is_refused) {
   for (const std::string_view text :
        {"date($.at, '-1 dya')", "datetime($.at, 'start of moth')", "strftime('%Q', $.at)",
-        "date('2024-13-01')", "unixepoch('yesterday')"}) {
+        "date('2024-13-01')", "unixepoch('yesterday')", "date('2023-02-30')", "date('2024')",
+        "datetime('2024-01-01T24:00')", "date('2023-02-30', $.modifier)"}) {
     EXPECT_THAT(evaluate(text), testing::StartsWith("wrong: '")) << text;
   }
   constexpr std::string_view kTimes = R"({"at":"2024-03-01","s":86400})";

@@ -98,7 +98,9 @@ EXPRESSIONS = {
     "cast('7' as integer)": 7, "$.t || '!'": "it!", "$.a + 2 * 3 - 1": 10, "$.a / 2": 2,
     "$.a % 3": 2, "value -> '$.b'": {"c": [1, 2]}, "value ->> 't'": "it", "$.yes": 1,
     "typeof($.l)": "text", "'7' > 100": 1, "cast('7 kg' as real)": 7.0, "cast('kg' as real)": 0.0,
-    "'' || $.r": "0.30000000000000004", "date($.t)": None,
+    "'' || $.r": "0.30000000000000004", "date($.t)": None, "date('2023-02-' || ($.a + 25))": None,
+    "date('20' || $.a)": None, "date('20' || $.a, 'unixepoch')": "1970-01-01",
+    "upper($.t || 'ö')": "ITö", "lower('Ö')": "Ö", "$.t || 'ö' like 'itÖ'": 0,
 }
 
 
@@ -116,8 +118,6 @@ def expressions_yield_what_the_page_says(at):
         check(json.loads(found)[name] == expected, f"{text}: {json.loads(found)[name]}")
 
 
-CALLS = {  # where one text is not enough
-    "atan2": "1, 2", "coalesce": "$.a, 1", "format": "'%d', 1", "printf": "'%d', 1",
 def a_record_without_a_timestamp_has_none(at):
     columns = ("v: value, t: timestamp, "
                "is_old: { value: timestamp < 1577836800000, type: boolean }, day: \"date(timestamp / 1000, 'unixepoch')\", at: { type: timestamptz, value: "
@@ -136,6 +136,8 @@ def a_record_without_a_timestamp_has_none(at):
     audit(at)
 
 
+CALLS = {  # where one text is not enough
+    "atan2": "1, 2", "coalesce": "$.a, 1", "format": "'%d', 1", "printf": "'%d', 1",
     "glob": "'a*', $.a", "ifnull": "$.a, 1", "iif": "$.b > 1, 1, 2", "instr": "$.a, 'b'",
     "like": "'a%', $.a", "max": "$.a, $.b", "min": "$.a, $.b", "mod": "5, 3", "nullif": "$.a, 1",
     "pi": "", "pow": "2, 3", "power": "2, 3", "replace": "$.a, 'b', 'c'", "substr": "$.a, 1",
@@ -361,6 +363,8 @@ SENTENCES = {
     "JSON: `json": "every_function_of_the_page_is_there_and_no_other",
     "Time: `date": "every_function_of_the_page_is_there_and_no_other",
     "Where a record says `now`": "expressions_yield_what_the_page_says",
+    "A day that there is not is no time": "expressions_yield_what_the_page_says",
+    "`like`, `lower` and `upper` know": "expressions_yield_what_the_page_says",
     "A format or a modifier that SQLite": "what_asks_for_a_clock",
     "`onceflow explain` prints it.": "what_is_absent_is_as_the_page_says",
     "A pipeline is one YAML file.": "what_a_reader_of_yaml_passes_over_is_refused",
