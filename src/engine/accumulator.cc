@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/decimal.h"
+#include "base/doubles.h"
 #include "base/utf8.h"
 
 namespace onceflow::engine {
@@ -69,6 +70,15 @@ Status check_addend(const AggregateColumn& column, const Value& value) {
                             "decimal`, or keep it out with `where`",
                             *real));
   }
+  const auto* integer = std::get_if<std::int64_t>(&value);
+  if (integer != nullptr && !column.is_decimal && column.function == AggregateFunction::kAvg &&
+      !is_a_double(*integer)) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the value is {}, avg computes with doubles, which hold integers to "
+                            "2^53 and few beyond; it would be rounded; give the aggregate `type: "
+                            "decimal`, or write avg(cast(... as real)) where rounding is right",
+                            *integer));
+  }
   if (!column.is_decimal) {
     return {};
   }
@@ -98,6 +108,25 @@ constexpr const char* kBeginsAnew =
     "--keep-rows), and `onceflow reset FILE --to-current --execute` counts from nothing, from the "
     "records on that have not been counted yet; with --data-dir or --bootstrap.servers as "
     "`onceflow run` has them";
+
+// A sum says all that was added, be it by an integer that meets a real. A mean is a double near to
+// what it stands for.
+Status check_meeting(const Value& sum, const Value& value) {
+  const auto is_rounded = [](const Value& one, const Value& other) {
+    const auto* integer = std::get_if<std::int64_t>(&one);
+    return integer != nullptr && std::holds_alternative<double>(other) && !is_a_double(*integer);
+  };
+  if (!is_rounded(sum, value) && !is_rounded(value, sum)) {
+    return {};
+  }
+  const std::int64_t rounded = std::get<std::int64_t>(is_rounded(sum, value) ? sum : value);
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("the sum has reals among its integers, and {} would be rounded, as doubles "
+                  "hold integers to 2^53 and few beyond; give the aggregate `type: decimal`, "
+                  "or write sum(cast(... as real)) where rounding is right",
+                  rounded));
+}
 
 }  // namespace
 
@@ -145,6 +174,9 @@ Status Accumulator::add(const AggregateColumn& column, const Value& value) {
   }
   if (is_null(value)) {
     return {};
+  }
+  if (column.function == AggregateFunction::kSum && !column.is_decimal) {
+    RETURN_IF_ERROR(check_meeting(kept(), value));
   }
   ++count_;
   if (column.function == AggregateFunction::kMin || column.function == AggregateFunction::kMax) {

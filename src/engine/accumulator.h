@@ -21,7 +21,7 @@ class Accumulator {
   /// what it takes. A stage before this one asks, so that such a record never comes this far. What
   /// is taken never leads a sum of decimals or reals out of its bounds, however much is added.
   static Status check(const AggregateColumn& column, const Value& value);
-  /// As check(); and kInvalidArgument if a sum of integers leaves 64 bits.
+  /// As check(); and kInvalidArgument if a sum leaves 64 bits, or reals would round its integers.
   Status add(const AggregateColumn& column, const Value& value);
 
   /// Text and digits are views into this accumulator, or into `storage`.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/decimal.h"
@@ -57,6 +58,31 @@ TEST(Accumulator, a_sum_of_reals_that_are_taken_stays_finite) {
   }
   // The bound is the tightest power of two: with it, a sum at the border goes on.
   EXPECT_GT(0x1.0000000000001p1023 + 0x1p970, 0x1.0000000000001p1023);
+}
+
+TEST(Accumulator, no_integer_is_rounded_among_reals) {
+  constexpr std::int64_t kNoDouble = 9007199254740993;
+  const AggregateColumn sum = column(AggregateFunction::kSum, false);
+  for (const std::int64_t sign : {1, -1}) {
+    for (const std::vector<Value>& values :
+         {std::vector<Value>{sign * kNoDouble, 0.0}, std::vector<Value>{0.5, sign * kNoDouble},
+          std::vector<Value>{sign * (kNoDouble - 1), sign, 0.5},
+          std::vector<Value>{0.5, INT64_MAX}}) {
+      Accumulator state;
+      for (std::size_t index = 0; index + 1 < values.size(); ++index) {
+        ASSERT_TRUE(state.add(sum, values[index]));
+      }
+      const Accumulator before = state;
+      EXPECT_FALSE(state.add(sum, values.back()));
+      EXPECT_TRUE(state.has_same_result(before, AggregateFunction::kSum));
+    }
+    Accumulator exact;
+    ASSERT_TRUE(exact.add(sum, sign * (kNoDouble + 1)));
+    ASSERT_TRUE(exact.add(sum, 0.0));
+    EXPECT_EQ(real_of(exact), static_cast<double>(sign * (kNoDouble + 1)));
+    EXPECT_FALSE(Accumulator::check(column(AggregateFunction::kAvg, false), sign * kNoDouble));
+    EXPECT_TRUE(Accumulator::check(column(AggregateFunction::kAvg, true), sign * kNoDouble));
+  }
 }
 
 TEST(Accumulator, a_sum_of_decimals_that_are_taken_stays_within_its_digits) {

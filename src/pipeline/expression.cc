@@ -268,6 +268,12 @@ void bind_value(sqlite3_stmt* statement, int parameter, const Value& value) {
   }
 }
 
+// Null of a record without one.
+Value timestamp_of(const engine::Record& record) {
+  constexpr std::int64_t kNoTimestamp = -1;  // in Kafka's protocol
+  return record.timestamp_ms == kNoTimestamp ? Value() : Value(record.timestamp_ms);
+}
+
 void bind_record(Query& query, const TopicPartition& source, const engine::Record& record) {
   sqlite3_stmt* statement = query.statement.get();
   if (const int parameter = query.parameter_of(RecordPart::kValue)) {
@@ -288,7 +294,7 @@ void bind_record(Query& query, const TopicPartition& source, const engine::Recor
     sqlite3_bind_int64(statement, parameter, record.offset.value);
   }
   if (const int parameter = query.parameter_of(RecordPart::kTimestamp)) {
-    sqlite3_bind_int64(statement, parameter, record.timestamp_ms);
+    bind_value(statement, parameter, timestamp_of(record));
   }
 }
 
@@ -308,7 +314,7 @@ Value part_of(RecordPart part, const TopicPartition& source, const engine::Recor
     case RecordPart::kOffset:
       return record.offset.value;
     case RecordPart::kTimestamp:
-      return record.timestamp_ms;
+      return timestamp_of(record);
   }
   return {};
 }

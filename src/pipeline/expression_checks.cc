@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/decimal.h"
 #include "base/json_text.h"
+#include "pipeline/expression_times.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -82,25 +83,32 @@ std::optional<ExpressionError> misplaced_collation_below(const Node& node) {
 // ----------------------------------------------------------------------------------------------
 // times
 
+bool is_no_time(std::string_view text, bool takes_numbers, const IsNull& is_null) {
+  return !may_be_time(text, takes_numbers) ||
+         (is_null(fmt::format("datetime({})", quoted(text))) &&
+          !(takes_numbers && !is_null(fmt::format("datetime({}, 'unixepoch')", quoted(text)))));
+}
+
 // SQLite takes a clock where no time is given.
 std::optional<ExpressionError> wrong_time(const Node& call, const IsNull& is_null) {
-  const std::size_t time = call.text == "strftime" ? 1 : 0;
+  const std::size_t time = time_argument_of(call.text);
   const auto literal = [&](std::size_t index) {
     return index < call.children.size() && is_text_literal(*call.children[index])
-               ? lower(unquoted(call.children[index]->text))
+               ? unquoted(call.children[index]->text)
                : std::string();
   };
   const std::string given = literal(time);
-  if (call.children.size() <= time || given == "subsec" || given == "subsecond") {
+  const std::string word = lower(given);
+  if (call.children.size() <= time || word == "subsec" || word == "subsecond") {
     return problem_at(call, fmt::format("{}() without a time asks for the clock", call.text),
                       "an expression must yield the same each time it sees a record, so there is "
                       "no clock",
                       "give it the record's own time: timestamp (milliseconds) as in "
                       "datetime(timestamp / 1000, 'unixepoch'), or one of its fields");
   }
-  if (!given.empty() && is_null(fmt::format("datetime({})", quoted(given)))) {
+  if (!given.empty() && is_no_time(given, takes_numbers_as_times(call), is_null)) {
     return problem_at(*call.children[time],
-                      fmt::format("{} is not a time that SQLite reads", call.children[time]->text),
+                      fmt::format("{} is not a time", call.children[time]->text),
                       "a text that is not a time is null", "write it as in '2024-02-29 12:30:00'");
   }
   if (time == 1 && is_text_literal(*call.children[0]) &&

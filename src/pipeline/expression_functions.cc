@@ -14,6 +14,7 @@
 #include "pipeline/expression_json.h"
 #include "pipeline/expression_numbers.h"
 #include "pipeline/expression_text.h"
+#include "pipeline/expression_times.h"
 
 namespace onceflow::pipeline {
 
@@ -258,6 +259,17 @@ void time_function(sqlite3_context* call, int count, sqlite3_value** arguments) 
   whole_function(call, count, arguments);
 }
 
+// The time itself: null where the text is none.
+void moment_function(sqlite3_context* call, int count, sqlite3_value** arguments) {
+  const bool is_text = sqlite3_value_type(arguments[0]) == SQLITE_TEXT;
+  const std::string_view text = is_text ? text_of(arguments[0]) : std::string_view();
+  // What is refused as a text is refused here, too.
+  if (!is_text || text.contains('\0') || !is_utf8(text) || asks_for_time_zone(text) ||
+      may_be_time(text, sqlite3_value_int(arguments[2]) != 0)) {
+    time_function(call, count, arguments);
+  }
+}
+
 void text_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   const Value value = value_of(arguments[0]);
   if (const auto* real = std::get_if<double>(&value); real != nullptr && std::isfinite(*real)) {
@@ -337,7 +349,8 @@ bool register_functions(sqlite3* database, EvaluationContext& context) {
       {"onceflow_text", 1, text_function},   {"onceflow_truth", 1, truth_function},
       {"onceflow_whole", 2, whole_function}, {"onceflow_time", 2, time_function},
       {"onceflow_first", 2, first_function}, {"onceflow_next", 2, next_function},
-      {"onceflow_last", 2, last_function},   {"replace", 3, replace_function},
+      {"onceflow_last", 2, last_function},   {"onceflow_moment", 3, moment_function},
+      {"replace", 3, replace_function},
   };
   return register_all(database, context, kFunctions) &&
          register_number_functions(database, context) && register_json_functions(database, context);

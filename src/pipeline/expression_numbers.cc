@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/decimal.h"
+#include "base/doubles.h"
 #include "base/json_text.h"
 #include "pipeline/expression_arguments.h"
 #include "pipeline/expression_text.h"
@@ -109,6 +110,18 @@ std::string describe(const Value& value) {
   return text;
 }
 
+bool is_rounded_by_doubles(const Value& value) {
+  const auto* integer = std::get_if<std::int64_t>(&value);
+  return integer != nullptr && !is_a_double(*integer);
+}
+
+// Of a number and one that is a double already.
+const Value* rounded_one_of(const Value& left, const Value& right) {
+  return std::holds_alternative<double>(right) && is_rounded_by_doubles(left)   ? &left
+         : std::holds_alternative<double>(left) && is_rounded_by_doubles(right) ? &right
+                                                                                : nullptr;
+}
+
 // onceflow_arithmetic('+-', a, b, c) is a + b - c.
 void arithmetic_function(sqlite3_context* call, int count, sqlite3_value** arguments) {
   const std::string_view signs = text_of(arguments[0]);
@@ -127,6 +140,14 @@ void arithmetic_function(sqlite3_context* call, int count, sqlite3_value** argum
       continue;
     }
     const char sign = signs[static_cast<std::size_t>(index) - 2];
+    if (const Value* rounded = rounded_one_of(result, operand.value)) {
+      refuse(call, {fmt::format("{} meets a double in {} {} {}", describe(*rounded),
+                                describe(result), sign, describe(operand.value)),
+                    "doubles hold integers to 2^53 and few beyond; it would be rounded",
+                    "compute with integers alone, give the column or the aggregate `type: "
+                    "decimal`, or write cast($.field as real) where rounding is right"});
+      return;
+    }
     const auto next = compute(sign, result, operand.value);
     if (!next) {
       refuse(call, {fmt::format("{} {} {} leaves 64 bits", describe(result), sign,
@@ -271,12 +292,35 @@ void integer_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   return_integer(call, arguments[0], text_of(arguments[1]));
 }
 
+// Of a function that computes with doubles, which SQLite makes of integers, and of texts.
+void return_double(sqlite3_context* call, sqlite3_value* argument, std::string_view user) {
+  const Operand operand = operand_of(argument);
+  const bool is_exact_integer =
+      user == "abs" && sqlite3_value_type(argument) == SQLITE_INTEGER;  // it stays one
+  if (!operand.is_exact || (!is_exact_integer && is_rounded_by_doubles(operand.value))) {
+    refuse(call, {fmt::format("{} comes to {}", text_of(argument), user),
+                  fmt::format("{} computes with doubles, which hold integers to 2^53 and few "
+                              "beyond; it would be rounded",
+                              user),
+                  "write cast($.field as real) where rounding is right"});
+    return;
+  }
+  sqlite3_result_value(call, argument);
+}
+
+void double_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  return_double(call, arguments[0], text_of(arguments[1]));
+}
+
 // The same of an argument of printf() whose format a record brings.
 void printed_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   const std::string conversions = conversions_of(text_of(arguments[0]));
   const auto place = static_cast<std::size_t>(sqlite3_value_int64(arguments[1])) - 1;
-  if (place < conversions.size() && conversions[place] == kIntegerConversion) {
+  const char conversion = place < conversions.size() ? conversions[place] : 's';
+  if (conversion == kIntegerConversion) {
     return_integer(call, arguments[2], text_of(arguments[3]));
+  } else if (kDoubleConversions.contains(conversion)) {
+    return_double(call, arguments[2], text_of(arguments[3]));
   } else {
     sqlite3_result_value(call, arguments[2]);
   }
@@ -360,26 +404,16 @@ void remainder_function(sqlite3_context* call, int, sqlite3_value** arguments) {
     return std::holds_alternative<double>(operand_of(argument).value);
   };
   if (is_real(arguments[1]) || is_real(arguments[2])) {
+    if (is_rounded_by_doubles(rest)) {
+      refuse(call, {fmt::format("{} % {} is {}, which meets a double", *left, *right, rest),
+                    "doubles hold integers to 2^53 and few beyond; it would be rounded",
+                    "take integers on both sides: cast($.field as integer)"});
+      return;
+    }
     sqlite3_result_double(call, static_cast<double>(rest));
   } else {
     sqlite3_result_int64(call, rest);
   }
-}
-
-// SQLite's functions of mathematics read an integer as the nearest double.
-void double_function(sqlite3_context* call, int, sqlite3_value** arguments) {
-  constexpr std::int64_t kExactMax = std::int64_t{1} << 53;
-  const Operand operand = operand_of(arguments[0]);
-  const auto* integer = std::get_if<std::int64_t>(&operand.value);
-  if (!operand.is_exact ||
-      (integer != nullptr && (*integer > kExactMax || *integer < -kExactMax))) {
-    const std::string_view user = text_of(arguments[1]);
-    refuse(call, {fmt::format("{} comes to {}", text_of(arguments[0]), user),
-                  fmt::format("{} computes with doubles, which hold integers to 2^53", user),
-                  "write cast($.field as real) where rounding is right"});
-    return;
-  }
-  sqlite3_result_value(call, arguments[0]);
 }
 
 // ---------------------------------------------------------------------------------------------

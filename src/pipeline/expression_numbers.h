@@ -2,9 +2,14 @@
 // are ours): arithmetic, exact or with doubles, bits, and comparison.
 #pragma once
 
+#include <string_view>
+
 struct sqlite3;
 
 namespace onceflow::pipeline {
+
+/// Letters of conversions_of() for which printf() takes a double.
+inline constexpr std::string_view kDoubleConversions = "eEfgG";
 
 struct EvaluationContext;
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 
+#include "pipeline/expression_numbers.h"
 #include "pipeline/expression_text.h"
+#include "pipeline/expression_times.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -43,6 +45,8 @@ constexpr std::array<std::string_view, 6> kKeepDigits = {
     "json_array", "json_object", "json_quote", "json_insert", "json_set", "json_replace"};
 /// A number of so many digits is one of 64 bits.
 constexpr std::size_t kDigitsOfAnyInteger = 18;
+/// Of so many, a double stands for it.
+constexpr std::size_t kDigitsOfAnyDouble = 15;
 constexpr std::array<std::string_view, 4> kBitSigns = {"&", "|", "<<", ">>"};
 constexpr std::array<std::string_view, 10> kComparisons = {"=",  "==", "<>", "!=", "<",
                                                            "<=", ">",  ">=", "is", "is not"};
@@ -65,6 +69,15 @@ bool is_text_literal(const Node& node) {
   return node.kind == NodeKind::kLiteral && node.text.starts_with('\'');
 }
 
+// What printf() makes of the argument, where its format is known.
+std::optional<char> conversion_at(const Node& call, std::size_t index) {
+  if (index == 0 || !contains(kWriteTexts, call.text) || !is_text_literal(*call.children[0])) {
+    return std::nullopt;
+  }
+  const std::string conversions = conversions_of(unquoted(call.children[0]->text));
+  return index <= conversions.size() ? std::optional(conversions[index - 1]) : std::nullopt;
+}
+
 // SQLite cuts a number there to an integer.
 bool takes_integer(const Node& call, std::size_t index) {
   if (call.text == "char") {
@@ -76,11 +89,14 @@ bool takes_integer(const Node& call, std::size_t index) {
   if (call.text == "substr" || call.text == "substring") {
     return index > 0;
   }
-  if (index == 0 || !contains(kWriteTexts, call.text) || !is_text_literal(*call.children[0])) {
-    return false;
-  }
-  const std::string conversions = conversions_of(unquoted(call.children[0]->text));
-  return index <= conversions.size() && conversions[index - 1] == kIntegerConversion;
+  return conversion_at(call, index) == kIntegerConversion;
+}
+
+// SQLite makes a double of what comes there; abs() only of a text.
+bool takes_double(const Node& call, std::size_t index) {
+  const auto conversion = conversion_at(call, index);
+  return call.text == "abs" || computes_with_doubles(call.text) ||
+         (conversion && kDoubleConversions.contains(*conversion));
 }
 
 bool is_sum(std::string_view sign) { return sign == "+" || sign == "-"; }
@@ -368,8 +384,15 @@ class Emitter {
       }
       return fmt::format("onceflow_integer({}, '{}')", value, function);
     }
-    if (given.kind == NodeKind::kLiteral) {
+    if (given.kind == NodeKind::kLiteral &&
+        (is_text_literal(given) || given.text.size() <= kDigitsOfAnyDouble)) {
       return value;
+    }
+    if (is_date_function(function)) {
+      return time_argument(node, index, value);
+    }
+    if (takes_double(node, index)) {
+      value = fmt::format("onceflow_double({}, '{}')", value, function);
     }
     if (index > 0 && contains(kWriteTexts, function) && !is_text_literal(*node.children[0])) {
       value =
@@ -380,12 +403,17 @@ class Emitter {
                          (index > 0 && contains(kWriteTexts, function));
     const std::string read =
         is_text && given.kind != NodeKind::kPart ? fmt::format("onceflow_text({})", value) : value;
-    const std::string_view guard = is_date_function(function)        ? "time"
-                                   : computes_with_doubles(function) ? "double"
-                                                                     : "whole";
-    return contains(kCarryAnyText, function)
+    return contains(kCarryAnyText, function) || computes_with_doubles(function)
                ? read
-               : fmt::format("onceflow_{}({}, '{}')", guard, read, function);
+               : fmt::format("onceflow_whole({}, '{}')", read, function);
+  }
+
+  // The time itself; a modifier or a format.
+  static std::string time_argument(const Node& call, std::size_t index, std::string_view value) {
+    return index == time_argument_of(call.text)
+               ? fmt::format("onceflow_moment({}, '{}', {})", value, call.text,
+                             takes_numbers_as_times(call) ? 1 : 0)
+               : fmt::format("onceflow_time({}, '{}')", value, call.text);
   }
 
   bool is_fast_;

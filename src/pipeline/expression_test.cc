@@ -114,10 +114,34 @@ TEST(Expression, there_is_no_clock_even_where_the_record_asks_for_one) {
               testing::HasSubstr("the text 'LocalTime' comes to date"));
 }
 
+TEST(Expression, a_record_without_a_timestamp_has_none) {
+  const engine::Record record{.offset = Offset(17), .timestamp_ms = -1, .value = as_bytes(kOrder)};
+  for (const std::string_view text :
+       {"timestamp", "timestamp < 1577836800000", "date(timestamp / 1000, 'unixepoch')",
+        "$.amount + timestamp"}) {
+    for (const Evaluator evaluator : {Evaluator::kFastWhereSure, Evaluator::kThoroughOnly}) {
+      auto program = Program::prepare({{*check_expression(text)}}, evaluator);
+      ASSERT_TRUE(program.has_value());
+      ASSERT_TRUE((*program)->run(kSource, record).has_value());
+      EXPECT_TRUE(is_null(*(*program)->column(0))) << text;
+    }
+  }
+}
+
+TEST(Expression, a_literal_time_may_be_in_any_form_that_sqlite_reads) {
+  for (const std::string_view time :
+       {"2024-02-29T12:30:00", "2024-02-29T12:30:00Z", "2024-02-29T13:30:00+01:00",
+        "2024-02-29 12:30", "2024-02-29T12:30:00.000Z"}) {
+    EXPECT_EQ(evaluate("datetime('" + std::string(time) + "')"), "'2024-02-29 12:30:00'") << time;
+  }
+  EXPECT_EQ(evaluate("datetime('1709209800', 'UnixEpoch')"), "'2024-02-29 12:30:00'");
+}
+
 TEST(Expression, a_call_that_is_null_for_every_record_is_refused) {
   for (const std::string_view text :
        {"date($.at, '-1 dya')", "datetime($.at, 'start of moth')", "strftime('%Q', $.at)",
-        "date('2024-13-01')", "unixepoch('yesterday')"}) {
+        "date('2024-13-01')", "unixepoch('yesterday')", "date('2023-02-30')", "date('2024')",
+        "datetime('2024-01-01T24:00')", "date('2023-02-30', $.modifier)"}) {
     EXPECT_THAT(evaluate(text), testing::StartsWith("wrong: '")) << text;
   }
   constexpr std::string_view kTimes = R"({"at":"2024-03-01","s":86400})";

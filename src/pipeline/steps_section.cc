@@ -195,6 +195,12 @@ std::optional<AggregateColumnSpec> parse_aggregate(YamlReader& reader, const YAM
     column.column.counts_all = true;
     return column;
   }
+  if (call->argument.empty()) {
+    reader.report(node, fmt::format("`{}`: {}() of nothing", place, call->function), rule,
+                  counts ? std::string("write `count(*)` for all records, or name a field")
+                         : fmt::format("name a field: {}($.field)", call->function));
+    return std::nullopt;
+  }
   auto checked =
       check_expression(call->argument, column.column.is_decimal ? Numbers::kExact : Numbers::kSql);
   if (!checked) {

@@ -82,6 +82,50 @@ sinks:
         check(worker.stop() == 0, worker.said())
 
 
+def an_integer_that_no_double_is_never_meets_one(at):
+    text = SOURCE + """sinks:
+  - sqlite:
+      file: out.db
+      table: rows
+      columns: { a: { value: "$.id + 0.5", type: TYPE }, b: $.id, c: key }
+"""
+    with Worker(at, text.replace("TYPE", "real")) as worker:
+        produce(worker.address, "t", ['{"id":9007199254740991}', '{"id":9007199254740993}'],
+                good=False)
+        check(worker.wait() == 1, worker.said())
+        check("t/0@1" in worker.said() and "9007199254740993 meets a double" in worker.said(),
+              worker.said())
+    (at / "out.db").unlink()
+    with Worker(at, text.replace("TYPE", "decimal").replace("name: p", "name: q")) as worker:
+        wait_for(lambda: [row[0] for row in rows(at)] ==
+                 ["9007199254740991.5", "9007199254740993.5"], "two exact rows")
+        check(worker.stop() == 0, worker.said())
+
+
+def nor_does_one_in_a_sum_or_a_mean(at):
+    text = SOURCE + """steps:
+  - id: by
+    key: $.k
+    aggregate: { result: FUNCTION }
+sinks:
+  - kafka: { topic: out }
+"""
+    records = ['{"k":"a","id":9007199254740993}', '{"k":"a","id":0.5}']
+    for number, (function, said) in enumerate((("sum($.id)", "9007199254740993 would be rounded"),
+                                               ("avg($.id)", "t/0@0"))):
+        with Worker(at, text.replace("FUNCTION", function).replace(
+                "name: p", f"name: p{number}")) as worker:
+            if number == 0:
+                produce(worker.address, "t", records, good=False)
+            check(worker.wait() == 1, worker.said())
+            check(said in worker.said() and "`type: decimal`" in worker.said(), worker.said())
+    exact = "{ value: sum($.id), type: decimal }"
+    with Worker(at, text.replace("FUNCTION", exact).replace("name: p", "name: q")) as worker:
+        wait_for(lambda: '{"k":"a","result":9007199254740993.5}' in
+                 consume(worker.address, "out"), worker.said)
+        check(worker.stop() == 0, worker.said())
+
+
 def rows(folder):
     try:
         with sqlite3.connect(folder / "out.db") as database:

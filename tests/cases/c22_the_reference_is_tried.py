@@ -4,9 +4,11 @@ import json
 import re
 import sqlite3
 
-from harness import ROOT, Worker, check, consume, onceflow, produce, wait_for
+from harness import ROOT, Worker, audit, check, consume, onceflow, produce, wait_for
 from harness.changes import aggregate, pipeline, run, values
+from harness.kafka_admin import create_topic
 from harness.sentences import sentences_of, split
+from harness.wire import Connection, batch
 
 PAGE = ROOT / "docs" / "pipeline-file.md"
 
@@ -96,7 +98,9 @@ EXPRESSIONS = {
     "cast('7' as integer)": 7, "$.t || '!'": "it!", "$.a + 2 * 3 - 1": 10, "$.a / 2": 2,
     "$.a % 3": 2, "value -> '$.b'": {"c": [1, 2]}, "value ->> 't'": "it", "$.yes": 1,
     "typeof($.l)": "text", "'7' > 100": 1, "cast('7 kg' as real)": 7.0, "cast('kg' as real)": 0.0,
-    "'' || $.r": "0.30000000000000004", "date($.t)": None,
+    "'' || $.r": "0.30000000000000004", "date($.t)": None, "date('2023-02-' || ($.a + 25))": None,
+    "date('20' || $.a)": None, "date('20' || $.a, 'unixepoch')": "1970-01-01",
+    "upper($.t || 'ö')": "ITö", "lower('Ö')": "Ö", "$.t || 'ö' like 'itÖ'": 0,
 }
 
 
@@ -112,6 +116,24 @@ def expressions_yield_what_the_page_says(at):
     check(found.startswith(RECORD[:-1]), f"what is not set keeps its text: {found}")
     for name, (text, expected) in zip(names, EXPRESSIONS.items(), strict=True):
         check(json.loads(found)[name] == expected, f"{text}: {json.loads(found)[name]}")
+
+
+def a_record_without_a_timestamp_has_none(at):
+    columns = ("v: value, t: timestamp, "
+               "is_old: { value: timestamp < 1577836800000, type: boolean }, day: \"date(timestamp / 1000, 'unixepoch')\", at: { type: timestamptz, value: "
+               "\"strftime('%Y-%m-%dT%H:%M:%fZ', timestamp / 1000.0, 'unixepoch')\" }")
+    sink = f"  - sqlite: {{ file: o.db, table: t, columns: {{ {columns} }} }}\n"
+    with Worker(at, pipeline(sinks=sink)) as worker:
+        create_topic(worker.address, "in")
+        with Connection(worker.address) as connection:
+            for timestamp in (-1, 0):
+                connection.produce_v12(None, "in", batch([b"x"], timestamp_ms=timestamp))
+        wait_for(lambda: table_of(at, "SELECT count(*) FROM t") == [(2,)], worker.said)
+        check(worker.stop() == 0, worker.said())
+    check(table_of(at, "SELECT v, t, is_old, day, at FROM t ORDER BY t") ==
+          [("x", None, None, None, None), ("x", 0, 1, "1970-01-01", "1970-01-01T00:00:00Z")],
+          table_of(at, "SELECT * FROM t"))
+    audit(at)
 
 
 CALLS = {  # where one text is not enough
@@ -318,7 +340,7 @@ SENTENCES = {
     "| `$.name`, `$.a.b`": "expressions_yield_what_the_page_says",
     "| `value`, `key` |": "expressions_yield_what_the_page_says",
     "| `topic`, `partition`, `offset` |": "expressions_yield_what_the_page_says",
-    "| `timestamp` |": "expressions_yield_what_the_page_says",
+    "| `timestamp` |": "a_record_without_a_timestamp_has_none",
     "| `'text'`, `12`": "expressions_yield_what_the_page_says",
     "Operators are SQL's: `=`": "expressions_yield_what_the_page_says",
     "Integers are exact to 64 bits": "integers_that_leave_64_bits_or_lose_a_fraction_are_refused",
@@ -341,6 +363,8 @@ SENTENCES = {
     "JSON: `json": "every_function_of_the_page_is_there_and_no_other",
     "Time: `date": "every_function_of_the_page_is_there_and_no_other",
     "Where a record says `now`": "expressions_yield_what_the_page_says",
+    "A day that there is not is no time": "expressions_yield_what_the_page_says",
+    "`like`, `lower` and `upper` know": "expressions_yield_what_the_page_says",
     "A format or a modifier that SQLite": "what_asks_for_a_clock",
     "`onceflow explain` prints it.": "what_is_absent_is_as_the_page_says",
     "A pipeline is one YAML file.": "what_a_reader_of_yaml_passes_over_is_refused",

@@ -240,7 +240,9 @@ const Aggregate kAggregates[] = {
        }
        return sum ? StoredValue(*sum) : StoredValue();
      }},
-    {"mean: avg($.amount)", "mean: avg($.n)",
+    // A mean takes no integer that no double is.
+    {"mean: avg(case when $.amount between -2147483648 and 2147483647 then $.amount end)",
+     "mean: avg($.n)",
      [](const Group& group) -> StoredValue {
        std::int64_t sum = 0;
        std::int64_t count = 0;
@@ -248,7 +250,8 @@ const Aggregate kAggregates[] = {
          if (document->doubtful == &Document::amount) {
            return kAnyValue;
          }
-         if (const auto* amount = integer_of(document->amount.value)) {
+         const auto* amount = integer_of(document->amount.value);
+         if (amount != nullptr && *amount >= -2147483648 && *amount <= 2147483647) {
            sum += *amount;
            ++count;
          }
