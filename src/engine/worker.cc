@@ -25,6 +25,15 @@ constexpr Duration kFarewellTimeout = milliseconds(700);
 // a stage that runs and knows of no lag.
 constexpr Duration kMetadataMaxAge = seconds(5);
 
+UpsertsFrom upserts_from(const Plan& plan, const Stage& stage) {
+  const auto* sink = std::get_if<SinkOutput>(&stage.output);
+  if (sink == nullptr || sink->table.mode != connectors::SinkMode::kUpsert) {
+    return UpsertsFrom::kNothing;
+  }
+  return stage.source_topics == plan.stages.front().source_topics ? UpsertsFrom::kSources
+                                                                  : UpsertsFrom::kStages;
+}
+
 // A mistyped source is not made by asking for it; what the plan needs is made by name.
 client::ClientOptions options_of_cluster(client::ClientOptions options) {
   options.allow_auto_create_topics = false;
@@ -73,6 +82,7 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     // What lies between the stages is never passed over.
     stage_options.offset_reset = stages_.empty() ? plan.offset_reset : OffsetReset::kEarliest;
     stage_options.has_state = stage.aggregate.has_value();
+    stage_options.upserts_from = upserts_from(plan, stage);
     const auto* definition = options_.definition ? options_.definition->find(stage.id) : nullptr;
     stage_options.definition =
         definition != nullptr ? protocol::definition_hash(definition->text()) : 0;
