@@ -7,6 +7,7 @@
 
 #include "client/admin.h"
 #include "engine/definition_log.h"
+#include "engine/emptied_topics.h"
 #include "engine/forgotten_definition.h"
 #include "engine/names_in_use.h"
 #include "engine/receipt_search.h"
@@ -259,17 +260,14 @@ Task<Status> Worker::check_own_topics(const KnownDefinition& known) {
   };
   const auto topic = co_await cluster_->existing_topic(
       plan_.receipts_topic, environment_.scheduler.now() + kPrepareTimeout);
-  if (topic || topic.error().code != ErrorCode::kNotFound ||
+  if (topic) {
+    co_return co_await check_receipts_are_kept(cluster_, plan_, known, stage_options_);
+  }
+  if (topic.error().code != ErrorCode::kNotFound ||
       std::ranges::none_of(known.current().stages, writes_topics)) {
     co_return Status{};
   }
-  co_return fail(
-      ErrorCode::kRefused,
-      fmt::format("topic {} is gone, though pipeline '{}' has run before; the rule: it goes on "
-                  "where its receipts say that it was, or all might be written again; the fix: "
-                  "restore the topic, or begin anew on purpose: onceflow reset {} --to-earliest "
-                  "--execute",
-                  plan_.receipts_topic, plan_.pipeline, stage_options_.file));
+  co_return has_run_before(fmt::format("topic {} is gone", plan_.receipts_topic), stage_options_);
 }
 
 // Either nothing has run, or an earlier version did, or the topic was deleted: receipts tell, and
@@ -281,6 +279,10 @@ Task<Status> Worker::check_forgotten_definitions() {
     auto in_database = co_await stage->newest_definitions();
     CO_RETURN_IF_ERROR(in_database);
     newest->merge(*in_database);
+  }
+  if (newest->empty()) {
+    CO_RETURN_IF_ERROR(
+        co_await check_nothing_was_emptied(cluster_, options_.definition->topic(), stage_options_));
   }
   const auto judged = judge_receipts(*newest, *options_.definition, stage_options_.file);
   CO_RETURN_IF_ERROR(judged);

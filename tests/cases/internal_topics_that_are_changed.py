@@ -191,3 +191,51 @@ def a_source_of_an_upsert_gains_partitions(at):
         judged = audit(at, broker)
         check("1 part not covered" in judged and "in-1: added after stage sqlite had begun" in judged,
               judged)
+
+
+def receipts_that_were_emptied_are_not_a_first_start(at):
+    for name, text, group in (("latest", LATEST, "g"), ("plain", PLAIN, "g"),
+                              ("first stage", COUNTS, "p"), ("aggregate", COUNTS, "p-a")):
+        here = at / name
+        here.mkdir()
+        with cluster(here) as broker:
+            create_topic(broker.address, "in", 1)
+            with Worker(here, text, servers=broker.address) as worker:
+                wait_for(worker.is_running, worker.said)
+                produce(broker.address, "in", KEYS)
+                wait_for(lambda: len(consume(broker.address, "out")) == len(KEYS), worker.said)
+                check(worker.stop() == 0, worker.said())
+            empty(broker, "p-receipts")
+            delete_group(broker.address, group)
+            produce(broker.address, "in", KEYS)
+            refused(here, broker, "topic p-receipts was emptied",
+                    "though pipeline 'p' has run before")
+            check(len(consume(broker.address, "out")) == len(KEYS), "it has begun anew")
+
+
+def receipts_that_were_emptied_alone_stop_nothing(at):
+    with cluster(at) as broker:
+        create_topic(broker.address, "in", 1)
+        for number in (1, 2):
+            produce(broker.address, "in", KEYS)
+            with Worker(at, PLAIN, servers=broker.address) as worker:
+                wait_for(lambda: len(consume(broker.address, "out")) == number * len(KEYS),
+                         worker.said)
+                check(worker.stop() == 0, worker.said())
+            empty(broker, "p-receipts")
+
+
+def definitions_and_receipts_that_were_emptied_are_not_a_first_start(at):
+    with cluster(at) as broker:
+        counts_once(at, broker)
+        set_topic_config(broker.address, "p-definitions", "cleanup.policy", "delete")
+        empty(broker, "p-definitions")
+        empty(broker, "p-receipts")
+        refused(at, broker, "topic p-definitions was emptied", "though pipeline 'p' has run before")
+        check(len(consume(broker.address, "out")) == len(KEYS), "it has counted on")
+        # The fix, as it is printed.
+        onceflow("reset", "p.yaml", "--to-earliest", "--execute", "--bootstrap.servers",
+                 broker.address, at=at)
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: len(consume(broker.address, "out")) == 2 * len(KEYS), worker.said)
+            check(worker.stop() == 0, worker.said())

@@ -107,8 +107,10 @@ class PartitionTiling {
       findings_.note(fmt::format(
           "{}: stage {} began at offset {} ({}); what lies before it is not its input",
           name_of(scan_.partition()), stage_, begun.offset.value,
-          begun.reason == Beginning::kLatest ? "auto.offset.reset: latest, at its first start"
-                                             : "where its position was"));
+          begun.reason != Beginning::kLatest ? "where its position was"
+          : history_.is_cut ? "auto.offset.reset: latest; receipts of before were deleted, so this "
+                              "may not have been its first start"
+                            : "auto.offset.reset: latest, at its first start"));
     }
   }
 
