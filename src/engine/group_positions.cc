@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/emptied_topics.h"
 #include "engine/receipt_search.h"
 
 namespace onceflow::engine {
@@ -160,7 +161,36 @@ Task<Result<std::vector<KeptPosition>>> GroupPositions::find_inputs(
   co_return positions;
 }
 
+// A receipt would have told a partition that is new from one whose position was deleted.
+Task<Status> GroupPositions::tell_of_doubt(const std::vector<OpenedPosition>& opened) const {
+  std::string names;
+  for (const OpenedPosition& position : opened) {
+    if (position.beginning == protocol::Receipt::Beginning::kNewPartition) {
+      names += fmt::format("{}{}-{}", names.empty() ? "" : ", ", position.before.source.topic,
+                           position.before.source.partition.value);
+    }
+  }
+  if (names.empty()) {
+    co_return Status{};
+  }
+  const auto start = co_await deleted_up_to(cluster_, options_.receipts_topic, deadline());
+  CO_RETURN_IF_ERROR(start);
+  if (*start > Offset(0)) {
+    options_.tell({.level = LogLevel::kWarn,
+                   .stage = {},
+                   .event = "new partition",
+                   .text = fmt::format(
+                       "{}: group '{}' has no position there, so it is read from offset 0; "
+                       "the first receipts were deleted (offsets 0..{} of {}), so nothing "
+                       "tells whether it was read before: if its position was deleted, what "
+                       "it held then is written again",
+                       names, generation_.group_id, start->value - 1, options_.receipts_topic)});
+  }
+  co_return Status{};
+}
+
 Task<Status> GroupPositions::open(std::vector<OpenedPosition> opened) {
+  CO_RETURN_IF_ERROR(co_await tell_of_doubt(opened));
   CO_RETURN_IF_ERROR(output_.begin());
   protocol::Receipt receipt = make_receipt_();
   receipt.inputs = beginnings(opened);

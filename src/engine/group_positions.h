@@ -43,6 +43,7 @@ class GroupPositions final : public PositionKeeper {
   Status check_changelog(const client::CommittedOffset& offset,
                          const GroupPositionText& kept) const;
   Status check_receipts(const client::CommittedOffset& offset, const GroupPositionText& kept) const;
+  Task<Status> tell_of_doubt(const std::vector<OpenedPosition>& opened) const;
   MonotonicTime deadline() const { return cluster_->scheduler().now() + options_.call_timeout; }
 
   std::shared_ptr<client::Cluster> cluster_;

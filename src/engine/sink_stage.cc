@@ -12,6 +12,8 @@
 
 #include "base/error_class.h"
 #include "base/record_hash.h"
+#include "base/utf8.h"
+#include "client/partitioner.h"
 #include "engine/group_positions.h"
 #include "engine/sink_trace.h"
 #include "engine/stage_loop.h"
@@ -81,6 +83,10 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   Task<Status> compare_positions();
   Task<Status> commit();
   Status process(Chunk& chunk);
+  /// The partitions of what the pipeline has written: again after every assignment.
+  Task<Status> count_partitions();
+  /// Whether the records of each key are in one partition, so that the last one is the newest.
+  Status check_places(const Chunk& chunk) const;
   void add_row(const TopicPartition& source, const Record& record, std::span<const Value> values);
   protocol::Receipt make_receipt();
   /// Every source, so that SinkRow::source_index holds and every claim is checked.
@@ -100,6 +106,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   std::map<TopicPartition, std::int64_t> epochs_;
   std::map<TopicPartition, Offset> committed_;  ///< by this worker, under these epochs
   std::map<TopicPartition, Offset> reached_;    ///< where its positions were when it last saw them
+  std::map<std::string, std::int32_t> partition_counts_;  ///< where they decide; else empty
   std::vector<TopicPartition> sources_;  ///< what SinkRow::source_index means in the open commit
   connectors::SinkCommit open_;
   std::vector<protocol::Receipt::Row> receipt_rows_;
@@ -203,8 +210,22 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   for (const InputAccount::Position& position : *positions) {
     reached_[position.source] = position.offset;
   }
+  CO_RETURN_IF_ERROR(co_await count_partitions());
   reader_.begin_at(*positions);
   compare_at_ = now() + kCompareInterval;
+  co_return Status{};
+}
+
+Task<Status> SinkStage::count_partitions() {
+  partition_counts_.clear();
+  if (options_.upserts_from != UpsertsFrom::kStages) {
+    co_return Status{};
+  }
+  for (const TopicPartition& source : sources_) {
+    const auto topic = co_await cluster_->existing_topic(source.topic, call_deadline());
+    CO_RETURN_IF_ERROR(topic);
+    partition_counts_[source.topic] = topic->partition_count();
+  }
   co_return Status{};
 }
 
@@ -405,7 +426,37 @@ Task<Status> SinkStage::compare_positions() {
   co_return Status{};
 }
 
+// A topic that was given partitions has records of a key in two of them. The newer ones are in the
+// key's own partition by now, so it is an old one that is found elsewhere.
+Status SinkStage::check_places(const Chunk& chunk) const {
+  const auto count = partition_counts_.find(chunk.source.topic);
+  if (count == partition_counts_.end()) {
+    return {};
+  }
+  for (const Record& record : chunk.records) {
+    if (!record.key) {
+      continue;
+    }
+    const PartitionIndex place = client::partition_of_key(*record.key, count->second);
+    if (place != chunk.source.partition) {
+      return fail(
+          ErrorCode::kRefused,
+          fmt::format(
+              "{}-{}@{}: key '{}' belongs to partition {} of {}: the topic was given partitions "
+              "after this was written (or another producer chose the partition), so a newer "
+              "result of the key may be in the table already; the rule: the topic in front of a "
+              "table with mode: upsert keeps the number of partitions that it was made with; the "
+              "fix: fill the table anew: onceflow reset {} --to-earliest (--delete-rows | "
+              "--keep-rows) --execute",
+              chunk.source.topic, chunk.source.partition.value, record.offset.value,
+              printable(as_text(*record.key)), place.value, count->second, options_.file));
+    }
+  }
+  return {};
+}
+
 Status SinkStage::process(Chunk& chunk) {
+  RETURN_IF_ERROR(check_places(chunk));
   const std::size_t count_before = chunk.records.size();
   RETURN_IF_ERROR(operators_.process(chunk));
   CHECK(chunk.records.size() <= count_before);

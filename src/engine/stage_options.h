@@ -23,6 +23,14 @@ enum class AtStop {
   kStay,   ///< they wait for it, for session.timeout.ms: a rolling restart
 };
 
+/// What a table keeps by its key, and so by the order of the records of one key: it has none across
+/// partitions, and a partition that is added moves keys.
+enum class UpsertsFrom : std::uint8_t {
+  kNothing,  ///< the stage writes no table, or appends to it
+  kSources,  ///< topics of others, who choose the partitions
+  kStages,   ///< what the pipeline has written, by its own partitioner
+};
+
 struct StageOptions {
   std::string pipeline;
   /// Stable over restarts and of its own for every live worker of the pipeline: it names the
@@ -41,6 +49,7 @@ struct StageOptions {
   bool skips_deleted = false;
   /// The stage keeps a state by key: partitions that are added would change where keys belong.
   bool has_state = false;
+  UpsertsFrom upserts_from = UpsertsFrom::kNothing;
   Duration commit_interval = milliseconds(100);
   /// A commit is made earlier when this many records have been read since the last one.
   std::size_t commit_records_max = 1'000'000;

@@ -304,21 +304,48 @@ Task<Status> StartPositions::begin_topic(const Topic& topic, std::vector<KeptPos
   co_return co_await open(std::move(opened), own);
 }
 
+Status StartPositions::check_may_be_added(const KeptPosition& position) const {
+  if (options_.has_state) {
+    return fail(
+        ErrorCode::kRefused,
+        fmt::format("{}: a partition that was not there when the aggregate began: its keys have "
+                    "their states in others, and would be counted from nothing; the topics of "
+                    "an aggregate keep the number of partitions that they were made with; to "
+                    "count anew, with the topics made again: onceflow reset {} --to-earliest "
+                    "--execute",
+                    describe(position.source), options_.file));
+  }
+  if (options_.upserts_from == UpsertsFrom::kStages) {
+    return fail(
+        ErrorCode::kRefused,
+        fmt::format("{}: a partition that was not there when the table began: keys that it holds "
+                    "have older results in others, and one of those could overwrite a newer; the "
+                    "topic in front of a table with mode: upsert keeps the number of partitions "
+                    "that it was made with; to fill the table anew: onceflow reset {} "
+                    "--to-earliest (--delete-rows | --keep-rows) --execute",
+                    describe(position.source), options_.file));
+  }
+  return {};
+}
+
 Task<Status> StartPositions::begin_new_partitions(const Topic& topic,
                                                   std::vector<KeptPosition>& own) {
   std::vector<OpenedPosition> opened;
   for (const KeptPosition& position : own) {
     if (position.source.topic == topic.name && is_new(position)) {
-      if (options_.has_state) {
-        co_return fail(
-            ErrorCode::kRefused,
-            fmt::format(
-                "{}: a partition that was not there when the aggregate began: its keys have "
-                "their states in others, and would be counted from nothing; the topics of "
-                "an aggregate keep the number of partitions that they were made with; to "
-                "count anew, with the topics made again: onceflow reset {} --to-earliest "
-                "--execute",
-                describe(position.source), options_.file));
+      CO_RETURN_IF_ERROR(check_may_be_added(position));
+      if (options_.upserts_from == UpsertsFrom::kSources) {
+        options_.tell(
+            {.level = LogLevel::kWarn,
+             .stage = {},
+             .event = "new partition",
+             .text = fmt::format(
+                 "{}: it was not there when the table began, and its keys may have records in "
+                 "other partitions: of two in different ones, the table (mode: upsert) keeps the "
+                 "one that is read last; to be sure that this is the newest, add partitions only "
+                 "while all of the topic has been read, and write nothing meanwhile; the audit "
+                 "does not cover it",
+                 describe(position.source))});
       }
       opened.push_back({.before = position,
                         .next_offset = Offset(0),

@@ -62,6 +62,8 @@ class StartPositions {
   /// Opens those of one topic that are not open.
   Task<Status> settle_topic(Topic topic, std::vector<KeptPosition>& own);
   Task<Status> begin_topic(const Topic& topic, std::vector<KeptPosition>& own);
+  /// One that was not there at the first start.
+  Status check_may_be_added(const KeptPosition& position) const;
   Task<Status> begin_new_partitions(const Topic& topic, std::vector<KeptPosition>& own);
   Task<Status> adopt(const Topic& topic, std::vector<KeptPosition>& own);
   /// What lies before the log's start was deleted before it was read.

@@ -195,6 +195,30 @@ TEST_F(StartPositionsTest, a_partition_that_appears_later_begins_at_0) {
   EXPECT_EQ(offsets({0, 2}), (std::vector<std::int64_t>{20, 0}));
 }
 
+TEST_F(StartPositionsTest, a_table_of_results_keeps_the_partitions_that_it_began_with) {
+  stage_options_.upserts_from = UpsertsFrom::kStages;
+  keep(0, 20, id());
+  keep(1, 20, id());
+  EXPECT_EQ(offsets({0, 1}), (std::vector<std::int64_t>{20, 20}));
+  EXPECT_THAT(refusal({1, 3}),
+              HasSubstr("in-3: a partition that was not there when the table began"));
+  EXPECT_TRUE(keeper_.opened.empty());
+}
+
+TEST_F(StartPositionsTest, a_partition_that_others_have_added_under_an_upsert_is_said_aloud) {
+  start_ = 0;
+  std::vector<LogEvent> said;
+  stage_options_.tell = [&](const LogEvent& event) { said.push_back(event); };
+  keep(0, 20, id());
+  EXPECT_EQ(offsets({0, 2}), (std::vector<std::int64_t>{20, 0}));
+  EXPECT_TRUE(said.empty());
+  stage_options_.upserts_from = UpsertsFrom::kSources;
+  EXPECT_EQ(offsets({0, 3}), (std::vector<std::int64_t>{20, 0}));
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(said.front().level, LogLevel::kWarn);
+  EXPECT_THAT(said.front().text, HasSubstr("in-3: it was not there when the table began"));
+}
+
 TEST_F(StartPositionsTest, positions_of_an_earlier_version_are_adopted_with_the_topics_id) {
   stage_options_.offset_reset = OffsetReset::kLatest;
   keep(0, 10, "");

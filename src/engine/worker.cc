@@ -8,6 +8,7 @@
 #include "client/admin.h"
 #include "engine/compaction.h"
 #include "engine/definition_log.h"
+#include "engine/emptied_topics.h"
 #include "engine/forgotten_definition.h"
 #include "engine/names_in_use.h"
 #include "engine/receipt_search.h"
@@ -25,6 +26,15 @@ constexpr Duration kFarewellTimeout = milliseconds(700);
 // A partition that is added is read this soon. With Kafka's five minutes it would lie unread beside
 // a stage that runs and knows of no lag.
 constexpr Duration kMetadataMaxAge = seconds(5);
+
+UpsertsFrom upserts_from(const Plan& plan, const Stage& stage) {
+  const auto* sink = std::get_if<SinkOutput>(&stage.output);
+  if (sink == nullptr || sink->table.mode != connectors::SinkMode::kUpsert) {
+    return UpsertsFrom::kNothing;
+  }
+  return stage.source_topics == plan.stages.front().source_topics ? UpsertsFrom::kSources
+                                                                  : UpsertsFrom::kStages;
+}
 
 // A mistyped source is not made by asking for it; what the plan needs is made by name.
 client::ClientOptions options_of_cluster(client::ClientOptions options) {
@@ -74,6 +84,7 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     // What lies between the stages is never passed over.
     stage_options.offset_reset = stages_.empty() ? plan.offset_reset : OffsetReset::kEarliest;
     stage_options.has_state = stage.aggregate.has_value();
+    stage_options.upserts_from = upserts_from(plan, stage);
     const auto* definition = options_.definition ? options_.definition->find(stage.id) : nullptr;
     stage_options.definition =
         definition != nullptr ? protocol::definition_hash(definition->text()) : 0;
@@ -254,17 +265,14 @@ Task<Status> Worker::check_own_topics(const KnownDefinition& known) {
   };
   const auto topic = co_await cluster_->existing_topic(
       plan_.receipts_topic, environment_.scheduler.now() + kPrepareTimeout);
-  if (topic || topic.error().code != ErrorCode::kNotFound ||
+  if (topic) {
+    co_return co_await check_receipts_are_kept(cluster_, plan_, known, stage_options_);
+  }
+  if (topic.error().code != ErrorCode::kNotFound ||
       std::ranges::none_of(known.current().stages, writes_topics)) {
     co_return Status{};
   }
-  co_return fail(
-      ErrorCode::kRefused,
-      fmt::format("topic {} is gone, though pipeline '{}' has run before; the rule: it goes on "
-                  "where its receipts say that it was, or all might be written again; the fix: "
-                  "restore the topic, or begin anew on purpose: onceflow reset {} --to-earliest "
-                  "--execute",
-                  plan_.receipts_topic, plan_.pipeline, stage_options_.file));
+  co_return has_run_before(fmt::format("topic {} is gone", plan_.receipts_topic), stage_options_);
 }
 
 // Either nothing has run, or an earlier version did, or the topic was deleted: receipts tell, and
@@ -276,6 +284,10 @@ Task<Status> Worker::check_forgotten_definitions() {
     auto in_database = co_await stage->newest_definitions();
     CO_RETURN_IF_ERROR(in_database);
     newest->merge(*in_database);
+  }
+  if (newest->empty()) {
+    CO_RETURN_IF_ERROR(
+        co_await check_nothing_was_emptied(cluster_, options_.definition->topic(), stage_options_));
   }
   const auto judged = judge_receipts(*newest, *options_.definition, stage_options_.file);
   CO_RETURN_IF_ERROR(judged);

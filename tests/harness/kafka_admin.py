@@ -6,7 +6,7 @@ import struct
 from harness.claims import check, wait_for
 
 CREATE_TOPICS, DELETE_TOPICS, OFFSET_COMMIT, CREATE_PARTITIONS = 19, 20, 8, 37
-DELETE_RECORDS, ALTER_CONFIGS = 21, 44
+DELETE_RECORDS, ALTER_CONFIGS, DELETE_GROUPS = 21, 44, 42
 TIMEOUT_MS = 10000
 
 
@@ -61,6 +61,11 @@ def delete_records(address, topic, partition, before):
     body = array([text(topic) + array([struct.pack(">iq", partition, before)])])
     answer = call(address, DELETE_RECORDS, 0, body + struct.pack(">i", TIMEOUT_MS))
     expect(answer, 4 + 4 + 2 + len(topic) + 4 + 4 + 8, f"delete records of {topic}")
+
+
+def delete_group(address, group):
+    answer = call(address, DELETE_GROUPS, 0, array([text(group)]))
+    expect(answer, 4 + 4 + 2 + len(group), f"delete group {group}")
 
 
 def set_topic_config(address, topic, key, value):

@@ -95,12 +95,22 @@ class PartitionTiling {
   }
 
   void tell_beginning(const InputBeginning& begun) {
+    const StageSubject& stage = *history_.subject;
+    if (begun.reason == Beginning::kNewPartition && stage.table && stage.table->is_upsert) {
+      findings_.not_covered(
+          fmt::format("{}: added after stage {} had begun: whether a row of the table is of the "
+                      "newest record of its key, where other partitions have records of it, too",
+                      name_of(scan_.partition()), stage_));
+      return;
+    }
     if (begun.reason == Beginning::kLatest || begun.reason == Beginning::kFound) {
       findings_.note(fmt::format(
           "{}: stage {} began at offset {} ({}); what lies before it is not its input",
           name_of(scan_.partition()), stage_, begun.offset.value,
-          begun.reason == Beginning::kLatest ? "auto.offset.reset: latest, at its first start"
-                                             : "where its position was"));
+          begun.reason != Beginning::kLatest ? "where its position was"
+          : history_.is_cut ? "auto.offset.reset: latest; receipts of before were deleted, so this "
+                              "may not have been its first start"
+                            : "auto.offset.reset: latest, at its first start"));
     }
   }
 
