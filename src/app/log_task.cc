@@ -10,7 +10,6 @@
 #include "app/commands.h"
 #include "app/process_log.h"
 #include "app/shell_words.h"
-#include "client/fetcher.h"
 #include "io/os/signals.h"
 
 namespace onceflow::app {
