@@ -10,7 +10,6 @@
 #include "app/commands.h"
 #include "app/process_log.h"
 #include "app/shell_words.h"
-#include "client/fetcher.h"
 #include "io/os/signals.h"
 
 namespace onceflow::app {
@@ -81,33 +80,6 @@ class LogTask {
 };
 
 }  // namespace
-
-// Markers of transactions lie behind the last record, so offsets alone do not tell.
-Task<Result<bool>> has_records_after(LogAtHand log, client::CommittedOffset position,
-                                     MonotonicTime deadline) {
-  client::Admin admin(log.cluster);
-  const auto level = client::IsolationLevel::kReadCommitted;
-  const auto begin =
-      co_await admin.list_offsets({position.partition}, client::Admin::kEarliest, level, deadline);
-  CO_RETURN_IF_ERROR(begin);
-  const auto end =
-      co_await admin.list_offsets({position.partition}, client::Admin::kLatest, level, deadline);
-  CO_RETURN_IF_ERROR(end);
-  Offset next = position.offset == kNoOffset ? begin->front().offset : position.offset;
-  client::Fetcher fetcher(log.cluster, {});
-  fetcher.assign({{position.partition, next}});
-  bool found = false;
-  while (!found && next < end->front().offset && log.os.loop().now() < deadline) {
-    const auto polled = co_await fetcher.poll(deadline);
-    CO_RETURN_IF_ERROR(polled);
-    for (const client::FetchedRun& run : polled->runs) {
-      CO_RETURN_IF_ERROR(run.for_each(
-          [&](const protocol::RecordBatchHeader&, const protocol::RecordView&) { found = true; }));
-      next = run.next_offset;
-    }
-  }
-  co_return found;
-}
 
 std::string log_flags_of(const CLI::App& app) {
   std::string flags;

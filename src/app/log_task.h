@@ -36,10 +36,6 @@ struct LogAtHand {
   bool is_ours = false;
 };
 
-/// Whether there is a committed record at the position or after it.
-Task<Result<bool>> has_records_after(LogAtHand log, client::CommittedOffset position,
-                                     MonotonicTime deadline);
-
 /// There is no embedded log where it would be, and asking for it would make one.
 bool is_log_missing(const LogTaskOptions& options);
 

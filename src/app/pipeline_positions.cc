@@ -6,6 +6,7 @@
 #include <map>
 
 #include "engine/kept_position.h"
+#include "engine/unread_records.h"
 
 namespace onceflow::app {
 namespace {
@@ -109,7 +110,7 @@ Task<Status> PipelinePositions::check_caught_up(const protocol::PipelineDefiniti
   const auto committed = co_await admin_.committed(stage.group_id, *partitions, deadline());
   CO_RETURN_IF_ERROR(committed);
   for (const client::CommittedOffset& position : *committed) {
-    const auto left = co_await has_records_after(log_, position, deadline());
+    const auto left = co_await engine::first_unread(log_.cluster, position, deadline());
     CO_RETURN_IF_ERROR(left);
     if (*left) {
       co_return fail(

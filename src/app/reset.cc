@@ -24,11 +24,13 @@
 #include "app/reset_command.h"
 #include "app/reset_receipts.h"
 #include "app/reset_tables.h"
+#include "base/check.h"
 #include "client/admin.h"
 #include "client/group_admin.h"
 #include "connectors/sink_past.h"
 #include "engine/definition_log.h"
 #include "engine/kept_position.h"
+#include "engine/left_topics.h"
 #include "engine/names_in_use.h"
 #include "pipeline/definition.h"
 
@@ -60,7 +62,11 @@ class Reset {
         definitions_(log_.cluster, definition_, command.named()),
         others_(log_, definition_.pipeline),
         places_(log_),
-        tables_(log_, planned) {}
+        tables_(log_, planned) {
+    definitions_.ask_positions([this](std::string stage, std::vector<TopicPartition> partitions) {
+      return positions_in(std::move(stage), std::move(partitions));
+    });
+  }
 
   Task<int> run() {
     const Status done = co_await prepare_and_run();
@@ -225,6 +231,7 @@ class Reset {
 
   Task<Status> plan_starting_over() {
     note_tables_of_the_past();
+    CO_RETURN_IF_ERROR(co_await note_what_is_never_read());
     for (const std::string& group : groups_there_) {
       plan_deletion_of_group(group);
     }
@@ -247,6 +254,21 @@ class Reset {
         plan_offsets(stage, *begins);
       }
       note_outputs(stage);
+    }
+    co_return Status{};
+  }
+
+  // From the earliest records on all is made again; else what lies between stages is gone.
+  Task<Status> note_what_is_never_read() {
+    if (command_.to == ResetTo::kEarliest || !known_.is_known() || known_.is_being_reset()) {
+      co_return Status{};
+    }
+    const auto changes = co_await definitions_.changes(known_, deadline());
+    CO_RETURN_IF_ERROR(changes);
+    for (const engine::DefinitionChange& change : *changes) {
+      if (change.must_be_read) {
+        notes_.push_back(fmt::format("{}: {}; {}", change.stage, change.what, change.effect));
+      }
     }
     co_return Status{};
   }
@@ -302,6 +324,7 @@ class Reset {
                      "nothing is known of this pipeline; the rule: going on needs where it was; "
                      "the fix: name a beginning: --to-earliest, --to-latest or --to-datetime");
     }
+    CO_RETURN_IF_ERROR(co_await check_that_all_is_read());
     for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
       const DefinitionStage& stage = definition_.stages[index];
       CO_RETURN_IF_ERROR(co_await plan_state(stage));
@@ -312,6 +335,55 @@ class Reset {
     }
     note_states_of_the_past();
     co_return Status{};
+  }
+
+  // What a stage has passed on and the next one has not read yet. Where the reset was begun before,
+  // this has been asked, and positions may have been moved since.
+  Task<Status> check_that_all_is_read() {
+    if (known_.is_being_reset()) {
+      co_return Status{};
+    }
+    const auto changes = co_await definitions_.changes(known_, deadline());
+    CO_RETURN_IF_ERROR(changes);
+    if (!engine::leaves_unread(*changes)) {
+      co_return Status{};
+    }
+    std::vector<engine::DefinitionChange> unread = *changes;
+    std::erase_if(unread, [](const auto& change) { return !change.must_be_read; });
+    co_return fail(
+        ErrorCode::kRefused,
+        fmt::format("not all is read that lies between the stages:\n{}the rule: what a stage has "
+                    "passed on reaches the next one before the file leaves their topic; the fix: "
+                    "choose one of\n{}",
+                    engine::describe(unread, engine::DefinitionChange::Weight::kRefused),
+                    engine::ways_on(unread, definition_, command_.named(), " --execute")));
+  }
+
+  // The group has a copy of a sink's positions, for where the file does not name the database any
+  // more.
+  Task<Result<std::vector<client::CommittedOffset>>> positions_in(
+      std::string id, std::vector<TopicPartition> partitions) {
+    const DefinitionStage* stage = known_.find(id);
+    CHECK(stage != nullptr);
+    if (stage->is_database()) {
+      const auto past = tables_.past_of(*stage);
+      if (!past && past.error().code != ErrorCode::kRefused) {
+        co_return std::unexpected(past.error());
+      }
+      if (past) {
+        std::vector<client::CommittedOffset> found;
+        for (const TopicPartition& partition : partitions) {
+          const auto place =
+              std::ranges::find(past->positions, partition, &ClaimedPartition::source);
+          found.push_back(
+              {.partition = partition,
+               .offset = place == past->positions.end() ? kNoOffset : place->next_offset,
+               .metadata = {}});
+        }
+        co_return found;
+      }
+    }
+    co_return co_await admin_.committed(stage->group_id, std::move(partitions), deadline());
   }
 
   void note_states_of_the_past() {
@@ -367,8 +439,7 @@ class Reset {
       return same;
     }
     for (const DefinitionStage& before : known.stages) {
-      if (definition_.find(before.id) == nullptr && before.sources == stage.sources &&
-          before.outputs == stage.outputs && before.database == stage.database) {
+      if (definition_.find(before.id) == nullptr && engine::takes_over(before, stage)) {
         return &before;
       }
     }

@@ -59,6 +59,7 @@ Task<Result<AuditReport>> Auditor::run() {
   CO_RETURN_IF_ERROR(co_await read_topics());
   CO_RETURN_IF_ERROR(co_await read_later_receipts());
   judge();
+  CO_RETURN_IF_ERROR(co_await read_left_topics());
   co_await name_records();
   co_return std::move(report_);
 }
@@ -271,6 +272,58 @@ Task<Status> Auditor::read_topics() {
     for (auto& [partition, scan] : scans_) {
       if (scan.has_open_transactions()) {
         CO_RETURN_IF_ERROR(co_await scan.read_to_end(reader_));
+      }
+    }
+  }
+  co_return Status{};
+}
+
+// By the definitions that there have been: where a stage that is gone has come to, its group says.
+Task<Status> Auditor::read_left_topics() {
+  std::map<std::string, std::map<std::string, std::string>> left;  // topic, stage, group
+  for (const protocol::PipelineDefinition& definition : definitions_.all()) {
+    for (const auto& stage : definition.stages) {
+      for (const std::string& topic : stage.sources) {
+        const bool is_between = std::ranges::any_of(definition.stages, [&](const auto& writer) {
+          return !writer.is_database() &&
+                 std::ranges::find(writer.outputs, topic) != writer.outputs.end();
+        });
+        if (is_between && is_of_receipts_alone(topic)) {
+          left[topic][stage.id] = stage.group_id;
+        }
+      }
+    }
+  }
+  for (const auto& [topic, stages] : left) {
+    for (const auto& [stage, group] : stages) {
+      const auto has_ranges = [&](const StageHistory& history) {
+        return history.subject->id == stage &&
+               std::ranges::any_of(history.ranges,
+                                   [&](const auto& each) { return each.first.topic == topic; });
+      };
+      if (std::ranges::any_of(histories_, has_ranges)) {
+        continue;  // By its receipts.
+      }
+      const auto partitions = co_await partitions_of({topic});
+      CO_RETURN_IF_ERROR(partitions);
+      const auto positions = co_await reader_.positions(group, *partitions);
+      CO_RETURN_IF_ERROR(positions);
+      for (const TopicPartition& partition : *partitions) {
+        const auto place = std::ranges::find(*positions, partition, &GroupPosition::source);
+        const auto bounds = co_await reader_.bounds(partition);
+        CO_RETURN_IF_ERROR(bounds);
+        const Offset from =
+            std::max(bounds->start, place == positions->end() ? kNoOffset : place->next_offset);
+        PartitionScan scan(partition, {.boundaries = {from}});
+        scan.begin_at(from);
+        CO_RETURN_IF_ERROR(co_await scan.read_to_end(reader_));
+        const std::int64_t unread = scan.committed_between(from, scan.position()).count;
+        if (unread > 0) {
+          report_.findings.not_covered(fmt::format(
+              "{}: no stage of the file reads it; {} from offset {} on, which stage {} has not "
+              "read, stay unread",
+              name_of(partition), count_of(unread, "record"), from.value, stage));
+        }
       }
     }
   }

@@ -74,6 +74,8 @@ class Auditor {
   Task<Status> read_starts();
   Task<Status> read_receipts();
   Task<Status> read_topics();
+  /// Of topics between stages that the file has left, with what is unread there.
+  Task<Status> read_left_topics();
   Task<Status> read_later_receipts();
   Task<Status> read_positions(StageHistory& history);
   Task<Status> read_table(StageHistory& history);

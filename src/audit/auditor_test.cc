@@ -560,6 +560,33 @@ TEST_F(AuditorTest, a_source_that_the_file_has_left_is_told_with_what_is_unread)
                   HasSubstr("2 records from offset 1 on stay unread"))));
 }
 
+TEST_F(AuditorTest, what_no_stage_reads_any_more_between_stages_is_not_covered) {
+  protocol::PipelineDefinition before;
+  before.pipeline = "p";
+  before.stages.resize(2);
+  before.stages[0].id = "counted";
+  before.stages[0].outputs = {"p-gone-rows"};
+  before.stages[1].id = "gone";
+  before.stages[1].group_id = "p-gone";
+  before.stages[1].sources = {"p-gone-rows"};
+  before.stages[1].database = "postgres";
+  log_.create("p-definitions", 1);
+  const Buffer definition = encode_definition(before);
+  log_.append(at("p-definitions", 0), {{"", std::string(as_text(definition))}});
+  write_honestly(1, 2);
+  EXPECT_THAT(audit().findings.notes(), testing::Not(Contains(HasSubstr("p-gone-rows"))));
+  log_.create("p-gone-rows", 1);
+  log_.append(at("p-gone-rows", 0), {{"a", "1"}, {"b", "2"}, {"c", "3"}});
+  log_.set_position("p-gone", at("p-gone-rows", 0), Offset(1));
+  const AuditReport report = audit();
+  EXPECT_THAT(texts(report), ElementsAre());
+  EXPECT_THAT(report.findings.notes(),
+              Contains(HasSubstr("not covered: p-gone-rows-0: no stage of the file reads it; 2 "
+                                 "records from offset 1 on, which stage gone has not read")));
+  log_.set_position("p-gone", at("p-gone-rows", 0), Offset(3));
+  EXPECT_THAT(audit().findings.notes(), testing::Not(Contains(HasSubstr("p-gone-rows"))));
+}
+
 TEST_F(AuditorTest, a_batch_appended_twice_is_doubled) {
   write_honestly(1, 4);
   const ProducerIdentity user{ProducerId(70), ProducerEpoch(0)};

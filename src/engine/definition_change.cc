@@ -7,6 +7,8 @@
 #include <set>
 #include <string_view>
 
+#include "engine/left_topics.h"
+
 namespace onceflow::engine {
 namespace {
 
@@ -245,7 +247,7 @@ class Comparison {
     }
     if (!gone.empty()) {
       note(after.id, fmt::format("source topic {} is gone", fmt::join(gone, ", ")),
-           "what is unread in it stays unread; its position is kept, should it come back");
+           "its position is kept, should it come back");
       changes_.back().left_topics = gone;
       changes_.back().left_group = before.group_id;
     }
@@ -351,6 +353,8 @@ class Comparison {
     } else if (stage.is_database()) {
       note(stage.id, "the sink is gone",
            fmt::format("table {} stays as it is, and so does its position", stage.outputs.front()));
+      changes_.back().left_topics = stage.sources;
+      changes_.back().left_group = stage.group_id;
     } else {
       refuse(stage.id,
              fmt::format("the stage that wrote {} is gone", fmt::join(stage.outputs, ", ")),
@@ -422,11 +426,25 @@ std::vector<std::uint64_t> KnownDefinition::accepted_states(const std::string& s
   return place == accepted_states_.end() ? std::vector<std::uint64_t>{} : place->second;
 }
 
+const Stage* KnownDefinition::find(const std::string& stage) const {
+  if (const Stage* found = current_.find(stage)) {
+    return found;
+  }
+  const auto place = std::ranges::find(retired_, stage, &Stage::id);
+  return place == retired_.end() ? nullptr : &*place;
+}
+
 std::vector<DefinitionChange> KnownDefinition::compare(const PipelineDefinition& planned) const {
   if (!is_known_) {
     return {};
   }
   return Comparison(current_, retired_, planned).run();
+}
+
+std::vector<DefinitionChange> KnownDefinition::left_topics(
+    const PipelineDefinition& planned) const {
+  return is_known_ ? left_between_stages(current_, retired_, planned)
+                   : std::vector<DefinitionChange>{};
 }
 
 bool has_refusal(std::span<const DefinitionChange> changes) {
@@ -440,6 +458,12 @@ bool may_keep_states(std::span<const DefinitionChange> changes) {
            return change.weight == Weight::kNote ||
                   change.keeping_state != DefinitionChange::KeepingState::kRefused;
          });
+}
+
+bool leaves_unread(std::span<const DefinitionChange> changes) {
+  return std::ranges::any_of(changes, [](const DefinitionChange& change) {
+    return change.must_be_read && change.weight == Weight::kRefused;
+  });
 }
 
 std::string ways_on(std::span<const DefinitionChange> changes,
@@ -460,10 +484,14 @@ std::string ways_on(std::span<const DefinitionChange> changes,
   if (may_keep_states(changes)) {
     ways = is_advised ? keep_states + keep_it : keep_it + keep_states;
   }
-  return ways + fmt::format(
-                    "  go on from now:    onceflow reset {0} --to-current{1}\n"
-                    "  start over:        onceflow reset {0} --to-earliest{2}{1}\n",
-                    file, end, has_table ? " (--delete-rows | --keep-rows)" : "");
+  ways += leaves_unread(changes)
+              ? fmt::format(
+                    "  catch up first:    change the file back, run it until all is read (onceflow "
+                    "audit {} --until-caught-up 60s), and then change it again\n",
+                    file)
+              : fmt::format("  go on from now:    onceflow reset {} --to-current{}\n", file, end);
+  return ways + fmt::format("  start over:        onceflow reset {} --to-earliest{}{}\n", file,
+                            has_table ? " (--delete-rows | --keep-rows)" : "", end);
 }
 
 std::string unended_reset(const KnownDefinition& known, const PipelineDefinition& planned,

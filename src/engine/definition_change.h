@@ -36,6 +36,9 @@ struct DefinitionChange {
   /// Topics that are read no more, and the group that knows how far they were read.
   std::vector<std::string> left_topics{};
   std::string left_group{};
+  /// They lie between stages: what is unread in them would belong to no stage. A refusal if
+  /// something is, and else no change.
+  bool must_be_read = false;
 };
 
 /// What is known of a pipeline from its definitions topic.
@@ -51,10 +54,14 @@ class KnownDefinition {
   /// That reset: what it was told, and the pipeline as its file was. Only while is_being_reset().
   const protocol::PipelineDefinition& begun() const { return *begun_; }
   const protocol::PipelineDefinition& current() const { return current_; }
+  /// A stage of it, or a sink that it had; null: there was none of that id.
+  const protocol::PipelineDefinition::Stage* find(const std::string& stage) const;
   /// Records outside of transactions may be its own.
   bool was_at_least_once() const { return was_at_least_once_; }
   /// Everything that differs; empty if nothing was known.
   std::vector<DefinitionChange> compare(const protocol::PipelineDefinition& planned) const;
+  /// Topics between stages that the plan leaves; whether something is unread there, the log tells.
+  std::vector<DefinitionChange> left_topics(const protocol::PipelineDefinition& planned) const;
   /// The hashes of former definitions whose states the stage goes on with, besides its own.
   std::vector<std::uint64_t> accepted_states(const std::string& stage) const;
 
@@ -73,6 +80,8 @@ class KnownDefinition {
 bool has_refusal(std::span<const DefinitionChange> changes);
 /// All that is refused is a change of states that may be kept.
 bool may_keep_states(std::span<const DefinitionChange> changes);
+/// Something is unread that no stage of the plan would read.
+bool leaves_unread(std::span<const DefinitionChange> changes);
 /// What can be done about the refusals, a line each; `file` is the file of `planned` as a command
 /// names it, `end` the last word of each command.
 std::string ways_on(std::span<const DefinitionChange> changes,

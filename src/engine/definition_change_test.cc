@@ -131,6 +131,115 @@ TEST(DefinitionChange, a_renamed_step_with_state_is_refused_under_both_names) {
   EXPECT_THAT(refused(totals(), after), HasSubstr("by-k: k is now called by-k; its state"));
 }
 
+// The stages whose topics between stages are left with this.
+std::vector<std::string> left(const PipelineDefinition& before, const PipelineDefinition& after) {
+  std::vector<std::string> stages;
+  for (const DefinitionChange& change : known_as(before).left_topics(after)) {
+    EXPECT_TRUE(change.must_be_read);
+    for (const std::string& topic : change.left_topics) {
+      stages.push_back(change.stage + " " + topic);
+    }
+  }
+  return stages;
+}
+
+// in -> p-FIRST-rows -> a table for each sink.
+PipelineDefinition two_tables(const std::string& first, const std::string& second,
+                              const std::string& topic) {
+  const auto table = [&](const std::string& id) {
+    return Stage{.id = id,
+                 .group_id = "p-" + id,
+                 .sources = {topic},
+                 .steps = {},
+                 .state = {},
+                 .changelog_topic = {},
+                 .database = "sqlite a.db",
+                 .outputs = {"table of " + id},
+                 .columns = "mode append\ncolumn x integer = $.x\n"};
+  };
+  PipelineDefinition definition = rows();
+  definition.stages[0].id = first + "-rows";
+  definition.stages[0].database = {};
+  definition.stages[0].outputs = {topic};
+  definition.stages[0].columns = {};
+  definition.stages.push_back(table(first));
+  definition.stages.push_back(table(second));
+  return definition;
+}
+
+TEST(DefinitionChange, topics_between_stages_that_are_left_must_be_read) {
+  const PipelineDefinition before = two_tables("a", "b", "p-a-rows");
+  EXPECT_THAT(left(before, before), IsEmpty());
+  EXPECT_THAT(left(before, two_tables("b", "a", "p-b-rows")),
+              ElementsAre("a p-a-rows", "b p-a-rows"));
+  EXPECT_THAT(left(before, two_tables("a", "b", "copy")), ElementsAre("a p-a-rows", "b p-a-rows"));
+  // The other table's rows are its own choice; those of the one that stays are not.
+  PipelineDefinition alone = rows();
+  alone.stages[0].id = "b";
+  alone.stages[0].outputs = {"table of b"};
+  EXPECT_THAT(left(before, alone), ElementsAre("b p-a-rows"));
+  // A sink under another name, with its topic.
+  PipelineDefinition renamed = two_tables("c", "b", "p-c-rows");
+  renamed.stages[1].outputs = {"table of a"};
+  EXPECT_THAT(left(before, renamed), ElementsAre("a p-a-rows", "b p-a-rows"));
+  PipelineDefinition removed = before;
+  removed.stages.pop_back();
+  EXPECT_THAT(left(before, removed), IsEmpty());
+}
+
+TEST(DefinitionChange, a_lone_sink_behind_an_aggregate_leaves_its_topic_with_its_name) {
+  PipelineDefinition before = totals();
+  before.stages[1].outputs = {"p-sqlite-rows"};
+  before.stages[2].sources = {"p-sqlite-rows"};
+  PipelineDefinition after = before;
+  after.stages[1].outputs = {"p-store-rows"};
+  after.stages[2].id = "store";
+  after.stages[2].sources = {"p-store-rows"};
+  EXPECT_THAT(left(before, after), ElementsAre("sqlite p-sqlite-rows"));
+  after.stages[2].outputs = {"another"};
+  after.stages[2].database = "postgres";
+  EXPECT_THAT(left(before, after), ElementsAre("sqlite p-sqlite-rows"));
+  // With its topic it goes on at the old name's position.
+  after = before;
+  after.stages[2].id = "store";
+  EXPECT_THAT(left(before, after), IsEmpty());
+}
+
+TEST(DefinitionChange, a_renamed_aggregate_leaves_its_repartition_topic) {
+  PipelineDefinition after = totals();
+  after.stages[0].id = "by-k-key";
+  after.stages[0].outputs = {"p-by-k-repartition"};
+  after.stages[1].id = "by-k";
+  after.stages[1].sources = {"p-by-k-repartition"};
+  EXPECT_THAT(left(totals(), after), ElementsAre("k p-k-repartition"));
+}
+
+TEST(DefinitionChange, a_sink_that_comes_back_beside_another_topic_leaves_the_one_before) {
+  PipelineDefinition without = totals();
+  without.stages.pop_back();
+  KnownDefinition known = known_as(totals());
+  known.add(without);
+  PipelineDefinition back = totals();
+  back.stages[1].outputs = {"first", "out"};
+  back.stages[2].sources = {"first"};
+  const auto changes = known.left_topics(back);
+  ASSERT_EQ(changes.size(), 1u);
+  EXPECT_EQ(changes.front().left_topics, std::vector<std::string>{"out"});
+}
+
+TEST(DefinitionChange, nothing_is_advised_that_leaves_records_unread) {
+  std::vector<DefinitionChange> changes = known_as(totals()).compare(rows());
+  EXPECT_THAT(ways_on(changes, rows(), "FILE", ""), HasSubstr("--to-current"));
+  changes.push_back({.weight = DefinitionChange::Weight::kRefused,
+                     .stage = "k",
+                     .what = "it read topic t",
+                     .effect = "t-0 offsets 1..2 (2) would stay unread",
+                     .must_be_read = true});
+  EXPECT_THAT(ways_on(changes, rows(), "FILE", ""),
+              AllOf(Not(HasSubstr("--to-current")), HasSubstr("change the file back, run it until"),
+                    HasSubstr("--to-earliest")));
+}
+
 TEST(DefinitionChange, another_group_is_refused_where_it_holds_the_position) {
   PipelineDefinition after = totals();
   after.stages[0].group_id = "h";

@@ -7,6 +7,7 @@
 
 #include "client/fetcher.h"
 #include "client/producer.h"
+#include "engine/unread_records.h"
 
 namespace onceflow::engine {
 
@@ -86,6 +87,7 @@ Status DefinitionLog::add(const TopicPartition& partition, Offset offset, ByteVi
 Task<Result<std::vector<DefinitionChange>>> DefinitionLog::changes(const KnownDefinition& known,
                                                                    MonotonicTime deadline) {
   std::vector<DefinitionChange> changes = known.compare(planned_);
+  std::ranges::move(known.left_topics(planned_), std::back_inserter(changes));
   for (DefinitionChange& change : changes) {
     if (change.filled_from) {
       CO_RETURN_IF_ERROR(co_await look_at_source(change, deadline));
@@ -97,6 +99,9 @@ Task<Result<std::vector<DefinitionChange>>> DefinitionLog::changes(const KnownDe
       CO_RETURN_IF_ERROR(co_await look_at_left(change, deadline));
     }
   }
+  std::erase_if(changes, [](const DefinitionChange& change) {
+    return change.must_be_read && change.weight == DefinitionChange::Weight::kNote;
+  });
   co_return changes;
 }
 
@@ -116,36 +121,51 @@ Task<Status> DefinitionLog::look_at_source(DefinitionChange& change, MonotonicTi
   co_return Status{};
 }
 
-// Beside positions in a database the group has a copy of them.
 Task<Status> DefinitionLog::look_at_left(DefinitionChange& change, MonotonicTime deadline) {
   std::string unread;
   for (const std::string& topic : change.left_topics) {
-    const auto begins = co_await offsets_of(topic, client::Admin::kEarliest, deadline);
-    CO_RETURN_IF_ERROR(begins);
-    const auto ends = co_await offsets_of(topic, client::Admin::kLatest, deadline);
-    CO_RETURN_IF_ERROR(ends);
-    std::vector<TopicPartition> partitions;
-    std::ranges::transform(*ends, std::back_inserter(partitions), &client::ListedOffset::partition);
-    if (partitions.empty()) {
-      continue;  // Nothing is left of it.
+    const auto of_topic = co_await unread_of(change, topic, deadline);
+    CO_RETURN_IF_ERROR(of_topic);
+    unread += (unread.empty() || of_topic->empty() ? "" : ", ") + *of_topic;
+  }
+  if (change.must_be_read) {
+    if (!unread.empty()) {
+      change.weight = DefinitionChange::Weight::kRefused;
+      change.effect = fmt::format("{} would stay unread, and belong to no stage", unread);
     }
-    const auto read = co_await admin_.committed(change.left_group, std::move(partitions), deadline);
-    CO_RETURN_IF_ERROR(read);
-    for (std::size_t index = 0; index < std::min(begins->size(), read->size()); ++index) {
-      const Offset end = (*ends)[index].offset;
-      const Offset from = std::max((*begins)[index].offset, (*read)[index].offset);
-      if (from < end) {
-        unread += fmt::format("{}{}-{} offsets {}..{} ({})", unread.empty() ? "" : ", ", topic,
-                              (*ends)[index].partition.partition.value, from.value, end.value - 1,
-                              end - from);
-      }
+  } else {
+    change.effect = (unread.empty() ? "all was read; " : unread + " stay unread; ") + change.effect;
+  }
+  co_return Status{};
+}
+
+// Beside positions in a database the group has a copy of them.
+Task<Result<std::string>> DefinitionLog::unread_of(const DefinitionChange& change,
+                                                   std::string topic, MonotonicTime deadline) {
+  const auto ends = co_await offsets_of(topic, client::Admin::kLatest, deadline);
+  CO_RETURN_IF_ERROR(ends);
+  std::vector<TopicPartition> partitions;
+  std::ranges::transform(*ends, std::back_inserter(partitions), &client::ListedOffset::partition);
+  std::string unread;
+  if (partitions.empty()) {
+    co_return unread;  // Nothing is left of it.
+  }
+  const auto read =
+      change.must_be_read && ask_positions_
+          ? co_await ask_positions_(change.stage, std::move(partitions))
+          : co_await admin_.committed(change.left_group, std::move(partitions), deadline);
+  CO_RETURN_IF_ERROR(read);
+  for (std::size_t index = 0; index < std::min(ends->size(), read->size()); ++index) {
+    const Offset end = (*ends)[index].offset;
+    const auto from = co_await first_unread(cluster_, (*read)[index], deadline);
+    CO_RETURN_IF_ERROR(from);
+    if (*from) {
+      unread += fmt::format("{}{}-{} offsets {}..{} ({})", unread.empty() ? "" : ", ", topic,
+                            (*ends)[index].partition.partition.value, (*from)->value, end.value - 1,
+                            end - **from);
     }
   }
-  change.effect =
-      unread.empty()
-          ? "all of it was read; its position is kept, should it come back"
-          : fmt::format("{} stay unread; its position is kept, should it come back", unread);
-  co_return Status{};
+  co_return unread;
 }
 
 Task<Status> DefinitionLog::look_at_state(DefinitionChange& change, MonotonicTime deadline) {

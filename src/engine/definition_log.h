@@ -6,6 +6,7 @@
 // scheduler.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,12 @@ class DefinitionLog {
   /// `planned` outlives it; `file` is the pipeline file, for messages.
   DefinitionLog(std::shared_ptr<client::Cluster> cluster,
                 const protocol::PipelineDefinition& planned, std::string file);
+
+  /// Where a stage of the pipeline as it was has come to in these partitions, by its id.
+  using AskPositions = std::function<Task<Result<std::vector<client::CommittedOffset>>>(
+      std::string stage, std::vector<TopicPartition>)>;
+  /// Asks this and not the group, which of a sink has but a copy of what is in its database.
+  void ask_positions(AskPositions ask) { ask_positions_ = std::move(ask); }
 
   /// Reads the whole topic; nothing is known where it does not exist.
   /// Records of others are passed over, and kept in strangers().
@@ -50,6 +57,8 @@ class DefinitionLog {
   Task<Status> look_at_source(DefinitionChange& change, MonotonicTime deadline);
   /// How much of the topics stays unread.
   Task<Status> look_at_left(DefinitionChange& change, MonotonicTime deadline);
+  Task<Result<std::string>> unread_of(const DefinitionChange& change, std::string topic,
+                                      MonotonicTime deadline);
   Task<Status> look_at_state(DefinitionChange& change, MonotonicTime deadline);
   /// The offsets of all partitions; none if the topic does not exist.
   Task<Result<std::vector<client::ListedOffset>>> offsets_of(std::string topic,
@@ -62,6 +71,7 @@ class DefinitionLog {
   const protocol::PipelineDefinition& planned_;
   const std::string file_;
   client::Admin admin_;
+  AskPositions ask_positions_;
   std::vector<std::string> strangers_;
 };
 

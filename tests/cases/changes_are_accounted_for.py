@@ -2,8 +2,10 @@
 which definition and what a reset has left out; topics that are deleted are missed; fixes act on the
 log that they speak of."""
 
+import contextlib
 import re
 import shlex
+import sqlite3
 
 from harness import (Broker, Worker, audit, check, consume, free_port, onceflow, produce,
                      shared_postgres, wait_for)
@@ -63,6 +65,62 @@ def what_a_start_over_leaves_out_is_not_covered(at):
         run(folder, TOTALS, [{"k": "b"}], '{"k":"b","n":1}')
         said = audit(folder, "--allow-foreign")
         check("by a reset at" in said and "offsets 0..2 before it are not covered" in said, said)
+
+
+def sink(id, table="t", file="b.db"):
+    return f"  - {{ id: {id}, sqlite: {{ file: {file}, table: {table}, mode: upsert }} }}\n"
+
+
+def behind_an_aggregate(id):
+    return pipeline(aggregate("n: count(*)"), sink(id))
+
+
+def two_tables(*sinks):
+    keyed = "  - { id: w, where: $.k > '' }\n"
+    return pipeline(keyed, "".join(each.replace("mode: upsert", "columns: { k: $.k }")
+                                   for each in sinks))
+
+
+LITE, SLOW = sink("lite", file="a.db"), sink("slow")
+# What leaves a topic between stages: (the file before, after, who would lose it).
+LEFT = {
+    "a sink that is renamed": (behind_an_aggregate("slow"), behind_an_aggregate("other"),
+                               "slow: it read topic p-slow-rows, and no stage goes on there"),
+    "sinks that change places": (two_tables(LITE, SLOW), two_tables(SLOW, LITE),
+                                 "slow: it read topic p-lite-rows, which it does not read any more"),
+    "the other sink removed": (two_tables(LITE, SLOW), two_tables(SLOW),
+                               "slow: it read topic p-lite-rows, which it does not read any more"),
+    "a Kafka sink in front": (
+        two_tables(LITE, SLOW), two_tables(LITE, SLOW, "  - kafka: { topic: copy }\n"),
+        "slow: it read topic p-lite-rows, which it does not read any more"),
+}
+
+
+def what_lies_between_stages_is_read_before_their_topic_is_left(at):
+    for number, (before, after, words) in enumerate(LEFT.values()):
+        here = at / f"left-{number}"
+        here.mkdir()
+        with Worker(here, before) as worker:
+            produce(worker.address, "in", [{"k": "a"}])
+            wait_for(lambda: worker.stage("slow")["totals"]["commits"], worker.said, 60)
+            with contextlib.closing(sqlite3.connect(here / "b.db", timeout=30,
+                                                    isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                produce(worker.address, "in", [{"k": "late"}])
+                wait_for(lambda: all(stage["totals"]["records_in"] == 2 for stage in
+                                     worker.status()["stages"] if stage["stage"] != "slow"),
+                         worker.said, 60)
+                check(worker.stop() == 0, worker.said())
+        for said in (plan(here, after, 1), refused(here, after),
+                     reset(here, "--to-current", "--execute", code=1)):
+            check(words in said and "-0 offsets" in said and "--to-earliest" in said and
+                  "run it until all is read" in said and "--to-current" not in said, said)
+        write(here, before)
+        with Worker(here, before) as worker:
+            audit(here, "--until-caught-up", "60s")
+            check(worker.stop() == 0, worker.said())
+        check("--to-current" in plan(here, after, 1), "it is read, so it may go on from now")
+        reset(here, "--to-current", "--execute")
 
 
 def a_source_that_was_left_is_no_loss(at):
