@@ -11,6 +11,7 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -46,6 +47,7 @@ constexpr Duration kCallTimeout = seconds(15);
 struct Act {
   std::string what;
   std::function<Task<Status>()> run;
+  bool removes_members = false;  ///< else its groups must be empty
 };
 
 /// How the names of topics between stages end.
@@ -84,6 +86,7 @@ class Reset {
     const auto known = co_await definitions_.read(deadline());
     CO_RETURN_IF_ERROR(known);
     known_ = *known;
+    turn_ = known_.newest_reset();
     CO_RETURN_IF_ERROR(check_begun(known_));
     CO_RETURN_IF_ERROR(co_await check_names());
     CO_RETURN_IF_ERROR(co_await plan_members());
@@ -127,21 +130,19 @@ class Reset {
   Task<Status> carry_out() {
     std::cout << fmt::format("{} pipeline '{}'\n", command_.executes ? "resetting" : "would reset",
                              definition_.pipeline);
-    // Where states are kept nothing is done by halves: one record says it.
-    if (command_.executes && command_.to != ResetTo::kKeepStates) {
-      CO_RETURN_IF_ERROR(co_await begin());
+    if (command_.executes) {
+      CO_RETURN_IF_ERROR(co_await check_turn());
+      // Where states are kept nothing is done by halves: one record says it.
+      if (command_.to != ResetTo::kKeepStates) {
+        CO_RETURN_IF_ERROR(co_await begin());
+        CO_RETURN_IF_ERROR(unended("its plan, made again", co_await plan_again()));
+      }
     }
     for (const Act& act : acts_) {
       std::cout << "  " << act.what << '\n' << std::flush;
       if (command_.executes) {
-        if (const Status done = co_await act.run(); !done) {
-          co_return fail(
-              done.error().code,
-              fmt::format("{}: {}; the reset has not ended, and no worker starts before "
-                          "it has: run the same command again: onceflow reset {} {} "
-                          "--execute",
-                          act.what, done.error().text, command_.named(), flags_of(command_)));
-        }
+        CO_RETURN_IF_ERROR(co_await check_turn());
+        CO_RETURN_IF_ERROR(unended(act.what, co_await do_act(act)));
       }
     }
     for (const std::string& note : notes_) {
@@ -151,16 +152,7 @@ class Reset {
       std::cout << "nothing was done; --execute does it\n";
       co_return Status{};
     }
-    // A worker that finds a definition and no receipts takes them for lost.
-    CO_RETURN_IF_ERROR(
-        co_await make_receipts_topic(log_, planned_.plan.receipts_topic, deadline()));
-    protocol::PipelineDefinition definition = definition_;
-    definition.kind = command_.to == ResetTo::kKeepStates
-                          ? protocol::PipelineDefinition::Kind::kStatesKept
-                          : protocol::PipelineDefinition::Kind::kAccepted;
-    CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
-    std::cout << "done: onceflow run " << command_.named() << " begins with it\n";
-    co_return Status{};
+    co_return co_await end();
   }
 
   // From here on no worker starts before the last act is done.
@@ -172,7 +164,75 @@ class Reset {
     // Of two that begin at once the first goes on.
     const auto known = co_await definitions_.read(deadline());
     CO_RETURN_IF_ERROR(known);
-    co_return check_begun(*known);
+    CO_RETURN_IF_ERROR(check_begun(*known));
+    turn_ = known->newest_reset();
+    co_return Status{};
+  }
+
+  // What a worker has committed since the first plan, before the beginning, counts.
+  Task<Status> plan_again() {
+    groups_there_.clear();
+    acts_.clear();
+    notes_.clear();
+    CO_RETURN_IF_ERROR(co_await plan_members());
+    co_return co_await plan_acts();
+  }
+
+  Task<Status> do_act(const Act& act) {
+    if (!act.removes_members) {
+      CO_RETURN_IF_ERROR(co_await check_groups_are_empty());
+    }
+    co_return co_await act.run();
+  }
+
+  Status unended(const std::string& what, Status done) const {
+    return done ? done
+                : fail(done.error().code,
+                       fmt::format("{}: {}; the reset has not ended, and no worker starts before "
+                                   "it has: run the same command again: onceflow reset {} {} "
+                                   "--execute",
+                                   what, done.error().text, command_.named(), flags_of(command_)));
+  }
+
+  Task<Status> end() {
+    CO_RETURN_IF_ERROR(co_await check_turn());
+    const Status are_empty = co_await check_groups_are_empty();
+    CO_RETURN_IF_ERROR(command_.to == ResetTo::kKeepStates ? are_empty
+                                                           : unended("its last act", are_empty));
+    // A worker that finds a definition and no receipts takes them for lost.
+    CO_RETURN_IF_ERROR(
+        co_await make_receipts_topic(log_, planned_.plan.receipts_topic, deadline()));
+    CO_RETURN_IF_ERROR(co_await check_turn());
+    protocol::PipelineDefinition definition = definition_;
+    definition.kind = command_.to == ResetTo::kKeepStates
+                          ? protocol::PipelineDefinition::Kind::kStatesKept
+                          : protocol::PipelineDefinition::Kind::kAccepted;
+    CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
+    std::cout << "done: onceflow run " << command_.named() << " begins with it\n";
+    co_return Status{};
+  }
+
+  // One that was held up between two of its acts must not undo what has run since: the same reset
+  // may have been ended by another process meanwhile.
+  Task<Status> check_turn() {
+    const auto known = co_await definitions_.read(deadline());
+    CO_RETURN_IF_ERROR(known);
+    if (known->newest_reset() == turn_ && known->is_known() == known_.is_known() &&
+        known->current().is_same_pipeline(known_.current())) {
+      co_return Status{};
+    }
+    std::string what = "another definition was recorded since this reset looked";
+    if (known->newest_reset() != turn_) {
+      what = known->is_being_reset() ? "another reset has begun, and goes on in its place"
+                                     : "another reset has ended this one";
+    }
+    co_return fail(
+        ErrorCode::kRefused,
+        fmt::format("pipeline '{}': {}; the rule: of two resets one goes on, and none undoes what "
+                    "has run since; this one has stopped here; the fix: onceflow plan {} says how "
+                    "it is now; to reset it once more: onceflow reset {} {} --execute",
+                    definition_.pipeline, what, command_.named(), command_.named(),
+                    flags_of(command_)));
   }
 
   // ------------------------------------------------------------------------------------ members
@@ -185,6 +245,39 @@ class Reset {
       }
     }
     return groups;
+  }
+
+  static std::string names_of(const std::vector<client::GroupMemberDescription>& members) {
+    std::vector<std::string> names;
+    names.reserve(members.size());
+    for (const client::GroupMemberDescription& member : members) {
+      names.push_back(fmt::format("{} ({})", member.client_id, member.client_host));
+    }
+    return fmt::format("{}", fmt::join(names, ", "));
+  }
+
+  static Status members_live(const std::string& group, const std::string& names) {
+    return fail(
+        ErrorCode::kRefused,
+        fmt::format("group {} has members: {}; the rule: nothing is reset while a worker "
+                    "lives; the fix: stop it; one that was killed is gone when its session has "
+                    "ended (10 s), or with --remove-members at once",
+                    group, names));
+  }
+
+  // One that slept when the reset began may have come back.
+  Task<Status> check_groups_are_empty() {
+    for (const std::string& group : all_groups()) {
+      const auto described = co_await admin_.describe_group(group, deadline());
+      if (!described && described.error().code == ErrorCode::kNotFound) {
+        continue;
+      }
+      CO_RETURN_IF_ERROR(described);
+      if (!described->members.empty()) {
+        co_return members_live(group, names_of(described->members));
+      }
+    }
+    co_return Status{};
   }
 
   // A worker that is alive is a member of its groups. So may be one that is gone, until its session
@@ -202,27 +295,23 @@ class Reset {
       if (described->members.empty()) {
         continue;
       }
-      std::vector<std::string> names;
+      const std::string names = names_of(described->members);
       std::vector<std::string> instances;
       for (const client::GroupMemberDescription& member : described->members) {
-        names.push_back(fmt::format("{} ({})", member.client_id, member.client_host));
         if (!member.group_instance_id.empty()) {
           instances.push_back(member.group_instance_id);
         }
       }
       const bool all_are_static = instances.size() == described->members.size();
       if (!all_are_static || !(log_.is_ours || command_.removes_members)) {
-        co_return fail(
-            ErrorCode::kRefused,
-            fmt::format("group {} has members: {}; the rule: nothing is reset while a worker "
-                        "lives; the fix: stop it; one that was killed is gone when its session has "
-                        "ended (10 s), or with --remove-members at once",
-                        group, fmt::join(names, ", ")));
+        co_return members_live(group, names);
       }
-      act(fmt::format("remove from group {}: {}, which are gone", group, fmt::join(names, ", ")),
-          [this, group, instances]() -> Task<Status> {
-            co_return co_await client::remove_members(log_.cluster, group, instances, deadline());
-          });
+      acts_.push_back(
+          {.what = fmt::format("remove from group {}: {}, which are gone", group, names),
+           .run = [this, group, instances]() -> Task<Status> {
+             co_return co_await client::remove_members(log_.cluster, group, instances, deadline());
+           },
+           .removes_members = true});
     }
     co_return Status{};
   }
@@ -681,6 +770,8 @@ class Reset {
   client::Admin admin_;
   engine::DefinitionLog definitions_;
   engine::KnownDefinition known_;
+  /// The newest record of a reset while it is this one's turn: as it looked, then its own.
+  std::optional<engine::ResetMark> turn_;
   OtherPipelines others_;
   PipelinePositions places_;
   ResetTables tables_;

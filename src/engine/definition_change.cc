@@ -377,6 +377,9 @@ void KnownDefinition::add(const PipelineDefinition& record) {
     if (!begun_) {
       begun_ = record;
     }
+    if (begun_->is_same_pipeline(record) && begun_->flags == record.flags) {
+      newest_reset_ = {record.kind, record.written_at_ms};
+    }
     return;
   }
   if (record.kind == Kind::kRun && (begun_ || has_refusal(compare(record)))) {
@@ -384,6 +387,9 @@ void KnownDefinition::add(const PipelineDefinition& record) {
   }
   if (record.kind == Kind::kAccepted) {
     retired_.clear();
+  }
+  if (begun_ || record.kind == Kind::kStatesKept) {
+    newest_reset_ = {record.kind, record.written_at_ms};
   }
   begun_.reset();
   was_at_least_once_ = was_at_least_once_ || record.guarantee != kExactlyOnce;

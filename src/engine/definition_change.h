@@ -41,6 +41,13 @@ struct DefinitionChange {
   bool must_be_read = false;
 };
 
+/// A record of a reset that counts: that it began, that it has ended, or that states are kept.
+struct ResetMark {
+  protocol::PipelineDefinition::Kind kind = protocol::PipelineDefinition::Kind::kResetBegun;
+  std::int64_t written_at_ms = 0;
+  friend bool operator==(const ResetMark&, const ResetMark&) = default;
+};
+
 /// What is known of a pipeline from its definitions topic.
 class KnownDefinition {
  public:
@@ -56,6 +63,9 @@ class KnownDefinition {
   const protocol::PipelineDefinition& current() const { return current_; }
   /// A stage of it, or a sink that it had; null: there was none of that id.
   const protocol::PipelineDefinition::Stage* find(const std::string& stage) const;
+  /// The newest; none: it was never reset. One that begins beside another reset does not count;
+  /// where the same is begun again, the later one does.
+  const std::optional<ResetMark>& newest_reset() const { return newest_reset_; }
   /// Records outside of transactions may be its own.
   bool was_at_least_once() const { return was_at_least_once_; }
   /// Everything that differs; empty if nothing was known.
@@ -72,6 +82,7 @@ class KnownDefinition {
   bool was_at_least_once_ = false;
   protocol::PipelineDefinition current_;
   std::optional<protocol::PipelineDefinition> begun_;  ///< the first, where it was repeated
+  std::optional<ResetMark> newest_reset_;
   /// Tables that the pipeline no longer writes; their positions are still there.
   std::vector<protocol::PipelineDefinition::Stage> retired_;
   std::map<std::string, std::vector<std::uint64_t>> accepted_states_;  ///< by stage

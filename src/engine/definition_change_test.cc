@@ -474,6 +474,29 @@ TEST(DefinitionChange, nothing_runs_on_half_of_a_reset) {
   EXPECT_FALSE(known.is_being_reset());
 }
 
+TEST(DefinitionChange, whose_turn_a_reset_is_tells_its_newest_record) {
+  KnownDefinition known = known_as(totals());
+  EXPECT_FALSE(known.newest_reset());
+  const auto add = [&known](PipelineDefinition::Kind kind, std::int64_t time, std::string flags) {
+    PipelineDefinition record = totals();
+    record.kind = kind;
+    record.written_at_ms = time;
+    record.flags = std::move(flags);
+    known.add(record);
+    return known.newest_reset();
+  };
+  using Kind = PipelineDefinition::Kind;
+  EXPECT_FALSE(add(Kind::kAccepted, 1, {})) << "a worker's, of a state that did not exist";
+  const ResetMark first{Kind::kResetBegun, 2};
+  EXPECT_EQ(add(Kind::kResetBegun, 2, "--to-earliest"), first);
+  EXPECT_EQ(add(Kind::kResetBegun, 3, "--to-latest"), first) << "refused beside the first";
+  EXPECT_EQ(add(Kind::kRun, 4, {}), first);
+  EXPECT_EQ(add(Kind::kResetBegun, 5, "--to-earliest"), (ResetMark{Kind::kResetBegun, 5}));
+  EXPECT_EQ(add(Kind::kAccepted, 6, {}), (ResetMark{Kind::kAccepted, 6}));
+  EXPECT_EQ(add(Kind::kRun, 7, {}), (ResetMark{Kind::kAccepted, 6}));
+  EXPECT_EQ(add(Kind::kStatesKept, 8, {}), (ResetMark{Kind::kStatesKept, 8}));
+}
+
 TEST(DefinitionChange, what_holds_for_new_topics_alone_is_noted_where_both_are_known) {
   PipelineDefinition before = rows();
   before.flags = "auto.offset.reset: earliest";

@@ -129,6 +129,9 @@ Task<Status> StageLoop::run_once() {
   if (reader_.must_leave()) {
     co_return Status{};
   }
+  if (options_.on_claimed) {
+    CO_RETURN_IF_ERROR(co_await options_.on_claimed());
+  }
   is_working_ = true;
   news_.on(StageEvent::kRecovered);
   status_.last_error.clear();

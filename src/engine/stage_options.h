@@ -71,6 +71,8 @@ struct StageOptions {
   AtStop at_stop = AtStop::kLeave;
   /// Asked after each assignment, before anything is read; an error is treated as any of the stage.
   std::function<Task<Status>()> on_assignment;
+  /// Asked when its claims fence whatever begins from then on, before it reads; errors as above.
+  std::function<Task<Status>()> on_claimed;
   TellEvent tell = tell_nobody();
   SeededBug seeded_bug = SeededBug::kNone;
 

@@ -74,6 +74,7 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     stage_options.group.member_note = with_definition(std::move(stage_options.group.member_note),
                                                       *options_.definition, options_.rolling);
     stage_options.on_assignment = [this] { return check_others(); };
+    stage_options.on_claimed = [this] { return check_definition(); };
   }
   if (plan.request_bytes_max) {
     stage_options.producer.request_bytes_max = static_cast<std::size_t>(*plan.request_bytes_max);
@@ -158,6 +159,7 @@ Task<Status> Worker::prepare() {
   }
   const auto known = co_await definitions.record(deadline());
   CO_RETURN_IF_ERROR(known);
+  fence_.begin(*known);
   co_await tell_of_topic_settings();
   for (std::size_t index = 0; index < stages_.size(); ++index) {
     stages_[index]->accept_states(known->accepted_states(plan_.stages[index].id));
@@ -349,33 +351,18 @@ Task<Status> Worker::check_others() {
   tell_of_strangers(std::move(strangers));
   const bool is_news = others != others_;
   others_ = std::move(others);
+  CO_RETURN_IF_ERROR(co_await check_definition());
   if (others_.empty()) {
     if (is_news) {
       tell_of_others(LogLevel::kInfo, "all workers go by one definition again");
     }
     co_return Status{};
   }
-  const bool is_rolling = options_.rolling == Rolling::kYes ||
-                          std::ranges::all_of(others_, [](const OtherWorker& other) {
-                            return other.rolling == Rolling::kYes;
-                          });
-  if (!is_rolling) {
-    DefinitionLog definitions(cluster_, *options_.definition, options_.file);
-    const auto known =
-        co_await definitions.read(environment_.scheduler.now() + options_.stage.call_timeout);
-    CO_RETURN_IF_ERROR(known);
-    if (known->is_known() && !known->current().is_same_pipeline(*options_.definition)) {
-      co_return fail(
-          ErrorCode::kRefused,
-          fmt::format("pipeline '{}' has another definition by now: {}; the rule: all its workers "
-                      "go by one, or what becomes of a record depends on its partition; the fix: "
-                      "start this one with the file that the others have, or stop them first; "
-                      "onceflow plan {} shows what differs",
-                      plan_.pipeline, describe(others_),
-                      options_.file.empty() ? "FILE" : options_.file));
-    }
-  }
   if (is_news) {
+    const bool is_rolling = options_.rolling == Rolling::kYes ||
+                            std::ranges::all_of(others_, [](const OtherWorker& other) {
+                              return other.rolling == Rolling::kYes;
+                            });
     tell_of_others(
         LogLevel::kWarn,
         fmt::format("goes on beside workers with another definition{}: {}; what becomes "
@@ -383,6 +370,20 @@ Task<Status> Worker::check_others() {
                     is_rolling ? " (--rolling-change)" : ", which are to end", describe(others_)));
   }
   co_return Status{};
+}
+
+Task<Status> Worker::check_definition() {
+  DefinitionLog definitions(cluster_, *options_.definition, options_.file);
+  cluster_->forget_topic(options_.definition->topic());  // It may have been deleted.
+  const auto known =
+      co_await definitions.read(environment_.scheduler.now() + options_.stage.call_timeout);
+  CO_RETURN_IF_ERROR(known);
+  co_return fence_.check({.known = *known,
+                          .own = *options_.definition,
+                          .others = others_,
+                          .rolling = options_.rolling,
+                          .file = options_.file},
+                         environment_.scheduler.now());
 }
 
 // What they get is not processed for as long as they live.

@@ -15,6 +15,7 @@
 #include "client/admin.h"
 #include "client/cluster.h"
 #include "engine/definition_change.h"
+#include "engine/definition_fence.h"
 #include "engine/other_workers.h"
 #include "engine/rehearsal.h"
 #include "engine/stage.h"
@@ -88,9 +89,10 @@ class Worker {
   Task<Status> rehearse_before_stages(Rehearsal& found);
   Task<Status> rehearse_others(const KnownDefinition& known, std::string difference);
   Task<Status> look_at_others(const KnownDefinition& known, std::string difference);
-  /// At an assignment: who finds others with another definition, and is not the one that the topic
-  /// names, ends.
+  /// At an assignment: who are there beside this one, and check_definition().
   Task<Status> check_others();
+  /// That the definition in force is still the one that the stages began with (DefinitionFence).
+  Task<Status> check_definition();
   OthersQuestion others_question(const KnownDefinition* known) const;
   void tell_of_strangers(std::vector<OtherWorker> strangers);
   void tell_of_others(LogLevel level, std::string text) const;
@@ -110,6 +112,7 @@ class Worker {
   StageOptions stage_options_;  ///< what all stages have of them
   std::shared_ptr<client::Cluster> cluster_;
   std::vector<std::unique_ptr<StageTask>> stages_;
+  DefinitionFence fence_;
   std::vector<OtherWorker> others_;
   std::vector<OtherWorker> strangers_;
   io::Event changed_;
