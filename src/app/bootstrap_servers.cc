@@ -12,8 +12,9 @@ void add_servers_option(CLI::App& app, std::string& servers) {
                  "host:port[,host:port]; default: as the file says, else the embedded log")
       ->check([](const std::string& given) {
         return given.find_first_not_of(" \t") == std::string::npos
-                   ? std::string("--bootstrap.servers is empty (is a variable not set?); give "
-                                 "host:port, or leave the option out")
+                   ? std::string(
+                         "--bootstrap.servers is empty (is a variable not set?); give "
+                         "host:port, or leave the option out")
                    : std::string();
       });
 }

@@ -18,12 +18,11 @@ Task<Status> make_receipts_topic(LogAtHand log, std::string name, MonotonicTime 
     if (there || there.error().code != ErrorCode::kNotFound) {
       co_return there ? Status{} : Status(std::unexpected(there.error()));
     }
-    const Status created = co_await admin.create_topic(
-        {.name = name,
-         .partition_count = 1,
-         .replication_factor = -1,
-         .configs = client::kept_for_ever()},
-        deadline);
+    const Status created = co_await admin.create_topic({.name = name,
+                                                        .partition_count = 1,
+                                                        .replication_factor = -1,
+                                                        .configs = client::kept_for_ever()},
+                                                       deadline);
     if (created || created.error().code != ErrorCode::kAlreadyExists) {
       co_return created;
     }

@@ -174,8 +174,7 @@ TEST_F(AuditorTest, of_a_pipeline_that_never_ran_there_is_nothing_to_judge) {
   EXPECT_THAT(texts(report), ElementsAre());
   EXPECT_EQ(report.not_yet_processed(), 40);
   EXPECT_TRUE(report.has_judged_nothing());
-  EXPECT_EQ(verdict(report),
-            "nothing to judge: no stage has left a receipt, 40 not yet processed");
+  EXPECT_EQ(verdict(report), "nothing to judge: no stage has left a receipt, 40 not yet processed");
 }
 
 TEST_F(AuditorTest, what_was_read_and_compacted_away_since_is_covered) {

@@ -29,9 +29,10 @@ std::string what_is_lost(const Stage& stage) {
   }
   return sink->table.mode == connectors::SinkMode::kAppend
              ? fmt::format("table {} will lack their rows", sink->table.table)
-             : fmt::format("table {} takes the last record of a key, and may keep a row whose "
-                           "deletion was compacted away",
-                           sink->table.table);
+             : fmt::format(
+                   "table {} takes the last record of a key, and may keep a row whose "
+                   "deletion was compacted away",
+                   sink->table.table);
 }
 
 LogEvent warning(const Stage& stage, const std::string& topic) {

@@ -256,12 +256,11 @@ Task<Status> DefinitionLog::create_topic(MonotonicTime deadline) {
   if (there || there.error().code != ErrorCode::kNotFound) {
     co_return there ? Status{} : Status(std::unexpected(there.error()));
   }
-  const Status created =
-      co_await admin_.create_topic({.name = planned_.topic(),
-                                    .partition_count = 1,
-                                    .replication_factor = -1,
-                                    .configs = client::kept_for_ever()},
-                                   deadline);
+  const Status created = co_await admin_.create_topic({.name = planned_.topic(),
+                                                       .partition_count = 1,
+                                                       .replication_factor = -1,
+                                                       .configs = client::kept_for_ever()},
+                                                      deadline);
   co_return !created && created.error().code == ErrorCode::kAlreadyExists ? Status{} : created;
 }
 

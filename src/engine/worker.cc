@@ -148,8 +148,7 @@ Task<Status> Worker::prepare() {
   const auto changes = co_await definitions.check(*before, deadline());
   CO_RETURN_IF_ERROR(changes);
   CO_RETURN_IF_ERROR(co_await check_own_topics(*before));
-  CO_RETURN_IF_ERROR(
-      co_await check_compaction(cluster_, plan_, deadline(), options_.stage.tell));
+  CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), options_.stage.tell));
   CO_RETURN_IF_ERROR(co_await prepare_topics());
   CO_RETURN_IF_ERROR(co_await take_place());
   CO_RETURN_IF_ERROR(
@@ -228,8 +227,7 @@ Task<Status> Worker::rehearse_before_stages(Rehearsal& found) {
     co_return Status{};
   }
   CO_RETURN_IF_ERROR(co_await check_own_topics(*known));
-  CO_RETURN_IF_ERROR(
-      co_await check_compaction(cluster_, plan_, deadline(), options_.stage.tell));
+  CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), options_.stage.tell));
   client::Admin admin(cluster_);
   const auto sources = co_await look_at_sources(admin, deadline());
   if (!sources && sources.error().code != ErrorCode::kNotFound) {

@@ -135,8 +135,7 @@ std::optional<Written> written_to(const TopicPartition& source, const StageHisto
         }
         is_written = true;
         written.records += output.record_count;
-        written.before +=
-            entry.receipt.committed_at_ms <= began_ms ? output.record_count : 0;
+        written.before += entry.receipt.committed_at_ms <= began_ms ? output.record_count : 0;
       }
     }
   }
@@ -148,8 +147,8 @@ std::optional<Written> written_to(const TopicPartition& source, const StageHisto
 void check_compacted_inputs(const std::vector<StageHistory>& histories,
                             const std::vector<StageHistory>& former, const Scans& scans,
                             Strangers strangers, Findings& findings) {
-  const bool is_told_by_receipts = strangers == Strangers::kRefused && former.empty() &&
-                                   !reset_that_began(histories, former);
+  const bool is_told_by_receipts =
+      strangers == Strangers::kRefused && former.empty() && !reset_that_began(histories, former);
   for (const StageHistory& history : histories) {
     for (const std::string& topic : history.subject->source_topics) {
       for (auto scan = scans.lower_bound({topic, PartitionIndex(0)});
