@@ -96,9 +96,9 @@ sinks: [ sqlite: { file: out.db, table: t, mode: upsert, key: [k], columns: { k:
 """
 
 
-def table(at):
+def table(here):
     try:
-        with sqlite3.connect(at / "out.db", timeout=10) as database:
+        with sqlite3.connect(here / "out.db", timeout=10) as database:
             return sorted(database.execute("SELECT k, n FROM t"))
     except sqlite3.OperationalError:
         return []
