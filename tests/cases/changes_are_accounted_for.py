@@ -117,7 +117,7 @@ def what_lies_between_stages_is_read_before_their_topic_is_left(at):
                   "run it until all is read" in said and "--to-current" not in said, said)
         write(here, before)
         with Worker(here, before) as worker:
-            audit(here, "--until-caught-up", "60s")
+            wait_for(lambda: worker.stage("slow")["totals"]["commits"], worker.said, 60)
             check(worker.stop() == 0, worker.said())
         check("--to-current" in plan(here, after, 1), "it is read, so it may go on from now")
         reset(here, "--to-current", "--execute")
