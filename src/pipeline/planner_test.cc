@@ -311,6 +311,15 @@ TEST(Planner, what_may_be_rounded_before_an_exact_column_takes_it_is_told) {
   }
 }
 
+TEST(Planner, a_topic_of_the_pipelines_own_is_no_sink) {
+  for (const std::string own :
+       {"p-definitions", "p-receipts", "p-by-r-repartition", "p-by-r-changelog"}) {
+    EXPECT_TRUE(problems(kAggregate + "sinks: [ kafka: { topic: " + own + " } ]\n")
+                    .contains("topic " + own + " is used twice"))
+        << own;
+  }
+}
+
 TEST(Planner, json_is_no_key_and_jsonb_is) {
   const auto with_type = [](const std::string& type) {
     return problems(
