@@ -211,6 +211,7 @@ TEST_F(AuditorTest, what_was_compacted_away_between_two_stages_is_missing) {
   const auto send = [&] {
     TestCommit commit;
     commit.receipt = {.pipeline = "p", .stage = "send", .worker = "w", .commit_number = 1};
+    commit.receipt.committed_at_ms = -1;  // the stage had begun before anything was written
     for (int partition = 0; partition < 2; ++partition) {
       const TopicPartition source = at("paid", partition);
       commit.inputs.push_back(log_.read(source, Offset(0), log_.end(source)));
