@@ -1,5 +1,8 @@
 #include "app/pipeline_positions.h"
 
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -14,6 +17,12 @@ namespace {
 constexpr Duration kCallTimeout = seconds(15);
 
 }  // namespace
+
+bool lies_between_stages(std::string_view pipeline, std::string_view topic) {
+  constexpr std::array<std::string_view, 3> kEnds = {"-repartition", "-results", "-rows"};
+  return topic.starts_with(pipeline) && topic.substr(pipeline.size()).starts_with("-") &&
+         std::ranges::any_of(kEnds, [&](std::string_view end) { return topic.ends_with(end); });
+}
 
 std::string describe(const Positions& positions) {
   std::vector<std::string> parts;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/log_task.h"
@@ -17,6 +18,9 @@ using Positions = std::vector<connectors::ClaimedPartition>;
 
 /// "orders-0@25, orders-1@7"
 std::string describe(const Positions& positions);
+
+/// Whether a topic has the name of one that lies between stages of the pipeline.
+bool lies_between_stages(std::string_view pipeline, std::string_view topic);
 
 class PipelinePositions {
  public:

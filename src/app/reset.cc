@@ -4,10 +4,8 @@
 // it has ended no worker starts.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <iostream>
 #include <iterator>
@@ -49,9 +47,6 @@ struct Act {
   std::function<Task<Status>()> run;
   bool removes_members = false;  ///< else its groups must be empty
 };
-
-/// How the names of topics between stages end.
-constexpr std::array<std::string_view, 3> kInternalEnds = {"-repartition", "-results", "-rows"};
 
 class Reset {
  public:
@@ -680,11 +675,8 @@ class Reset {
   }
 
   // ------------------------------------------------------------------------------------ the log
-
   bool is_internal(const std::string& topic) const {
-    return topic.starts_with(definition_.pipeline + "-") &&
-           std::ranges::any_of(kInternalEnds,
-                               [&](std::string_view end) { return topic.ends_with(end); });
+    return lies_between_stages(definition_.pipeline, topic);
   }
 
   std::set<std::string> internal_topics() const {
@@ -780,79 +772,29 @@ class Reset {
   std::vector<std::string> notes_;
 };
 
-Task<int> run_reset_on(LogAtHand log, const pipeline::PlannedPipeline& planned,
-                       const ResetCommand& command) {
-  Reset reset(std::move(log), planned, command);
-  co_return co_await reset.run();
-}
-
 }  // namespace
 
 int run_reset(const Arguments& arguments) {
-  ResetCommand command;
-  CLI::App app(
-      "begin a pipeline anew, or fit what it keeps to a changed file\n"
-      "says what it would do; --execute does it; refused while a worker lives",
-      "onceflow reset");
-  app.add_option("FILE", command.file, "a pipeline file")->required();
-  auto* to = app.add_option_group("to", "where it goes on");
-  to->add_flag_callback(
-      "--to-earliest", [&] { command.to = ResetTo::kEarliest; },
-      "start over: at the first records that the source topics still have");
-  to->add_flag_callback(
-      "--to-latest", [&] { command.to = ResetTo::kLatest; },
-      "start over: with what is written from now on");
-  std::string datetime;
-  to->add_option(
-      "--to-datetime", datetime,
-      "start over: at the first record of this time or later, 2026-11-29T10:15:00 (UTC)");
-  to->add_flag_callback(
-      "--to-current", [&] { command.to = ResetTo::kCurrent; },
-      "go on where it is; states that the file has changed begin empty");
-  to->add_flag_callback(
-      "--keep-states", [&] { command.to = ResetTo::kKeepStates; },
-      "go on where it is, with the states as they are: for another `set` or `key` before "
-      "an aggregate");
-  to->require_option(1);
-  app.add_flag("--delete-rows", command.deletes_rows, "start over: empty the sinks' tables");
-  app.add_flag("--keep-rows", command.keeps_rows,
-               "start over: leave the rows that are there, although theirs come again");
-  app.add_flag("--remove-members", command.removes_members,
-               "workers that were killed count as gone before their session has ended");
-  app.add_flag("--execute", command.executes, "do it");
-  add_servers_option(app, command.log.bootstrap_servers);
-  app.add_option("--data-dir", command.log.log.data_directory, "of the embedded log")
-      ->capture_default_str();
-  app.add_option("--port", command.log.log.port, "of the embedded log, where it is running")
-      ->capture_default_str();
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  auto command = read_reset_command(arguments);
+  if (!command) {
+    return command.error();
   }
-  if (!datetime.empty()) {
-    const auto parsed = parse_reset_time(datetime);
-    if (!parsed) {
-      return kExitUsage;
-    }
-    command.to = ResetTo::kDatetime;
-    command.datetime_ms = *parsed;
-  }
-  command.log.flags = log_flags_of(app);
-  const auto planned = load_pipeline_file(command.file);
+  const auto planned = load_pipeline_file(command->file);
   if (!planned) {
     return kExitUsage;
   }
-  if (command.log.bootstrap_servers.empty()) {
-    command.log.bootstrap_servers = joined(planned->spec.bootstrap_servers);
+  if (command->log.bootstrap_servers.empty()) {
+    command->log.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }
-  if (is_log_missing(command.log)) {
-    std::cerr << "onceflow reset: there is no log under " << command.log.log.data_directory
+  if (is_log_missing(command->log)) {
+    std::cerr << "onceflow reset: there is no log under " << command->log.log.data_directory
               << ", so nothing is kept there; --data-dir names another\n";
     return kExitUsage;
   }
-  return run_on_log(command.log,
-                    [&](LogAtHand log) { return run_reset_on(std::move(log), *planned, command); });
+  return run_on_log(command->log, [&](LogAtHand log) -> Task<int> {
+    Reset reset(std::move(log), *planned, *command);
+    co_return co_await reset.run();
+  });
 }
 
 }  // namespace onceflow::app

@@ -1,6 +1,7 @@
 #include "app/reset_command.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <array>
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "app/bootstrap_servers.h"
 #include "app/shell_words.h"
 #include "base/log_line.h"
 
@@ -100,6 +102,60 @@ bool is_same_reset(const ResetCommand& command, std::string_view flags) {
     flags.remove_suffix(kRemoveMembers.size());
   }
   return flags == command.decisions();
+}
+
+std::expected<ResetCommand, int> read_reset_command(const Arguments& arguments) {
+  ResetCommand command;
+  CLI::App app(
+      "begin a pipeline anew, or fit what it keeps to a changed file\n"
+      "says what it would do; --execute does it; refused while a worker lives",
+      "onceflow reset");
+  app.add_option("FILE", command.file, "a pipeline file")->required();
+  auto* to = app.add_option_group("to", "where it goes on");
+  to->add_flag_callback(
+      "--to-earliest", [&] { command.to = ResetTo::kEarliest; },
+      "start over: at the first records that the source topics still have");
+  to->add_flag_callback(
+      "--to-latest", [&] { command.to = ResetTo::kLatest; },
+      "start over: with what is written from now on");
+  std::string datetime;
+  to->add_option(
+      "--to-datetime", datetime,
+      "start over: at the first record of this time or later, 2026-11-29T10:15:00 (UTC)");
+  to->add_flag_callback(
+      "--to-current", [&] { command.to = ResetTo::kCurrent; },
+      "go on where it is; states that the file has changed begin empty");
+  to->add_flag_callback(
+      "--keep-states", [&] { command.to = ResetTo::kKeepStates; },
+      "go on where it is, with the states as they are: for another `set` or `key` before "
+      "an aggregate");
+  to->require_option(1);
+  app.add_flag("--delete-rows", command.deletes_rows, "start over: empty the sinks' tables");
+  app.add_flag("--keep-rows", command.keeps_rows,
+               "start over: leave the rows that are there, although theirs come again");
+  app.add_flag("--remove-members", command.removes_members,
+               "workers that were killed count as gone before their session has ended");
+  app.add_flag("--execute", command.executes, "do it");
+  add_servers_option(app, command.log.bootstrap_servers);
+  app.add_option("--data-dir", command.log.log.data_directory, "of the embedded log")
+      ->capture_default_str();
+  app.add_option("--port", command.log.log.port, "of the embedded log, where it is running")
+      ->capture_default_str();
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::ParseError& error) {
+    return std::unexpected(app.exit(error) == 0 ? kExitOk : kExitUsage);
+  }
+  if (!datetime.empty()) {
+    const auto parsed = parse_reset_time(datetime);
+    if (!parsed) {
+      return std::unexpected(kExitUsage);
+    }
+    command.to = ResetTo::kDatetime;
+    command.datetime_ms = *parsed;
+  }
+  command.log.flags = log_flags_of(app);
+  return command;
 }
 
 }  // namespace onceflow::app

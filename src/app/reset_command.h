@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "app/commands.h"
 #include "app/log_task.h"
 
 namespace onceflow::app {
@@ -32,6 +34,9 @@ struct ResetCommand {
   /// --delete-rows". Two commands with the same ones do the same.
   std::string decisions() const;
 };
+
+/// From the command line; else the exit code, and what is wrong stands on standard error.
+std::expected<ResetCommand, int> read_reset_command(const Arguments& arguments);
 
 /// What stands in the record of a reset that has begun: its decisions, and how it treats members.
 std::string flags_of(const ResetCommand& command);

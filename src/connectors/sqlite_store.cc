@@ -44,10 +44,10 @@ std::string folder_of(const std::string& file) {
 
 std::string null_rowid(const SinkColumn& column) {
   return fmt::format(
-      "column {0} is null, and is the table's INTEGER PRIMARY KEY, for which SQLite makes up a number; "
-      "the rule: a row holds what its record says; the fix: keep such records out with `where`, give "
-      "the column a value with coalesce(), or leave {0} out of the sink's `columns` if SQLite is to "
-      "number the rows",
+      "column {0} is null, and is the table's INTEGER PRIMARY KEY, for which SQLite makes up a "
+      "number; the rule: a row holds what its record says; the fix: keep such records out with "
+      "`where`, give the column a value with coalesce(), or leave {0} out of the sink's `columns` "
+      "if SQLite is to number the rows",
       column.name);
 }
 

@@ -32,8 +32,8 @@ std::string declare_anew(const SinkTable& table, const SqlDialect& dialect,
     return fmt::format("declare the table's {}, in a table made anew", type);
   }
   return fmt::format(
-      "declare the table's {2}: ALTER TABLE {0} DROP COLUMN {1}; ALTER TABLE {0} ADD COLUMN {1} {2} "
-      "(what the column holds is lost)",
+      "declare the table's {2}: ALTER TABLE {0} DROP COLUMN {1}; ALTER TABLE {0} ADD COLUMN {1} "
+      "{2} (what the column holds is lost)",
       dialect.quote_table(table.table), dialect.quote(column.name), type);
 }
 

@@ -120,7 +120,8 @@ def expressions_yield_what_the_page_says(at):
 
 def a_record_without_a_timestamp_has_none(at):
     columns = ("v: value, t: timestamp, "
-               "is_old: { value: timestamp < 1577836800000, type: boolean }, day: \"date(timestamp / 1000, 'unixepoch')\", at: { type: timestamptz, value: "
+               "is_old: { value: timestamp < 1577836800000, type: boolean }, "
+               "day: \"date(timestamp / 1000, 'unixepoch')\", at: { type: timestamptz, value: "
                "\"strftime('%Y-%m-%dT%H:%M:%fZ', timestamp / 1000.0, 'unixepoch')\" }")
     sink = f"  - sqlite: {{ file: o.db, table: t, columns: {{ {columns} }} }}\n"
     with Worker(at, pipeline(sinks=sink)) as worker:

@@ -1,5 +1,5 @@
-"""`onceflow cat` takes numbers whole or refuses them by name, ends where it cannot go on, and writes
-JSON whatever the bytes are."""
+"""`onceflow cat` takes numbers whole or refuses them by name, ends where it cannot go on, and
+writes JSON whatever the bytes are."""
 
 import json
 import socket

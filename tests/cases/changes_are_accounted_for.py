@@ -87,7 +87,7 @@ LEFT = {
     "a sink that is renamed": (behind_an_aggregate("slow"), behind_an_aggregate("other"),
                                "slow: it read topic p-slow-rows, and no stage goes on there"),
     "sinks that change places": (two_tables(LITE, SLOW), two_tables(SLOW, LITE),
-                                 "slow: it read topic p-lite-rows, which it does not read any more"),
+                                 "slow: it read topic p-lite-rows, which it does not read"),
     "the other sink removed": (two_tables(LITE, SLOW), two_tables(SLOW),
                                "slow: it read topic p-lite-rows, which it does not read any more"),
     "a Kafka sink in front": (
