@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "base/json_text.h"
+#include "base/utf8.h"
 #include "client/admin.h"
 #include "client/fetcher.h"
 #include "client/partitioner.h"
@@ -113,14 +114,17 @@ void print_record(const CatOptions& options, const TopicPartition& partition,
   const std::string_view key = record.key ? as_text(*record.key) : std::string_view();
   const std::string_view value = record.value ? as_text(*record.value) : std::string_view();
   if (options.json) {
+    // JSON is UTF-8, whatever a record holds; without --json the bytes are what they are.
+    const std::string key_text = repaired_utf8(key);
+    const std::string value_text = repaired_utf8(value);
     std::string line = "{\"topic\":";
     append_json_string(line, partition.topic);
     fmt::format_to(std::back_inserter(line),
                    ",\"partition\":{},\"offset\":{},\"ts\":{},\"key\":", partition.partition.value,
                    header.offset_of(record).value, header.timestamp_of(record));
-    append_json_value(line, record.key ? Value(key) : Value());
+    append_json_value(line, record.key ? Value(std::string_view(key_text)) : Value());
     line += ",\"payload\":";
-    append_json_value(line, record.value ? Value(value) : Value());
+    append_json_value(line, record.value ? Value(std::string_view(value_text)) : Value());
     std::cout << line << "}\n";
     return;
   }
@@ -235,6 +239,11 @@ int run_cat(const Arguments& arguments) {
   }
   if (options.produce == options.consume) {
     std::cerr << "onceflow cat: say -P to produce or -C to consume\n";
+    return kExitUsage;
+  }
+  if (!is_utf8(options.topic)) {
+    std::cerr << "onceflow cat: -t " << printable(options.topic)
+              << ": a name is text in UTF-8; no topic has this one\n";
     return kExitUsage;
   }
   const auto client = client_options(options);

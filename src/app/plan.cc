@@ -13,6 +13,7 @@
 #include "app/bootstrap_servers.h"
 #include "app/change_commands.h"
 #include "app/log_task.h"
+#include "app/masked_streams.h"
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
 #include "app/reset_tables.h"
@@ -78,7 +79,7 @@ std::vector<StageFate> fates(const Findings& found, const PipelineDefinition& pl
       fate = {stage.id, "unknown", stage.state.empty() ? "" : "taken as it is"};
     }
     if (old != nullptr) {
-      fate.fate = begins(found, stage.id) ? "begins" : *old != stage ? "changed" : "kept";
+      fate.fate = *old != stage ? "changed" : begins(found, stage.id) ? "begins" : "kept";
       if (!stage.state.empty()) {
         fate.state = old->state == stage.state           ? "kept"
                      : may_keep_state(changes, stage.id) ? "to be kept or reset"
@@ -289,15 +290,9 @@ Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const 
   // No worker has an empty name, so it is none of those that live.
   engine::WorkerOptions options = worker_options_of(plan, {}, file);
   options.client.bootstrap_servers = log.cluster->options().bootstrap_servers;
-  options.stage.tell = [&found, &file](LogEvent event) {
-    event.text = with_file_named(std::move(event.text), file);
-    found.news.push_back(std::move(event));
-  };
+  options.stage.tell = [&found](const LogEvent& event) { found.news.push_back(event); };
   engine::Worker worker(log.os.environment(), plan.plan, std::move(options));
   found.rehearsal = co_await worker.rehearse();
-  for (std::string& refusal : found.rehearsal.refusals) {
-    refusal = with_file_named(std::move(refusal), file);
-  }
   if (!found.rehearsal.known.is_known() && !found.rehearsal.has_ended()) {
     const auto kept = co_await find_kept(log, plan, planned);
     if (!kept) {
@@ -338,6 +333,7 @@ int run_plan(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
+  const MaskedStreams masked_streams(planned->spec.secrets);
   const std::string named = shell_word(file) + options.flags;
   if (options.bootstrap_servers.empty()) {
     options.bootstrap_servers = joined(planned->spec.bootstrap_servers);

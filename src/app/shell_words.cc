@@ -19,17 +19,4 @@ std::string shell_word(std::string_view word) {
   return quoted + "'";
 }
 
-std::string with_file_named(std::string text, std::string_view named) {
-  constexpr std::string_view kFile = "FILE";
-  for (const std::string_view command : {"onceflow reset ", "onceflow plan ", "onceflow run "}) {
-    const std::string open = std::string(command) + std::string(kFile);
-    for (std::size_t at = text.find(open); at != std::string::npos; at = text.find(open, at)) {
-      at += command.size();
-      text.replace(at, kFile.size(), named);
-      at += named.size();
-    }
-  }
-  return text;
-}
-
 }  // namespace onceflow::app

@@ -9,8 +9,4 @@ namespace onceflow::app {
 /// The word as a POSIX shell takes it: as it is where it is plain, else in quotes.
 std::string shell_word(std::string_view word);
 
-/// The text with every `onceflow COMMAND FILE` naming `named`: the file and the flags that lead to
-/// its log, quoted. What knows a table or a topic, and no file, leaves it open.
-std::string with_file_named(std::string text, std::string_view named);
-
 }  // namespace onceflow::app

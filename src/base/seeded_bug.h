@@ -18,12 +18,16 @@ enum class SeededBug {
   kRetryEndTxnIntoNextTransaction,   ///< client: a lost EndTxn answer is retried blindly (STG-1)
   kCommitOffsetsOfAborted,           ///< coordinator: an abort commits the group's offsets (TXN-2)
   kForgetTransactionTimeouts,        ///< coordinator: a restart forgets them (TXN-3)
+  kIdNotGivenOutAccepted,            ///< coordinator: a stranger's id writes at once (PRD-3)
   kForgetGeneration,                 ///< coordinator: a restart counts from 1 again (GRP-1)
   kAcceptStaleGeneration,            ///< coordinator: a fenced member's commit is let in (GRP-2)
   kPositionRowWithoutEpoch,          ///< sink: the position update ignores the epoch (SNK-1)
   kPositionRowWithoutOffset,         ///< sink: it ignores where it moves from (STG-1)
   kCutTextAtNul,                     ///< sink: a text ends at its first U+0000 (STG-1)
   kBeginningIsNotKept,               ///< engine: it is decided anew at each claim (STG-1)
+  kTableByNameOnly,                  ///< sink: whose rows a table has is not asked (STG-1)
+  kLostDatabaseIsFirstStart,         ///< engine: what a sink has read is forgotten (STG-1)
+  kRestoredLogIsNotCompared,         ///< engine: a log that went back is gone on with (STG-1)
   kTopicByNameOnly,                  ///< engine: a topic made again is the old one (STG-1)
   kTimeoutApartFromInterval,         ///< engine: transactions end before their commit (STG-1)
   kDeletedWasNeverThere,             ///< audit: what was deleted unread is no hole (AUD-1)
@@ -31,6 +35,9 @@ enum class SeededBug {
   kRetentionTakesOneMore,            ///< log: it takes a segment before its time (LOG-1)
   kCheckpointBeforeNames,            ///< log: a checkpoint does not wait for its folders (LOG-1)
   kCutInSilence,                     ///< log: damage to the journal's end is not named (LOG-1)
+  kBudgetHasAnException,             ///< broker: who holds nothing may take any memory (MEM-1)
+  kHalfRequestKept,                  ///< broker: half requests are kept while others wait (MEM-2)
+  kJournalFileNotChecked,            ///< log: nothing says how far the journal was (LOG-1)
 };
 
 }  // namespace onceflow

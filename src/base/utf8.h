@@ -16,8 +16,16 @@ inline bool is_utf8(std::string_view bytes) {
   return find_invalid_utf8(bytes) == std::string_view::npos;
 }
 
+/// The bytes with U+FFFD for each that does not belong to a whole, shortest, allowed sequence.
+std::string repaired_utf8(std::string_view bytes);
+
 /// For messages: control characters and bytes that are not UTF-8 become \x00 to \xff.
 std::string printable(std::string_view bytes);
+/// As printable if the bytes are not UTF-8; else as they are, control characters too.
+std::string utf8_or_printable(std::string_view bytes);
+
+/// As UTF-8: bytes that are not become \x80 to \xff, so that different ones stay different.
+std::string as_utf8(std::string_view bytes);
 
 /// `code_point` is a scalar value: no surrogate, at most 0x10ffff.
 void append_utf8(std::string& text, std::uint32_t code_point);

@@ -49,7 +49,8 @@ class AdminTest : public testing::Test {
     if (change) {
       change(options);
     }
-    broker_ = std::make_unique<Broker>(os_.environment(), std::move(options));
+    broker_ = std::make_unique<Broker>(
+        os_.environment(), std::make_unique<io::OsBlockingThread>(os_.loop()), std::move(options));
     ASSERT_TRUE(run_task(os_.loop(), broker_->start()));
     client_ = std::make_unique<RawClient>(os_.loop(), os_.network(), broker_->local().port);
   }
@@ -224,6 +225,12 @@ TEST_F(AdminTest, timestamps_out_of_bounds_are_refused_by_the_topics_setting) {
   start();
   create("t");
   const std::int64_t now_ms = os_.loop().wall_now().ms;
+  // As Kafka: an hour ahead, and any time ago.
+  EXPECT_EQ(produce("t", 5, now_ms + 7'200'000).error_code, ErrorCode::kInvalidTimestamp);
+  EXPECT_EQ(produce("t", 5, now_ms + 1'800'000).error_code, ErrorCode::kNone);
+  EXPECT_EQ(produce("t", 5, 0).error_code, ErrorCode::kNone);
+  EXPECT_EQ(alter("t", {{"message.timestamp.after.max.ms", kSet, "10800000"}}).error_code,
+            ErrorCode::kNone);
   EXPECT_EQ(produce("t", 5, now_ms + 7'200'000).error_code, ErrorCode::kNone);
   EXPECT_EQ(alter("t", {{"message.timestamp.after.max.ms", kSet, "3600000"},
                         {"message.timestamp.before.max.ms", kSet, "3600000"}})
@@ -267,6 +274,15 @@ TEST_F(AdminTest, what_cannot_be_set_is_refused_whole) {
   const Altered broker = alter("1", {{"log.retention.ms", kSet, "1"}}, false, kBroker);
   EXPECT_EQ(broker.error_code, ErrorCode::kInvalidRequest);
   EXPECT_THAT(broker.error_message.value_or(""), HasSubstr("server.properties"));
+}
+
+TEST_F(AdminTest, a_setting_without_effect_is_told_of) {
+  start();
+  create("t");
+  alter("t", {{"retention.ms", kSet, "7000"}});
+  EXPECT_EQ(notices_, "");
+  alter("t", {{"segment.ms", kSet, "5"}});
+  EXPECT_THAT(notices_, HasSubstr("topic 't': without effect here, and kept: segment.ms"));
 }
 
 TEST_F(AdminTest, a_validation_changes_nothing) {

@@ -284,7 +284,7 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPositi
                                                          now() + options_.decision_wait_max());
   CO_RETURN_IF_ERROR(traces);
   RecalledSink recalled = recall_sink(std::move(positions), *traces, options_.pipeline);
-  if (recalled.lost.empty()) {
+  if (recalled.lost.empty() || options_.seeded_bug == SeededBug::kLostDatabaseIsFirstStart) {
     co_return std::move(recalled.positions);
   }
   const std::string found = fmt::format(

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from harness import Postgres, Worker, check, cluster, free_port, onceflow, produce, wait_for
+from harness import Postgres, Worker, check, cluster, free_port, produce, wait_for
 from harness.rdkafka import OpenTransaction
 
 TO_TOPIC = """name: p
@@ -155,15 +155,6 @@ def a_broker_that_is_never_there_does_not_keep_the_process(at):
         with Worker(at, None, servers=address) as worker:
             time.sleep(0.5)
             ends_in_time(worker)
-
-
-def an_address_that_is_none_ends_every_command(at):
-    (at / "p.yaml").write_text(TO_TOPIC, encoding="utf-8")
-    for address in ("127.0.0.1:x", "127.0.0.1:99999", "localhost:"):
-        for command in (["run", "p.yaml"], ["plan", "p.yaml"], ["audit", "p.yaml"],
-                        ["reset", "p.yaml", "--to-earliest"]):
-            said = onceflow(*command, "--bootstrap.servers", address, at=at, code=2, seconds=20)
-            check(address in said, f"{command}: {said}")
 
 
 def a_foreign_open_transaction_is_named_with_what_it_holds_back(at):

@@ -1,7 +1,6 @@
 """C19: a changed file is compared with what the pipeline keeps, before anything is written."""
 
 import collections
-import contextlib
 import json
 import re
 import shutil
@@ -134,20 +133,11 @@ def every_row_of_the_page_is_tried(at):
         folder = at / f"before-{number}"
         folder.mkdir()
         make(folder, text)
-        add_columns(folder)
         for tried, (change, verdict, after, words) in enumerate(changes):
             said = plan(folder, after, 1 if verdict == "refused" else 0)
             check(words in said, f"{change}: {said}")
             if shared_kafka() is None:
                 run_does_as_planned(folder, at / f"before-{number}-{tried}", after, said)
-
-
-def add_columns(folder):
-    """Those that the changed files name: "the table must have the column"."""
-    if (folder / "a.db").exists():
-        with contextlib.closing(sqlite3.connect(folder / "a.db")) as database:
-            for column in "yz":
-                database.execute(f"ALTER TABLE t ADD COLUMN {column} TEXT")
 
 
 FIX = re.compile(r"onceflow reset p\.yaml .*?(--keep-states|--to-current|--to-earliest)")

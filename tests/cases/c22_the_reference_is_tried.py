@@ -298,8 +298,6 @@ SENTENCES = {
     "A field that is neither a part of the key": "fields_after_an_aggregate",
     "A record that cannot be processed stops": "what_is_not_json_is_kept_out_and_deletes_are_not",
     "A topic that is missing is made": "a_topic_that_is_made_with_a_higher_limit",
-    "Of a topic that is there the file's `max.message.bytes`":
-        "what_the_file_says_of_a_topic_that_is_there_has_no_effect",
     "Beside a database sink the first topic": "only_topics_that_the_pipeline_reads_again",
     "How large a record may be": "batches_obey_a_lower_limit",
     "What a topic will not take stops": "a_record_that_a_step_made_too_large",

@@ -78,7 +78,7 @@ def a_source_that_was_left_is_no_loss(at):
         produce(worker.address, "in2", [{"n": 3}] * 5)
         worker.stop()
     said = audit(at)
-    check("in2-0: the file no longer names it as a source of stage kafka; 5 records" in said, said)
+    check("in2-0: the file of stage kafka does not name it any more; 5 records" in said, said)
 
 
 def receipts_that_were_deleted_are_missed(at):

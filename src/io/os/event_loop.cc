@@ -57,10 +57,10 @@ void EventLoop::shut_down() {
 }
 
 void EventLoop::run() {
+  stop_requested_ = false;
   while (!stop_requested_) {
     turn(MonotonicTime::max());
   }
-  stop_requested_ = false;
 }
 
 void EventLoop::run_for(Duration duration) {

@@ -51,7 +51,7 @@ class EventLoop final : public Scheduler {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  /// Runs until stop(), not at all if that came before it. May be called again.
+  /// Runs until stop(). May be called again.
   void run();
   /// Ends run() after the callback that calls this and those posted before it.
   void stop() { stop_requested_ = true; }

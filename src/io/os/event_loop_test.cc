@@ -29,13 +29,6 @@ TEST(EventLoop, posted_callbacks_run_in_order_and_never_inside_post) {
   EXPECT_THAT(ran, ElementsAre(1, 2, 3));
 }
 
-TEST(EventLoop, a_stop_that_came_before_it_runs_is_not_forgotten) {
-  EventLoop loop;
-  loop.stop();
-  loop.post([] { FAIL() << "it runs"; });
-  loop.run();
-}
-
 TEST(EventLoop, its_longest_turn_is_the_work_and_not_the_waiting) {
   EventLoop loop;
   const auto busy_for = [&](Duration duration) {

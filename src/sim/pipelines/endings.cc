@@ -1,10 +1,12 @@
 #include "sim/pipelines/endings.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -48,6 +50,9 @@ class Ending {
   void column_renamed_and_back();
   void column_narrowed_and_widened();
   void table_made_anew();
+  void positions_lost();
+  void database_lost();
+  void log_restored();
 
  private:
   using Visit = std::function<Task<void>(SimProcess&, std::shared_ptr<client::Cluster>)>;
@@ -64,16 +69,21 @@ class Ending {
   std::vector<std::size_t> positions_of(const DrawnPipeline& pipeline,
                                         const pipeline::PlannedPipeline& planned);
   void go_on_with_next_file(DrawnPipeline& pipeline);
-  std::vector<Document> draw_documents();
+  std::vector<Document> draw_documents(std::uint64_t count_max = kLateRecordsMax);
+  /// The log ends where a copy of it ended: what the input was beyond that is forgotten. How many
+  /// records that were; nothing if it had fewer partitions.
+  std::optional<std::size_t> cut_input_to_log();
   /// What a pipeline that has stopped must have left.
   enum class Refused {
     kBefore,   ///< all as it was before: a record was refused
     kMidway,   ///< what came before the record that was refused is there, and is not judged
     kStopped,  ///< others may have gone on, as far as they came; the audit must name it too
+    kAnew,     ///< as kStopped, but nothing is left that could be named: no word of "clean" then
   };
   /// Waits until each pipeline has either the right rows for all of the input, or has stopped and
-  /// said something that holds `named`. Then model and audit judge what can be judged.
-  void expect_right_or_refused(const std::string& what, std::string_view named, Refused refused);
+  /// said something that holds one of `named`. Then model and audit judge what can be judged.
+  void expect_right_or_refused(const std::string& what, const std::vector<std::string>& named,
+                               Refused refused);
   bool is_right(const DrawnPipeline& pipeline) const {
     return pipeline.judge(scene_.database.image(), scene_.input).empty();
   }
@@ -106,9 +116,9 @@ void Ending::feed(std::vector<Document> documents) {
   });
 }
 
-std::vector<Document> Ending::draw_documents() {
+std::vector<Document> Ending::draw_documents(std::uint64_t count_max) {
   std::vector<Document> drawn;
-  const std::uint64_t count = 1 + scene_.random.below(kLateRecordsMax);
+  const std::uint64_t count = 1 + scene_.random.below(count_max);
   drawn.reserve(count);
   for (std::uint64_t index = 0; index < count; ++index) {
     drawn.push_back(
@@ -117,14 +127,14 @@ std::vector<Document> Ending::draw_documents() {
   return drawn;
 }
 
-void Ending::expect_right_or_refused(const std::string& what, std::string_view named,
+void Ending::expect_right_or_refused(const std::string& what, const std::vector<std::string>& named,
                                      Refused refused) {
+  const bool may_come_late = refused == Refused::kStopped || refused == Refused::kAnew;
   std::vector<Judged> judged;
   judged.reserve(scene_.pipelines.size());
   for (const DrawnPipeline& pipeline : scene_.pipelines) {
     // Rows may be right already, where no new record counts: a stop is given time to come.
-    MonotonicTime next_look =
-        scene_.world.now() + (refused == Refused::kStopped ? kStopPatience : Duration(0));
+    MonotonicTime next_look = scene_.world.now() + (may_come_late ? kStopPatience : Duration(0));
     scene_.world.run_until(
         [&] {
           if (!scene_.workers.refusal_of(pipeline).empty()) {
@@ -138,9 +148,12 @@ void Ending::expect_right_or_refused(const std::string& what, std::string_view n
         },
         kPatience);
     const std::string refusal = scene_.workers.refusal_of(pipeline);
-    if (!refusal.empty() && refusal.find(named) == std::string::npos) {
-      scene_.findings.report("STG-1", fmt::format("{}: {}: it stops, and does not name '{}': {}",
-                                                  pipeline.name(), what, named, refusal));
+    if (!refusal.empty() && std::ranges::none_of(named, [&](const std::string& words) {
+          return refusal.contains(words);
+        })) {
+      scene_.findings.report(
+          "STG-1", fmt::format("{}: {}: it stops, and does not name '{}': {}", pipeline.name(),
+                               what, fmt::join(named, "' or '"), refusal));
     } else if (refusal.empty() && !is_right(pipeline)) {
       scene_.findings.report(
           "STG-1", fmt::format("{}: {}: neither right nor refused", pipeline.name(), what));
@@ -151,6 +164,10 @@ void Ending::expect_right_or_refused(const std::string& what, std::string_view n
                audit(scene_.world, scene_.database.image(), pipeline).empty()) {
       scene_.findings.report("AUD-1",
                              fmt::format("{}: {}: the audit says clean", pipeline.name(), what));
+    } else if (refused == Refused::kAnew && !refusal.empty() &&
+               says_all_is_there(scene_.world, scene_.database.image(), pipeline)) {
+      scene_.findings.report(
+          "AUD-1", fmt::format("{}: {}: the audit says that all is there", pipeline.name(), what));
     }
   }
   judge_by_both(scene_.world, scene_.database.image(), judged, scene_.findings);
@@ -176,7 +193,7 @@ void Ending::doubtful_record() {
   std::vector<Document> one;
   one.push_back(std::move(document));
   feed(std::move(one));
-  expect_right_or_refused(what, "@", Refused::kBefore);
+  expect_right_or_refused(what, {"@"}, Refused::kBefore);
 }
 
 // As if the positions alone came from a backup: what lies after them is in the table already.
@@ -187,7 +204,7 @@ void Ending::positions_set_back() {
   scene_.world.note("world", moved);
   feed(draw_documents());
   scene_.workers.take_up();
-  expect_right_or_refused(moved, "offset", Refused::kStopped);
+  expect_right_or_refused(moved, {"offset"}, Refused::kStopped);
 }
 
 // Under the old positions, which are of another topic.
@@ -204,8 +221,8 @@ void Ending::topic_made_again() {
   });
   feed(draw_documents());
   scene_.workers.take_up();
-  expect_right_or_refused("the source topic was deleted and made again", kInputTopic,
-                          Refused::kStopped);
+  expect_right_or_refused("the source topic was deleted and made again",
+                          {"another topic of that name"}, Refused::kStopped);
 }
 
 // Retention overtakes a stage that is down. Running again, it must say which records it never read;
@@ -376,7 +393,7 @@ void Ending::column_renamed_and_back() {
       fmt::format("column {} of table {} is renamed", column, pipeline.table());
   scene_.world.note("world", what);
   feed(draw_documents());
-  expect_right_or_refused(what, column, Refused::kBefore);
+  expect_right_or_refused(what, {column}, Refused::kBefore);
   scene_.workers.take_down();
   scene_.database.rename_back(pipeline.table());
   scene_.workers.take_up();
@@ -390,20 +407,21 @@ void Ending::column_narrowed_and_widened() {
   const std::string what = fmt::format("integers of table {} get 32 bits", pipeline.table());
   scene_.world.note("world", what);
   feed(draw_documents());
-  expect_right_or_refused(what, "@", Refused::kMidway);
+  expect_right_or_refused(what, {"@"}, Refused::kMidway);
   scene_.workers.take_down();
   scene_.database.set_integers(pipeline.table(), SimDatabase::Integers::kWide);
   scene_.workers.take_up();
   expect_right(what + " and 64 again");
 }
 
-// Its rows stay in the one that was renamed. No worker can know; who judges must.
+// Its rows stay in the one that was renamed.
 void Ending::table_made_anew() {
   const DrawnPipeline& pipeline = scene_.pipelines[scene_.random.below(scene_.pipelines.size())];
   if (is_empty(scene_.database.table(pipeline.table()))) {
     return;
   }
-  scene_.world.note("world", fmt::format("table {} is made anew", pipeline.table()));
+  const std::string what = fmt::format("table {} is made anew", pipeline.table());
+  scene_.world.note("world", what);
   scene_.database.forget_rows(pipeline.table());
   if (is_right(pipeline)) {
     scene_.findings.report("AUD-1", "the model does not see that the rows are gone");
@@ -411,6 +429,91 @@ void Ending::table_made_anew() {
   if (audit(scene_.world, scene_.database.image(), pipeline).empty()) {
     scene_.findings.report("AUD-1", "the audit does not see that the rows are gone");
   }
+  feed(draw_documents());
+  expect_right_or_refused(what, {"another one than rows were written to"}, Refused::kStopped);
+}
+
+// As if our tables, one of them or both, were dropped or restored alone. Rows are there.
+void Ending::positions_lost() {
+  scene_.workers.take_down();
+  scene_.world.run_for(kSentCommitsMax);
+  const DrawnPipeline& pipeline = scene_.pipelines[scene_.random.below(scene_.pipelines.size())];
+  const bool all = scene_.random.coin();
+  scene_.database.forget_positions(
+      pipeline.table(), all ? SimDatabase::Receipts::kGoToo : SimDatabase::Receipts::kStay);
+  const std::string what =
+      fmt::format("positions{} of table {} are lost", all ? " and receipts" : "", pipeline.table());
+  scene_.world.note("world", what);
+  feed(draw_documents());
+  scene_.workers.take_up();
+  expect_right_or_refused(
+      what, {"the position is gone", "know nothing of them", "holds no position of this sink"},
+      is_empty(scene_.database.table(pipeline.table())) ? Refused::kAnew : Refused::kStopped);
+}
+
+// As if another, empty one were named in the file. What can be is written again from the beginning.
+void Ending::database_lost() {
+  scene_.workers.take_down();
+  scene_.world.run_for(kSentCommitsMax);
+  for (const DrawnPipeline& pipeline : scene_.pipelines) {
+    scene_.database.forget_all(pipeline.table());
+  }
+  scene_.world.note("world", "the database is made anew");
+  feed(draw_documents());
+  scene_.workers.take_up();
+  expect_right_or_refused("the database is made anew", {"holds no position of this sink"},
+                          Refused::kAnew);
+}
+
+// The tables hold rows of records that are gone, and others come at their offsets.
+void Ending::log_restored() {
+  scene_.workers.take_down();
+  scene_.world.run_for(kSentCommitsMax);
+  scene_.restore_log();
+  const auto lost_count = cut_input_to_log();
+  if (!lost_count) {
+    return;
+  }
+  const std::string what = fmt::format("the log is {} records older than the tables", *lost_count);
+  scene_.world.note("world", what);
+  feed(draw_documents(kLateRecordsMax + (scene_.random.coin() ? 2 * *lost_count : 0)));
+  scene_.workers.take_up();
+  expect_right_or_refused(what,
+                          {"another topic of that name", "but the topic ends at offset",
+                           "are not the records that this stage has read"},
+                          Refused::kStopped);
+}
+
+std::optional<std::size_t> Ending::cut_input_to_log() {
+  std::vector<Offset> ends;
+  visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+    const MonotonicTime deadline = process.scheduler().now() + kVisitMax;
+    const auto topic = co_await cluster->topic(kInputTopic, deadline);
+    CHECK(topic.has_value());
+    std::vector<TopicPartition> asked;
+    for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
+      asked.push_back({kInputTopic, PartitionIndex(index)});
+    }
+    client::Admin admin(cluster);
+    const auto listed = co_await admin.list_offsets(
+        asked, client::Admin::kLatest, client::IsolationLevel::kReadUncommitted, deadline);
+    CHECK(listed.has_value());
+    for (const TopicPartition& partition : asked) {
+      ends.push_back(
+          std::ranges::find(*listed, partition, &client::ListedOffset::partition)->offset);
+    }
+  });
+  if (ends.size() != scene_.input.partitions.size()) {
+    return std::nullopt;
+  }
+  const std::size_t before = scene_.input.record_count();
+  for (std::size_t index = 0; index < ends.size(); ++index) {
+    std::vector<Document>& documents = scene_.input.partitions[index].documents;
+    documents.erase(
+        documents.begin() + std::min<std::ptrdiff_t>(ends[index].value, std::ssize(documents)),
+        documents.end());
+  }
+  return before - scene_.input.record_count();
 }
 
 std::vector<std::size_t> Ending::positions_of(const DrawnPipeline& pipeline,
@@ -453,6 +556,9 @@ void end_run(EndScene scene) {
   constexpr void (Ending::* kEndings[])() = {&Ending::doubtful_record,
                                              &Ending::positions_set_back,
                                              &Ending::topic_made_again,
+                                             &Ending::positions_lost,
+                                             &Ending::database_lost,
+                                             &Ending::log_restored,
                                              &Ending::records_deleted_unread,
                                              &Ending::backup_restored_while_idle,
                                              &Ending::file_gone_on_with,

@@ -1,7 +1,8 @@
 // Endings: what comes upon a pipeline that has done its work, faults over: a record of which
 // something is more than programs hold, positions that were set back, a source topic made again,
 // records deleted before they were read, a backup restored while nothing is fed, a file changed to
-// one that the pipeline goes on with, a table that was changed. Each pipeline goes on right, or
+// one that the pipeline goes on with, a table that was changed, positions or a whole database that
+// are lost, an older copy of the log under newer tables. Each pipeline goes on right, or
 // stops and names it: nothing may pass in silence. One by seed, at the end of a run, because it may
 // be the end of the pipeline.
 #pragma once
@@ -28,6 +29,8 @@ struct EndScene {
   const SimDatabase::Image& backup;
   /// From now on the broker keeps no closed segment.
   std::function<void()> shorten_retention;
+  /// The broker's disk is as a snapshot has it that was taken during the run.
+  std::function<void()> restore_log;
   Findings& findings;
 };
 

@@ -148,6 +148,7 @@ Task<void> PipelineWorkload::operate(SimProcess& process, std::shared_ptr<client
 
 Task<void> PipelineWorkload::keep_backup(SimProcess&, std::shared_ptr<client::Cluster>) {
   backup_ = database_->image();
+  log_backup_ = world_->node("broker").machine().disk.snapshot();
   co_return;
 }
 
@@ -272,6 +273,12 @@ void PipelineWorkload::check_end() {
                    broker_options_.log.topic_defaults.retention_bytes = 0;
                    broker_options_.log.retention_check_interval = seconds(1);
                    world_->kill(world_->node("broker"), "gets a short retention");
+                 },
+             .restore_log =
+                 [this] {
+                   SimMachine& machine = world_->node("broker").machine();
+                   world_->crash_machine(machine, "gets an older copy of its disk");
+                   machine.disk.restore(log_backup_);
                  },
              .findings = findings_});
   }

@@ -62,6 +62,7 @@ class PipelineWorkload final : public Workload {
   std::unique_ptr<PipelineWorkers> workers_;
   std::multimap<std::int64_t, Operation> operations_;
   SimDatabase::Image backup_;
+  DiskImage::Snapshot log_backup_;
   bool feeder_is_done_ = false;
   bool is_settling_ = false;
   MonotonicTime rest_deadline_{};

@@ -234,6 +234,20 @@ void Inode::flip_bit(std::uint64_t offset, unsigned bit) {
   }
 }
 
+void Inode::zero_from(std::uint64_t offset) {
+  for (SparseBytes* const bytes : {&content_, &durable_}) {
+    const std::uint64_t size_bytes = bytes->size();
+    bytes->resize(std::min(offset, size_bytes));
+    bytes->resize(size_bytes);
+  }
+}
+
+void Inode::cut_to(std::uint64_t size_bytes) {
+  for (SparseBytes* const bytes : {&content_, &durable_}) {
+    bytes->resize(std::min(bytes->size(), size_bytes));
+  }
+}
+
 void Inode::apply(const Change& change, SparseBytes& to) {
   if (change.is_truncation) {
     to.resize(change.offset);
@@ -453,6 +467,53 @@ void DiskImage::process_ended(SimProcess& process) {
   std::erase_if(locks_, [&](const auto& lock) { return lock.second == &process; });
 }
 
+DiskImage::Snapshot DiskImage::snapshot() const {
+  Snapshot snapshot;
+  std::map<const Inode*, std::size_t> indices;
+  for (const auto& [path, entry] : durable_entries_) {
+    std::size_t index = 0;
+    if (entry.inode != nullptr) {
+      const auto [place, is_new] = indices.try_emplace(entry.inode.get(), snapshot.files.size());
+      index = place->second;
+      if (is_new) {
+        snapshot.files.push_back(entry.inode->durable());
+      }
+    }
+    snapshot.entries[path] = {entry.is_directory, index};
+  }
+  return snapshot;
+}
+
+void DiskImage::restore(const Snapshot& snapshot) {
+  CHECK(locks_.empty() && durable_writes_.operations.empty() && background_.operations.empty());
+  std::vector<std::shared_ptr<Inode>> files;
+  files.reserve(snapshot.files.size());
+  for (const SparseBytes& bytes : snapshot.files) {
+    files.push_back(std::make_shared<Inode>(bytes));
+  }
+  name_changes_.clear();
+  entries_.clear();
+  for (const auto& [path, entry] : snapshot.entries) {
+    entries_[path] = {entry.is_directory, entry.is_directory ? nullptr : files[entry.file_index]};
+  }
+  drop_orphans(entries_);
+  durable_entries_ = entries_;
+}
+
+// What lies in a folder that is not there is not there.
+void DiskImage::drop_orphans(std::map<std::string, Entry>& entries) {
+  std::erase_if(entries, [&](const auto& entry) {
+    std::string folder = io::parent_directory(entry.first);
+    for (; !is_root(folder); folder = io::parent_directory(folder)) {
+      const auto found = entries.find(folder);
+      if (found == entries.end() || !found->second.is_directory) {
+        return true;
+      }
+    }
+    return false;
+  });
+}
+
 void DiskImage::crash() {
   std::deque<Operation> abandoned[2];
   for (Lane* const lane : {&durable_writes_, &background_}) {
@@ -473,17 +534,7 @@ void DiskImage::crash() {
     }
   }
   name_changes_.clear();
-  // What lies in a folder that is not there is not there.
-  std::erase_if(durable_entries_, [&](const auto& entry) {
-    std::string folder = io::parent_directory(entry.first);
-    for (; !is_root(folder); folder = io::parent_directory(folder)) {
-      const auto found = durable_entries_.find(folder);
-      if (found == durable_entries_.end() || !found->second.is_directory) {
-        return true;
-      }
-    }
-    return false;
-  });
+  drop_orphans(durable_entries_);
   entries_ = durable_entries_;
   for (const auto& [path, entry] : entries_) {
     if (entry.inode) {
@@ -513,6 +564,52 @@ std::string DiskImage::flip_bit(SimRandom& random) {
   const auto bit = static_cast<unsigned>(random.below(8));
   entry.inode->flip_bit(byte, bit);
   return path + ": byte " + std::to_string(byte) + ", bit " + std::to_string(bit);
+}
+
+std::string DiskImage::damage_file(SimRandom& random) {
+  std::vector<std::string> paths;
+  for (const auto& [path, entry] : entries_) {
+    if (entry.inode && entry.inode->content().size() > 0 && !path.ends_with("/LOCK")) {
+      paths.push_back(path);
+    }
+  }
+  if (paths.empty()) {
+    return "";
+  }
+  const std::string path = paths[random.below(paths.size())];
+  Inode& inode = *entries_.at(path).inode;
+  const std::uint64_t place = random.below(inode.content().size());
+  switch (random.below(4)) {
+    case 0:
+      for (auto* const entries : {&entries_, &durable_entries_}) {
+        entries->erase(path);
+      }
+      return "a file is gone: " + path;
+    case 1:
+      inode.cut_to(place);
+      return "a file is cut: " + path + " to " + std::to_string(place);
+    case 2:
+      inode.zero_from(place);
+      return "a file is zeroed: " + path + " from " + std::to_string(place);
+    default:
+      break;
+  }
+  const std::string kind = path.substr(path.find_last_of('.'));
+  std::erase_if(paths, [&](const std::string& other) {
+    return other == path || other.substr(other.find_last_of('.')) != kind;
+  });
+  if (paths.empty()) {
+    return "";
+  }
+  const std::string other = paths[random.below(paths.size())];
+  for (auto* const entries : {&entries_, &durable_entries_}) {
+    const auto here = entries->find(path);
+    const auto there = entries->find(other);
+    if (here != entries->end() && there != entries->end()) {
+      std::swap(here->second, there->second);
+    }
+  }
+  return "two files are exchanged: " + path + " and " + other;
 }
 
 // --------------------------------------------------------------------------------------------
