@@ -18,7 +18,7 @@ using Print = std::function<void(std::string_view)>;
 
 // Every so many seeds one is run twice and must give the same run.
 constexpr std::uint64_t kRepeatEvery = 20;
-constexpr std::uint64_t kSeedsPerBug = 3000;
+constexpr std::uint64_t kSeedsPerBug = 1000;
 
 std::string replay_command(const RunOptions& options) {
   std::string command = fmt::format("onceflow sim --seed {}", options.seed);
