@@ -292,12 +292,12 @@ int run_audit(const Arguments& arguments) {
   if (command.bootstrap_servers.empty()) {
     command.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }
-  if (is_log_missing({.verb = "audit",
-                      .bootstrap_servers = command.bootstrap_servers,
-                      .log = command.log,
-                      .flags = {}})) {
-    std::cerr << "onceflow audit: there is no log under " << command.log.data_directory
-              << ", so nothing is kept there; --data-dir names another\n";
+  const LogTaskOptions log{.verb = "audit",
+                           .bootstrap_servers = command.bootstrap_servers,
+                           .log = command.log,
+                           .flags = {}};
+  if (is_log_missing(log)) {
+    std::cerr << missing_log(log);
     return kExitUsage;
   }
   return AuditProcess(*planned, std::move(command)).run();

@@ -99,6 +99,12 @@ bool is_log_missing(const LogTaskOptions& options) {
   return options.bootstrap_servers.empty() && exists && !*exists;
 }
 
+std::string missing_log(const LogTaskOptions& options) {
+  return fmt::format(
+      "onceflow {}: there is no log under {}, so nothing is kept there; --data-dir names another\n",
+      options.verb, options.log.data_directory);
+}
+
 int run_on_log(const LogTaskOptions& options, std::function<Task<int>(LogAtHand)> task) {
   return LogTask(options, std::move(task)).run();
 }

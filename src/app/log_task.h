@@ -38,6 +38,8 @@ struct LogAtHand {
 
 /// There is no embedded log where it would be, and asking for it would make one.
 bool is_log_missing(const LogTaskOptions& options);
+/// What people are told then: a line.
+std::string missing_log(const LogTaskOptions& options);
 
 /// Runs the task on the log and returns its exit code. An embedded log that another process has
 /// open is asked over its port; kExitUsage, said on standard error, if there is no way to ask.

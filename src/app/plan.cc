@@ -345,8 +345,7 @@ int run_plan(const Arguments& arguments) {
   if (is_log_missing(options)) {
     std::cout << (json ? to_json(definition, {}) : to_text(definition, named, {}));
     if (!json) {
-      std::cerr << "onceflow plan: there is no log under " << options.log.data_directory
-                << ", so nothing is kept there; --data-dir names another\n";
+      std::cerr << missing_log(options);
     }
     return kExitOk;
   }

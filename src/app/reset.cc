@@ -262,14 +262,11 @@ class Reset {
 
   // One that slept when the reset began may have come back.
   Task<Status> check_groups_are_empty() {
-    for (const std::string& group : all_groups()) {
-      const auto described = co_await admin_.describe_group(group, deadline());
-      if (!described && described.error().code == ErrorCode::kNotFound) {
-        continue;
-      }
-      CO_RETURN_IF_ERROR(described);
-      if (!described->members.empty()) {
-        co_return members_live(group, names_of(described->members));
+    const auto groups = co_await client::describe_groups(log_.cluster, all_groups(), deadline());
+    CO_RETURN_IF_ERROR(groups);
+    for (const auto& [group, described] : *groups) {
+      if (!described.members.empty()) {
+        co_return members_live(group, names_of(described.members));
       }
     }
     co_return Status{};
@@ -278,26 +275,23 @@ class Reset {
   // A worker that is alive is a member of its groups. So may be one that is gone, until its session
   // ends; on a log that nobody else has open, no member is alive.
   Task<Status> plan_members() {
-    for (const std::string& group : all_groups()) {
-      const auto described = co_await admin_.describe_group(group, deadline());
-      if (!described && described.error().code == ErrorCode::kNotFound) {
-        continue;
-      }
-      CO_RETURN_IF_ERROR(described);
-      if (described->state != "Dead") {
+    const auto groups = co_await client::describe_groups(log_.cluster, all_groups(), deadline());
+    CO_RETURN_IF_ERROR(groups);
+    for (const auto& [group, described] : *groups) {
+      if (described.state != "Dead") {
         groups_there_.push_back(group);
       }
-      if (described->members.empty()) {
+      if (described.members.empty()) {
         continue;
       }
-      const std::string names = names_of(described->members);
+      const std::string names = names_of(described.members);
       std::vector<std::string> instances;
-      for (const client::GroupMemberDescription& member : described->members) {
+      for (const client::GroupMemberDescription& member : described.members) {
         if (!member.group_instance_id.empty()) {
           instances.push_back(member.group_instance_id);
         }
       }
-      const bool all_are_static = instances.size() == described->members.size();
+      const bool all_are_static = instances.size() == described.members.size();
       if (!all_are_static || !(log_.is_ours || command_.removes_members)) {
         co_return members_live(group, names);
       }
@@ -787,8 +781,7 @@ int run_reset(const Arguments& arguments) {
     command->log.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }
   if (is_log_missing(command->log)) {
-    std::cerr << "onceflow reset: there is no log under " << command->log.log.data_directory
-              << ", so nothing is kept there; --data-dir names another\n";
+    std::cerr << missing_log(command->log);
     return kExitUsage;
   }
   return run_on_log(command->log, [&](LogAtHand log) -> Task<int> {

@@ -84,8 +84,10 @@ Task<Result<ConnectionPointer>> Admin::controller_connection(MonotonicTime deadl
   co_return co_await cluster_->connection(channel_, controller, deadline);
 }
 
-std::vector<std::pair<std::string, std::string>> kept_for_ever() {
-  return {{"retention.ms", "-1"}, {"retention.bytes", "-1"}, {"cleanup.policy", "delete"}};
+std::vector<std::pair<std::string, std::string>> kept_for_ever(std::string cleanup_policy) {
+  return {{"retention.ms", "-1"},
+          {"retention.bytes", "-1"},
+          {"cleanup.policy", std::move(cleanup_policy)}};
 }
 
 Task<Status> Admin::create_topic(NewTopic topic, MonotonicTime deadline) {

@@ -27,8 +27,10 @@ struct NewTopic {
   std::vector<std::pair<std::string, std::string>> configs;
 };
 
-/// The configs of a topic that keeps every record for ever, whatever the cluster's defaults are.
-std::vector<std::pair<std::string, std::string>> kept_for_ever();
+/// The configs of a topic that keeps every record for ever, whatever the cluster's defaults are; or
+/// with `cleanup_policy` "compact" the last record of every key.
+std::vector<std::pair<std::string, std::string>> kept_for_ever(
+    std::string cleanup_policy = "delete");
 
 struct ListedOffset {
   TopicPartition partition;

@@ -25,6 +25,21 @@ CoordinatorAnswer<void> judge(const protocol::LeaveGroupResponse& reply,
 
 }  // namespace
 
+Task<Result<std::map<std::string, GroupDescription>>> describe_groups(
+    std::shared_ptr<Cluster> cluster, std::set<std::string> group_ids, MonotonicTime deadline) {
+  Admin admin(std::move(cluster));
+  std::map<std::string, GroupDescription> groups;
+  for (const std::string& group_id : group_ids) {
+    auto described = co_await admin.describe_group(group_id, deadline);
+    if (!described && described.error().code == ErrorCode::kNotFound) {
+      continue;
+    }
+    CO_RETURN_IF_ERROR(described);
+    groups.emplace(group_id, std::move(*described));
+  }
+  co_return groups;
+}
+
 Task<Status> remove_members(std::shared_ptr<Cluster> cluster, std::string group_id,
                             std::vector<std::string> group_instance_ids, MonotonicTime deadline) {
   const Channel channel = cluster->new_channel();

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/definition_testing.h"
+
 namespace onceflow::engine {
 namespace {
 
@@ -51,23 +53,6 @@ PipelineDefinition totals() {
        .outputs = {"t"},
        .columns = "mode upsert\nkey column k text = $.k\ncolumn n integer = $.n\n"},
   };
-  return definition;
-}
-
-// in -> table, and nothing else.
-PipelineDefinition rows() {
-  PipelineDefinition definition;
-  definition.pipeline = "p";
-  definition.guarantee = "exactly_once";
-  definition.stages = {{.id = "sqlite",
-                        .group_id = "g",
-                        .sources = {"in"},
-                        .steps = "where $.x > 1\n",
-                        .state = {},
-                        .changelog_topic = {},
-                        .database = "sqlite a.db",
-                        .outputs = {"t"},
-                        .columns = "mode append\ncolumn x integer = $.x\n"}};
   return definition;
 }
 

@@ -14,12 +14,6 @@ using Kind = protocol::PipelineDefinition::Kind;
 
 std::string named(const std::string& file) { return file.empty() ? "FILE" : file; }
 
-bool is_rolling_change(const DefinitionFence::Look& look) {
-  return look.rolling == Rolling::kYes ||
-         std::ranges::all_of(
-             look.others, [](const OtherWorker& other) { return other.rolling == Rolling::kYes; });
-}
-
 Status reset_since(const DefinitionFence::Look& look) {
   const ResetMark& reset = *look.known.newest_reset();
   return fail(
@@ -66,7 +60,7 @@ Status DefinitionFence::check(const Look& look, MonotonicTime now) {
     return {};
   }
   const std::uint64_t current = protocol::definition_hash(look.known.current().text());
-  if (!look.others.empty() && is_rolling_change(look)) {
+  if (!look.others.empty() && is_rolling_change(look.rolling, look.others)) {
     goes_beside_ = current;
   }
   if (goes_beside_ == current) {

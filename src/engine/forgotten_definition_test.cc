@@ -3,26 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/definition_testing.h"
+
 namespace onceflow::engine {
 namespace {
 
 using ::testing::HasSubstr;
 using Found = ForgottenDefinition::Found;
-
-protocol::PipelineDefinition rows() {
-  protocol::PipelineDefinition definition;
-  definition.pipeline = "p";
-  definition.stages = {{.id = "sqlite",
-                        .group_id = "g",
-                        .sources = {"in"},
-                        .steps = "where $.x > 1\n",
-                        .state = {},
-                        .changelog_topic = {},
-                        .database = "sqlite a.db",
-                        .outputs = {"t"},
-                        .columns = "mode append\ncolumn x integer = $.x\n"}};
-  return definition;
-}
 
 std::uint64_t own() { return protocol::definition_hash(rows().stages.front().text()); }
 

@@ -74,6 +74,12 @@ DefinitionNote parse_definition_note(std::string_view note) {
   return result;
 }
 
+bool is_rolling_change(Rolling own, std::span<const OtherWorker> others) {
+  return own == Rolling::kYes || std::ranges::all_of(others, [](const OtherWorker& other) {
+           return other.rolling == Rolling::kYes;
+         });
+}
+
 std::string describe(const std::vector<OtherWorker>& others) {
   std::vector<std::string> parts;
   parts.reserve(others.size());

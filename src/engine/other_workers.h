@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,9 @@ inline constexpr std::string_view kStrangersRemedy = "end them, or give them ano
 
 /// "worker '2': process 123 on h, address 10.0.0.3 (group 'g')", and the next.
 std::string describe(const std::vector<OtherWorker>& others);
+
+/// Whether this worker, or every other one, was started to go beside another definition.
+bool is_rolling_change(Rolling own, std::span<const OtherWorker> others);
 
 /// kRefused if a worker of another pipeline is among them.
 Status check_one_pipeline(const std::vector<OtherWorker>& others, std::string_view pipeline);

@@ -9,6 +9,7 @@
 
 #include "client/admin.h"
 #include "client/fetcher.h"
+#include "engine/foreign_records.h"
 
 namespace onceflow::engine {
 namespace {
@@ -40,13 +41,7 @@ class ReceiptVisit {
   /// each.
   void tell() const {
     if (strange_count_ > 0) {
-      options_.tell({.level = LogLevel::kWarn,
-                     .stage = {},
-                     .event = "foreign record",
-                     .text = fmt::format(
-                         "{}{}: passed over; only the pipeline writes this topic", first_,
-                         strange_count_ == 1 ? std::string()
-                                             : fmt::format(" and {} more", strange_count_ - 1))});
+      options_.tell(foreign_records(first_, strange_count_));
     }
   }
 
@@ -54,7 +49,7 @@ class ReceiptVisit {
   const StageOptions& options_;
   const VisitReceipt visit_;
   std::string first_;
-  std::int64_t strange_count_ = 0;
+  std::size_t strange_count_ = 0;
 };
 
 /// Receipts and markers that are looked at where only the newest are wanted.

@@ -25,6 +25,9 @@ namespace {
 /// While nothing is committed, which compares the positions too.
 constexpr Duration kCompareInterval = seconds(15);
 
+/// Where its positions are, as people are told.
+constexpr const char* kPositionsTable = "onceflow_positions";
+
 KeptPosition to_kept(const connectors::ClaimedPartition& partition) {
   return {.source = partition.source,
           .next_offset = partition.next_offset,
@@ -32,6 +35,15 @@ KeptPosition to_kept(const connectors::ClaimedPartition& partition) {
           .epoch = partition.epoch,
           .receipt_offset = partition.receipt_offset,
           .receipt_input = partition.receipt_input};
+}
+
+std::vector<KeptPosition> to_kept(const std::vector<connectors::ClaimedPartition>& partitions) {
+  std::vector<KeptPosition> kept;
+  kept.reserve(partitions.size());
+  for (const connectors::ClaimedPartition& partition : partitions) {
+    kept.push_back(to_kept(partition));
+  }
+  return kept;
 }
 
 class SinkStage final : public StageLoop, private PositionKeeper {
@@ -74,9 +86,6 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   /// What a claim would find, as positions.
   Task<Result<std::vector<KeptPosition>>> look(std::vector<TopicPartition> partitions);
   void tell_remarks(const std::vector<connectors::ClaimedPartition>& claimed);
-  Task<Result<std::vector<InputAccount::Position>>> settle(PositionKeeper& keeper,
-                                                           std::vector<KeptPosition> kept,
-                                                           LogBounds bounds);
   void tell_what_went_back(const std::vector<InputAccount::Position>& positions);
   Task<Status> fill();
   /// While there is no input: a restored database shows itself by its positions alone.
@@ -203,7 +212,7 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
     }
   }
   const auto positions =
-      co_await settle(*this, std::move(kept),
+      co_await settle(*this, kPositionsTable, std::move(kept),
                       reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
   CO_RETURN_IF_ERROR(positions);
   tell_what_went_back(*positions);
@@ -237,18 +246,6 @@ void SinkStage::tell_remarks(const std::vector<connectors::ClaimedPartition>& cl
   }
 }
 
-Task<Result<std::vector<InputAccount::Position>>> SinkStage::settle(PositionKeeper& keeper,
-                                                                    std::vector<KeptPosition> kept,
-                                                                    LogBounds bounds) {
-  StartPositions start(cluster_, options_, keeper, "onceflow_positions",
-                       [this] { return reader_.must_leave(); });
-  auto positions = co_await start.settle(std::move(kept), bounds);
-  if (positions && !start.remark().empty()) {
-    news_.note(LogLevel::kInfo, "not compared", start.remark());
-  }
-  co_return positions;
-}
-
 // As recover(), without a claim.
 Task<Status> SinkStage::rehearse(StageRehearsal& found) {
   CO_RETURN_IF_ERROR(prepare());
@@ -257,14 +254,14 @@ Task<Status> SinkStage::rehearse(StageRehearsal& found) {
   const auto looked = co_await sink_->look(std::move(*partitions));
   CO_RETURN_IF_ERROR(looked);
   tell_remarks(*looked);
-  std::vector<KeptPosition> kept;
-  std::ranges::transform(*looked, std::back_inserter(kept), to_kept);
+  std::vector<KeptPosition> kept = to_kept(*looked);
   found.goes_on = std::ranges::any_of(
       kept, [](const KeptPosition& position) { return position.next_offset != kNoOffset; });
   RehearsedPositions rehearsed(
       *this, [this](std::vector<TopicPartition> wanted) { return look(std::move(wanted)); },
       RehearsedPositions::Receipts::kKept, found);
-  const auto positions = co_await settle(rehearsed, std::move(kept), LogBounds::kChecked);
+  const auto positions =
+      co_await settle(rehearsed, kPositionsTable, std::move(kept), LogBounds::kChecked);
   CO_RETURN_IF_ERROR(positions);
   co_return Status{};
 }
@@ -272,20 +269,13 @@ Task<Status> SinkStage::rehearse(StageRehearsal& found) {
 Task<Result<std::vector<KeptPosition>>> SinkStage::look(std::vector<TopicPartition> partitions) {
   const auto looked = co_await sink_->look(std::move(partitions));
   CO_RETURN_IF_ERROR(looked);
-  std::vector<KeptPosition> kept;
-  std::ranges::transform(*looked, std::back_inserter(kept), to_kept);
-  co_return kept;
+  co_return to_kept(*looked);
 }
 
 Task<Result<std::vector<KeptPosition>>> SinkStage::read(std::vector<TopicPartition> partitions) {
   const auto stored = co_await sink_->read_positions(std::move(partitions));
   CO_RETURN_IF_ERROR(stored);
-  std::vector<KeptPosition> kept;
-  kept.reserve(stored->size());
-  for (const connectors::ClaimedPartition& partition : *stored) {
-    kept.push_back(to_kept(partition));
-  }
-  co_return kept;
+  co_return to_kept(*stored);
 }
 
 Task<Result<std::vector<KeptPosition>>> SinkStage::find_receipts(

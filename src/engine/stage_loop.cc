@@ -154,6 +154,19 @@ Task<Result<std::vector<TopicPartition>>> StageLoop::all_partitions() {
   co_return partitions;
 }
 
+Task<Result<std::vector<InputAccount::Position>>> StageLoop::settle(PositionKeeper& keeper,
+                                                                    std::string place,
+                                                                    std::vector<KeptPosition> kept,
+                                                                    LogBounds bounds) {
+  StartPositions start(cluster_, options_, keeper, std::move(place),
+                       [this] { return reader_.must_leave(); });
+  auto positions = co_await start.settle(std::move(kept), bounds);
+  if (positions && !start.remark().empty()) {
+    news_.note(LogLevel::kInfo, "not compared", start.remark());
+  }
+  co_return positions;
+}
+
 void StageLoop::stop() {
   news_.on(StageEvent::kStopAsked);
   reader_.stop();

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "engine/hold_inquiry.h"
 #include "engine/input_watch.h"
 #include "engine/stage.h"
 #include "engine/stage_news.h"
 #include "engine/stage_reader.h"
+#include "engine/start_positions.h"
 
 namespace onceflow::engine {
 
@@ -55,6 +57,12 @@ class StageLoop : public StageTask {
   protocol::Receipt begin_receipt();
   /// All that there are of its topics that exist.
   Task<Result<std::vector<TopicPartition>>> all_partitions();
+  /// Where reading begins; what could not be compared with the log is told. `place`: where `keeper`
+  /// has its positions, as people are told.
+  Task<Result<std::vector<InputAccount::Position>>> settle(PositionKeeper& keeper,
+                                                           std::string place,
+                                                           std::vector<KeptPosition> kept,
+                                                           LogBounds bounds);
 
   std::shared_ptr<client::Cluster> cluster_;
   const Stage& stage_;

@@ -59,9 +59,6 @@ class TopicStage final : public StageLoop {
   Task<Status> work() override;
   Task<void> abandon() override;
 
-  Task<Result<std::vector<InputAccount::Position>>> settle(PositionKeeper& keeper,
-                                                           std::vector<KeptPosition> kept,
-                                                           LogBounds bounds);
   /// False: the topic does not exist yet.
   Task<Result<bool>> open_if_there(TopicWriter& writer);
   /// Reads it as it is read when the stage begins, for so long at most.
@@ -138,7 +135,7 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   auto kept = co_await kept_positions_.read(partitions);
   CO_RETURN_IF_ERROR(kept);
   const auto positions =
-      co_await settle(kept_positions_, std::move(*kept),
+      co_await settle(kept_positions_, "group '" + stage_.group_id + "'", std::move(*kept),
                       reader_.take_out_of_range() ? LogBounds::kChecked : LogBounds::kTrusted);
   CO_RETURN_IF_ERROR(positions);
   if (state_) {
@@ -153,18 +150,6 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   }
   reader_.begin_at(*positions);
   co_return Status{};
-}
-
-Task<Result<std::vector<InputAccount::Position>>> TopicStage::settle(PositionKeeper& keeper,
-                                                                     std::vector<KeptPosition> kept,
-                                                                     LogBounds bounds) {
-  StartPositions start(cluster_, options_, keeper, "group '" + stage_.group_id + "'",
-                       [this] { return reader_.must_leave(); });
-  auto positions = co_await start.settle(std::move(kept), bounds);
-  if (positions && !start.remark().empty()) {
-    news_.note(LogLevel::kInfo, "not compared", start.remark());
-  }
-  co_return positions;
 }
 
 // As recover(), without taking over.
@@ -195,7 +180,8 @@ Task<Status> TopicStage::rehearse(StageRehearsal& found) {
       },
       *has_receipts ? RehearsedPositions::Receipts::kKept : RehearsedPositions::Receipts::kNone,
       found);
-  const auto positions = co_await settle(rehearsed, std::move(*kept), LogBounds::kChecked);
+  const auto positions = co_await settle(rehearsed, "group '" + stage_.group_id + "'",
+                                         std::move(*kept), LogBounds::kChecked);
   CO_RETURN_IF_ERROR(positions);
   if (*has_changelog) {
     CO_RETURN_IF_ERROR(co_await rehearse_state(*partitions));

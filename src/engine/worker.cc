@@ -9,6 +9,7 @@
 #include "engine/compaction.h"
 #include "engine/definition_log.h"
 #include "engine/emptied_topics.h"
+#include "engine/foreign_records.h"
 #include "engine/forgotten_definition.h"
 #include "engine/names_in_use.h"
 #include "engine/receipt_search.h"
@@ -42,10 +43,6 @@ client::ClientOptions options_of_cluster(client::ClientOptions options) {
   options.metadata_max_age = kMetadataMaxAge;
   return options;
 }
-std::string and_more(std::size_t count) {
-  return count == 0 ? std::string() : fmt::format(" and {} more", count);
-}
-
 /// For all stages after one that has failed together.
 constexpr Duration kDrainMax = seconds(5);
 
@@ -188,11 +185,7 @@ SourceWriters Worker::writers_before(const Stage& stage, const KnownDefinition& 
 // Nothing that they say is taken for the pipeline's own; the audit reports each.
 void Worker::tell_of_strange_records(const std::vector<std::string>& strangers) const {
   if (!strangers.empty()) {
-    options_.stage.tell({.level = LogLevel::kWarn,
-                         .stage = {},
-                         .event = "foreign record",
-                         .text = strangers.front() + and_more(strangers.size() - 1) +
-                                 ": passed over; only the pipeline writes this topic"});
+    options_.stage.tell(foreign_records(strangers.front(), strangers.size()));
   }
 }
 
@@ -357,10 +350,7 @@ Task<Status> Worker::check_others() {
     co_return Status{};
   }
   if (is_news) {
-    const bool is_rolling = options_.rolling == Rolling::kYes ||
-                            std::ranges::all_of(others_, [](const OtherWorker& other) {
-                              return other.rolling == Rolling::kYes;
-                            });
+    const bool is_rolling = is_rolling_change(options_.rolling, others_);
     tell_of_others(
         LogLevel::kWarn,
         fmt::format("goes on beside workers with another definition{}: {}; what becomes "
@@ -551,10 +541,7 @@ Task<Status> Worker::prepare_topics() {
     // What the engine keeps its truth in must not be deleted by age or size, nor be compacted where
     // the cluster's default says so.
     if (spec.is_internal) {
-      topic.configs = client::kept_for_ever();
-    }
-    if (spec.compacted) {
-      topic.configs.back().second = "compact";
+      topic.configs = client::kept_for_ever(spec.compacted ? "compact" : "delete");
     }
     if (spec.message_bytes_max) {
       topic.configs.emplace_back("max.message.bytes", std::to_string(*spec.message_bytes_max));
