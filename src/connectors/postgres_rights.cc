@@ -104,6 +104,7 @@ Result<std::vector<std::string>> missing_grants(PostgresConnection& connection,
     return std::unexpected(to_error(answer.error()));
   }
   std::vector<std::string> grants;
+  grants.reserve(answer->row_count());
   for (std::size_t row = 0; row < answer->row_count(); ++row) {
     grants.push_back(answer->text(row, 0));
   }
