@@ -118,11 +118,11 @@ class Process:
             return None
 
     def status(self):
-        return json.loads(self.get("/status"))
+        return json.loads(self.get("/status", SECONDS_MAX))
 
     def metric(self, name):
         """The value of the first sample whose line begins so."""
-        for line in self.get("/metrics").splitlines():
+        for line in self.get("/metrics", SECONDS_MAX).splitlines():
             if line.startswith(name):
                 return float(line.split()[-1])
         return None
