@@ -68,19 +68,28 @@ Task<Status> find_transactional_id(std::shared_ptr<Cluster> cluster, Channel cha
   co_return Status{};
 }
 
-Task<Status> ask_coordinator(std::shared_ptr<Cluster> cluster, Channel channel,
-                             OpenTransaction& open, MonotonicTime deadline) {
+using TransactionStates = decltype(protocol::DescribeTransactionsResponse::transaction_states);
+
+Task<Result<TransactionStates>> describe(std::shared_ptr<Cluster> cluster, Channel channel,
+                                         std::string transactional_id, MonotonicTime deadline) {
   const auto node =
-      co_await cluster->coordinator(CoordinatorType::kTransaction, open.transactional_id, deadline);
+      co_await cluster->coordinator(CoordinatorType::kTransaction, transactional_id, deadline);
   CO_RETURN_IF_ERROR(node);
   const auto connection = co_await cluster->connection(channel, *node, deadline);
   CO_RETURN_IF_ERROR(connection);
   protocol::DescribeTransactionsRequest request;
-  request.transactional_ids = {open.transactional_id};
+  request.transactional_ids = {std::move(transactional_id)};
   const auto reply =
       co_await (*connection)->send(std::move(request), cluster->request_deadline(deadline));
   CO_RETURN_IF_ERROR(reply);
-  for (const auto& state : reply->body.transaction_states) {
+  co_return reply->body.transaction_states;
+}
+
+Task<Status> ask_coordinator(std::shared_ptr<Cluster> cluster, Channel channel,
+                             OpenTransaction& open, MonotonicTime deadline) {
+  const auto states = co_await describe(cluster, channel, open.transactional_id, deadline);
+  CO_RETURN_IF_ERROR(states);
+  for (const auto& state : *states) {
     if (state.error_code == protocol::ErrorCode::kNone && state.producer_id == open.producer_id) {
       open.timeout_ms = state.transaction_timeout_ms;
       if (state.transaction_start_time_ms >= 0) {
@@ -107,6 +116,25 @@ Task<Result<std::optional<OpenTransaction>>> find_open_transaction(std::shared_p
     co_await ask_coordinator(cluster, channel, **open, deadline);
   }
   co_return open;
+}
+
+Task<Result<bool>> has_open_transaction(std::shared_ptr<Cluster> cluster, Channel channel,
+                                        std::string transactional_id, MonotonicTime deadline) {
+  const auto states =
+      co_await describe(std::move(cluster), channel, std::move(transactional_id), deadline);
+  CO_RETURN_IF_ERROR(states);
+  for (const auto& state : *states) {
+    if (state.error_code == protocol::ErrorCode::kTransactionalIdNotFound) {
+      continue;
+    }
+    if (state.error_code != protocol::ErrorCode::kNone) {
+      co_return std::unexpected(broker_error(state.error_code, "DescribeTransactions"));
+    }
+    if (!state.transaction_state.starts_with("Complete") && state.transaction_state != "Empty") {
+      co_return true;
+    }
+  }
+  co_return false;
 }
 
 }  // namespace onceflow::client

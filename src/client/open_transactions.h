@@ -32,4 +32,8 @@ Task<Result<std::optional<OpenTransaction>>> find_open_transaction(std::shared_p
                                                                    TopicPartition partition,
                                                                    MonotonicTime deadline);
 
+/// Whether the id has a transaction that has not ended. kUnsupported, kRefused, kTimedOut as above.
+Task<Result<bool>> has_open_transaction(std::shared_ptr<Cluster> cluster, Channel channel,
+                                        std::string transactional_id, MonotonicTime deadline);
+
 }  // namespace onceflow::client

@@ -44,7 +44,11 @@ Task<void> Peers::end_transaction_of(std::string worker, MonotonicTime deadline)
       cluster_, options_.producer,
       {.transactional_id = transactional_id_of(options_, stage_.id, worker),
        .transaction_timeout = options_.transaction_timeout()});
-  if (const Status ended = co_await producer.init_transactions(deadline); !ended) {
+  Status ended = co_await end_former_transaction(cluster_, options_, stage_.id, worker, deadline);
+  if (ended) {
+    ended = co_await producer.init_transactions(deadline);
+  }
+  if (!ended) {
     options_.tell({.level = LogLevel::kWarn,
                    .stage = stage_.id,
                    .event = "takeover",

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "client/open_transactions.h"
+
 namespace onceflow::engine {
 namespace {
 
@@ -9,13 +13,20 @@ class TransactionalOutput final : public RecordOutput {
  public:
   TransactionalOutput(std::shared_ptr<client::Cluster> cluster, const std::string& stage_id,
                       const StageOptions& options, client::ConsumerGroup& group)
-      : options_(options),
+      : cluster_(cluster),
+        stage_id_(stage_id),
+        options_(options),
         group_(group),
         producer_(std::move(cluster), options.producer,
                   {.transactional_id = transactional_id_of(options, stage_id, options.worker),
                    .transaction_timeout = options.transaction_timeout()}) {}
 
   Task<Status> take_over(MonotonicTime deadline) override {
+    if (!has_ended_former_) {
+      CO_RETURN_IF_ERROR(co_await end_former_transaction(cluster_, options_, stage_id_,
+                                                         options_.worker, deadline));
+      has_ended_former_ = true;
+    }
     Status taken = co_await producer_.init_transactions(deadline);
     if (!taken && taken.error().code == ErrorCode::kRefused &&
         taken.error().text.contains("INVALID_TRANSACTION_TIMEOUT")) {
@@ -73,9 +84,12 @@ class TransactionalOutput final : public RecordOutput {
   }
 
  private:
+  std::shared_ptr<client::Cluster> cluster_;
+  const std::string stage_id_;
   const StageOptions& options_;
   client::ConsumerGroup& group_;
   client::TransactionalProducer producer_;
+  bool has_ended_former_ = false;
 };
 
 class AtLeastOnceOutput final : public RecordOutput {
@@ -127,11 +141,43 @@ class AtLeastOnceOutput final : public RecordOutput {
   std::unique_ptr<client::Producer> producer_;
 };
 
+std::string joined(const StageOptions& options, const std::string& stage_id,
+                   const std::string& worker) {
+  return options.pipeline + "-" + stage_id + "-" + worker;
+}
+
 }  // namespace
 
+// Where none has a '-' there are two of them, and no other names make the same; with the end, the
+// lengths tell the parts.
 std::string transactional_id_of(const StageOptions& options, const std::string& stage_id,
                                 const std::string& worker) {
-  return options.pipeline + "-" + stage_id + "-" + worker;
+  std::string id = joined(options, stage_id, worker);
+  return std::ranges::count(id, '-') == 2
+             ? id
+             : fmt::format("{}~{}.{}", id, options.pipeline.size(), stage_id.size());
+}
+
+Task<Status> end_former_transaction(std::shared_ptr<client::Cluster> cluster,
+                                    const StageOptions& options, std::string stage_id,
+                                    std::string worker, MonotonicTime deadline) {
+  const std::string former = joined(options, stage_id, worker);
+  if (former == transactional_id_of(options, stage_id, worker)) {
+    co_return Status{};
+  }
+  const client::Channel channel = cluster->new_channel();
+  const auto is_open = co_await client::has_open_transaction(cluster, channel, former, deadline);
+  cluster->close_channel(channel, {ErrorCode::kCancelled, "answered"});
+  if (!is_open && !is_final(is_open.error())) {
+    co_return std::unexpected(is_open.error());
+  }
+  if (is_open && !*is_open) {
+    co_return Status{};
+  }
+  client::TransactionalProducer producer(
+      cluster, options.producer,
+      {.transactional_id = former, .transaction_timeout = options.transaction_timeout()});
+  co_return co_await producer.init_transactions(deadline);
 }
 
 std::unique_ptr<RecordOutput> make_record_output(std::shared_ptr<client::Cluster> cluster,

@@ -43,9 +43,15 @@ class RecordOutput {
   virtual Offset acknowledged_end(client::PartitionSlot slot) const = 0;
 };
 
-/// <pipeline>-<stage>-<worker>.
+/// <pipeline>-<stage>-<worker>; where one of them has a '-' in it, so that others may make the same
+/// of it, followed by ~<bytes of the pipeline's name>.<bytes of the stage's>: no two are the same.
 std::string transactional_id_of(const StageOptions& options, const std::string& stage_id,
                                 const std::string& worker);
+/// Versions before wrote without that end. If it differs: ends what a worker of such a version has
+/// left open, or has open.
+Task<Status> end_former_transaction(std::shared_ptr<client::Cluster> cluster,
+                                    const StageOptions& options, std::string stage_id,
+                                    std::string worker, MonotonicTime deadline);
 
 std::unique_ptr<RecordOutput> make_record_output(std::shared_ptr<client::Cluster> cluster,
                                                  const std::string& stage_id,
