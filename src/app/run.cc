@@ -130,7 +130,7 @@ class RunProcess {
       start_audit(std::move(audited));
     }
     if (status_server_) {
-      status_page_.emplace(planned_, *worker_, os_.loop());
+      status_page_.emplace(planned_, *worker_, os_.loop(), named_);
       print_status_port(*status_server_);
     }
   }

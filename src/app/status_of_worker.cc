@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "app/shell_words.h"
 #include "app/status_of_audit.h"
 #include "app/status_parts.h"
 
@@ -123,14 +124,18 @@ Json holders_json(const StageStatus& stage) {
   return holders;
 }
 
-Json stage_json(const StageStatus& stage, const StageRates& rates, MonotonicTime now) {
+Json stage_json(const StageStatus& stage, const StageRates& rates, std::string_view named,
+                MonotonicTime now) {
+  const auto text = [&](const std::string& words) {
+    return text_json(with_file_named(words, named));
+  };
   return {{"stage", stage.stage},
           {"state", engine::to_string(stage.state())},
           {"state_age_seconds", round_to_ms(now - stage.life.since())},
-          {"cause", text_json(stage.life.cause().what)},
-          {"what_to_do", text_json(stage.life.cause().remedy)},
+          {"cause", text(stage.life.cause().what)},
+          {"what_to_do", text(stage.life.cause().remedy)},
           {"doing", text_json(stage.doing)},
-          {"last_error", text_json(stage.last_error)},
+          {"last_error", text(stage.last_error)},
           {"lag", optional_json(stage.lag())},
           {"held_back_by", holders_json(stage)},
           {"per_second",
@@ -253,15 +258,20 @@ bool does_its_work(const StageStatus& stage) {
 }  // namespace
 
 WorkerStatusPage::WorkerStatusPage(const pipeline::PlannedPipeline& planned,
-                                   const engine::Worker& worker, io::EventLoop& loop)
-    : planned_(planned), worker_(worker), loop_(loop), started_(loop.now()) {}
+                                   const engine::Worker& worker, io::EventLoop& loop,
+                                   std::string named)
+    : planned_(planned),
+      worker_(worker),
+      loop_(loop),
+      named_(std::move(named)),
+      started_(loop.now()) {}
 
 console::Health WorkerStatusPage::health() const {
   console::Health health{.is_alive = true, .is_ready = true, .text = {}};
   for (const StageStatus* stage : worker_.statuses()) {
     health.is_alive = health.is_alive && stage->state() != StageState::kFailed;
     health.is_ready = health.is_ready && does_its_work(*stage);
-    const std::string& why = stage->life.cause().what;
+    const std::string why = with_file_named(stage->life.cause().what, named_);
     health.text += fmt::format("{}: {}{}\n", stage->stage, engine::to_string(stage->state()),
                                why.empty() ? "" : ": " + why);
   }
@@ -293,7 +303,7 @@ console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
                {"stages", Json::array()}};
   for (const StageStatus* stage : stages) {
     add_stage(families, planned_.plan.pipeline, *stage, now);
-    json["stages"].push_back(stage_json(*stage, rates_of(*stage, now), now));
+    json["stages"].push_back(stage_json(*stage, rates_of(*stage, now), named_, now));
   }
   add_strangers(families, planned_.plan, worker_.strangers());
   add_guarantees(families, planned_.report);

@@ -24,9 +24,10 @@ struct StageRates {
 
 class WorkerStatusPage {
  public:
-  /// All three must outlive the page.
+  /// All three must outlive the page. `named` is the pipeline file as it is typed again, with its
+  /// flags.
   WorkerStatusPage(const pipeline::PlannedPipeline& planned, const engine::Worker& worker,
-                   io::EventLoop& loop);
+                   io::EventLoop& loop, std::string named);
 
   /// `audit` may be null; `embedded_log` is what the broker in this process tells, if there is one.
   console::StatusPage read(const RunningAudit* audit,
@@ -45,6 +46,7 @@ class WorkerStatusPage {
   const pipeline::PlannedPipeline& planned_;
   const engine::Worker& worker_;
   io::EventLoop& loop_;
+  const std::string named_;
   const MonotonicTime started_;
   std::map<std::string, RateWindows> rates_;
 };

@@ -106,8 +106,7 @@ constexpr const char* kBeginsAnew =
     "; each begins the state anew: after the change `onceflow reset FILE --to-earliest --execute` "
     "counts again all that the topics still have (beside a table with --delete-rows or "
     "--keep-rows), and `onceflow reset FILE --to-current --execute` counts from nothing, from the "
-    "records on that have not been counted yet; with --data-dir or --bootstrap.servers as "
-    "`onceflow run` has them";
+    "records on that have not been counted yet";
 
 // A sum says all that was added, be it by an integer that meets a real. A mean is a double near to
 // what it stands for.
