@@ -243,25 +243,68 @@ bool StageLoop::look_for_trouble() {
     }
     return tell(fetch->error, fetch->since);
   }
-  return false;
+  return look_for_outputs();
 }
 
-// What it reads was deleted meanwhile. True: it was.
+// The producer looks for a topic that was deleted until its transaction's time is over, and says
+// nothing meanwhile; a leader that changes is found sooner.
+bool StageLoop::look_for_outputs() {
+  has_worked_ = has_worked_ || is_working_;  // Before, nobody may have looked them up.
+  const bool writes = is_working_ || status_.state() == StageState::kRecovering ||
+                      status_.state() == StageState::kWaitingForTopic;
+  if (!has_worked_ || !writes || without_leader(written_topics()).empty()) {
+    output_gone_since_.reset();
+    return false;
+  }
+  if (!output_gone_since_) {
+    output_gone_since_ = now();
+  }
+  return now() - *output_gone_since_ >= kTroubleAfter && tell_gone_topics();
+}
+
+std::vector<std::string> StageLoop::written_topics() const {
+  const auto* outputs = std::get_if<std::vector<TopicOutput>>(&stage_.output);
+  if (outputs == nullptr) {
+    return {};
+  }
+  std::vector<std::string> topics = {options_.receipts_topic};
+  std::ranges::transform(*outputs, std::back_inserter(topics), &TopicOutput::topic);
+  if (stage_.aggregate) {
+    topics.push_back(stage_.aggregate->changelog_topic);
+  }
+  return topics;
+}
+
+std::vector<std::string> StageLoop::without_leader(const std::vector<std::string>& topics) const {
+  std::vector<std::string> found;
+  std::ranges::copy_if(topics, std::back_inserter(found), [this](const std::string& topic) {
+    return cluster_->known_leader({topic, PartitionIndex(0)}) == client::kNoNode;
+  });
+  return found;
+}
+
+// What it reads or writes was deleted meanwhile. True: it was.
 bool StageLoop::tell_gone_topics() {
-  std::vector<std::string> gone;
-  std::ranges::copy_if(
-      stage_.source_topics, std::back_inserter(gone), [this](const std::string& topic) {
-        return cluster_->known_leader({topic, PartitionIndex(0)}) == client::kNoNode;
-      });
+  std::vector<std::string> gone = without_leader(stage_.source_topics);
+  const bool is_source = !gone.empty();
+  if (!is_source) {
+    gone = without_leader(written_topics());
+  }
   if (gone.empty()) {
     return false;
   }
   StageCause cause{
       fmt::format("{}, which do{} not exist", fmt::join(gone, ", "), gone.size() == 1 ? "es" : ""),
-      fmt::format("its positions stand, and another topic of that name is refused; "
-                  "restore it, or begin anew on purpose: onceflow reset {} "
-                  "--to-earliest --execute",
-                  options_.file)};
+      is_source
+          ? fmt::format("its positions stand, and another topic of that name is refused; "
+                        "restore it, or begin anew on purpose: onceflow reset {} "
+                        "--to-earliest --execute",
+                        options_.file)
+          : fmt::format("nothing is written meanwhile, and nothing read is lost; restore it; or, "
+                        "where what was in it may be missing, start the worker again, which makes "
+                        "the topic of a sink anew: onceflow run {}; onceflow audit {} says what is "
+                        "missing",
+                        options_.file, options_.file)};
   status_.last_error = "waiting for topic " + cause.what;
   status_.last_error_at = now();
   news_.on(StageEvent::kTopicMissing, std::move(cause));

@@ -79,6 +79,10 @@ class StageLoop : public StageTask {
   /// Looks from outside, once a second, at whatever run() is doing.
   void look();
   bool look_for_trouble();
+  bool look_for_outputs();
+  /// Output, changelog, receipts; none of a sink.
+  std::vector<std::string> written_topics() const;
+  std::vector<std::string> without_leader(const std::vector<std::string>& topics) const;
   bool tell_gone_topics();
   void look_at_input();
   void tell_hold(const std::vector<InputWatch::Held>& held);
@@ -87,10 +91,12 @@ class StageLoop : public StageTask {
 
   std::int64_t commit_number_ = 0;
   bool is_working_ = false;
+  bool has_worked_ = false;
   InputWatch input_watch_;
   HoldInquiry inquiry_;
   std::vector<TopicPartition> told_held_;
   std::optional<MonotonicTime> unreachable_since_;
+  std::optional<MonotonicTime> output_gone_since_;
   std::uint64_t restored_when_seen_ = 0;
   io::TimerId watch_timer_ = 0;
 };

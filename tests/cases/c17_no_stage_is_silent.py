@@ -7,7 +7,9 @@ import socket
 import subprocess
 import time
 
-from harness import Postgres, Worker, check, cluster, free_port, onceflow, produce, wait_for
+from harness import (Postgres, Worker, check, cluster, consume, free_port, onceflow, produce,
+                     wait_for)
+from harness.kafka_admin import create_topic, delete_topic
 from harness.rdkafka import OpenTransaction
 
 TO_TOPIC = """name: p
@@ -187,3 +189,33 @@ def a_foreign_open_transaction_is_named_with_what_it_holds_back(at):
             check(len(lines(worker, "held back")) == 1, worker.said())
             wait_for(lambda: worker.stage()["lag"] == 0, lambda: str(worker.stage()))
             ends_in_time(worker)
+
+
+def a_topic_that_it_writes_to_and_that_is_deleted_is_named(at):
+    """A sink's topic, which is made again, and it goes on by itself; a changelog, and receipts."""
+    counts = TO_TOPIC.replace(
+        "sinks:", "steps: [ { id: k, key: $.k, aggregate: { n: count(*) } } ]\nsinks:")
+    for name, (text, topic, stage, is_made_again) in {
+            "sink": (TO_TOPIC, "out", "kafka", True),
+            "changelog": (counts, "p-k-changelog", "k", False),
+            "receipts": (TO_TOPIC, "p-receipts", "kafka", False)}.items():
+        here = at / name
+        here.mkdir()
+        with cluster(here, *QUICK) as broker:
+            produce(broker.address, "orders", [{"k": 1}] * 3)
+            with Worker(here, text, servers=broker.address) as worker:
+                wait_for(lambda: worker.stage(stage)["totals"]["commits"] >= 1, worker.said, 30)
+                delete_topic(broker.address, topic)
+                produce(broker.address, "orders", [{"k": 2}] * 3)
+                wait_for(lambda: worker.stage(stage)["state"] == "waiting for topic",
+                         lambda: f"{worker.stage(stage)} {worker.said()}", 15)
+                shown = worker.stage(stage)
+                check(topic in shown["cause"] and "does not exist" in shown["cause"], shown)
+                check("onceflow run p.yaml --bootstrap.servers" in shown["what_to_do"], shown)
+                check(f"{topic}, which does not exist" in worker.said(), worker.said())
+                if is_made_again:
+                    create_topic(broker.address, topic, 1)
+                    wait_for(lambda: len(consume(broker.address, topic)) == 3,
+                             lambda: f"{worker.stage(stage)} {worker.said()}", 60)
+                    state(worker, "running", 60)
+                ends_in_time(worker)
