@@ -4,8 +4,8 @@
 
 #include <utility>
 
-#include "engine/definition_log.h"
 #include "engine/kept_position.h"
+#include "engine/other_pipelines.h"
 
 namespace onceflow::app {
 namespace {
@@ -32,7 +32,8 @@ OtherPipelines::OtherPipelines(LogAtHand log, std::string pipeline)
     : log_(log), pipeline_(std::move(pipeline)), admin_(log.cluster), places_(std::move(log)) {}
 
 Task<Status> OtherPipelines::check(std::set<std::string> groups, std::set<std::string> topics) {
-  const auto others = co_await read();
+  const auto others =
+      co_await engine::read_other_pipelines(log_.cluster, pipeline_, places_.deadline());
   CO_RETURN_IF_ERROR(others);
   for (const PipelineDefinition& other : *others) {
     for (const PipelineDefinition::Stage& stage : other.stages) {
@@ -48,31 +49,6 @@ Task<Status> OtherPipelines::check(std::set<std::string> groups, std::set<std::s
     }
   }
   co_return Status{};
-}
-
-// A topic that only ends like one of definitions has nothing to say.
-Task<Result<std::vector<PipelineDefinition>>> OtherPipelines::read() {
-  const auto topics = co_await admin_.list_topics(places_.deadline());
-  CO_RETURN_IF_ERROR(topics);
-  const std::string end = protocol::definitions_topic("");
-  std::vector<PipelineDefinition> others;
-  for (const std::string& topic : *topics) {
-    if (!topic.ends_with(end) || topic == protocol::definitions_topic(pipeline_)) {
-      continue;
-    }
-    PipelineDefinition asked;
-    asked.pipeline = topic.substr(0, topic.size() - end.size());
-    engine::DefinitionLog definitions(log_.cluster, asked, {});
-    const auto known = co_await definitions.read(places_.deadline());
-    if (!known && known.error().code == ErrorCode::kCorrupt) {
-      continue;
-    }
-    CO_RETURN_IF_ERROR(known);
-    if (known->is_known()) {
-      others.push_back(known->current());
-    }
-  }
-  co_return others;
 }
 
 // Where a position names its receipts, they say whose it is: the group may have had another owner.

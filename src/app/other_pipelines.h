@@ -6,7 +6,6 @@
 
 #include <set>
 #include <string>
-#include <vector>
 
 #include "app/log_task.h"
 #include "app/pipeline_positions.h"
@@ -23,7 +22,6 @@ class OtherPipelines {
   Task<Status> check(std::set<std::string> groups, std::set<std::string> topics);
 
  private:
-  Task<Result<std::vector<protocol::PipelineDefinition>>> read();
   Task<Status> check_group(const protocol::PipelineDefinition& other,
                            const protocol::PipelineDefinition::Stage& stage);
   Task<Status> check_topic(const protocol::PipelineDefinition& other, std::string topic);

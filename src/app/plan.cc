@@ -62,7 +62,7 @@ struct Findings {
 // Nothing is kept of it, in its database or in its group.
 bool begins(const Findings& found, const std::string& stage) {
   return std::ranges::any_of(found.rehearsal.stages, [&](const StageRehearsal& of_stage) {
-    return of_stage.stage == stage && !of_stage.begins.empty() && !of_stage.goes_on;
+    return of_stage.stage == stage && !of_stage.begins.empty() && of_stage.goes_on.empty();
   });
 }
 
@@ -72,7 +72,7 @@ std::vector<StageFate> fates(const Findings& found, const PipelineDefinition& pl
   const PipelineDefinition nothing;
   const PipelineDefinition& before = known.is_known() ? known.current() : nothing;
   for (const DefinitionStage& stage : planned.stages) {
-    const DefinitionStage* old = before.find(stage.id);
+    const DefinitionStage* old = known.find(stage.id);
     StageFate fate{stage.id, "new", stage.state.empty() ? "" : "new"};
     if (!found.kept.empty()) {
       fate = {stage.id, "unknown", stage.state.empty() ? "" : "taken as it is"};

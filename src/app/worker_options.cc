@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "io/os/file_identity.h"
 #include "io/os/process_identity.h"
 #include "pipeline/definition.h"
 
@@ -21,6 +22,22 @@ engine::MemberLife life_of(std::string_view note) {
   return engine::MemberLife::kUnknown;
 }
 
+// The databases that are files. One whose directory is not there is refused by its sink.
+std::vector<engine::DatabaseFile> databases_of(const pipeline::PipelineSpec& spec) {
+  std::vector<engine::DatabaseFile> files;
+  for (const pipeline::SinkSpec& sink : spec.sinks) {
+    if (sink.kind != pipeline::SinkKind::kSqlite) {
+      continue;
+    }
+    if (const auto place = io::file_place(sink.file)) {
+      files.push_back({.sink = sink.id,
+                       .place = protocol::definition_hash(place->directory + "/" + place->name),
+                       .path = place->path});
+    }
+  }
+  return files;
+}
+
 }  // namespace
 
 engine::WorkerOptions worker_options_of(const pipeline::PlannedPipeline& planned,
@@ -35,6 +52,7 @@ engine::WorkerOptions worker_options_of(const pipeline::PlannedPipeline& planned
   // A static member: a worker that was killed and starts again takes its own place back at once.
   options.stage.group.group_instance_id = planned.plan.pipeline + "-" + worker;
   options.stage.group.member_note = io::process_identity();
+  options.databases = databases_of(planned.spec);
   options.place = {
       .rule = engine::PlaceRule::kRefuseIfHeld, .judge = life_of, .describe = io::describe_process};
   options.definition = pipeline::definition_of(planned);

@@ -244,6 +244,7 @@ class Comparison {
     if (!added.empty()) {
       note(after.id, fmt::format("source topic {} is new", fmt::join(added, ", ")),
            "it is read from where auto.offset.reset says");
+      changes_.back().begins_in = added;
     }
     if (!gone.empty()) {
       note(after.id, fmt::format("source topic {} is gone", fmt::join(gone, ", ")),
@@ -262,6 +263,7 @@ class Comparison {
              fmt::format("the database was {}, and is now {}", before.database, after.database),
              "where it holds no position of this sink, its rows are written again from the "
              "beginning; with auto.offset.reset: latest, which is decided once, run stops");
+        changes_.back().begins_in = after.sources;
       } else if (!added.empty()) {
         refuse(after.id, fmt::format("table {} is now {}", before.outputs.front(), added.front()),
                "the new table would stay without the rows of the records before");
@@ -334,9 +336,12 @@ class Comparison {
           "positions are kept under the sink's name: it would write all rows again");
     } else if (has_source) {
       changes_.push_back(
-          {Weight::kNote, stage.id, "it is a new sink",
+          {Weight::kNote,
+           stage.id,
+           "it is a new sink",
            fmt::format("its table is filled from the beginning of topic {}", stage.sources.front()),
-           stage.sources.front()});
+           stage.sources.front(),
+           {stage.sources.front()}});
     } else {
       refuse(stage.id, "it is a new sink",
              "its table would stay without the records that have passed already");

@@ -29,6 +29,8 @@ struct DefinitionChange {
   /// Of a new table: the topic that fills it from the beginning, if the topic still has it.
   /// Where it has not, the change is to be refused.
   std::optional<std::string> filled_from = std::nullopt;
+  /// Topics of which the effect says where the stage begins in them: so where it keeps no position.
+  std::vector<std::string> begins_in{};
   /// Of a state that would be mixed or left behind, or of rows: where it is, and what lies before
   /// it. Where all of them are empty, there is none yet, and the change is a note.
   std::vector<std::string> state_topics{};

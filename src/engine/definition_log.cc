@@ -227,11 +227,15 @@ Task<Result<std::vector<DefinitionChange>>> DefinitionLog::check(const KnownDefi
   co_return changed;
 }
 
+bool DefinitionLog::is_recorded(const KnownDefinition& known) const {
+  return known.is_known() && !known.is_being_reset() &&
+         known.current().is_same_pipeline(planned_) && known.current().flags == planned_.flags;
+}
+
 Task<Result<KnownDefinition>> DefinitionLog::record(MonotonicTime deadline) {
   auto known = co_await read(deadline);
   CO_RETURN_IF_ERROR(known);
-  if (known->is_known() && !known->is_being_reset() &&
-      known->current().is_same_pipeline(planned_) && known->current().flags == planned_.flags) {
+  if (is_recorded(*known)) {
     co_return known;
   }
   auto changed = co_await changes(*known, deadline);

@@ -44,6 +44,8 @@ class DefinitionLog {
   /// does not go on with what is there. Else what is worth a note.
   Task<Result<std::vector<DefinitionChange>>> check(const KnownDefinition& known,
                                                     MonotonicTime deadline);
+  /// The plan's definition is the last one: record() has nothing to write.
+  bool is_recorded(const KnownDefinition& known) const;
   /// Writes the plan's definition if it is not the last one; what is known with it. As check() if
   /// another worker has written another one meanwhile.
   Task<Result<KnownDefinition>> record(MonotonicTime deadline);

@@ -3,14 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "client/admin.h"
+#include "engine/other_pipelines.h"
 
 namespace onceflow::engine {
 namespace {
+
+using protocol::PipelineDefinition;
 
 /// None if the topic does not exist.
 Task<Result<std::vector<TopicPartition>>> partitions_of(std::shared_ptr<client::Cluster> cluster,
@@ -132,6 +136,48 @@ Task<Status> check_names_are_free(std::shared_ptr<client::Cluster> cluster, cons
   const auto runs_now = co_await has_records(cluster, plan.receipts_topic, deadline);
   CO_RETURN_IF_ERROR(runs_now);
   co_return *runs_now ? Status{} : free;
+}
+
+namespace {
+
+// What `writer` would write of `owner`'s; empty: nothing.
+std::string written_of(const PipelineDefinition& writer, const PipelineDefinition& owner) {
+  const std::set<std::string> own = own_topics(owner);
+  for (const std::string& topic : written_topics(writer)) {
+    if (own.contains(topic)) {
+      return topic;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Task<Status> check_topics_of_others(std::shared_ptr<client::Cluster> cluster,
+                                    const PipelineDefinition& planned, MonotonicTime deadline) {
+  const auto others = co_await read_other_pipelines(cluster, planned.pipeline, deadline);
+  CO_RETURN_IF_ERROR(others);
+  for (const PipelineDefinition& other : *others) {
+    const std::string of_other = written_of(planned, other);
+    const std::string topic = of_other.empty() ? written_of(other, planned) : of_other;
+    if (topic.empty()) {
+      continue;
+    }
+    const std::string& owner = of_other.empty() ? planned.pipeline : other.pipeline;
+    const std::string& writer = of_other.empty() ? other.pipeline : planned.pipeline;
+    co_return fail(
+        ErrorCode::kRefused,
+        fmt::format(
+            "topic '{}' is a topic of pipeline '{}' alone (its receipts, its definitions, "
+            "a changelog, or one between its stages), and pipeline '{}' writes to it, too; the "
+            "rule: nobody else writes these, or one's records are taken for the other's; the "
+            "fix: give the sink of '{}' another topic, or where a step's id makes the name "
+            "(PIPELINE-STEP-…), the step another id or the pipeline another name; or, if "
+            "'{}' is not to run again, delete topic {}",
+            topic, owner, writer, writer, other.pipeline,
+            protocol::definitions_topic(other.pipeline)));
+  }
+  co_return Status{};
 }
 
 }  // namespace onceflow::engine

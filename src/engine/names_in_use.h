@@ -10,6 +10,7 @@
 #include "base/task.h"
 #include "client/cluster.h"
 #include "engine/topology.h"
+#include "protocol/definition.h"
 
 namespace onceflow::engine {
 
@@ -18,5 +19,12 @@ namespace onceflow::engine {
 /// by the pipeline's name.
 Task<Status> check_names_are_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
                                   MonotonicTime deadline);
+
+/// kRefused, with whose it is and the ways on, if the pipeline would write a topic that lies
+/// between the stages of another one, or another one writes a topic of its own; also if one of the
+/// two has not written yet. What others are their definitions say.
+Task<Status> check_topics_of_others(std::shared_ptr<client::Cluster> cluster,
+                                    const protocol::PipelineDefinition& planned,
+                                    MonotonicTime deadline);
 
 }  // namespace onceflow::engine

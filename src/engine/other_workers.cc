@@ -17,6 +17,8 @@ constexpr Duration kAskTimeout = seconds(3);
 constexpr Duration kAskInterval = milliseconds(300);
 /// Beyond the session, for the coordinator to notice.
 constexpr Duration kGrace = seconds(1);
+constexpr std::string_view kDatabase = " database=";
+constexpr std::size_t kPathBytesMax = 300;
 constexpr std::string_view kPipeline = " pipeline=";
 constexpr std::string_view kHash = " definition=";
 constexpr std::string_view kRolling = " rolling-change";
@@ -38,7 +40,60 @@ Error refusal_of(const std::vector<OtherWorker>& others, const OthersQuestion& q
           Recovery::kFatal};
 }
 
+// A note's words have no spaces in them, nor has a part of one a '|'.
+std::string one_word(std::string_view path) {
+  std::string word;
+  for (const char letter : path.substr(path.size() - std::min(path.size(), kPathBytesMax))) {
+    const auto byte = static_cast<unsigned char>(letter);
+    word += byte <= ' ' || letter == '|' || letter == '%' ? fmt::format("%{:02X}", byte)
+                                                          : std::string(1, letter);
+  }
+  return word;
+}
+
+// Of the sinks that both have, the first whose file is another one; empty: there is none.
+std::string other_database(std::span<const DatabaseFile> theirs,
+                           std::span<const DatabaseFile> own) {
+  for (const DatabaseFile& file : own) {
+    const auto same_sink = std::ranges::find(theirs, file.sink, &DatabaseFile::sink);
+    if (same_sink != theirs.end() && same_sink->place != file.place) {
+      return fmt::format("sink {} writes {} there, and {} here", file.sink, same_sink->path,
+                         one_word(file.path));
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+std::string with_databases(std::string note, std::span<const DatabaseFile> files) {
+  for (const DatabaseFile& file : files) {
+    note += fmt::format("{}{}|{:016x}|{}", kDatabase, file.sink, file.place, one_word(file.path));
+  }
+  return note;
+}
+
+std::vector<DatabaseFile> parse_databases(std::string_view note) {
+  std::vector<DatabaseFile> files;
+  for (std::size_t place = note.find(kDatabase); place != std::string_view::npos;
+       place = note.find(kDatabase, place + 1)) {
+    std::string_view word = note.substr(place + kDatabase.size());
+    word = word.substr(0, word.find(' '));
+    const std::size_t first = word.find('|');
+    const std::size_t second = first == std::string_view::npos ? first : word.find('|', first + 1);
+    if (second == std::string_view::npos) {
+      continue;
+    }
+    DatabaseFile file{.sink = std::string(word.substr(0, first)),
+                      .path = std::string(word.substr(second + 1))};
+    const auto [end, error] =
+        std::from_chars(word.data() + first + 1, word.data() + second, file.place, kHexadecimal);
+    if (error == std::errc() && end == word.data() + second) {
+      files.push_back(std::move(file));
+    }
+  }
+  return files;
+}
 
 std::string with_definition(std::string note, const protocol::PipelineDefinition& definition,
                             Rolling rolling) {
@@ -110,6 +165,22 @@ Status check_one_pipeline(const std::vector<OtherWorker>& others, std::string_vi
                           found->group_id, pipeline, describe({*found})));
 }
 
+Status check_one_database(const std::vector<OtherWorker>& others, std::string_view pipeline) {
+  const auto found =
+      std::ranges::find(others, OtherWorker::Kind::kWithAnotherDatabase, &OtherWorker::kind);
+  if (found == others.end()) {
+    return {};
+  }
+  return fail(ErrorCode::kRefused,
+              fmt::format("pipeline '{}' has a worker with another database: {}: {}; the rule: all "
+                          "workers of a pipeline write to one database, or each has a part of the "
+                          "rows; a relative `file` is looked for where the process was started; "
+                          "the fix: start this worker in the directory where that one was started, "
+                          "or write an absolute path as `file`, with the file on a volume that "
+                          "both have; or stop that one first",
+                          pipeline, describe({*found}), found->database));
+}
+
 Status check_one_definition(const std::vector<OtherWorker>& others, const OthersQuestion& question,
                             const std::string& difference, const std::string& file) {
   std::vector<OtherWorker> workers = others;
@@ -139,8 +210,12 @@ std::optional<OtherWorker> judge_member(const client::GroupMemberDescription& me
     other.kind = note.pipeline.empty() ? OtherWorker::Kind::kNoWorker
                                        : OtherWorker::Kind::kOfAnotherPipeline;
     other.pipeline = note.pipeline;
-  } else if (instance == question.group_instance_id ||
-             (note.hash ? *note.hash == question.definition : question.is_known)) {
+  } else if (instance == question.group_instance_id) {
+    return std::nullopt;
+  } else if (other.database = other_database(parse_databases(member.note), question.databases);
+             !other.database.empty()) {
+    other.kind = OtherWorker::Kind::kWithAnotherDatabase;
+  } else if ((note.hash ? *note.hash == question.definition : question.is_known)) {
     return std::nullopt;
   }
   if (other.life == MemberLife::kDead) {
@@ -187,8 +262,9 @@ Task<std::vector<OtherWorker>> find_others(std::shared_ptr<client::Cluster> clus
 }
 
 Task<Status> wait_for_others(std::shared_ptr<client::Cluster> cluster, PlaceOptions options,
-                             OthersQuestion question, std::string difference, std::string file,
-                             Duration session_timeout, std::function<bool()> must_stop,
+                             OthersQuestion question, Rolling rolling, std::string difference,
+                             std::string file, Duration session_timeout,
+                             std::function<bool()> must_stop,
                              std::function<void(StageCause)> waits) {
   io::Scheduler& scheduler = cluster->scheduler();
   const MonotonicTime until = scheduler.now() + session_timeout + kGrace;
@@ -197,21 +273,27 @@ Task<Status> wait_for_others(std::shared_ptr<client::Cluster> cluster, PlaceOpti
     CO_RETURN_IF_ERROR(check_one_pipeline(others, question.pipeline));
     // Who is no worker is told of once partitions are divided.
     std::erase_if(others, is_no_worker);
-    Status one_definition = check_one_definition(others, question, difference, file);
-    if (one_definition) {
-      co_return one_definition;
+    const Status one_database = check_one_database(others, question.pipeline);
+    if (rolling == Rolling::kYes && one_database) {
+      co_return Status{};
+    }
+    Status agreed =
+        one_database ? check_one_definition(others, question, difference, file) : one_database;
+    if (agreed) {
+      co_return agreed;
     }
     const bool one_lives = std::ranges::any_of(
         others, [](const OtherWorker& other) { return other.life == MemberLife::kAlive; });
     if (one_lives || scheduler.now() >= until) {
-      co_return one_definition;
+      co_return agreed;
     }
-    waits({fmt::format("another definition than this file's is gone by: {}; whether that process "
-                       "lives cannot be seen from here",
+    waits({fmt::format("{}: {}; whether that process lives cannot be seen from here",
+                       one_database ? "another definition than this file's is gone by"
+                                    : "to another database than this worker writes",
                        describe(others)),
-           fmt::format("if it is dead, it is out of the group within {} (session.timeout.ms); "
-                       "--rolling-change does not wait",
-                       to_text(session_timeout))});
+           fmt::format("if it is dead, it is out of the group within {} (session.timeout.ms){}",
+                       to_text(session_timeout),
+                       one_database ? "; --rolling-change does not wait" : "")});
     co_await scheduler.sleep_for(kAskInterval);
   }
   co_return fail(ErrorCode::kCancelled, "stopped");

@@ -74,12 +74,13 @@ class OtherWorkersTest : public client::ClientTest {
             .pipeline = "p",
             .group_instance_id = "p-1",
             .definition = protocol::definition_hash(definition_with("where $.a\n").text()),
-            .is_known = is_known_};
+            .is_known = is_known_,
+            .databases = {{.sink = "s", .place = 7, .path = "/here/a b.db"}}};
   }
 
   Status wait() {
     return run(wait_for_others(
-        cluster_, place(), question(), "s: `where $.b` is now `where $.a`", "p.yaml",
+        cluster_, place(), question(), rolling_, "s: `where $.b` is now `where $.a`", "p.yaml",
         milliseconds(500), [] { return false; },
         [this](const StageCause& cause) { waited_for_ = cause.what; }));
   }
@@ -88,6 +89,7 @@ class OtherWorkersTest : public client::ClientTest {
   std::vector<Buffer> metadata_;
   MemberLife life_ = MemberLife::kAlive;
   bool is_known_ = true;
+  Rolling rolling_ = Rolling::kNo;
   int asked_count_ = 0;
   int gone_after_ = 1'000'000;
   std::string waited_for_;
@@ -183,6 +185,55 @@ TEST_F(OtherWorkersTest, one_that_cannot_be_seen_is_given_its_session_to_be_gone
   notes_ = {{"p-2", note_of("where $.b\n")}};
   gone_after_ = 1'000'000;
   EXPECT_FALSE(wait());
+}
+
+TEST_F(OtherWorkersTest, a_note_says_the_files_of_its_databases) {
+  const std::vector<DatabaseFile> files = {{"s", 7, "/a b/c|d%.db"},
+                                           {"t", 0xfffffffffffffff0, "/t"}};
+  const std::string note = with_definition(with_databases("pid=7", files),
+                                           definition_with("where $.a\n"), Rolling::kYes);
+  const std::vector<DatabaseFile> found = parse_databases(note);
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0], (DatabaseFile{"s", 7, "/a%20b/c%7Cd%25.db"}));
+  EXPECT_EQ(found[1], files[1]);
+  EXPECT_EQ(parse_definition_note(note).rolling, Rolling::kYes);
+  EXPECT_EQ(parse_definition_note(note).pipeline, "p");
+  for (const char* broken :
+       {"", " database=", " database=s", " database=s|7", " database=s|x|/a"}) {
+    EXPECT_TRUE(parse_databases(broken).empty()) << broken;
+  }
+}
+
+TEST_F(OtherWorkersTest, one_with_another_database_is_refused_whatever_its_definition) {
+  const auto note = [](std::uint64_t place, const std::string& steps,
+                       const std::string& sink = "s") {
+    const std::vector<DatabaseFile> files = {{sink, place, "/there/a.db"}};
+    return with_definition(with_databases("pid=7", files), definition_with(steps), Rolling::kYes);
+  };
+  for (const char* steps : {"where $.a\n", "where $.b\n"}) {
+    for (const Rolling rolling : {Rolling::kNo, Rolling::kYes}) {
+      rolling_ = rolling;
+      notes_ = {{"p-2", note(8, steps)}};
+      const Status waited = wait();
+      ASSERT_FALSE(waited);
+      EXPECT_EQ(waited.error().code, ErrorCode::kRefused);
+      for (const char* word :
+           {"worker '2'", "process 7 on h", "sink s writes /there/a.db there, and ",
+            "/here/a%20b.db here", "absolute path"}) {
+        EXPECT_THAT(waited.error().text, HasSubstr(word));
+      }
+    }
+  }
+  rolling_ = Rolling::kNo;
+  notes_ = {{"p-1", note(8, "where $.a\n")}};  // its own place
+  EXPECT_TRUE(wait());
+  notes_ = {{"p-2", note(7, "where $.a\n")}, {"p-3", note(8, "where $.a\n", "t")}};
+  EXPECT_TRUE(wait());
+  notes_ = {{"p-2", note(8, "where $.a\n")}};
+  life_ = MemberLife::kUnknown;
+  gone_after_ = asked_count_ + 3;
+  EXPECT_TRUE(wait());
+  EXPECT_THAT(waited_for_, HasSubstr("to another database than this worker writes: worker '2'"));
 }
 
 }  // namespace

@@ -1,10 +1,46 @@
 #include "engine/rehearsal.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/stage_options.h"
 
 namespace onceflow::engine {
+
+void StageRehearsal::note_kept(std::span<const KeptPosition> positions) {
+  std::ranges::copy_if(positions, std::back_inserter(goes_on), [](const KeptPosition& position) {
+    return position.next_offset != kNoOffset;
+  });
+}
+
+void say_what_is_kept(std::span<DefinitionChange> changes, std::span<const StageRehearsal> stages) {
+  constexpr std::size_t kNamedMax = 8;
+  for (DefinitionChange& change : changes) {
+    const auto stage = std::ranges::find(stages, change.stage, &StageRehearsal::stage);
+    if (stage == stages.end() || change.weight == DefinitionChange::Weight::kRefused) {
+      continue;
+    }
+    std::vector<std::string> kept;
+    for (const KeptPosition& position : stage->goes_on) {
+      if (std::ranges::find(change.begins_in, position.source.topic) != change.begins_in.end()) {
+        kept.push_back(fmt::format("{}-{}@{}", position.source.topic,
+                                   position.source.partition.value, position.next_offset.value));
+      }
+    }
+    if (kept.empty()) {
+      continue;
+    }
+    const std::size_t count = kept.size();
+    kept.resize(std::min(count, kNamedMax));
+    change.effect = fmt::format(
+        "its position is kept, and it goes on there: {}{}", fmt::join(kept, ", "),
+        count > kNamedMax ? fmt::format(" and {} more partitions", count - kNamedMax) : "");
+  }
+}
 
 void Rehearsal::add(const Status& status, const std::string& stage) {
   if (status) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,9 +19,16 @@ struct StageRehearsal {
   std::string stage;
   /// Partitions of which nothing is kept, each with where the stage would begin.
   std::vector<OpenedPosition> begins{};
-  /// It would go on from a position in some partition.
-  bool goes_on = false;
+  /// Positions from which it would go on.
+  std::vector<KeptPosition> goes_on{};
+
+  /// Of all that were read, those that are positions.
+  void note_kept(std::span<const KeptPosition> positions);
 };
+
+/// What a changed file does to where a stage reads is what the stage has found: where its position
+/// is kept, the change says so, and not that it begins.
+void say_what_is_kept(std::span<DefinitionChange> changes, std::span<const StageRehearsal> stages);
 
 struct Rehearsal {
   KnownDefinition known;

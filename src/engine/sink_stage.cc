@@ -255,8 +255,7 @@ Task<Status> SinkStage::rehearse(StageRehearsal& found) {
   CO_RETURN_IF_ERROR(looked);
   tell_remarks(*looked);
   std::vector<KeptPosition> kept = to_kept(*looked);
-  found.goes_on = std::ranges::any_of(
-      kept, [](const KeptPosition& position) { return position.next_offset != kNoOffset; });
+  found.note_kept(kept);
   RehearsedPositions rehearsed(
       *this, [this](std::vector<TopicPartition> wanted) { return look(std::move(wanted)); },
       RehearsedPositions::Receipts::kKept, found);

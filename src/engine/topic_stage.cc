@@ -171,8 +171,7 @@ Task<Status> TopicStage::rehearse(StageRehearsal& found) {
   }
   auto kept = co_await kept_positions_.read(*partitions);
   CO_RETURN_IF_ERROR(kept);
-  found.goes_on = std::ranges::any_of(
-      *kept, [](const KeptPosition& position) { return position.next_offset != kNoOffset; });
+  found.note_kept(*kept);
   RehearsedPositions rehearsed(
       kept_positions_,
       [this](std::vector<TopicPartition> wanted) {

@@ -52,6 +52,11 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     : environment_(environment),
       plan_(plan),
       options_(std::move(options)),
+      tell_once_([this](LogEvent event) {
+        if (told_.insert(event.event + event.text).second) {
+          options_.stage.tell(std::move(event));
+        }
+      }),
       cluster_(client::Cluster::create(environment, options_of_cluster(options_.client))),
       changed_(environment.scheduler) {
   if (environment.seeded_bug == SeededBug::kGoOnWithForeignState) {
@@ -68,8 +73,9 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
   stage_options.commit_interval = plan.commit_interval;
   stage_options.seeded_bug = environment.seeded_bug;
   if (options_.definition) {
-    stage_options.group.member_note = with_definition(std::move(stage_options.group.member_note),
-                                                      *options_.definition, options_.rolling);
+    stage_options.group.member_note = with_definition(
+        with_databases(std::move(stage_options.group.member_note), options_.databases),
+        *options_.definition, options_.rolling);
     stage_options.on_assignment = [this] { return check_others(); };
     stage_options.on_claimed = [this] { return check_definition(); };
   }
@@ -77,22 +83,27 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     stage_options.producer.request_bytes_max = static_cast<std::size_t>(*plan.request_bytes_max);
     stage_options.producer.request_bytes_follow_topics = false;
   }
-  for (const Stage& stage : plan.stages) {
+  stages_ = make_stages(stage_options);
+}
+
+std::vector<std::unique_ptr<StageTask>> Worker::make_stages(StageOptions options) const {
+  std::vector<std::unique_ptr<StageTask>> stages;
+  for (const Stage& stage : plan_.stages) {
     const bool is_sink = std::holds_alternative<SinkOutput>(stage.output);
     // What lies between the stages is never passed over.
-    stage_options.offset_reset = stages_.empty() ? plan.offset_reset : OffsetReset::kEarliest;
-    stage_options.has_state = stage.aggregate.has_value();
-    stage_options.upserts_from = upserts_from(plan, stage);
+    options.offset_reset = stages.empty() ? plan_.offset_reset : OffsetReset::kEarliest;
+    options.has_state = stage.aggregate.has_value();
+    options.upserts_from = upserts_from(plan_, stage);
     const auto* definition = options_.definition ? options_.definition->find(stage.id) : nullptr;
-    stage_options.definition =
-        definition != nullptr ? protocol::definition_hash(definition->text()) : 0;
+    options.definition = definition != nullptr ? protocol::definition_hash(definition->text()) : 0;
     if (is_sink) {
-      stages_.push_back(make_sink_stage(cluster_, stage, stage_options));
+      stages.push_back(make_sink_stage(cluster_, stage, options));
       continue;
     }
-    stages_.push_back(make_topic_stage(cluster_, stage, stage_options,
-                                       definition != nullptr ? definition->state : std::string()));
+    stages.push_back(make_topic_stage(cluster_, stage, options,
+                                      definition != nullptr ? definition->state : std::string()));
   }
+  return stages;
 }
 
 Worker::~Worker() {
@@ -102,12 +113,13 @@ Worker::~Worker() {
 
 Task<Status> Worker::run() {
   CO_RETURN_IF_ERROR(check_times(options_.stage));
+  bool was_tried_again = false;
   while (!stopping_) {
     const Status prepared = co_await prepare();
     if (prepared || stopping_) {
       break;
     }
-    if (is_final(prepared.error())) {
+    if (is_final(prepared.error(), std::exchange(was_tried_again, is_unclear(prepared.error())))) {
       report(StageEvent::kFailedForGood, {prepared.error().text, {}});
       co_return prepared;
     }
@@ -142,17 +154,22 @@ Task<Status> Worker::prepare() {
   const auto before = co_await definitions.read(deadline());
   CO_RETURN_IF_ERROR(before);
   tell_of_strange_records(definitions.strangers());
-  const auto changes = co_await definitions.check(*before, deadline());
+  auto changes = co_await definitions.check(*before, deadline());
   CO_RETURN_IF_ERROR(changes);
   CO_RETURN_IF_ERROR(co_await check_own_topics(*before));
-  CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), options_.stage.tell));
-  CO_RETURN_IF_ERROR(co_await prepare_topics());
+  CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), tell_once_));
+  client::Admin admin(cluster_);
+  CO_RETURN_IF_ERROR(co_await look_at_sources(admin, deadline()));
   CO_RETURN_IF_ERROR(co_await take_place());
   CO_RETURN_IF_ERROR(
       co_await look_at_others(*before, describe(*changes, DefinitionChange::Weight::kNote)));
-  if (!before->is_known()) {
-    CO_RETURN_IF_ERROR(co_await check_names_are_free(cluster_, plan_, deadline()));
+  CO_RETURN_IF_ERROR(co_await check_names(*before));
+  const auto is_complete = co_await has_all_topics(deadline());
+  CO_RETURN_IF_ERROR(is_complete);
+  if (!definitions.is_recorded(*before) || !*is_complete) {
+    CO_RETURN_IF_ERROR(co_await rehearse_stages(*before, *changes));
   }
+  CO_RETURN_IF_ERROR(co_await prepare_topics());
   const auto known = co_await definitions.record(deadline());
   CO_RETURN_IF_ERROR(known);
   fence_.begin(*known);
@@ -166,6 +183,52 @@ Task<Status> Worker::prepare() {
                        describe(*changes, DefinitionChange::Weight::kNote));
   }
   co_return Status{};
+}
+
+Task<Status> Worker::check_names(const KnownDefinition& known) {
+  const auto deadline = [&] { return environment_.scheduler.now() + options_.stage.call_timeout; };
+  if (!known.is_known()) {
+    CO_RETURN_IF_ERROR(co_await check_names_are_free(cluster_, plan_, deadline()));
+  }
+  co_return co_await check_topics_of_others(cluster_, *options_.definition, deadline());
+}
+
+Task<Result<bool>> Worker::has_all_topics(MonotonicTime deadline) {
+  for (const TopicSpec& spec : plan_.topics) {
+    const auto topic = co_await cluster_->existing_topic(spec.name, deadline);
+    if (!topic && topic.error().code == ErrorCode::kNotFound) {
+      co_return false;
+    }
+    CO_RETURN_IF_ERROR(topic);
+  }
+  co_return true;
+}
+
+// What a stage refuses to begin with is refused before a topic is made or the file is recorded: one
+// that was refused is not what the pipeline was, and the one before it still fits. The stages that
+// look are others than those that begin; what is worth a word these will say.
+Task<Status> Worker::rehearse_stages(const KnownDefinition& known,
+                                     std::vector<DefinitionChange>& changes) {
+  StageOptions options = stage_options_;
+  options.tell = tell_nobody();
+  std::vector<StageRehearsal> found;
+  for (const std::unique_ptr<StageTask>& stage : make_stages(std::move(options))) {
+    found.push_back({.stage = stage->status().stage});
+    const Status rehearsed = co_await rehearse_stage(*stage, known, found.back());
+    if (!rehearsed) {
+      Error error = rehearsed.error();
+      error.text = fmt::format("stage '{}': {}", found.back().stage, error.text);
+      co_return std::unexpected(std::move(error));
+    }
+  }
+  say_what_is_kept(changes, found);
+  co_return Status{};
+}
+
+Task<Status> Worker::rehearse_stage(StageTask& stage, const KnownDefinition& known,
+                                    StageRehearsal& found) {
+  stage.accept_states(known.accepted_states(found.stage));
+  co_return co_await stage.rehearse(found);
 }
 
 // Topics of a user are anyone's; those between stages are the pipeline's alone.
@@ -185,7 +248,7 @@ SourceWriters Worker::writers_before(const Stage& stage, const KnownDefinition& 
 // Nothing that they say is taken for the pipeline's own; the audit reports each.
 void Worker::tell_of_strange_records(const std::vector<std::string>& strangers) const {
   if (!strangers.empty()) {
-    options_.stage.tell(foreign_records(strangers.front(), strangers.size()));
+    tell_once_(foreign_records(strangers.front(), strangers.size()));
   }
 }
 
@@ -197,10 +260,10 @@ Task<Rehearsal> Worker::rehearse() {
   }
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     StageRehearsal of_stage{.stage = stage->status().stage};
-    stage->accept_states(found.known.accepted_states(of_stage.stage));
-    found.add(co_await stage->rehearse(of_stage), of_stage.stage);
+    found.add(co_await rehearse_stage(*stage, found.known, of_stage), of_stage.stage);
     found.stages.push_back(std::move(of_stage));
   }
+  say_what_is_kept(found.changes, found.stages);
   co_return found;
 }
 
@@ -220,7 +283,7 @@ Task<Status> Worker::rehearse_before_stages(Rehearsal& found) {
     co_return Status{};
   }
   CO_RETURN_IF_ERROR(co_await check_own_topics(*known));
-  CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), options_.stage.tell));
+  CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), tell_once_));
   client::Admin admin(cluster_);
   const auto sources = co_await look_at_sources(admin, deadline());
   if (!sources && sources.error().code != ErrorCode::kNotFound) {
@@ -229,8 +292,7 @@ Task<Status> Worker::rehearse_before_stages(Rehearsal& found) {
   co_await tell_of_topic_settings();
   CO_RETURN_IF_ERROR(
       co_await rehearse_others(*known, describe(*changes, DefinitionChange::Weight::kNote)));
-  co_return known->is_known() ? Status{}
-                              : co_await check_names_are_free(cluster_, plan_, deadline());
+  co_return co_await check_names(*known);
 }
 
 // Those that cannot be seen are taken to live.
@@ -241,6 +303,7 @@ Task<Status> Worker::rehearse_others(const KnownDefinition& known, std::string d
   const OthersQuestion question = others_question(&known);
   const std::vector<OtherWorker> others = co_await find_others(cluster_, options_.place, question);
   CO_RETURN_IF_ERROR(check_one_pipeline(others, plan_.pipeline));
+  CO_RETURN_IF_ERROR(check_one_database(others, plan_.pipeline));
   std::vector<OtherWorker> strangers = others;
   std::erase_if(strangers, [](const OtherWorker& other) {
     return other.kind != OtherWorker::Kind::kNoWorker;
@@ -286,24 +349,21 @@ Task<Status> Worker::check_forgotten_definitions() {
   CO_RETURN_IF_ERROR(judged);
   if (!judged->warning.empty()) {
     const bool is_same = judged->found == ForgottenDefinition::Found::kSame;
-    options_.stage.tell({.level = LogLevel::kWarn,
-                         .stage = {},
-                         .event = is_same ? "changed" : "unknown definition",
-                         .text = judged->warning});
+    tell_once_({.level = LogLevel::kWarn,
+                .stage = {},
+                .event = is_same ? "changed" : "unknown definition",
+                .text = judged->warning});
   }
   co_return Status{};
 }
 
 Task<Status> Worker::look_at_others(const KnownDefinition& known, std::string difference) {
-  if (options_.rolling == Rolling::kYes) {
-    co_return Status{};
-  }
   while (difference.ends_with('\n')) {
     difference.pop_back();
   }
   co_return co_await wait_for_others(
-      cluster_, options_.place, others_question(&known), std::move(difference), options_.file,
-      options_.stage.group.session_timeout, [this] { return stopping_; },
+      cluster_, options_.place, others_question(&known), options_.rolling, std::move(difference),
+      options_.file, options_.stage.group.session_timeout, [this] { return stopping_; },
       [this](StageCause cause) { report(StageEvent::kNoPartitions, cause); });
 }
 
@@ -315,7 +375,8 @@ OthersQuestion Worker::others_question(const KnownDefinition* known) const {
                           .group_instance_id = options_.stage.group.group_instance_id.value_or(""),
                           .definition = protocol::definition_hash(options_.definition->text()),
                           .is_known = known == nullptr || !known->is_known() ||
-                                      known->current().is_same_pipeline(*options_.definition)};
+                                      known->current().is_same_pipeline(*options_.definition),
+                          .databases = options_.databases};
   std::set<std::string> groups;
   for (const Stage& stage : plan_.stages) {
     groups.insert(stage.group_id);
@@ -333,12 +394,13 @@ Task<Status> Worker::check_others() {
   std::vector<OtherWorker> others =
       co_await find_others(cluster_, options_.place, others_question(nullptr));
   CO_RETURN_IF_ERROR(check_one_pipeline(others, plan_.pipeline));
+  CO_RETURN_IF_ERROR(check_database(others));
   std::vector<OtherWorker> strangers = others;
-  const auto is_worker = [](const OtherWorker& other) {
-    return other.kind == OtherWorker::Kind::kWorker;
-  };
-  std::erase_if(strangers, is_worker);
-  std::erase_if(others, std::not_fn(is_worker));
+  std::erase_if(strangers, [](const OtherWorker& other) {
+    return other.kind != OtherWorker::Kind::kNoWorker;
+  });
+  std::erase_if(others,
+                [](const OtherWorker& other) { return other.kind != OtherWorker::Kind::kWorker; });
   tell_of_strangers(std::move(strangers));
   const bool is_news = others != others_;
   others_ = std::move(others);
@@ -372,6 +434,13 @@ Task<Status> Worker::check_definition() {
                           .rolling = options_.rolling,
                           .file = options_.file},
                          environment_.scheduler.now());
+}
+
+Status Worker::check_database(const std::vector<OtherWorker>& others) const {
+  std::vector<OtherWorker> before = others;
+  std::erase_if(before,
+                [this](const OtherWorker& other) { return other.worker > options_.stage.worker; });
+  return check_one_database(before, plan_.pipeline);
 }
 
 // What they get is not processed for as long as they live.

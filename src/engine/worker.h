@@ -36,6 +36,8 @@ struct WorkerOptions {
   /// What the plan was made of. It is compared with what the pipeline was so far before anything is
   /// written; without it nothing is compared.
   std::optional<protocol::PipelineDefinition> definition;
+  /// The databases of its sinks that are files, as this process comes to them.
+  std::vector<DatabaseFile> databases;
   /// The pipeline file, as the user would name it to a command; for messages.
   std::string file;
   /// Told what has changed in the pipeline file since the last start, where that is no reason to
@@ -75,6 +77,8 @@ class Worker {
   const std::vector<OtherWorker>& strangers() const { return strangers_; }
 
  private:
+  std::vector<std::unique_ptr<StageTask>> make_stages(StageOptions options) const;
+  /// All that is checked comes before the first thing that is written.
   Task<Status> prepare();
   Task<Status> prepare_topics();
   /// What the file says of topics that are there already, where they are not so.
@@ -86,6 +90,14 @@ class Worker {
   Task<Status> check_forgotten_definitions();
   SourceWriters writers_before(const Stage& stage, const KnownDefinition& known) const;
   void tell_of_strange_records(const std::vector<std::string>& strangers) const;
+  Task<Result<bool>> has_all_topics(MonotonicTime deadline);
+  Task<Status> check_names(const KnownDefinition& known);
+  /// Before a topic is made or another definition is recorded: what the stages would refuse.
+  /// `changes` then say what the stages have found.
+  Task<Status> rehearse_stages(const KnownDefinition& known,
+                               std::vector<DefinitionChange>& changes);
+  static Task<Status> rehearse_stage(StageTask& stage, const KnownDefinition& known,
+                                     StageRehearsal& found);
   Task<Status> rehearse_before_stages(Rehearsal& found);
   Task<Status> rehearse_others(const KnownDefinition& known, std::string difference);
   Task<Status> look_at_others(const KnownDefinition& known, std::string difference);
@@ -95,6 +107,9 @@ class Worker {
   Task<Status> check_definition();
   OthersQuestion others_question(const KnownDefinition* known) const;
   void tell_of_strangers(std::vector<OtherWorker> strangers);
+  /// Of two that have begun at once with two databases, one ends: who began later than the other is
+  /// refused before.
+  Status check_database(const std::vector<OtherWorker>& others) const;
   void tell_of_others(LogLevel level, std::string text) const;
   struct Sources {
     std::int32_t partition_count = 0;  ///< the most of any
@@ -109,6 +124,8 @@ class Worker {
   io::Environment environment_;
   const Plan& plan_;
   WorkerOptions options_;
+  std::set<std::string> told_;
+  const TellEvent tell_once_;   ///< prepare() is tried again, and says all again
   StageOptions stage_options_;  ///< what all stages have of them
   std::shared_ptr<client::Cluster> cluster_;
   std::vector<std::unique_ptr<StageTask>> stages_;

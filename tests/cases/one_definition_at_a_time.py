@@ -9,7 +9,7 @@ from harness.changes import pipeline
 QUICK = ["--override", "group.initial.rebalance.delay.ms=0", "--override", "num.partitions=4"]
 WHERE = "  - { id: w, where: $.n > 0 }\n"
 OTHER = WHERE.replace("> 0", "% 2 = 0")
-ROWS = "  - sqlite: { file: a.db, table: t, columns: { n: $.n } }\n"
+ROWS = "  - sqlite: { file: ../a.db, table: t, columns: { n: $.n } }\n"
 TOPICS = "  - kafka: { topic: out }\n"
 
 

@@ -1,12 +1,13 @@
 """`onceflow plan` says what `onceflow run` does: the same verdict, refused in the same words, with
 the same warnings; and it changes nothing."""
 
+import json
 import re
 import shutil
 import sqlite3
 
-from harness import (Broker, Worker, check, check_plain, consume, free_port, onceflow, produce,
-                     shared_postgres, wait_for)
+from harness import (Broker, Worker, check, check_plain, consume, free_port, kcat, onceflow,
+                     produce, shared_postgres, wait_for)
 from harness.changes import aggregate, pipeline
 from harness.kafka_admin import (add_partitions, create_topic, delete_records, delete_topic,
                                  move_position)
@@ -61,8 +62,18 @@ def planned(here, broker, text, code):
     return said
 
 
+def written(broker):
+    """The topics that there are, and how many definitions are recorded."""
+    topics = sorted(each["topic"] for each in
+                    json.loads(kcat(broker.address, "-L", "-J"))["topics"])
+    return topics, len(consume(broker.address, "p-definitions", "-f", "%o\n"))
+
+
 def both_refuse(here, broker, text, *words):
-    """In the same words, and twice over."""
+    """In the same words, and twice over; run writes nothing before it refuses."""
+    before = written(broker)
+    is_another = text is not None and (here / "p.yaml").read_text(encoding="utf-8") != text
+    in_databases = contents(here)
     said = planned(here, broker, text, 1)
     check(planned(here, broker, None, 1) == said, said)
     refusals = re.findall(r"^run refuses: (.+)$", said, re.MULTILINE)
@@ -73,6 +84,8 @@ def both_refuse(here, broker, text, *words):
         check(worker.wait(SECONDS) == 1, worker.said())
         check(any(refusal in worker.said() for refusal in refusals),
               f"planned: {said}\nrun: {worker.said()}")
+    check(written(broker) == before, f"before {before}, after {written(broker)}")
+    check(not is_another or contents(here) == in_databases, "a refused file has written")
     return said
 
 
@@ -237,16 +250,11 @@ def what_has_become_of_topics_and_groups_is_refused(at):
 
 
 def a_changelog_that_is_gone_is_missed(at):
-    """Run makes it anew, and then finds that it is another one."""
     text = pipeline(aggregate("n: count(*)"))
     with Broker(at) as broker:
         begun(at, broker, text)
         delete_topic(broker.address, "p-k-changelog")
-        said = planned(at, broker, text, 1)
-        check("changelog 'p-k-changelog': the topic is gone" in said, said)
-        with Worker(at, None, servers=broker.address, wait=False) as worker:
-            check(worker.wait(SECONDS) == 1, worker.said())
-            check("changelog 'p-k-changelog': another topic" in worker.said(), worker.said())
+        both_refuse(at, broker, text, "changelog 'p-k-changelog': the topic is gone")
 
 
 def definitions_that_were_deleted_are_told_by_receipts(at):
@@ -309,3 +317,52 @@ def what_the_file_says_of_a_topic_that_is_there_has_no_effect(at):
         both_go_on(at, broker, sized(200000), "max.message.bytes: 200000 in the file holds for a "
                    "topic that is made, and topic out is there with 100000",
                    "--entity-name out --add-config max.message.bytes=200000")
+
+
+def what_comes_back_goes_on_and_is_said_to(at):
+    """A source under both beginnings, and a sink: words of what is kept, not of the files."""
+    kept = "its position is kept, and it goes on there: "
+    for name, latest in {"latest": True, "earliest": False}.items():
+        here = at / name
+        here.mkdir()
+        both = pipeline(sinks=lite()).replace("[in]", "[in, more]")
+        one = pipeline(sinks=lite())
+        if latest:
+            both, one = at_latest(both), at_latest(one)
+        with Broker(here) as broker:
+            create_topic(broker.address, "more", 1)
+            create_topic(broker.address, "in", 1)
+            with Worker(here, both, servers=broker.address) as worker:
+                wait_for(worker.is_running, worker.said, SECONDS)
+                produce(broker.address, "in", numbers(0, 5))
+                produce(broker.address, "more", numbers(5, 10))
+                wait_for(lambda: query(here, "SELECT count(*) FROM t") == [(10,)], worker.said,
+                         SECONDS)
+                check(worker.stop() == 0, worker.said())
+            both_go_on(here, broker, one, "source topic more is gone")
+            produce(broker.address, "more", numbers(10, 13))
+            said = both_go_on(here, broker, both, f"source topic more is new; {kept}more-0@5")
+            check("auto.offset.reset says" not in said and "begins at" not in said, said)
+            wait_for(lambda: query(here, "SELECT count(*) FROM t") == [(13,)], "the rows", SECONDS)
+    here = at / "sink"
+    here.mkdir()
+    alone = pipeline()
+    beside = pipeline(sinks="  - kafka: { topic: out }\n" + lite())
+    with Broker(here) as broker:
+        begun(here, broker, beside)
+        wait_for(lambda: query(here, "SELECT count(*) FROM t") == [(5,)], "the rows", SECONDS)
+        both_go_on(here, broker, alone, "the sink is gone")
+        both_go_on(here, broker, beside, "kept     stage sqlite")
+        both_go_on(here, broker, alone, "the sink is gone")
+        onceflow("reset", "p.yaml", "--to-current", "--execute", "--bootstrap.servers",
+                 broker.address, at=here)
+        said = both_go_on(here, broker, beside, kept)
+        check("is filled from" not in said, said)
+        wait_for(lambda: query(here, "SELECT count(*) FROM t") == [(5,)], "the rows", SECONDS)
+    # Another database that holds the position.
+    here = at / "database"
+    here.mkdir()
+    with Broker(here) as broker:
+        begun(here, broker, pipeline(sinks=lite()))
+        shutil.copy(here / "a.db", here / "b.db")
+        both_go_on(here, broker, pipeline(sinks=lite("b.db")), f"is now sqlite b.db; {kept}in-0@5")

@@ -39,12 +39,6 @@ std::string start_of(std::string_view pid) {
   return stat.substr(at + 1, stat.find(' ', at + 1) - at - 1);
 }
 
-std::string boot_id() {
-  std::string text = read_small("/proc/sys/kernel/random/boot_id");
-  std::erase_if(text, [](char letter) { return letter == '\n' || letter == ' '; });
-  return text;
-}
-
 std::string pid_namespace() {
   std::array<char, 128> target{};
   const ssize_t size = ::readlink("/proc/self/ns/pid", target.data(), target.size());
@@ -69,6 +63,12 @@ std::string field_of(std::string_view identity, std::string_view name) {
 }
 
 }  // namespace
+
+std::string boot_id() {
+  std::string text = read_small("/proc/sys/kernel/random/boot_id");
+  std::erase_if(text, [](char letter) { return letter == '\n' || letter == ' '; });
+  return text;
+}
 
 std::string process_identity() {
   const std::string pid = std::to_string(::getpid());

@@ -19,6 +19,9 @@ enum class ProcessLife : std::uint8_t {
 /// `started` is in clock ticks since the machine's start, and no two processes share it and a pid.
 std::string process_identity();
 
+/// Of this machine, until it is started again; empty where the system does not say.
+std::string boot_id();
+
 /// Of the process that gave this identity. What is not an identity is kUnknown.
 ProcessLife process_life(std::string_view identity);
 
