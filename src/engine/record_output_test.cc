@@ -1,5 +1,6 @@
 #include "engine/record_output.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,7 +25,7 @@ TEST(TransactionalId, no_two_workers_have_the_same) {
   for (const std::string& pipeline : names) {
     for (const std::string& stage : names) {
       for (const std::string& worker : names) {
-        const std::string owner = pipeline + " " + stage + " " + worker;
+        const std::string owner = fmt::format("{} {} {}", pipeline, stage, worker);
         const auto [place, is_new] = owners.emplace(id_of(pipeline, stage, worker), owner);
         EXPECT_TRUE(is_new) << place->first << ": " << place->second << ", and " << owner;
       }
