@@ -207,7 +207,8 @@ Result<std::vector<TableSearch::Other>> PostgresTableSearch::others() {
     others.push_back({.pipeline = answer->text(row, 0),
                       .stage = answer->text(row, 1),
                       .source = {answer->text(row, 2), partition},
-                      .writes_here = answer->integer(row, 4) != 0});
+                      .writes_here = answer->integer(row, 4) != 0,
+                      .has_rows = answer->integer(row, 5) != 0});
   }
   return others;
 }

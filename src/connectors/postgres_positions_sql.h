@@ -69,9 +69,10 @@ inline constexpr const char* kKeepTableIds =
 
 // Parameters: pipeline, stage, the table's id.
 inline constexpr const char* kReadOthers =
-    "SELECT pipeline, stage, topic, partition, (table_id = $3)::int FROM onceflow_positions"
+    "SELECT pipeline, stage, topic, partition, (table_id = $3)::int, (next_offset > 0)::int"
+    " FROM onceflow_positions"
     " WHERE (pipeline, stage) <> ($1, $2) AND table_id IN ('', $3)"
-    " AND (next_offset > 0 OR (pipeline = $1 AND table_id = $3))";
+    " AND (next_offset > 0 OR table_id = $3)";
 
 // How many rows are as the commit believes. The fence (SNK-1): a claim raises the epoch, so a
 // zombie's update matches no row; nor does one that moves from where the row is not. It waits for a

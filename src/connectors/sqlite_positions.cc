@@ -55,10 +55,10 @@ constexpr const char* kKeepTableId =
 
 // The ids of one table differ in their first part alone: the rest is its place.
 constexpr const char* kReadOthers =
-    "SELECT pipeline, stage, topic, partition, place = ?3 FROM (SELECT *,"
+    "SELECT pipeline, stage, topic, partition, place = ?3, next_offset > 0 FROM (SELECT *,"
     " substr(table_id, instr(table_id, ':')) AS place FROM onceflow_positions)"
     " WHERE (pipeline <> ?1 OR stage <> ?2) AND (table_id = '' OR place = ?3)"
-    " AND (next_offset > 0 OR (pipeline = ?1 AND place = ?3))";
+    " AND (next_offset > 0 OR place = ?3)";
 
 constexpr const char* kReadTableId =
     "SELECT (SELECT schema_version FROM pragma_schema_version) || ':' || rootpage || ':' ||"
@@ -251,7 +251,8 @@ Result<std::vector<TableSearch::Other>> SqliteTableSearch::others() {
     others.push_back({.pipeline = std::string(read->text(0)),
                       .stage = std::string(read->text(1)),
                       .source = {std::string(read->text(2)), partition},
-                      .writes_here = read->integer(4) != 0});
+                      .writes_here = read->integer(4) != 0,
+                      .has_rows = read->integer(5) != 0});
   }
 }
 

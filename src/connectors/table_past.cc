@@ -128,6 +128,13 @@ Status check_newest_row(const SinkTable& table, const FoundTable& found,
                                  table.table, kSourceColumn));
 }
 
+// They may be another sink's.
+bool may_have_rows(const std::vector<TableSearch::Other>& others, const TopicPartition& source) {
+  return std::ranges::any_of(others, [&](const TableSearch::Other& other) {
+    return other.source == source && other.has_rows;
+  });
+}
+
 // Where no receipt says how far the rows go, they may lie past a position that was set back.
 Status check_without_receipts(const SinkTable& table, const FoundTable& found, TableSearch& search,
                               const std::vector<ClaimedPartition>& claimed) {
@@ -143,8 +150,7 @@ Status check_without_receipts(const SinkTable& table, const FoundTable& found, T
       RETURN_IF_ERROR(known);
       others = std::move(*known);
     }
-    // Those rows may be another pipeline's.
-    if (std::ranges::find(others, partition.source, &TableSearch::Other::source) != others.end()) {
+    if (may_have_rows(others, partition.source)) {
       continue;
     }
     const auto answer =
@@ -167,31 +173,52 @@ Status check_without_receipts(const SinkTable& table, const FoundTable& found, T
   return {};
 }
 
-// Two pipelines may write one table on purpose; who has renamed one, or has taken a second file,
-// has each record twice in it.
-Result<std::string> rows_of_other_pipelines(const SinkTable& table, TableSearch& search,
-                                            const std::vector<TableSearch::Other>& beside) {
-  if (beside.empty() || table.mode != SinkMode::kAppend) {
-    return std::string();
+bool is_of_another_pipeline(const SinkTable& table, const TableSearch::Other& other) {
+  return other.writes_here && other.pipeline != table.pipeline;
+}
+
+// A row is known by its record alone, so of two that are of one record nothing says whose each is:
+// where one of them is lost, neither pipeline's audit could tell.
+Status check_no_other_pipeline(const SinkTable& table, TableSearch& search,
+                               const std::vector<ClaimedPartition>& claimed) {
+  if (table.mode != SinkMode::kAppend) {
+    return {};
   }
-  std::vector<std::string> beginnings;
-  beginnings.reserve(beside.size());
-  std::string sources;
-  for (const TableSearch::Other& other : beside) {
-    beginnings.push_back(beginning_of(other.source));
-    sources += fmt::format("{}{}-{}", sources.empty() ? "" : ", ", other.source.topic,
-                           other.source.partition.value);
+  const auto others = search.others();
+  RETURN_IF_ERROR(others);
+  const auto other = std::ranges::find_if(*others, [&](const TableSearch::Other& each) {
+    return is_of_another_pipeline(table, each) &&
+           std::ranges::any_of(claimed, [&](const ClaimedPartition& partition) {
+             return partition.source.topic == each.source.topic;
+           });
+  });
+  if (other == others->end()) {
+    return {};
   }
-  const auto answer = search.find_row_of(beginnings);
-  RETURN_IF_ERROR(answer);
-  if (answer->found == Found::kNo) {
-    return std::string();
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format(
+          "table {0}: pipeline '{1}', sink {2}, writes the records of topic {3} to it, too; "
+          "the rule: a row is known by its record alone, so each record is a row of one "
+          "pipeline, or a lost row of one would look like the other's; the fix: give this "
+          "sink a table of its own; or, if pipeline '{1}' will not run again, take its "
+          "positions away, and this one asks what becomes of its rows: DELETE FROM "
+          "onceflow_positions WHERE pipeline = '{1}' AND stage = '{2}'",
+          table.table, other->pipeline, other->stage, other->source.topic));
+}
+
+// Each upserts rows that the other may have written, and the last one stays.
+std::string keys_of_other_pipelines(const SinkTable& table,
+                                    const std::vector<TableSearch::Other>& others) {
+  const auto other = std::ranges::find_if(
+      others, [&](const TableSearch::Other& each) { return is_of_another_pipeline(table, each); });
+  if (table.mode != SinkMode::kUpsert || other == others.end()) {
+    return {};
   }
   return fmt::format(
-      "table {} {} rows of {} that pipeline '{}' wrote; their records are written "
-      "again, beside them",
-      table.table, answer->found == Found::kYes ? "holds" : "may hold", sources,
-      beside.front().pipeline);
+      "table {} is written by pipeline '{}', too: the row of a key that both write is the one that "
+      "was written last, and the audit of the other pipeline says that its row is missing",
+      table.table, other->pipeline);
 }
 
 }  // namespace
@@ -212,6 +239,7 @@ bool is_one_change_later(std::string_view kept, std::string_view now) {
 Status check_past(const SinkTable& table, const FoundTable& found, const NewestReceipts& receipts,
                   TableSearch& search, std::vector<ClaimedPartition>& claimed) {
   RETURN_IF_ERROR(check_positions(table, claimed));
+  RETURN_IF_ERROR(check_no_other_pipeline(table, search, claimed));
   const auto is_gone = [](const ClaimedPartition& partition) {
     return partition.next_offset != kNoOffset && partition.table_id != kAnyTable;
   };
@@ -260,10 +288,8 @@ Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& se
   RETURN_IF_ERROR(others);
   std::vector<std::string> beginnings;
   beginnings.reserve(partitions.size());
-  std::vector<TableSearch::Other> beside;
   for (const TopicPartition& partition : partitions) {
-    const auto other = std::ranges::find(*others, partition, &TableSearch::Other::source);
-    if (other == others->end()) {
+    if (!may_have_rows(*others, partition)) {
       beginnings.push_back(beginning_of(partition));
     }
     const auto twin = std::ranges::find_if(*others, [&](const TableSearch::Other& each) {
@@ -272,15 +298,8 @@ Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& se
     if (twin != others->end()) {
       return is_written_twice(table, *twin);
     }
-    const auto stranger = std::ranges::find_if(*others, [&](const TableSearch::Other& each) {
-      return each.source == partition && each.writes_here && each.pipeline != table.pipeline;
-    });
-    if (stranger != others->end()) {
-      beside.push_back(*stranger);
-    }
   }
-  auto remark = rows_of_other_pipelines(table, search, beside);
-  RETURN_IF_ERROR(remark);
+  std::string remark = keys_of_other_pipelines(table, *others);
   if (beginnings.empty()) {
     return remark;
   }
@@ -296,8 +315,7 @@ Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& se
         "{}{}{} has no position yet, and whether table {} has rows of it already could "
         "not be found out in time; if it has, they are written again: `SELECT "
         "count(*) FROM {} WHERE {} LIKE '{}/%'` tells",
-        *remark, remark->empty() ? "" : "; ", first, table.table, table.table, kSourceColumn,
-        first);
+        remark, remark.empty() ? "" : "; ", first, table.table, table.table, kSourceColumn, first);
   }
   const std::string topic = answer->source.substr(0, answer->source.find('/'));
   return fail(

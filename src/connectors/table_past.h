@@ -40,6 +40,7 @@ class TableSearch {
     std::string stage;
     TopicPartition source;
     bool writes_here = false;  ///< for certain, into this table
+    bool has_rows = false;     ///< it has read something
   };
   virtual Result<std::vector<Other>> others() = 0;
 };

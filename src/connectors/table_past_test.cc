@@ -233,28 +233,47 @@ TEST_P(TablePast, rows_of_another_topic_or_partition_are_nobodys_concern) {
   ASSERT_EQ(write(*make(), {kIn1}).kind, Kind::kCommitted);
 }
 
-TEST_P(TablePast, a_pipeline_that_writes_records_beside_the_rows_of_another_is_told_so_once) {
+TEST_P(TablePast, the_records_of_another_pipelines_rows_are_refused_until_its_positions_are_gone) {
   ASSERT_EQ(write(*make(), {kIn0, kIn1}).kind, Kind::kCommitted);
   const auto renamed = make("s", SinkMode::kAppend, "other");
-  const auto claimed = try_claim(*renamed, {kIn0, kIn1});
-  ASSERT_TRUE(claimed) << claimed.error().text;
-  EXPECT_EQ(claimed->front().remark,
-            "table t holds rows of in-0, in-1 that pipeline 'p' wrote; their records are written "
-            "again, beside them");
-  EXPECT_EQ(try_claim(*renamed, {kIn0, kIn1})->front().remark, "");
-  // Where there are none, there is nothing to say.
+  const std::vector<std::string> words = {
+      "table t: pipeline 'p', sink s, writes the records of "
+      "topic in to it, too",
+      "a table of its own"};
+  refuses(try_claim(*renamed, {kIn0, kIn1}), words);
+  refuses(run_to_end(os_, renamed->look({kIn0})), words);
+  // A partition that the other one has not claimed, and a table that was emptied.
+  refuses(try_claim(*renamed, {{"in", PartitionIndex(7)}}), words);
   query("DELETE FROM t");
-  EXPECT_EQ(try_claim(*make("s", SinkMode::kAppend, "third"), {kIn0})->front().remark, "");
+  const auto claimed = try_claim(*renamed, {kIn0});
+  refuses(claimed, words);
+  EXPECT_EQ(query("SELECT count(*) FROM onceflow_positions WHERE pipeline = 'other'"), "0");
+  const std::string& text = claimed.error().text;
+  query(text.substr(text.find("DELETE FROM onceflow_positions")));  // as it says
+  const auto again = try_claim(*renamed, {kIn0});
+  EXPECT_TRUE(again) << again.error().text;
 }
 
-TEST_P(TablePast, a_row_of_the_same_key_is_written_over_whoever_wrote_it) {
+TEST_P(TablePast, of_two_pipelines_that_begin_at_once_the_later_one_is_refused) {
+  ASSERT_TRUE(try_claim(*make(), {kIn0}));  // has no position yet
+  refuses(try_claim(*make("s", SinkMode::kAppend, "other"), {kIn0}), {"pipeline 'p', sink s"});
+  EXPECT_TRUE(try_claim(*make(), {kIn0}));
+}
+
+TEST_P(TablePast, a_row_of_the_same_key_is_written_over_whoever_wrote_it_and_is_told_once) {
   ASSERT_EQ(write(*make("s", SinkMode::kUpsert), {kIn0}).kind, Kind::kCommitted);
-  EXPECT_EQ(try_claim(*make("s", SinkMode::kUpsert, "other"), {kIn0})->front().remark, "");
+  const auto other = make("s", SinkMode::kUpsert, "other");
+  EXPECT_EQ(try_claim(*other, {kIn0})->front().remark,
+            "table t is written by pipeline 'p', too: the row of a key that both write is the one "
+            "that was written last, and the audit of the other pipeline says that its row is "
+            "missing");
+  EXPECT_EQ(try_claim(*other, {kIn0})->front().remark, "");
 }
 
-TEST_P(TablePast, two_pipelines_may_write_one_table_and_two_sinks_of_one_may_not) {
+TEST_P(TablePast, two_pipelines_may_write_other_topics_to_one_table_and_two_sinks_of_one_may_not) {
   ASSERT_EQ(write(*make(), {kIn0}).kind, Kind::kCommitted);
-  ASSERT_EQ(write(*make("s", SinkMode::kAppend, "other"), {kIn0}).kind, Kind::kCommitted);
+  ASSERT_EQ(write(*make("s", SinkMode::kAppend, "other"), {{"in2", PartitionIndex(0)}}).kind,
+            Kind::kCommitted);
   EXPECT_EQ(row_count(), "6");
   refuses(try_claim(*make("s-2"), {kIn0}),
           {"sink s of this pipeline writes the records of in to it, too", "--delete-rows"});
