@@ -159,6 +159,20 @@ Task<Status> Auditor::read_table(StageHistory& history) {
   CO_RETURN_IF_ERROR(key_equality);
   claim->expect_equal_keys(std::move(*key_equality));
   CO_RETURN_IF_ERROR(read_table_receipts(history, **table, *claim));
+  CO_RETURN_IF_ERROR(read_former_receipts(stage.id, **table, *claim));
+  const auto positions = (*table)->positions(subject_.pipeline, stage.id);
+  CO_RETURN_IF_ERROR(positions);
+  for (const StoredPosition& position : *positions) {
+    history.positions[position.source] = position.next_offset;
+  }
+  if (history.has_lost_its_first_receipts()) {
+    history.is_cut = true;
+    claim->expect_deleted_receipts(history.floors());
+    report_.findings.not_covered(fmt::format(
+        "the first receipts of stage {} were deleted from onceflow_receipts: what they accounted "
+        "for is not judged",
+        stage.id));
+  }
   bool has_strangers = false;
   CO_RETURN_IF_ERROR((*table)->for_each_row([&](const StoredRow& row) -> Status {
     has_strangers = !claim->add_row(row) || has_strangers;
@@ -169,12 +183,18 @@ Task<Status> Auditor::read_table(StageHistory& history) {
   }
   claim->judge(history.receipts);
   rows_verified_[stage.id] = claim->verified_row_count();
-  const auto positions = (*table)->positions(subject_.pipeline, stage.id);
-  CO_RETURN_IF_ERROR(positions);
-  for (const StoredPosition& position : *positions) {
-    history.positions[position.source] = position.next_offset;
-  }
   co_return Status{};
+}
+
+Status Auditor::read_former_receipts(const std::string& stage, TableReader& table,
+                                     TableClaim& claim) {
+  return table.for_each_receipt_of_former(
+      subject_.pipeline, stage, [&](std::int64_t, ByteView bytes) -> Status {
+        if (const auto receipt = protocol::decode_receipt(bytes)) {
+          claim.add_former_receipt(*receipt);
+        }
+        return check_stop();
+      });
 }
 
 Status Auditor::judge_strangers(TableReader& table, TableClaim& claim) {

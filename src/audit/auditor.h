@@ -80,6 +80,8 @@ class Auditor {
   Task<Status> read_positions(StageHistory& history);
   Task<Status> read_table(StageHistory& history);
   Status read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim);
+  /// Of what the pipeline has left in the table.
+  Status read_former_receipts(const std::string& stage, TableReader& table, TableClaim& claim);
   Status judge_strangers(TableReader& table, TableClaim& claim);
   Status check_stop() const;
   Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics);

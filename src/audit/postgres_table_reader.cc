@@ -236,30 +236,35 @@ Result<std::vector<StoredPosition>> PostgresTableReader::positions(const std::st
 
 Status PostgresTableReader::for_each_receipt(const std::string& pipeline, const std::string& stage,
                                              const VisitReceipt& visit) {
-  const auto exists = has_table("onceflow_receipts");
-  RETURN_IF_ERROR(exists);
-  if (!*exists) {
-    return {};
-  }
   const std::string parameters[] = {pipeline, stage};
-  return query(
-      "SELECT receipt_id, receipt FROM onceflow_receipts"
-      " WHERE pipeline = $1 AND stage = $2 ORDER BY receipt_id",
-      parameters,
-      [&](const Row& row) -> Status { return visit(row.integer(0), as_bytes(row.bytes(1))); });
+  return visit_receipts("pipeline = $1 AND stage = $2 ORDER BY receipt_id", parameters, visit);
 }
 
 Status PostgresTableReader::for_each_receipt_of_others(const std::string& pipeline,
                                                        const VisitReceipt& visit) {
+  const std::string parameters[] = {pipeline};
+  return visit_receipts("pipeline <> $1", parameters, visit);
+}
+
+Status PostgresTableReader::for_each_receipt_of_former(const std::string& pipeline,
+                                                       const std::string& stage,
+                                                       const VisitReceipt& visit) {
+  const std::string parameters[] = {pipeline, stage};
+  return visit_receipts("pipeline = $1 AND stage <> $2", parameters, visit);
+}
+
+Status PostgresTableReader::visit_receipts(std::string_view condition,
+                                           std::span<const std::string> parameters,
+                                           const VisitReceipt& visit) {
   const auto exists = has_table("onceflow_receipts");
   RETURN_IF_ERROR(exists);
   if (!*exists) {
     return {};
   }
-  const std::string parameters[] = {pipeline};
-  return query(
-      "SELECT receipt_id, receipt FROM onceflow_receipts WHERE pipeline <> $1", parameters,
-      [&](const Row& row) -> Status { return visit(row.integer(0), as_bytes(row.bytes(1))); });
+  return query(fmt::format("SELECT receipt_id, receipt FROM onceflow_receipts WHERE {}", condition),
+               parameters, [&](const Row& row) -> Status {
+                 return visit(row.integer(0), as_bytes(row.bytes(1)));
+               });
 }
 
 Status PostgresTableReader::for_each_row(const VisitRow& visit) {

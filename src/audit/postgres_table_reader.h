@@ -24,6 +24,8 @@ class PostgresTableReader final : public TableReader {
   Result<std::string> key_equality() override;
   Status for_each_receipt_of_others(const std::string& pipeline,
                                     const VisitReceipt& visit) override;
+  Status for_each_receipt_of_former(const std::string& pipeline, const std::string& stage,
+                                    const VisitReceipt& visit) override;
 
  private:
   struct Close {
@@ -40,6 +42,8 @@ class PostgresTableReader final : public TableReader {
   Status drain(const std::function<Status(const Row&)>& visit);
   /// Until the server has said something, however long that takes; kCancelled when the audit ends.
   Status wait_for_answer();
+  Status visit_receipts(std::string_view condition, std::span<const std::string> parameters,
+                        const VisitReceipt& visit);
   Result<bool> has_table(const std::string& quoted_name);
   std::unexpected<Error> failed() const;
 

@@ -180,6 +180,13 @@ Status SqliteTableReader::for_each_receipt_of_others(const std::string& pipeline
   return visit_receipts("pipeline <> ?1", parameters, visit);
 }
 
+Status SqliteTableReader::for_each_receipt_of_former(const std::string& pipeline,
+                                                     const std::string& stage,
+                                                     const VisitReceipt& visit) {
+  const std::string parameters[] = {pipeline, stage};
+  return visit_receipts("pipeline = ?1 AND stage <> ?2", parameters, visit);
+}
+
 Status SqliteTableReader::visit_receipts(std::string_view condition,
                                          std::span<const std::string> parameters,
                                          const VisitReceipt& visit) {

@@ -24,6 +24,8 @@ class SqliteTableReader final : public TableReader {
   Result<std::string> key_equality() override;
   Status for_each_receipt_of_others(const std::string& pipeline,
                                     const VisitReceipt& visit) override;
+  Status for_each_receipt_of_former(const std::string& pipeline, const std::string& stage,
+                                    const VisitReceipt& visit) override;
 
  private:
   struct Close {

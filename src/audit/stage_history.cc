@@ -71,6 +71,31 @@ void StageHistory::set_topic_id(const std::string& topic, const TopicId& id) {
   std::erase_if(beginnings, is_empty);
 }
 
+// A beginning is committed by itself, before anything is read; of versions that name a definition.
+bool StageHistory::has_lost_its_first_receipts() const {
+  return !receipts.empty() && receipts.front().receipt.definition != 0 &&
+         std::ranges::none_of(receipts.front().receipt.inputs, [](const auto& input) {
+           return input.beginning != protocol::Receipt::Beginning::kNone;
+         });
+}
+
+std::map<TopicPartition, Offset> StageHistory::floors() const {
+  std::map<TopicPartition, Offset> floors;
+  for (const auto& [source, position] : positions) {
+    if (!beginnings.contains(source)) {
+      floors[source] = position;
+    }
+  }
+  for (const auto& [source, of_source] : ranges) {
+    const auto begun = beginnings.find(source);
+    const std::size_t entry = std::ranges::min(of_source, {}, &InputRange::entry).entry;
+    if (begun == beginnings.end() || entry < begun->second.front().entry) {
+      floors[source] = std::ranges::min(of_source, {}, &InputRange::from).from;
+    }
+  }
+  return floors;
+}
+
 const InputBeginning* StageHistory::last_reset(const TopicPartition& source) const {
   const auto place = beginnings.find(source);
   const InputBeginning* last = nullptr;

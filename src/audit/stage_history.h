@@ -60,6 +60,11 @@ struct StageHistory {
   void sort_ranges();
   /// Sets aside what receipts say of earlier topics of this name.
   void set_topic_id(const std::string& topic, const TopicId& id);
+  /// Of a stage whose receipts are in a database: those that it began with are not there, though
+  /// its version writes them.
+  bool has_lost_its_first_receipts() const;
+  /// Then, by partition: what lies before was accounted for by receipts that are gone.
+  std::map<TopicPartition, Offset> floors() const;
   /// The last time that an operator moved the position; null: never.
   const InputBeginning* last_reset(const TopicPartition& source) const;
   /// The first offset that no settled receipt has covered since the last reset, where its beginning

@@ -52,6 +52,13 @@ class TableReader {
                                             const VisitReceipt& /*visit*/) {
     return {};
   }
+  /// Those of the pipeline's other stages, in any order: of sinks that it had, and of the rows that
+  /// a reset has kept.
+  virtual Status for_each_receipt_of_former(const std::string& /*pipeline*/,
+                                            const std::string& /*stage*/,
+                                            const VisitReceipt& /*visit*/) {
+    return {};
+  }
   virtual Status for_each_row(const VisitRow& visit) = 0;
   /// Why keys that differ in their bytes may be one row of the table, for people; empty: they may
   /// not.

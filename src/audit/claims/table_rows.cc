@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "audit/names.h"
 #include "audit/row_shapes.h"
 #include "audit/row_source.h"
+#include "base/log_line.h"
 #include "base/record_hash.h"
 
 namespace onceflow::audit {
@@ -19,6 +21,77 @@ namespace {
 
 /// Rows of a torn commit that are named in its finding.
 constexpr std::size_t kNamedRowsMax = 5;
+
+// As docs/formats/receipt.md names them.
+constexpr std::string_view kKept = " (kept)";
+
+/// Rows that receipts list, each as often as they do.
+class ListedRows {
+ public:
+  /// `writer` is what take() returns.
+  void add(const RowSource& source, std::uint32_t writer) {
+    rows_.push_back({source, writer});
+    is_sorted_ = false;
+  }
+  bool empty() const { return rows_.empty(); }
+
+  /// Nothing if it is not listed, or was taken as often already.
+  std::optional<std::uint32_t> take(const RowSource& source) {
+    if (!is_sorted_) {
+      is_sorted_ = true;
+      std::ranges::sort(rows_, {}, &Row::source);
+    }
+    const auto same = std::ranges::equal_range(rows_, source, {}, &Row::source);
+    const auto free = std::ranges::find(same, false, &Row::is_there);
+    if (free == same.end()) {
+      return std::nullopt;
+    }
+    free->is_there = true;
+    return free->writer;
+  }
+
+ private:
+  struct Row {
+    RowSource source;
+    std::uint32_t writer = 0;
+    bool is_there = false;
+  };
+  std::vector<Row> rows_;
+  bool is_sorted_ = false;
+};
+
+/// How many rows of which records, by partition.
+class RowRanges {
+ public:
+  void add(const RowSource& source) {
+    Range& range = ranges_.try_emplace(source.partition_number, Range{source.offset, source.offset})
+                       .first->second;
+    range.first = std::min(range.first, source.offset);
+    range.last = std::max(range.last, source.offset);
+    ++row_count_;
+  }
+  void add_without_source() { ++row_count_; }
+  std::int64_t row_count() const { return row_count_; }
+
+  /// "27 rows, of in/0/0 to in/0/26"
+  std::string describe(const RowSources& sources) const {
+    std::string text = count_of(row_count_, "row");
+    for (const auto& [number, range] : ranges_) {
+      text += fmt::format("{} {} to {}", number == ranges_.begin()->first ? ", of" : ",",
+                          sources.name_of({number, range.first}),
+                          sources.name_of({number, range.last}));
+    }
+    return text;
+  }
+
+ private:
+  struct Range {
+    Offset first;
+    Offset last;
+  };
+  std::map<std::uint32_t, Range> ranges_;
+  std::int64_t row_count_ = 0;
+};
 
 /// What both claims share: names, hashes, and how missing rows become findings.
 class TableClaimBase : public TableClaim {
@@ -50,12 +123,40 @@ class TableClaimBase : public TableClaim {
         receipt.outputs.end()) {
       return;
     }
-    const auto pipeline = row_counts_of_others_.try_emplace(receipt.pipeline).first;
+    const auto same = std::ranges::find(others_, receipt.pipeline, &OtherPipeline::name);
+    const auto writer = static_cast<std::uint32_t>(same - others_.begin());
+    if (same == others_.end()) {
+      others_.push_back({.name = receipt.pipeline});
+    }
     for (const protocol::Receipt::Row& row : receipt.rows) {
       const std::uint32_t number = sources_.number_of(receipt.inputs[row.input_index].source);
-      rows_of_others_.push_back({{number, row.source_offset}, pipeline});
+      rows_of_others_.add({number, row.source_offset}, writer);
     }
-    are_others_sorted_ = false;
+  }
+
+  void add_former_receipt(const protocol::Receipt& receipt) final {
+    const auto output =
+        std::ranges::find(receipt.outputs, table_.table, &protocol::Receipt::Output::name);
+    if (output == receipt.outputs.end()) {
+      return;
+    }
+    for (const protocol::Receipt::Row& row : receipt.rows) {
+      if (!row.is_delete) {
+        const std::uint32_t number = sources_.number_of(receipt.inputs[row.input_index].source);
+        left_rows_.add({number, row.source_offset}, 0);
+      }
+    }
+    if (receipt.stage == stage_.id + std::string(kKept)) {
+      has_list_of_reset_ = true;
+      left_without_source_ += output->record_count - static_cast<std::int64_t>(receipt.rows.size());
+    }
+    left_at_ms_ = std::max(left_at_ms_, receipt.committed_at_ms);
+  }
+
+  void expect_deleted_receipts(const std::map<TopicPartition, Offset>& floors) final {
+    for (const auto& [source, floor] : floors) {
+      floors_[sources_.number_of(source)] = floor;
+    }
   }
 
   void add_row_again(const StoredRow& row) final {
@@ -121,6 +222,35 @@ class TableClaimBase : public TableClaim {
     return is_former;
   }
 
+  /// Whether the pipeline has left it there, and if so, counted.
+  bool take_left(const StoredRow& row) {
+    if (left_rows_.empty() && left_without_source_ == 0) {
+      return false;
+    }
+    const auto source = source_of(row);
+    if (!source && left_without_source_ > 0) {
+      --left_without_source_;
+      left_.add_without_source();
+      return true;
+    }
+    if (!source || !left_rows_.take(*source)) {
+      return false;
+    }
+    left_.add(*source);
+    return true;
+  }
+
+  /// Whether the row is one that was left, where the same record was written once more.
+  bool is_left_beside(const StoredRow& row, std::uint32_t seen_count, std::uint64_t expected_hash,
+                      std::size_t entry) {
+    if (left_rows_.empty()) {
+      return false;
+    }
+    const bool is_as_written =
+        seen_count == 0 && row_hash(row, *shape_of_entry_[entry]) == expected_hash;
+    return !is_as_written && take_left(row);
+  }
+
   /// What lies before a reset that began the stage anew is of no receipt that is kept.
   void add_beginnings(const protocol::Receipt& receipt) {
     for (const protocol::Receipt::Input& input : receipt.inputs) {
@@ -133,6 +263,8 @@ class TableClaimBase : public TableClaim {
   void add_stranger(const StoredRow& row) {
     if (is_before_reset(row)) {
       ++before_reset_count_;
+    } else if (is_of_deleted_receipt(row)) {
+      of_deleted_receipts_.add(*source_of(row));
     } else if (strangers_ == Strangers::kAllowed) {
       ++stranger_count_;
     } else {
@@ -164,12 +296,13 @@ class TableClaimBase : public TableClaim {
       }
       begin = end;
     }
-    for (const auto& [pipeline, row_count] : row_counts_of_others_) {
-      if (row_count > 0) {
+    for (const OtherPipeline& other : others_) {
+      if (other.row_count > 0) {
         findings_.note(fmt::format("table {}: {} of pipeline {}", table_.table,
-                                   count_of(row_count, "row"), pipeline));
+                                   count_of(other.row_count, "row"), other.name));
       }
     }
+    tell_left();
     tell_former(receipts);
     if (before_reset_count_ > 0) {
       tell_not_covered(fmt::format("{} of records before the reset with which the stage began",
@@ -185,31 +318,38 @@ class TableClaimBase : public TableClaim {
   std::int64_t verified_ = 0;
 
  private:
-  using RowCounts = std::map<std::string, std::int64_t>;
-  struct RowOfOthers {
-    RowSource source;
-    RowCounts::iterator pipeline;
-    bool is_there = false;
+  struct OtherPipeline {
+    std::string name;
+    std::int64_t row_count = 0;
   };
+
+  // Others may write "in/00/7", which is no row of ours.
+  std::optional<RowSource> source_of(const StoredRow& row) const {
+    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
+    return source && sources_.name_of(*source) == *row.source ? source : std::nullopt;
+  }
 
   // As often as their receipts speak of it.
   bool is_of_others(const StoredRow& row) {
-    if (!are_others_sorted_) {
-      are_others_sorted_ = true;
-      std::ranges::sort(rows_of_others_, {}, &RowOfOthers::source);
-    }
     const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
-    if (!source) {
+    const auto writer = source ? rows_of_others_.take(*source) : std::nullopt;
+    if (!writer) {
       return false;
     }
-    const auto same = std::ranges::equal_range(rows_of_others_, *source, {}, &RowOfOthers::source);
-    const auto free = std::ranges::find(same, false, &RowOfOthers::is_there);
-    if (free == same.end()) {
-      return false;
-    }
-    free->is_there = true;
-    ++free->pipeline->second;
+    ++others_[*writer].row_count;
     return true;
+  }
+
+  void tell_left() {
+    if (left_.row_count() > 0) {
+      tell_not_covered(fmt::format(
+          "{}, which were there before the stage was begun anew, and were kept (until {})",
+          left_.describe(sources_), to_iso8601_ms(WallTime(left_at_ms_))));
+    }
+    if (of_deleted_receipts_.row_count() > 0) {
+      tell_not_covered(fmt::format("{}, whose receipts were deleted from onceflow_receipts",
+                                   of_deleted_receipts_.describe(sources_)));
+    }
   }
 
   std::uint64_t row_hash(const StoredRow& row, const RowShape& shape) const {
@@ -264,11 +404,22 @@ class TableClaimBase : public TableClaim {
     }
   }
 
+  // Where the reset has listed what it kept, that is all that there may be.
   bool is_before_reset(const StoredRow& row) const {
+    if (has_list_of_reset_) {
+      return false;
+    }
     const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
     const auto begun =
         source ? begun_by_reset_at_.find(source->partition_number) : begun_by_reset_at_.end();
     return begun != begun_by_reset_at_.end() && source->offset < begun->second;
+  }
+
+  bool is_of_deleted_receipt(const StoredRow& row) {
+    const auto source = source_of(row);
+    const auto floor = source ? floors_.find(source->partition_number) : floors_.end();
+    return floor != floors_.end() && source->offset < floor->second &&
+           (table_.is_upsert || sources_below_floors_.insert(*source).second);
   }
 
   void tell_torn(std::span<const MissingRow> missing, std::size_t row_count,
@@ -300,9 +451,18 @@ class TableClaimBase : public TableClaim {
   std::int64_t before_reset_count_ = 0;
   /// By partition number, of the first receipt that speaks of it.
   std::map<std::uint32_t, Offset> begun_by_reset_at_;
-  RowCounts row_counts_of_others_;
-  std::vector<RowOfOthers> rows_of_others_;
-  bool are_others_sorted_ = false;
+  std::vector<OtherPipeline> others_;
+  ListedRows rows_of_others_;
+  /// What the pipeline has left in the table; `left_` is what of it is there.
+  ListedRows left_rows_;
+  std::int64_t left_without_source_ = 0;
+  bool has_list_of_reset_ = false;
+  std::int64_t left_at_ms_ = 0;
+  RowRanges left_;
+  /// By partition number: where the receipts begin of which older ones were deleted.
+  std::map<std::uint32_t, Offset> floors_;
+  std::set<RowSource> sources_below_floors_;  ///< append: a second row of one is nobody's
+  RowRanges of_deleted_receipts_;
 };
 
 class AppendClaim final : public TableClaimBase {
@@ -325,7 +485,10 @@ class AppendClaim final : public TableClaimBase {
   bool add_row(const StoredRow& row) override {
     const auto place = find(row);
     if (place == expected_.end()) {
-      return add_former(row);
+      return take_left(row) || add_former(row);
+    }
+    if (is_left_beside(row, place->seen_count, place->row_hash, place->entry)) {
+      return true;
     }
     ++place->seen_count;
     if (place->seen_count > 1) {
@@ -414,7 +577,7 @@ class UpsertClaim final : public TableClaimBase {
   bool add_row(const StoredRow& row) override {
     const auto place = last_.find(key_hash(row));
     if (place == last_.end()) {
-      return add_former(row);
+      return take_left(row) || add_former(row);
     }
     Last& last = place->second;
     const std::string wanted = sources_.name_of(last.source);

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -30,6 +31,13 @@ class TableClaim {
   virtual ~TableClaim() = default;
   /// `entry` is its index; findings name it through the receipts given to judge().
   virtual void add_receipt(std::size_t entry, const protocol::Receipt& receipt) = 0;
+  /// Before the rows: a receipt of what the pipeline has left in the table, as a sink that it has
+  /// no more, or before a reset that kept the rows. Each row that one speaks of is not covered,
+  /// once.
+  virtual void add_former_receipt(const protocol::Receipt& receipt) = 0;
+  /// Before the rows: receipts were deleted from the oldest on. Rows of records before these
+  /// offsets may be of them.
+  virtual void expect_deleted_receipts(const std::map<TopicPartition, Offset>& floors) = 0;
   /// False: a stranger, which no receipt of the stage speaks of.
   [[nodiscard]] virtual bool add_row(const StoredRow& row) = 0;
   /// Where there are strangers: first the receipts of other pipelines, which may have written to
