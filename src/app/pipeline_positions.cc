@@ -24,6 +24,29 @@ bool lies_between_stages(std::string_view pipeline, std::string_view topic) {
          std::ranges::any_of(kEnds, [&](std::string_view end) { return topic.ends_with(end); });
 }
 
+std::set<std::string> internal_topics_of(const protocol::PipelineDefinition& definition) {
+  std::set<std::string> topics;
+  for (const protocol::PipelineDefinition::Stage& stage : definition.stages) {
+    if (!stage.changelog_topic.empty()) {
+      topics.insert(stage.changelog_topic);
+    }
+    for (const std::string& output : stage.outputs) {
+      if (!stage.is_database() && lies_between_stages(definition.pipeline, output)) {
+        topics.insert(output);
+      }
+    }
+  }
+  return topics;
+}
+
+std::set<std::string> groups_of(const protocol::PipelineDefinition& definition) {
+  std::set<std::string> groups;
+  for (const protocol::PipelineDefinition::Stage& stage : definition.stages) {
+    groups.insert(stage.group_id);
+  }
+  return groups;
+}
+
 std::string describe(const Positions& positions) {
   std::vector<std::string> parts;
   parts.reserve(positions.size());

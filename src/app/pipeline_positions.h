@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,9 @@ std::string describe(const Positions& positions);
 
 /// Whether a topic has the name of one that lies between stages of the pipeline.
 bool lies_between_stages(std::string_view pipeline, std::string_view topic);
+/// Those of a definition, and its changelogs.
+std::set<std::string> internal_topics_of(const protocol::PipelineDefinition& definition);
+std::set<std::string> groups_of(const protocol::PipelineDefinition& definition);
 
 class PipelinePositions {
  public:

@@ -21,6 +21,8 @@
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
 #include "app/reset_command.h"
+#include "app/reset_members.h"
+#include "app/reset_notes.h"
 #include "app/reset_receipts.h"
 #include "app/reset_tables.h"
 #include "base/check.h"
@@ -196,7 +198,7 @@ class Reset {
                                                            : unended("its last act", are_empty));
     // A worker that finds a definition and no receipts takes them for lost.
     CO_RETURN_IF_ERROR(
-        co_await make_receipts_topic(log_, planned_.plan.receipts_topic, deadline()));
+        co_await make_receipts_topic(log_, planned_.plan.receipts_topic, {}, deadline()));
     CO_RETURN_IF_ERROR(co_await check_turn());
     protocol::PipelineDefinition definition = definition_;
     definition.kind = command_.to == ResetTo::kKeepStates
@@ -233,31 +235,9 @@ class Reset {
   // ------------------------------------------------------------------------------------ members
 
   std::set<std::string> all_groups() const {
-    std::set<std::string> groups;
-    for (const auto* definition : {&known_.current(), &definition_}) {
-      for (const DefinitionStage& stage : definition->stages) {
-        groups.insert(stage.group_id);
-      }
-    }
+    std::set<std::string> groups = groups_of(known_.current());
+    groups.merge(groups_of(definition_));
     return groups;
-  }
-
-  static std::string names_of(const std::vector<client::GroupMemberDescription>& members) {
-    std::vector<std::string> names;
-    names.reserve(members.size());
-    for (const client::GroupMemberDescription& member : members) {
-      names.push_back(fmt::format("{} ({})", member.client_id, member.client_host));
-    }
-    return fmt::format("{}", fmt::join(names, ", "));
-  }
-
-  static Status members_live(const std::string& group, const std::string& names) {
-    return fail(
-        ErrorCode::kRefused,
-        fmt::format("group {} has members: {}; the rule: nothing is reset while a worker "
-                    "lives; the fix: stop it; one that was killed is gone when its session has "
-                    "ended (10 s), or with --remove-members at once",
-                    group, names));
   }
 
   // One that slept when the reset began may have come back.
@@ -285,12 +265,7 @@ class Reset {
         continue;
       }
       const std::string names = names_of(described.members);
-      std::vector<std::string> instances;
-      for (const client::GroupMemberDescription& member : described.members) {
-        if (!member.group_instance_id.empty()) {
-          instances.push_back(member.group_instance_id);
-        }
-      }
+      const std::vector<std::string> instances = instances_of(described.members);
       const bool all_are_static = instances.size() == described.members.size();
       if (!all_are_static || !(log_.is_ours || command_.removes_members)) {
         co_return members_live(group, names);
@@ -308,7 +283,8 @@ class Reset {
   // ----------------------------------------------------------------------------- starting over
 
   Task<Status> plan_starting_over() {
-    note_tables_of_the_past();
+    std::ranges::move(tables_of_the_past(known_.current(), definition_),
+                      std::back_inserter(notes_));
     CO_RETURN_IF_ERROR(co_await note_what_is_never_read());
     for (const std::string& group : groups_there_) {
       plan_deletion_of_group(group);
@@ -316,7 +292,7 @@ class Reset {
     for (const std::string& topic : internal_topics()) {
       CO_RETURN_IF_ERROR(co_await plan_deletion(topic));
     }
-    CO_RETURN_IF_ERROR(co_await plan_deletion(planned_.plan.receipts_topic));
+    CO_RETURN_IF_ERROR(co_await plan_new_receipts());
     const std::int64_t timestamp_ms = command_.to == ResetTo::kEarliest ? client::Admin::kEarliest
                                       : command_.to == ResetTo::kLatest ? client::Admin::kLatest
                                                                         : command_.datetime_ms;
@@ -333,6 +309,29 @@ class Reset {
       }
       note_outputs(stage);
     }
+    co_return Status{};
+  }
+
+  Task<Status> learn_receipts_id() {
+    const auto topic =
+        co_await log_.cluster->existing_topic(planned_.plan.receipts_topic, deadline());
+    if (!topic && topic.error().code != ErrorCode::kNotFound) {
+      co_return std::unexpected(topic.error());
+    }
+    receipts_id_ = topic ? topic->id : TopicId{};
+    co_return Status{};
+  }
+
+  Task<Status> plan_new_receipts() {
+    const std::string& topic = planned_.plan.receipts_topic;
+    CO_RETURN_IF_ERROR(co_await learn_receipts_id());
+    CO_RETURN_IF_ERROR(co_await plan_deletion(topic));
+    act(fmt::format("make topic {}", topic), [this, &topic]() -> Task<Status> {
+      const auto id = co_await make_receipts_topic(log_, topic, receipts_id_, deadline());
+      CO_RETURN_IF_ERROR(id);
+      receipts_id_ = *id;
+      co_return Status{};
+    });
     co_return Status{};
   }
 
@@ -358,18 +357,6 @@ class Reset {
             fmt::format("topic {} keeps its records: its readers get the results once "
                         "more; the audit does not cover those of before",
                         topic));
-      }
-    }
-  }
-
-  // Sinks that the file does not name any more.
-  void note_tables_of_the_past() {
-    for (const DefinitionStage& stage : known_.current().stages) {
-      if (stage.is_database() && definition_.find(stage.id) == nullptr) {
-        notes_.push_back(
-            fmt::format("sink {} is not in the file: table {} and its position in {} "
-                        "stay as they are",
-                        stage.id, stage.outputs.front(), stage.database));
       }
     }
   }
@@ -403,6 +390,7 @@ class Reset {
                      "the fix: name a beginning: --to-earliest, --to-latest or --to-datetime");
     }
     CO_RETURN_IF_ERROR(co_await check_that_all_is_read());
+    CO_RETURN_IF_ERROR(co_await learn_receipts_id());
     for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
       const DefinitionStage& stage = definition_.stages[index];
       CO_RETURN_IF_ERROR(co_await plan_state(stage));
@@ -411,7 +399,8 @@ class Reset {
                                           : predecessor_of(stage);
       CO_RETURN_IF_ERROR(co_await plan_position(before, stage));
     }
-    note_states_of_the_past();
+    std::ranges::move(states_of_the_past(known_.current(), definition_),
+                      std::back_inserter(notes_));
     co_return Status{};
   }
 
@@ -462,20 +451,6 @@ class Reset {
       }
     }
     co_return co_await admin_.committed(stage->group_id, std::move(partitions), deadline());
-  }
-
-  void note_states_of_the_past() {
-    for (const DefinitionStage& stage : known_.current().stages) {
-      if (!stage.state.empty() && definition_.find(stage.id) == nullptr) {
-        notes_.push_back(fmt::format("stage {} is not in the file: its state is left behind in {}",
-                                     stage.id, stage.changelog_topic));
-      }
-    }
-    for (const DefinitionStage& stage : definition_.stages) {
-      if (!stage.state.empty() && known_.current().find(stage.id) == nullptr) {
-        notes_.push_back(fmt::format("stage {} is new: its state begins empty", stage.id));
-      }
-    }
   }
 
   // Positions, states and rows stay; that the changed file goes on with them is all that is
@@ -549,6 +524,13 @@ class Reset {
                              : before->group_id == stage.group_id);
     const bool reads_the_same = before != nullptr && before->sources == stage.sources;
     const bool is_first = stage.id == definition_.stages.front().id;
+    if (stage.is_database()) {
+      const auto is_missed = tables_.has_missed_start_over(stage, receipts_id_);
+      CO_RETURN_IF_ERROR(is_missed);
+      if (*is_missed) {
+        co_return co_await plan_missed_start_over(stage, is_first);
+      }
+    }
     if (is_same_place && (reads_the_same || is_first)) {
       co_return before->id == stage.id ? Status{} : co_await plan_new_name(*before, stage);
     }
@@ -558,6 +540,21 @@ class Reset {
     auto positions = co_await positions_of(*before);
     CO_RETURN_IF_ERROR(positions);
     plan_positions_at(stage, *positions);
+    co_return Status{};
+  }
+
+  // Its table has what was written before the start-over. What others write is read on; of what the
+  // pipeline has written again nothing says how much the table has.
+  Task<Status> plan_missed_start_over(const DefinitionStage& stage, bool is_first) {
+    notes_.push_back(fmt::format(
+        "sink {}: its positions are not of the newest start-over: table {} keeps its rows{}",
+        stage.id, stage.outputs.front(), is_first ? "" : ", and gets the results from now on"));
+    if (!is_first) {
+      co_return co_await plan_position_at_end(stage);
+    }
+    const auto positions = co_await positions_of(stage);
+    CO_RETURN_IF_ERROR(positions);
+    plan_table_positions(stage, *positions);
     co_return Status{};
   }
 
@@ -621,7 +618,8 @@ class Reset {
     if (command_.deletes_rows && !past->contested.empty()) {
       return fail(ErrorCode::kRefused, past->contested);
     }
-    if (!has_past && !command_.deletes_rows && positions.empty()) {
+    const bool keeps_rows = command_.keeps_rows && past->own_row_count > 0;
+    if (!has_past && !command_.deletes_rows && !keeps_rows && positions.empty()) {
       notes_.push_back(
           fmt::format("sink {} has no position yet: it begins where auto.offset.reset "
                       "says",
@@ -640,12 +638,17 @@ class Reset {
                         past->own_row_count, past->row_count, table,
                         fmt::join(past->other_writers, " and "));
     }
+    if (keeps_rows) {
+      what += fmt::format(", keep {} rows of table {}", past->own_row_count, table);
+    }
     if (!positions.empty()) {
       what += fmt::format(", go on at {}", describe(positions));
     }
-    plan_sink_reset(
-        stage, what,
-        {.forgets_receipts = true, .deletes_rows = command_.deletes_rows, .positions = positions});
+    plan_sink_reset(stage, what,
+                    {.forgets_receipts = true,
+                     .deletes_rows = command_.deletes_rows,
+                     .lists_rows = true,
+                     .positions = positions});
     return {};
   }
 
@@ -658,14 +661,17 @@ class Reset {
 
   void plan_sink_reset(const DefinitionStage& stage, std::string what,
                        connectors::SinkReset reset) {
+    const WallTime now = log_.os.loop().wall_now();
     const protocol::Receipt begins =
-        receipt_of_reset(definition_.pipeline, stage, reset.positions, log_.os.loop().wall_now());
+        receipt_of_reset(definition_.pipeline, stage, reset.positions, now);
+    reset.now_ms = now.ms;
     if (!begins.inputs.empty()) {
       const Buffer receipt = encode_receipt(begins);
       reset.receipt = std::string(as_text(receipt));
     }
-    act(std::move(what),
-        [this, &stage, reset]() -> Task<Status> { co_return tables_.reset(stage, reset); });
+    act(std::move(what), [this, &stage, reset]() -> Task<Status> {
+      co_return tables_.reset(stage, reset, receipts_id_);
+    });
   }
 
   // ------------------------------------------------------------------------------------ the log
@@ -674,19 +680,8 @@ class Reset {
   }
 
   std::set<std::string> internal_topics() const {
-    std::set<std::string> topics;
-    for (const auto* definition : {&known_.current(), &definition_}) {
-      for (const DefinitionStage& stage : definition->stages) {
-        if (!stage.changelog_topic.empty()) {
-          topics.insert(stage.changelog_topic);
-        }
-        for (const std::string& output : stage.outputs) {
-          if (!stage.is_database() && is_internal(output)) {
-            topics.insert(output);
-          }
-        }
-      }
-    }
+    std::set<std::string> topics = internal_topics_of(known_.current());
+    topics.merge(internal_topics_of(definition_));
     return topics;
   }
 
@@ -758,6 +753,7 @@ class Reset {
   engine::KnownDefinition known_;
   /// The newest record of a reset while it is this one's turn: as it looked, then its own.
   std::optional<engine::ResetMark> turn_;
+  TopicId receipts_id_;  ///< a start-over makes the topic anew, and positions say which it was
   OtherPipelines others_;
   PipelinePositions places_;
   ResetTables tables_;

@@ -10,21 +10,29 @@ constexpr Duration kPauseWhileDeleted = milliseconds(200);
 
 }  // namespace
 
-Task<Status> make_receipts_topic(LogAtHand log, std::string name, MonotonicTime deadline) {
+Task<Result<TopicId>> make_receipts_topic(LogAtHand log, std::string name, TopicId former,
+                                          MonotonicTime deadline) {
   client::Admin admin(log.cluster);
   while (true) {
     log.cluster->forget_topic(name);
     const auto there = co_await log.cluster->existing_topic(name, deadline);
-    if (there || there.error().code != ErrorCode::kNotFound) {
-      co_return there ? Status{} : Status(std::unexpected(there.error()));
+    if (there && (there->id != former || former.is_zero())) {
+      co_return there->id;
+    }
+    if (there) {
+      CO_RETURN_IF_ERROR(co_await log.cluster->pause(kPauseWhileDeleted, deadline));
+      continue;
+    }
+    if (there.error().code != ErrorCode::kNotFound) {
+      co_return std::unexpected(there.error());
     }
     const Status created = co_await admin.create_topic({.name = name,
                                                         .partition_count = 1,
                                                         .replication_factor = -1,
                                                         .configs = client::kept_for_ever()},
                                                        deadline);
-    if (created || created.error().code != ErrorCode::kAlreadyExists) {
-      co_return created;
+    if (!created && created.error().code != ErrorCode::kAlreadyExists) {
+      co_return std::unexpected(created.error());
     }
     CO_RETURN_IF_ERROR(co_await log.cluster->pause(kPauseWhileDeleted, deadline));
   }
@@ -56,7 +64,7 @@ protocol::Receipt receipt_of_reset(const std::string& pipeline,
 
 Task<Status> write_receipt(LogAtHand log, std::string topic, protocol::Receipt receipt,
                            MonotonicTime deadline) {
-  CO_RETURN_IF_ERROR(co_await make_receipts_topic(log, topic, deadline));
+  CO_RETURN_IF_ERROR(co_await make_receipts_topic(log, topic, {}, deadline));
   const Buffer bytes = encode_receipt(receipt);
   client::Producer producer(log.cluster, {});
   CO_RETURN_IF_ERROR(producer.append(producer.slot({topic, PartitionIndex(0)}),

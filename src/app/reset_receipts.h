@@ -15,8 +15,10 @@ protocol::Receipt receipt_of_reset(const std::string& pipeline,
                                    const protocol::PipelineDefinition::Stage& stage,
                                    const Positions& positions, WallTime now);
 
-/// A topic that was deleted just now may take a moment to be gone.
-Task<Status> make_receipts_topic(LogAtHand log, std::string name, MonotonicTime deadline);
+/// Its id. A topic that was deleted just now may take a moment to be gone: `former` is the id of
+/// that one.
+Task<Result<TopicId>> make_receipts_topic(LogAtHand log, std::string name, TopicId former,
+                                          MonotonicTime deadline);
 /// Appends it to the receipts topic, which is made if it is not there.
 Task<Status> write_receipt(LogAtHand log, std::string topic, protocol::Receipt receipt,
                            MonotonicTime deadline);

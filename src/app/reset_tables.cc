@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "engine/kept_position.h"
+#include "protocol/position_topics.h"
 
 namespace onceflow::app {
 
@@ -47,9 +49,27 @@ Result<connectors::SinkPast> ResetTables::past_of(const DefinitionStage& stage) 
                  : Result<connectors::SinkPast>(connectors::SinkPast{});
 }
 
-Status ResetTables::reset(const DefinitionStage& stage, const connectors::SinkReset& reset) const {
+Result<bool> ResetTables::has_missed_start_over(const DefinitionStage& stage,
+                                                const TopicId& receipts_id) const {
+  const auto past = past_of(stage);
+  RETURN_IF_ERROR(past);
+  return std::ranges::any_of(past->positions, [&](const connectors::ClaimedPartition& position) {
+    const auto kept = protocol::parse_position_topics(position.topic_id).receipts_id;
+    return position.next_offset != kNoOffset &&
+           engine::is_another_topic(kept, engine::topic_id_text(receipts_id));
+  });
+}
+
+Status ResetTables::reset(const DefinitionStage& stage, connectors::SinkReset reset,
+                          const TopicId& receipts_id) const {
   const auto sink = std::ranges::find(planned_.spec.sinks, stage.id, &SinkSpec::id);
   CHECK(sink != planned_.spec.sinks.end());
+  for (connectors::ClaimedPartition& position : reset.positions) {
+    if (position.next_offset != kNoOffset && !receipts_id.is_zero()) {
+      position.topic_id = protocol::to_text(
+          protocol::PositionTopics{position.topic_id, engine::topic_id_text(receipts_id)});
+    }
+  }
   return sink->kind == pipeline::SinkKind::kPostgres
              ? connectors::reset_postgres_sink({.dsn = sink->dsn}, table_of(stage), reset)
              : connectors::reset_sqlite_sink({.file = sink->file}, table_of(stage), reset);

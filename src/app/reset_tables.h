@@ -22,8 +22,12 @@ class ResetTables {
 
   /// What is kept of a stage that writes a database; the stage may be of the pipeline as it was.
   Result<connectors::SinkPast> past_of(const DefinitionStage& stage) const;
-  /// Of a stage of the file.
-  Status reset(const DefinitionStage& stage, const connectors::SinkReset& reset) const;
+  /// Of a stage of the file: its positions are of a start-over that had another receipts topic.
+  Result<bool> has_missed_start_over(const DefinitionStage& stage,
+                                     const TopicId& receipts_id) const;
+  /// Of a stage of the file; positions say which receipts topic there is.
+  Status reset(const DefinitionStage& stage, connectors::SinkReset reset,
+               const TopicId& receipts_id) const;
 
  private:
   const pipeline::SinkSpec* sink_on(const std::string& database) const;

@@ -6,12 +6,33 @@
 #include <charconv>
 #include <ranges>
 
+#include "base/parse_number.h"
 #include "base/topic_id_text.h"
+#include "protocol/position_topics.h"
 
 namespace onceflow::connectors {
 
 std::string source_text(const TopicPartition& source, Offset offset) {
   return fmt::format("{}/{}/{}", source.topic, source.partition.value, offset.value);
+}
+
+std::optional<std::pair<TopicPartition, Offset>> parse_source(std::string_view text) {
+  const std::size_t last = text.rfind('/');
+  const std::size_t middle =
+      last == std::string_view::npos || last == 0 ? last : text.rfind('/', last - 1);
+  if (last == 0 || middle == std::string_view::npos) {
+    return std::nullopt;
+  }
+  const auto partition = parse_number<std::int32_t>(text.substr(middle + 1, last - middle - 1));
+  const auto offset = parse_number<std::int64_t>(text.substr(last + 1));
+  if (!partition || !offset || *partition < 0 || *offset < 0) {
+    return std::nullopt;
+  }
+  const TopicPartition source{std::string(text.substr(0, middle)), PartitionIndex(*partition)};
+  // Others write "in/00/7": no row of ours, and no other text means the same record.
+  return source_text(source, Offset(*offset)) == text
+             ? std::optional(std::pair(source, Offset(*offset)))
+             : std::nullopt;
 }
 
 std::string beginning_of(const TopicPartition& source) {
@@ -21,6 +42,12 @@ std::string beginning_of(const TopicPartition& source) {
 std::string source_of_row(const SinkCommit& commit, const SinkRow& row) {
   return source_text(commit.positions[row.source_index].source, row.source_offset);
 }
+
+// No step's id has a space.
+constexpr std::string_view kKept = " (kept)";
+
+std::string kept_stage(std::string_view stage) { return fmt::format("{}{}", stage, kKept); }
+bool is_kept_stage(std::string_view stage) { return stage.ends_with(kKept); }
 
 std::string describe_fence(const SinkPosition& believed, const ClaimedPartition& stored) {
   const std::string name =
@@ -59,17 +86,20 @@ std::unexpected<Error> refuse_position(const SinkTable& table, const TopicPartit
 }
 
 Status check_positions(const SinkTable& table, const std::vector<ClaimedPartition>& claimed) {
+  const auto is_id = [](const std::string& text) {
+    return text.empty() || text == kUnknownTopicId || parse_topic_id(text);
+  };
   for (const ClaimedPartition& partition : claimed) {
-    if (!partition.topic_id.empty() && partition.topic_id != kUnknownTopicId &&
-        !parse_topic_id(partition.topic_id)) {
+    const protocol::PositionTopics topics = protocol::parse_position_topics(partition.topic_id);
+    if (!is_id(topics.topic_id) || !is_id(topics.receipts_id)) {
       return refuse_position(table, partition.source,
                              fmt::format("topic_id '{}'", partition.topic_id),
                              "it is 22 characters of URL-safe base64, 'unknown', or empty where "
-                             "nobody knows it",
+                             "nobody knows it, and so is what ' receipts=' may put after it",
                              "topic_id = ''");
     }
-    if (partition.next_offset == kNoOffset && !partition.topic_id.empty() &&
-        partition.topic_id != kUnknownTopicId) {
+    if (partition.next_offset == kNoOffset && !topics.topic_id.empty() &&
+        topics.topic_id != kUnknownTopicId) {
       return refuse_position(
           table, partition.source,
           fmt::format("next_offset -1 beside topic_id '{}'", partition.topic_id),

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -18,9 +20,15 @@ namespace onceflow::connectors {
 
 /// The place of a row's record, as it stands in kSourceColumn.
 std::string source_text(const TopicPartition& source, Offset offset);
+/// The record that such a text names; nothing where it names none.
+std::optional<std::pair<TopicPartition, Offset>> parse_source(std::string_view text);
 /// What the places of all its records begin with: "in/0/".
 std::string beginning_of(const TopicPartition& source);
 std::string source_of_row(const SinkCommit& commit, const SinkRow& row);
+
+/// The stage under whose name onceflow_receipts lists the rows that a reset has kept of this one.
+std::string kept_stage(std::string_view stage);
+bool is_kept_stage(std::string_view stage);
 
 /// Why a commit is fenced: what the row of one of its partitions says, and what the commit
 /// believed.

@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/parse_number.h"
@@ -28,6 +31,7 @@ namespace {
 // One database, as far as a reset needs it: every value goes as text, which both take for what it
 // is; `answer` rows are text too.
 using Row = std::vector<std::string>;
+using VisitText = std::function<Status(const std::string& text)>;
 using Run = std::function<Result<std::vector<Row>>(const std::string& sql, const Row& values)>;
 
 struct Database {
@@ -44,6 +48,8 @@ struct Database {
   std::string read_receipt;  ///< an expression: the bytes of `receipt` as a text
   std::function<Buffer(std::string_view)> from_receipt_text;
   std::string members;  ///< a query: the texts in $2, which is a JSON array
+  /// Visits the first column of each row, a null as an empty text, without holding them all.
+  std::function<Status(const std::string& sql, const VisitText& visit)> for_each;
   std::function<Result<std::string>()> table_id;
 };
 
@@ -316,11 +322,14 @@ Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
   const auto has_positions = has_table(database, "onceflow_positions");
   RETURN_IF_ERROR(has_positions);
   if (*has_positions) {
-    const auto rows = database.run(
-        fmt::format("SELECT topic, CAST(partition AS TEXT), CAST(next_offset AS TEXT), "
-                    "CAST(epoch AS TEXT) FROM onceflow_positions{}",
-                    kOfSink),
-        sink);
+    constexpr std::string_view kPositions =
+        "SELECT topic, CAST(partition AS TEXT), CAST(next_offset AS TEXT), CAST(epoch AS TEXT), {} "
+        "FROM onceflow_positions{}";
+    auto rows = database.run(fmt::format(kPositions, "topic_id", kOfSink), sink);
+    if (!rows) {
+      // Of an earlier version, which kept no ids.
+      rows = database.run(fmt::format(kPositions, "''", kOfSink), sink);
+    }
     RETURN_IF_ERROR(rows);
     for (const Row& row : *rows) {
       const auto partition = number_of(row[1]);
@@ -329,9 +338,11 @@ Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
       RETURN_IF_ERROR(next_offset);
       const auto epoch = number_of(row[3]);
       RETURN_IF_ERROR(epoch);
-      past.positions.push_back({{row[0], PartitionIndex(static_cast<std::int32_t>(*partition))},
-                                *epoch,
-                                Offset(*next_offset)});
+      past.positions.push_back(
+          {.source = {row[0], PartitionIndex(static_cast<std::int32_t>(*partition))},
+           .epoch = *epoch,
+           .next_offset = Offset(*next_offset),
+           .topic_id = row[4]});
     }
     past.position_count = static_cast<std::int64_t>(rows->size());
   }
@@ -371,7 +382,8 @@ Result<NewestDefinitions> read_definitions(const Database& database, const SinkT
       {table.pipeline});
   RETURN_IF_ERROR(rows);
   for (const Row& row : *rows) {
-    if (const auto receipt = receipt_in(database, row[1])) {
+    const auto receipt = receipt_in(database, row[1]);
+    if (receipt && !is_kept_stage(row[0])) {
       newest[row[0]] = receipt->definition;
     }
   }
@@ -403,6 +415,100 @@ Status move_positions(const Database& database, const SinkTable& table, const Si
   return {};
 }
 
+Status write_receipt(const Database& database, const SinkTable& table, const std::string& stage,
+                     std::string_view receipt) {
+  RETURN_IF_ERROR(database.run(
+      fmt::format("INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES ($1, $2, {})",
+                  database.receipt),
+      {table.pipeline, stage, database.to_receipt_text(receipt)}));
+  return {};
+}
+
+/// Receipts that list rows of a table, a few thousand each. A row that names no record is counted
+/// in the output alone.
+class RowList {
+ public:
+  RowList(const Database& database, const SinkTable& table, std::int64_t now_ms)
+      : database_(database), table_(table), now_ms_(now_ms) {}
+
+  Status add(const std::string& text) {
+    ++row_count_;
+    if (const auto source = parse_source(text)) {
+      offsets_[source->first].push_back(source->second);
+    }
+    return row_count_ < kRowsOfReceipt ? Status{} : write();
+  }
+
+  /// There is one at least: it says that there were no others.
+  Status finish() { return row_count_ == 0 && is_written_ ? Status{} : write(); }
+
+ private:
+  Status write() {
+    protocol::Receipt receipt{.pipeline = table_.pipeline,
+                              .stage = kept_stage(table_.stage),
+                              .worker = "onceflow reset",
+                              .committed_at_ms = now_ms_};
+    for (const auto& [source, offsets] : offsets_) {
+      const auto index = static_cast<std::uint32_t>(receipt.inputs.size());
+      const Offset first = std::ranges::min(offsets);
+      receipt.inputs.push_back({.source = source, .from_offset = first, .next_offset = first});
+      for (const Offset offset : offsets) {
+        receipt.rows.push_back({.input_index = index, .source_offset = offset});
+      }
+    }
+    receipt.outputs.push_back({.name = table_.table, .record_count = row_count_});
+    offsets_.clear();
+    row_count_ = 0;
+    is_written_ = true;
+    const Buffer bytes = encode_receipt(receipt);
+    return write_receipt(database_, table_, receipt.stage, as_text(bytes));
+  }
+
+  static constexpr std::int64_t kRowsOfReceipt = 10'000;
+
+  const Database& database_;
+  const SinkTable& table_;
+  const std::int64_t now_ms_;
+  std::map<TopicPartition, std::vector<Offset>> offsets_;
+  std::int64_t row_count_ = 0;
+  bool is_written_ = false;
+};
+
+// What is in the table when nothing is known of it any more; what receipts of other pipelines know
+// of is theirs.
+Status list_rows(const Database& database, const SinkTable& table, const SinkReset& reset) {
+  const auto is_there = has_table(database, database.table_name);
+  RETURN_IF_ERROR(is_there);
+  if (!*is_there) {
+    return {};
+  }
+  const auto others = other_writers(database, table);
+  RETURN_IF_ERROR(others);
+  std::string sql = fmt::format("SELECT {} FROM {}", kSourceColumn, database.table);
+  if (!others->empty()) {
+    RETURN_IF_ERROR(read_rows_of_receipts(database, table, *others));
+    sql += fmt::format(" WHERE {0} IS NULL OR {0} NOT IN {1}", kSourceColumn,
+                       fmt::format(kRowsOf, "other"));
+  }
+  RowList list(database, table, reset.now_ms);
+  RETURN_IF_ERROR(
+      database.for_each(sql, [&](const std::string& source) { return list.add(source); }));
+  RETURN_IF_ERROR(list.finish());
+  if (!others->empty()) {
+    RETURN_IF_ERROR(database.run(kDropRowsOfReceipts, {}));
+  }
+  return {};
+}
+
+// With those that list the rows of an earlier reset.
+Status forget_receipts(const Database& database, const SinkTable& table) {
+  for (const std::string& stage : {table.stage, kept_stage(table.stage)}) {
+    RETURN_IF_ERROR(database.run(fmt::format("DELETE FROM onceflow_receipts{}", kOfSink),
+                                 {table.pipeline, stage}));
+  }
+  return {};
+}
+
 Status reset_in_transaction(const Database& database, const SinkTable& table,
                             const SinkReset& reset) {
   RETURN_IF_ERROR(move_positions(database, table, reset));
@@ -413,17 +519,14 @@ Status reset_in_transaction(const Database& database, const SinkTable& table,
     const auto is_there = has_table(database, "onceflow_receipts");
     RETURN_IF_ERROR(is_there);
     if (*is_there) {
-      RETURN_IF_ERROR(database.run(fmt::format("DELETE FROM onceflow_receipts{}", kOfSink),
-                                   {table.pipeline, table.stage}));
+      RETURN_IF_ERROR(forget_receipts(database, table));
     }
   }
-  if (!reset.receipt.empty()) {
-    RETURN_IF_ERROR(database.run(
-        fmt::format("INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES ($1, $2, {})",
-                    database.receipt),
-        {table.pipeline, table.stage, database.to_receipt_text(reset.receipt)}));
+  if (reset.lists_rows) {
+    RETURN_IF_ERROR(list_rows(database, table, reset));
   }
-  return {};
+  return reset.receipt.empty() ? Status{}
+                               : write_receipt(database, table, table.stage, reset.receipt);
 }
 
 Status reset_sink(const Database& database, const SinkTable& table, const SinkReset& reset) {
@@ -471,6 +574,19 @@ Database sqlite_database(SqliteConnection& connection, const SinkTable& table) {
       .read_receipt = "receipt",
       .from_receipt_text = [](std::string_view text) { return to_buffer(text); },
       .members = "SELECT value AS source FROM json_each($2)",
+      .for_each = [&connection](const std::string& sql, const VisitText& visit) -> Status {
+        auto statement = connection.prepare(sql);
+        RETURN_IF_ERROR(statement);
+        while (true) {
+          const auto step = statement->step();
+          RETURN_IF_ERROR(step);
+          if (*step == SqliteStatement::Step::kDone) {
+            return {};
+          }
+          const std::string text(statement->text(0));
+          RETURN_IF_ERROR(visit(text));
+        }
+      },
       .table_id = [&connection, &table] { return read_sqlite_table_id(connection, table); }};
 }
 
@@ -519,6 +635,26 @@ Database postgres_database(PostgresConnection& connection, const SinkTable& tabl
       .read_receipt = "encode(receipt, 'hex')",
       .from_receipt_text = from_hex,
       .members = "SELECT jsonb_array_elements_text(CAST($2 AS jsonb)) AS source",
+      .for_each = [&connection](const std::string& sql, const VisitText& visit) -> Status {
+        const auto begun = connection.execute("DECLARE onceflow_rows NO SCROLL CURSOR FOR " + sql);
+        if (!begun) {
+          return std::unexpected(to_error(begun.error()));
+        }
+        while (true) {
+          const auto page = connection.execute("FETCH 1000 FROM onceflow_rows");
+          if (!page) {
+            return std::unexpected(to_error(page.error()));
+          }
+          for (std::size_t row = 0; row < page->row_count(); ++row) {
+            const std::string text = page->text(row, 0);
+            RETURN_IF_ERROR(visit(text));
+          }
+          if (page->row_count() == 0) {
+            const auto closed = connection.execute("CLOSE onceflow_rows");
+            return closed ? Status{} : Status(std::unexpected(to_error(closed.error())));
+          }
+        }
+      },
       .table_id = [&connection, quoted]() -> Result<std::string> {
         const auto answer =
             connection.execute("SELECT to_regclass($1)::oid::text", {text_parameter(quoted)});

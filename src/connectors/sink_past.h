@@ -32,11 +32,15 @@ struct SinkReset {
   bool forgets_receipts = true;
   /// Those of SinkPast::own_row_count.
   bool deletes_rows = false;
+  /// The rows that stay have no receipts of their own any more: others are left that list them
+  /// (kept_stage()), so that the audit tells them from what others write later.
+  bool lists_rows = false;
   /// The sink's positions from now on (kNoOffset: it begins anew); all others are as if nothing had
   /// been committed.
   std::vector<ClaimedPartition> positions;
   /// Encoded: it says that the sink begins at the positions; empty: none.
   std::string receipt{};
+  std::int64_t now_ms = 0;  ///< wall clock, for the receipts that list rows
 };
 
 /// Creates nothing: a file or a table of ours that is missing is an empty past.

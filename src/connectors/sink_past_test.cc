@@ -130,5 +130,33 @@ TEST_F(SharedTable, a_table_of_ones_own_is_emptied) {
   EXPECT_EQ(rows(), "");
 }
 
+TEST_F(SharedTable, rows_that_a_reset_keeps_are_listed_as_they_are_and_anew_each_time) {
+  write("p", "t", table_id(), {1, 2});
+  write("q", "t", table_id(), {4});
+  EXPECT_TRUE(connection_->execute(
+      "INSERT INTO t VALUES (7, NULL), (8, 'in/0/08'), (9, 'by hand'), (3, 'in2/1/3')"));
+  const SinkReset reset{.lists_rows = true, .positions = {}, .now_ms = 5};
+  for (int time = 0; time < 2; ++time) {
+    ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), reset));
+    auto read = connection_->prepare(
+        "SELECT stage, receipt, count(*) FROM onceflow_receipts WHERE pipeline = 'p'");
+    ASSERT_TRUE(read && read->step());
+    EXPECT_EQ(read->integer(2), 1);
+    EXPECT_EQ(read->text(0), "sqlite (kept)");
+    const auto list = protocol::decode_receipt(as_bytes(read->text(1)));
+    ASSERT_TRUE(list) << list.error().text;
+    EXPECT_EQ(list->committed_at_ms, 5);
+    ASSERT_EQ(list->outputs.size(), 1U);
+    EXPECT_EQ(list->outputs.front().record_count, 6);  // all but the row of q
+    std::vector<std::string> sources;
+    for (const protocol::Receipt::Row& row : list->rows) {
+      const TopicPartition& source = list->inputs[row.input_index].source;
+      sources.push_back(
+          fmt::format("{}/{}/{}", source.topic, source.partition.value, row.source_offset.value));
+    }
+    EXPECT_EQ(sources, (std::vector<std::string>{"in/0/1", "in/0/2", "in2/1/3"}));
+  }
+}
+
 }  // namespace
 }  // namespace onceflow::connectors

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <variant>
 
 #include "base/error_class.h"
@@ -18,6 +19,7 @@
 #include "engine/sink_trace.h"
 #include "engine/stage_loop.h"
 #include "engine/start_positions.h"
+#include "protocol/position_topics.h"
 
 namespace onceflow::engine {
 namespace {
@@ -31,7 +33,7 @@ constexpr const char* kPositionsTable = "onceflow_positions";
 KeptPosition to_kept(const connectors::ClaimedPartition& partition) {
   return {.source = partition.source,
           .next_offset = partition.next_offset,
-          .topic_id = partition.topic_id,
+          .topic_id = protocol::parse_position_topics(partition.topic_id).topic_id,
           .epoch = partition.epoch,
           .receipt_offset = partition.receipt_offset,
           .receipt_input = partition.receipt_input};
@@ -85,6 +87,11 @@ class SinkStage final : public StageLoop, private PositionKeeper {
       std::vector<TopicPartition> partitions);
   /// What a claim would find, as positions.
   Task<Result<std::vector<KeptPosition>>> look(std::vector<TopicPartition> partitions);
+  /// Which start-over of the pipeline positions are of: by the topic that it made anew.
+  Task<Status> learn_receipts_id();
+  Status check_start_over(const std::vector<connectors::ClaimedPartition>& claimed) const;
+  /// Of a row that does not say it yet, what it is to say; else empty.
+  std::string text_to_keep(const TopicPartition& source, const TopicId& topic_id) const;
   void tell_remarks(const std::vector<connectors::ClaimedPartition>& claimed);
   void tell_what_went_back(const std::vector<InputAccount::Position>& positions);
   Task<Status> fill();
@@ -109,6 +116,8 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   const SinkOutput& plan_;
   const std::string committing_;  ///< what it is doing then
   std::unique_ptr<connectors::Sink> sink_;
+  std::string receipts_id_;             ///< empty: there is no such topic, or nobody knows its id
+  std::set<TopicPartition> are_dated_;  ///< their rows say so
   OperatorChain operators_;
   std::unique_ptr<Projection> columns_;
   MonotonicTime compare_at_;
@@ -116,6 +125,7 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   std::map<TopicPartition, Offset> committed_;  ///< by this worker, under these epochs
   std::map<TopicPartition, Offset> reached_;    ///< where its positions were when it last saw them
   std::map<std::string, std::int32_t> partition_counts_;  ///< where they decide; else empty
+  std::map<TopicPartition, TopicId> topic_ids_;
   std::vector<TopicPartition> sources_;  ///< what SinkRow::source_index means in the open commit
   connectors::SinkCommit open_;
   std::vector<protocol::Receipt::Row> receipt_rows_;
@@ -195,12 +205,18 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   sources_.clear();
   std::vector<KeptPosition> kept;
   tell_remarks(*claimed);
+  CO_RETURN_IF_ERROR(co_await learn_receipts_id());
+  CO_RETURN_IF_ERROR(check_start_over(*claimed));
+  are_dated_.clear();
   for (const connectors::ClaimedPartition& partition : *claimed) {
     const auto before = epochs_before.find(partition.source);
     // A claim that does not raise the epoch would leave its predecessor unfenced.
     CHECK_INVARIANT("SNK-1", before == epochs_before.end() || partition.epoch > before->second);
     epochs_[partition.source] = partition.epoch;
     sources_.push_back(partition.source);
+    if (protocol::parse_position_topics(partition.topic_id).receipts_id == receipts_id_) {
+      are_dated_.insert(partition.source);
+    }
     kept.push_back(to_kept(partition));
     // Nobody has claimed it since, so it is where this worker left it, whatever receipts there are.
     // Without any position it went back to before its beginning, as a whole.
@@ -218,6 +234,7 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   tell_what_went_back(*positions);
   for (const InputAccount::Position& position : *positions) {
     reached_[position.source] = position.offset;
+    topic_ids_[position.source] = position.topic_id;
   }
   CO_RETURN_IF_ERROR(co_await count_partitions());
   reader_.begin_at(*positions);
@@ -238,6 +255,46 @@ Task<Status> SinkStage::count_partitions() {
   co_return Status{};
 }
 
+Task<Status> SinkStage::learn_receipts_id() {
+  cluster_->forget_topic(options_.receipts_topic);
+  const auto topic = co_await cluster_->existing_topic(options_.receipts_topic, call_deadline());
+  if (!topic && topic.error().code != ErrorCode::kNotFound) {
+    co_return std::unexpected(topic.error());
+  }
+  receipts_id_ = topic && !topic->id.is_zero() ? topic_id_text(topic->id) : std::string();
+  co_return Status{};
+}
+
+Status SinkStage::check_start_over(const std::vector<connectors::ClaimedPartition>& claimed) const {
+  for (const connectors::ClaimedPartition& partition : claimed) {
+    const std::string kept = protocol::parse_position_topics(partition.topic_id).receipts_id;
+    if (partition.next_offset == kNoOffset || !is_another_topic(kept, receipts_id_)) {
+      continue;
+    }
+    return fail(
+        ErrorCode::kRefused,
+        fmt::format(
+            "{0} table '{1}': its position {2}-{3}@{4} is not of the pipeline's newest start-over: "
+            "topic {5} was made anew (its id was {6}, and is {7}), as onceflow reset does; the "
+            "database was restored from before that, or the file did not name this sink then, or "
+            "the log was restored from before it; the rule: a start-over reaches each sink, or "
+            "results that were made again would be in the table beside the old ones; the fix: "
+            "restore database and log of one time; or go on from now, with the rows as they are: "
+            "onceflow reset {8} --to-current --execute; or start over once more, with this sink: "
+            "onceflow reset {8} --to-earliest (--delete-rows | --keep-rows) --execute",
+            plan_.kind, plan_.table.table, partition.source.topic, partition.source.partition.value,
+            partition.next_offset.value, options_.receipts_topic, kept, receipts_id_,
+            options_.file));
+  }
+  return {};
+}
+
+std::string SinkStage::text_to_keep(const TopicPartition& source, const TopicId& topic_id) const {
+  return receipts_id_.empty() || are_dated_.contains(source)
+             ? std::string()
+             : protocol::to_text(protocol::PositionTopics{topic_id_text(topic_id), receipts_id_});
+}
+
 void SinkStage::tell_remarks(const std::vector<connectors::ClaimedPartition>& claimed) {
   for (const connectors::ClaimedPartition& partition : claimed) {
     if (!partition.remark.empty()) {
@@ -254,6 +311,8 @@ Task<Status> SinkStage::rehearse(StageRehearsal& found) {
   const auto looked = co_await sink_->look(std::move(*partitions));
   CO_RETURN_IF_ERROR(looked);
   tell_remarks(*looked);
+  CO_RETURN_IF_ERROR(co_await learn_receipts_id());
+  CO_RETURN_IF_ERROR(check_start_over(*looked));
   std::vector<KeptPosition> kept = to_kept(*looked);
   found.note_kept(kept);
   RehearsedPositions rehearsed(
@@ -342,7 +401,8 @@ Task<Status> SinkStage::open(std::vector<OpenedPosition> opened) {
                                 .next_offset = position.next_offset,
                                 .epoch = claimed != epochs_.end() ? claimed->second : before.epoch,
                                 .from_offset = before.next_offset,
-                                .topic_id = topic_id_text(position.topic_id)});
+                                .topic_id = protocol::to_text(protocol::PositionTopics{
+                                    topic_id_text(position.topic_id), receipts_id_})});
   }
   std::ranges::sort(commit.positions, {}, &connectors::SinkPosition::source);
   protocol::Receipt receipt = begin_receipt();
@@ -513,7 +573,8 @@ std::vector<connectors::SinkPosition> SinkStage::positions() {
     positions.push_back({.source = source,
                          .next_offset = account.next_offset(source),
                          .epoch = epochs_.at(source),
-                         .from_offset = account.from_offset(source)});
+                         .from_offset = account.from_offset(source),
+                         .topic_id = text_to_keep(source, topic_ids_.at(source))});
   }
   return positions;
 }
@@ -526,6 +587,7 @@ Task<Status> SinkStage::commit() {
   news_.doing(committing_);
   const connectors::CommitOutcome outcome = co_await sink_->commit(open_);
   CO_RETURN_IF_ERROR(judge(outcome));
+  are_dated_.insert(sources_.begin(), sources_.end());
   news_.doing({});
   status_.commit_latency.add(now() - started);
   status_.transaction_open_since.reset();

@@ -134,7 +134,7 @@ def a_table_begins_at_a_time(at):
     reset(at, "--to-datetime", "2099-01-01T00:00:00Z", "--keep-rows", "--execute")
     check(run_rows(at, [{"x": 2}], 2) == [1, 2], f"none twice: {rows(at)}")
     said = audit(at)
-    check("table t: 1 row of records before the reset" in said, said)
+    check("table t: 1 row, of in/0/0, kept from before the stage was begun anew" in said, said)
     for time, words in (("yesterday", "is not a time; the rule: it is UTC"),
                         ("2026-11-29T10:15:00+02:00", "is not a time; the rule: it is UTC"),
                         ("1969-12-31T23:59:59.999", "is before 1970"),

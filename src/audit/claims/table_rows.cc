@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "audit/names.h"
@@ -34,6 +35,11 @@ class ListedRows {
     is_sorted_ = false;
   }
   bool empty() const { return rows_.empty(); }
+  void put_all_back() {
+    for (Row& row : rows_) {
+      row.is_there = false;
+    }
+  }
 
   /// Nothing if it is not listed, or was taken as often already.
   std::optional<std::uint32_t> take(const RowSource& source) {
@@ -63,23 +69,30 @@ class ListedRows {
 /// How many rows of which records, by partition.
 class RowRanges {
  public:
-  void add(const RowSource& source) {
-    Range& range = ranges_.try_emplace(source.partition_number, Range{source.offset, source.offset})
-                       .first->second;
-    range.first = std::min(range.first, source.offset);
-    range.last = std::max(range.last, source.offset);
+  void add(const std::optional<RowSource>& source) {
     ++row_count_;
+    if (!source) {
+      ++count_without_source_;
+      return;
+    }
+    Range& range =
+        ranges_.try_emplace(source->partition_number, Range{source->offset, source->offset})
+            .first->second;
+    range.first = std::min(range.first, source->offset);
+    range.last = std::max(range.last, source->offset);
   }
-  void add_without_source() { ++row_count_; }
   std::int64_t row_count() const { return row_count_; }
+  std::int64_t count_without_source() const { return count_without_source_; }
 
   /// "27 rows, of in/0/0 to in/0/26"
   std::string describe(const RowSources& sources) const {
     std::string text = count_of(row_count_, "row");
     for (const auto& [number, range] : ranges_) {
-      text += fmt::format("{} {} to {}", number == ranges_.begin()->first ? ", of" : ",",
-                          sources.name_of({number, range.first}),
-                          sources.name_of({number, range.last}));
+      text += fmt::format("{} {}", number == ranges_.begin()->first ? ", of" : ",",
+                          sources.name_of({number, range.first}));
+      if (range.last > range.first) {
+        text += " to " + sources.name_of({number, range.last});
+      }
     }
     return text;
   }
@@ -91,6 +104,7 @@ class RowRanges {
   };
   std::map<std::uint32_t, Range> ranges_;
   std::int64_t row_count_ = 0;
+  std::int64_t count_without_source_ = 0;
 };
 
 /// What both claims share: names, hashes, and how missing rows become findings.
@@ -160,7 +174,11 @@ class TableClaimBase : public TableClaim {
   }
 
   void add_row_again(const StoredRow& row) final {
-    if (!is_of_this_stage(row) && !is_of_former(row) && !is_of_others(row)) {
+    if (!std::exchange(is_again_, true)) {
+      left_rows_.put_all_back();
+      left_without_source_ += left_.count_without_source();
+    }
+    if (!is_of_this_stage(row) && !is_left(row) && !is_of_former(row) && !is_of_others(row)) {
       add_stranger(row);
     }
   }
@@ -224,20 +242,11 @@ class TableClaimBase : public TableClaim {
 
   /// Whether the pipeline has left it there, and if so, counted.
   bool take_left(const StoredRow& row) {
-    if (left_rows_.empty() && left_without_source_ == 0) {
-      return false;
+    const bool is_there = is_left(row);
+    if (is_there) {
+      left_.add(source_of(row));
     }
-    const auto source = source_of(row);
-    if (!source && left_without_source_ > 0) {
-      --left_without_source_;
-      left_.add_without_source();
-      return true;
-    }
-    if (!source || !left_rows_.take(*source)) {
-      return false;
-    }
-    left_.add(*source);
-    return true;
+    return is_there;
   }
 
   /// Whether the row is one that was left, where the same record was written once more.
@@ -264,7 +273,7 @@ class TableClaimBase : public TableClaim {
     if (is_before_reset(row)) {
       ++before_reset_count_;
     } else if (is_of_deleted_receipt(row)) {
-      of_deleted_receipts_.add(*source_of(row));
+      of_deleted_receipts_.add(source_of(row));
     } else if (strangers_ == Strangers::kAllowed) {
       ++stranger_count_;
     } else {
@@ -329,6 +338,20 @@ class TableClaimBase : public TableClaim {
     return source && sources_.name_of(*source) == *row.source ? source : std::nullopt;
   }
 
+  // As often as it is listed.
+  bool is_left(const StoredRow& row) {
+    if (left_rows_.empty() && left_without_source_ == 0) {
+      return false;
+    }
+    const auto source = source_of(row);
+    if (source) {
+      return left_rows_.take(*source).has_value();
+    }
+    const bool is_listed = left_without_source_ > 0;
+    left_without_source_ -= is_listed ? 1 : 0;
+    return is_listed;
+  }
+
   // As often as their receipts speak of it.
   bool is_of_others(const StoredRow& row) {
     const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
@@ -342,9 +365,8 @@ class TableClaimBase : public TableClaim {
 
   void tell_left() {
     if (left_.row_count() > 0) {
-      tell_not_covered(fmt::format(
-          "{}, which were there before the stage was begun anew, and were kept (until {})",
-          left_.describe(sources_), to_iso8601_ms(WallTime(left_at_ms_))));
+      tell_not_covered(fmt::format("{}, kept from before the stage was begun anew (at {})",
+                                   left_.describe(sources_), to_iso8601_ms(WallTime(left_at_ms_))));
     }
     if (of_deleted_receipts_.row_count() > 0) {
       tell_not_covered(fmt::format("{}, whose receipts were deleted from onceflow_receipts",
@@ -456,6 +478,7 @@ class TableClaimBase : public TableClaim {
   /// What the pipeline has left in the table; `left_` is what of it is there.
   ListedRows left_rows_;
   std::int64_t left_without_source_ = 0;
+  bool is_again_ = false;  ///< all rows are looked at once more
   bool has_list_of_reset_ = false;
   std::int64_t left_at_ms_ = 0;
   RowRanges left_;

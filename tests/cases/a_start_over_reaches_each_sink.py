@@ -1,0 +1,229 @@
+"""`onceflow reset` with a beginning reaches the sinks that the file names at that moment. A
+database of before it, and a sink that was not in the file then, are found before the results that
+were made again are written beside the old ones; what it kept is not covered by the audit, and
+nothing else."""
+
+import shutil
+import sqlite3
+
+from harness import Worker, audit, check, log_of, onceflow, produce, shared_postgres, wait_for
+from harness.changes import aggregate, pipeline, plan, reset
+
+OUT = "  - kafka: { topic: out }\n"
+COLUMNS = "columns: { n: { value: $.n, type: integer } }"
+
+
+def lite(file="a.db", mode=COLUMNS):
+    return f"  - {{ id: lite, sqlite: {{ file: {file}, table: t, {mode} }} }}\n"
+
+
+BOTH = pipeline("", OUT + lite())
+ALONE = pipeline("", OUT)
+WORDS = ("its position out-0@", "is not of the pipeline's newest start-over",
+         "a start-over reaches each sink", "--to-current --execute")
+
+
+def query(here, *statements, file="a.db"):
+    with sqlite3.connect(here / file, timeout=20) as database:
+        return [database.execute(each).fetchall() for each in statements][-1]
+
+
+def count(at, file="a.db"):
+    try:
+        return query(at, "SELECT count(*) FROM t", file=file)[0][0]
+    except sqlite3.OperationalError:
+        return 0  # Nobody has made the table yet.
+
+
+def run_to(at, text, records, reached):
+    """Runs it until `reached(worker)` holds, and to an end in order."""
+    with Worker(at, text) as worker:
+        if records:
+            produce(worker.address, "in", [{"n": number} for number in records])
+        wait_for(lambda: reached(worker), worker.said, 60)
+        check(worker.stop() == 0, worker.said())
+
+
+def has_rows(at, wanted, file="a.db"):
+    return lambda worker: count(at, file) == wanted
+
+
+def has_commits(stage):
+    return lambda worker: worker.stage(stage)["totals"]["commits"] > 0
+
+
+def refused(at, text, *words):
+    with Worker(at, text, wait=False) as worker:
+        check(worker.wait(60) == 1, worker.said())
+        said = worker.said()
+    planned = plan(at, text, 1)
+    for word in words:
+        check(word in said and word in planned, f"{word}: {said} {planned}")
+    return said
+
+
+def copy(at, name, to):
+    for end in ("", "-wal", "-shm"):
+        (at / (to + end)).unlink(missing_ok=True)
+    with sqlite3.connect(at / name) as before, sqlite3.connect(at / to) as after:
+        before.backup(after)
+
+
+def a_database_restored_from_before_it_is_refused_and_the_fixes_help(at):
+    run_to(at, BOTH, range(5), has_rows(at, 5))
+    copy(at, "a.db", "before.db")
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, BOTH, [], has_rows(at, 5))
+    copy(at, "a.db", "after.db")
+    copy(at, "before.db", "a.db")
+    refused(at, BOTH, *WORDS)
+    check(count(at) == 5, count(at))
+    # The database of after it.
+    copy(at, "after.db", "a.db")
+    run_to(at, BOTH, [5], has_rows(at, 6))
+    # From now on, with the rows as they are.
+    copy(at, "before.db", "a.db")
+    said = reset(at, "--to-current", "--execute")
+    check("table t keeps its rows, and gets the results from now on" in said, said)
+    run_to(at, BOTH, [6], has_rows(at, 6))
+    check("skipped by operator: out-0" in audit(at, "--allow-foreign"), "what was passed over")
+    # Once more, with this sink.
+    copy(at, "before.db", "a.db")
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, BOTH, [], has_rows(at, 7))
+
+
+def an_earlier_versions_database_goes_on_and_says_it_from_then_on(at):
+    run_to(at, BOTH, range(5), has_rows(at, 5))
+    bare = "UPDATE onceflow_positions SET topic_id = substr(topic_id, 1, 22)"
+    query(at, bare)
+    run_to(at, BOTH, [5], has_rows(at, 6))
+    copy(at, "a.db", "before.db")
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, BOTH, [], has_rows(at, 6))
+    copy(at, "before.db", "a.db")
+    refused(at, BOTH, *WORDS)
+
+
+def a_sink_that_was_not_in_the_file_then_is_refused_when_it_comes_back(at):
+    run_to(at, BOTH, range(5), has_rows(at, 5))
+    (at / "p.yaml").write_text(ALONE, encoding="utf-8")
+    reset(at, "--to-earliest", "--execute")
+    run_to(at, ALONE, [], has_commits("kafka"))
+    refused(at, BOTH, *WORDS)
+    check(count(at) == 5, count(at))
+    said = reset(at, "--to-earliest", "--keep-rows", "--execute")
+    check("keep 5 rows of table t" in said, said)
+    run_to(at, BOTH, [], has_rows(at, 10))  # as kept rows are, beside what comes again
+    said = audit(at, "--allow-foreign")
+    check("table t: 5 rows, of out/0/0 to out/0/4, kept from before the stage was begun anew"
+          in said, said)
+
+
+def a_file_that_was_another_one_then_is_refused_when_it_comes_back(at):
+    run_to(at, BOTH, range(5), has_rows(at, 5))
+    other = pipeline("", OUT + lite("b.db"))
+    run_to(at, other, [], has_rows(at, 5, "b.db"))
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, other, [], has_rows(at, 5, "b.db"))
+    refused(at, BOTH, *WORDS)
+
+
+def a_postgres_sink_that_was_not_in_the_file_then_is_refused(at):
+    server = shared_postgres()
+    dsn = server.new_database()
+    sink = f"postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }}"
+    text = pipeline("", OUT + f"  - {{ id: pg, {sink} }}\n")
+
+    def rows():
+        try:
+            return server.query("SELECT count(*)::int FROM t", dsn)[0][0]
+        except Exception:  # The table is not there yet.
+            return 0
+
+    run_to(at, text, range(5), lambda worker: int(rows()) == 5)
+    (at / "p.yaml").write_text(ALONE, encoding="utf-8")
+    reset(at, "--to-earliest", "--execute")
+    run_to(at, ALONE, [], has_commits("kafka"))
+    refused(at, text, *WORDS)
+    check(int(rows()) == 5, rows())
+    said = reset(at, "--to-earliest", "--keep-rows", "--execute")
+    run_to(at, text, [], lambda worker: int(rows()) == 10)
+    said = audit(at, "--allow-foreign")
+    check("table t: 5 rows, of out/0/0 to out/0/4, kept from before" in said, said)
+    check("of other writers" not in said, said)
+    server.query("INSERT INTO t SELECT * FROM t LIMIT 1", dsn)
+    said = audit(at, "--allow-foreign")
+    check("table t: 1 row of other writers" in said, said)
+
+
+def a_log_restored_from_before_it_is_refused(at):
+    run_to(at, BOTH, range(5), has_rows(at, 5))
+    log = at / log_of(at)[log_of(at).index("--data-dir") + 1]
+    shutil.copytree(log, at / "before")
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, BOTH, [], has_rows(at, 5))
+    shutil.rmtree(log)
+    shutil.copytree(at / "before", log)
+    refused(at, BOTH, *WORDS, "or the log was restored from before it")
+    check(count(at) == 5, count(at))
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, BOTH, [], has_rows(at, 5))
+
+
+def a_lone_sink_goes_on_where_its_rows_are(at):
+    text = pipeline("", lite())
+    run_to(at, text, range(5), has_rows(at, 5))
+    copy(at, "a.db", "before.db")
+    reset(at, "--to-latest", "--keep-rows", "--execute")
+    run_to(at, text, [5], has_rows(at, 6))
+    copy(at, "before.db", "a.db")
+    refused(at, text, "its position in-0@5", "--to-current --execute")
+    reset(at, "--to-current", "--execute")
+    run_to(at, text, [], has_rows(at, 6))
+    check(query(at, "SELECT n FROM t ORDER BY n") == [(n,) for n in range(6)], "each once")
+
+
+# What a reset keeps
+
+KEPT = pipeline(aggregate("n: count(*)"), lite(mode="columns: { k: $.k, n: { value: $.n, type: "
+                                                    "integer } }"))
+
+
+def rows_that_a_reset_kept_are_not_covered_and_what_others_write_later_is_found(at):
+    with Worker(at, KEPT) as worker:
+        produce(worker.address, "in", [{"k": "a"}, {"k": "b"}, {"k": "c"}])
+        wait_for(lambda: count(at) == 3, worker.said, 60)
+        check(worker.stop() == 0, worker.said())
+    query(at, "INSERT INTO t VALUES ('by hand', 1, 'by hand')")
+    reset(at, "--to-latest", "--keep-rows", "--execute")
+    with Worker(at, KEPT) as worker:
+        produce(worker.address, "in", [{"k": "d"}])
+        wait_for(lambda: count(at) == 5, worker.said, 60)
+        check(worker.stop() == 0, worker.said())
+    said = audit(at)
+    check("table t: 4 rows, of p-lite-rows/0/0 to p-lite-rows/0/2, kept from before" in said,
+          said)
+    for row in ("('e', 1, 'p-lite-rows/0/1')", "('e', 1, 'p-lite-rows/0/77')", "('e', 1, 'x')"):
+        query(at, f"INSERT INTO t (k, n, onceflow_source) VALUES {row}")
+        check("1 foreign" in audit(at, code=1), f"{row} came later")
+        query(at, "DELETE FROM t WHERE k = 'e'")
+    audit(at)
+
+
+def rows_whose_receipts_were_deleted_as_the_page_says_are_not_covered(at):
+    text = pipeline("", lite())
+    for number in range(6):
+        run_to(at, text, [number], has_rows(at, number + 1))
+    audit(at)
+    query(at, "DELETE FROM onceflow_receipts WHERE pipeline = 'p' AND stage = 'lite' AND "
+              "receipt_id <= (SELECT max(receipt_id) - 2 FROM onceflow_receipts)")
+    said = audit(at)
+    check("the first receipts of stage lite were deleted from onceflow_receipts" in said, said)
+    check("table t: 4 rows, of in/0/0 to in/0/3, whose receipts were deleted" in said, said)
+    for row in ("(7, 'in/0/1')", "(7, 'in/0/77')", "(7, 'x')"):
+        query(at, f"INSERT INTO t (n, onceflow_source) VALUES {row}")
+        check("1 foreign" in audit(at, code=1), row)
+        query(at, "DELETE FROM t WHERE n = 7")
+    query(at, "DELETE FROM t WHERE n = 5")
+    check("1 missing" in audit(at, code=1), "what is covered is judged")
