@@ -15,6 +15,7 @@
 #include "base/typed_text.h"
 #include "pipeline/operators.h"
 #include "pipeline/record_problem.h"
+#include "pipeline/yaml_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -50,8 +51,9 @@ Problem needs_cast(const SinkSpec& sink, const ResolvedColumn& column) {
           fmt::format("key column `{}` of sink {} is {}, but `{}` is text", column.column.name,
                       sink.id, type, column.expression.text),
           "a key of one expression is its value as text",
-          fmt::format("write `{}: {{ value: cast({} as {}), type: {} }}`", column.column.name,
-                      column.expression.text, type, type)};
+          fmt::format("write `{}: {{ value: {}, type: {} }}`", column.column.name,
+                      as_yaml_scalar(fmt::format("cast({} as {})", column.expression.text, type)),
+                      type)};
 }
 
 // ----------------------------------------------------------------------------------------------
@@ -84,6 +86,9 @@ bool is_number_of(ColumnType type, std::string_view json) {
   if (type == ColumnType::kDecimal) {
     const auto number = DecimalNumber::parse(json);
     return number && number->to_string() == json;
+  }
+  if (type == ColumnType::kBoolean) {
+    return json == "0" || json == "1";  // true and false, as an expression has them
   }
   std::string digits;
   const auto number = read_number(json, digits);
@@ -129,25 +134,30 @@ Value value_of(const Part& part, ColumnType type, bool is_only, std::string& sto
 }
 
 RecordProblem null_part(const GroupColumn& column) {
+  const std::string& expression = column.part_of_key.expression.text;
   return {fmt::format("`{}` of its key is null", column.part_of_key.name),
           fmt::format("sink {} makes each group a row, and its key column {} takes no null",
                       column.sink, column.column),
-          fmt::format("write `{}: coalesce({}, {})`, or keep such records out by a step before "
-                      "this one: `where: {} is not null`",
-                      column.part_of_key.name, column.part_of_key.expression.text,
-                      column.type == ColumnType::kText ? "'none'" : "0",
-                      column.part_of_key.expression.text)};
+          fmt::format("write `{}: {}`, or keep such records out by a step before this one: `where: "
+                      "{}`",
+                      column.part_of_key.name,
+                      as_yaml_scalar(fmt::format("coalesce({}, {})", expression,
+                                                 in_place_of_null(column.type))),
+                      as_yaml_scalar(fmt::format("{} is not null", expression)))};
 }
 
 RecordProblem unlike_part(const GroupColumn& column, const Part& part, bool is_only) {
   const auto& [name, expression] = column.part_of_key;
   constexpr std::string_view kNames[] = {"null", "text", "a number", "a list or an object"};
   const std::string type(to_string(column.type));
+  const auto cast_of = [&](std::string_view to) {
+    return fmt::format("cast({} as {})", expression.text, to);
+  };
   const bool is_shown = is_only || part.kind == Part::Kind::kNumber ||
                         (part.kind == Part::Kind::kText && column.type >= ColumnType::kTimestamptz);
   std::string fix = is_only ? fmt::format("give the column `type: text` and the value `$.{}`", name)
-                            : fmt::format("write `{}: cast({} as text)` in the step's key", name,
-                                          expression.text);
+                            : fmt::format("write `{}: {}` in the step's key", name,
+                                          as_yaml_scalar(cast_of("text")));
   if (!is_only && part.kind == Part::Kind::kNumber && column.type == ColumnType::kText) {
     fix += fmt::format(
         ", or give column {} of the sink another type: `{}: {{ value: $.{}, type: "
@@ -156,8 +166,8 @@ RecordProblem unlike_part(const GroupColumn& column, const Part& part, bool is_o
         is_number_of(ColumnType::kInteger, part.json) ? "integer" : "real");
   } else if (!is_only && column.type != ColumnType::kText) {
     fix += part.kind == Part::Kind::kNumber && column.type == ColumnType::kReal
-               ? fmt::format(" and `type: text` in column {}, or `{}: cast({} as real)`",
-                             column.column, name, expression.text)
+               ? fmt::format(" and `type: text` in column {}, or `{}: {}`", column.column, name,
+                             as_yaml_scalar(cast_of("real")))
                : fmt::format(" and `type: text` in column {}", column.column);
   }
   return {

@@ -10,6 +10,7 @@
 #include "base/json_text.h"
 #include "base/utf8.h"
 #include "pipeline/json_fields.h"
+#include "pipeline/yaml_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -162,8 +163,9 @@ class Key : public engine::Operator {
     if (is_null(*value)) {
       if (null_key_ == NullKey::kRefused) {
         return step_.refuse(chunk, record, "its key is null", "an aggregate groups by a key",
-                            "give such records a key with coalesce(…, 'none'), or keep them out "
-                            "by a step before this one: `where: … is not null`");
+                            "give such records a key with coalesce(…, 'none'), with a value of the "
+                            "type where a table's key column has another one than text, or keep "
+                            "them out by a step before this one: `where: … is not null`");
       }
       record.key.reset();
       return {};
@@ -256,9 +258,10 @@ class ColumnProjection : public engine::Projection {
                     is_json ? "list or object" : "number",
                     is_json ? text->substr(0, kShownMax) : std::string_view(shown)),
         "a key tells rows apart, 7 from \"7\", so that the row of neither is lost",
-        fmt::format("{}write `{}: cast({} as text)` where both are one",
+        fmt::format("{}write `{}: {}` where both are one",
                     is_json ? "" : fmt::format("give the column `type: {}`, or ", other),
-                    column.name, column.expression.text)};
+                    column.name,
+                    as_yaml_scalar(fmt::format("cast({} as text)", column.expression.text)))};
   }
 
   Step step_;

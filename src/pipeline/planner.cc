@@ -311,8 +311,8 @@ class Planner {
           return column.is_key && is_null(value)
                      ? fail(ErrorCode::kRefused,
                             fmt::format("key column {} would be null; give it a value with "
-                                        "coalesce(…, 'none')",
-                                        column.name))
+                                        "coalesce(…, {})",
+                                        column.name, in_place_of_null(column.type)))
                      : Status();
         }));
   }

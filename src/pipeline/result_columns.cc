@@ -15,6 +15,7 @@
 #include "base/json_text.h"
 #include "base/typed_text.h"
 #include "pipeline/time_order.h"
+#include "pipeline/yaml_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -27,8 +28,8 @@ std::string another_type(const ResultColumn& column, const Value& argument) {
                           : std::holds_alternative<double>(argument)         ? ColumnType::kReal
                                                                              : ColumnType::kDecimal;
   return fmt::format("write `{}: {{ value: {}, type: {} }}` in {}", column.column.name,
-                     column.is_default ? "…" : column.column.expression.text, to_string(type),
-                     column.is_default ? "the aggregate" : "the sink's columns");
+                     column.is_default ? "…" : as_yaml_scalar(column.column.expression.text),
+                     to_string(type), column.is_default ? "the aggregate" : "the sink's columns");
 }
 
 bool is_extreme(AggregateFunction function) {

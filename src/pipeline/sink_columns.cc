@@ -129,4 +129,29 @@ bool is_member_set(std::span<const StepSpec> steps, std::string_view member) {
       steps, [&](const StepSpec& step) { return std::ranges::any_of(step.set, sets); });
 }
 
+std::string_view in_place_of_null(ColumnType type) {
+  switch (type) {
+    case ColumnType::kInteger:
+    case ColumnType::kDecimal:
+    case ColumnType::kBoolean:
+      return "0";
+    case ColumnType::kReal:
+      return "0.0";
+    case ColumnType::kTimestamptz:
+      return "'1970-01-01T00:00:00Z'";
+    case ColumnType::kTimestamp:
+      return "'1970-01-01T00:00:00'";
+    case ColumnType::kDate:
+      return "'1970-01-01'";
+    case ColumnType::kUuid:
+      return "'00000000-0000-0000-0000-000000000000'";
+    case ColumnType::kText:
+    case ColumnType::kJson:
+    case ColumnType::kJsonb:
+    case ColumnType::kBytea:
+      return "'none'";
+  }
+  return "'none'";
+}
+
 }  // namespace onceflow::pipeline

@@ -39,4 +39,8 @@ std::optional<std::string> member_of(const Expression& expression);
 /// Whether one of the steps may set the member to something else.
 bool is_member_set(std::span<const StepSpec> steps, std::string_view member);
 
+/// An expression for what stands in the place of a null in a key column: a value that every column
+/// of the type takes, in the one form in which a group's key may have it.
+std::string_view in_place_of_null(ColumnType type);
+
 }  // namespace onceflow::pipeline

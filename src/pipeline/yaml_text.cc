@@ -171,4 +171,22 @@ std::vector<Problem> problems_of_yaml_text(std::string_view text) {
   return watcher.take_problems();
 }
 
+std::string as_yaml_scalar(std::string_view expression) {
+  const bool is_plain =
+      !expression.empty() && expression.find_first_of(",[]{}") == std::string_view::npos &&
+      !expression.contains(": ") && !expression.contains(" #") &&
+      std::string_view("\"'&*!|>%@`-?#:").find(expression.front()) == std::string_view::npos;
+  if (is_plain) {
+    return std::string(expression);
+  }
+  std::string quoted = "\"";
+  for (const char letter : expression) {
+    if (letter == '"' || letter == '\\') {
+      quoted += '\\';
+    }
+    quoted += letter;
+  }
+  return quoted + '"';
+}
+
 }  // namespace onceflow::pipeline

@@ -14,4 +14,8 @@ namespace onceflow::pipeline {
 /// not YAML at all: YAML::Load says so better.
 std::vector<Problem> problems_of_yaml_text(std::string_view text);
 
+/// The expression as a person types it into a pipeline file, also between braces: in quotes where a
+/// comma, a bracket or a colon would end it.
+std::string as_yaml_scalar(std::string_view expression);
+
 }  // namespace onceflow::pipeline

@@ -1,6 +1,7 @@
 """Each group of an aggregate is a row of its own in a table behind it, or is refused where it
 enters."""
 
+import re
 import sqlite3
 
 from harness import Worker, audit, check, consume, onceflow, produce, shared_postgres, wait_for
@@ -98,7 +99,7 @@ def lists_objects_and_truths_are_no_text(at):
 
 
 def null_is_refused_and_coalesce_helps(at, sink):
-    refused(at, sink, ['{"s":"a"}'], "`d` of its key is null", "write `d: coalesce($.d, 'none')`")
+    refused(at, sink, ['{"s":"a"}'], "`d` of its key is null", "write `d: \"coalesce($.d, 'none')\"`")
     becomes(at, sink, ['{"s":"a","d":null}', '{"s":"b","d":"x"}'],
             [("a", "none", "2"), ("b", "x", "1")], key="{ s: $.s, d: \"coalesce($.d, 'none')\" }")
 
@@ -109,6 +110,53 @@ def null_over_sqlite(at):
 
 def null_over_postgres(at):
     null_is_refused_and_coalesce_helps(at, Postgres(at))
+
+
+TYPES = ("integer", "real", "decimal", "boolean", "timestamptz", "timestamp", "date", "uuid",
+         "jsonb", "bytea", "text")
+
+
+def null_in_a_typed_key_column_is_refused_and_the_fix_helps(at, sink_of):
+    """What the message writes in the place of null is typed, for a column of every type."""
+    for kind in TYPES:
+        folder = at / kind
+        folder.mkdir()
+        sink = sink_of(folder)
+        more = (f", key: [s, d], columns: {{ s: $.s, d: {{ value: $.d, type: {kind} }},"
+                " n: { value: $.n, type: integer } }")
+        with Worker(folder, PIPELINE.format(key=KEY, more=more, **sink.words)) as worker:
+            produce(worker.address, "t", ['{"s":"a"}'], good=False)
+            check(worker.wait() == 1, worker.said())
+            said = worker.said()
+        check("`d` of its key is null" in said, f"{kind}: {said}")
+        fix = re.search("write `(d: .*?)`, or keep such records out", said)
+        check(fix, f"{kind}: {said}")
+        text = PIPELINE.format(key=f"{{ s: $.s, {fix[1]} }}", more=more, **sink.words)
+        (folder / "fixed.yaml").write_text(text)
+        onceflow("validate", "fixed.yaml", at=folder)
+        with Worker(folder, text) as worker:
+            wait_for(lambda of=sink: len(of.rows()) == 1,
+                     lambda name=kind, by=worker: f"{name}: {by.said()}")
+            check(worker.stop() == 0, worker.said())
+
+
+def null_in_typed_key_columns_over_sqlite(at):
+    null_in_a_typed_key_column_is_refused_and_the_fix_helps(at, Sqlite)
+
+
+def null_in_typed_key_columns_over_postgres(at):
+    null_in_a_typed_key_column_is_refused_and_the_fix_helps(at, Postgres)
+
+
+def a_truth_is_a_key_of_a_boolean_column(at):
+    for name, sink_of in (("sqlite", Sqlite), ("postgres", Postgres)):
+        folder = at / name
+        folder.mkdir()
+        sink = sink_of(folder)
+        becomes(folder, sink, ['{"s":true,"d":"x"}', '{"s":false,"d":"x"}', '{"s":true,"d":"x"}'],
+                [("0", "x", "1"), ("1", "x", "2")] if name == "sqlite" else
+                [("f", "x", "1"), ("t", "x", "2")],
+                more=COLUMNS.format(value="$.s", type="boolean"))
 
 
 def a_typed_column_takes_its_type_alone(at, sink):
