@@ -477,7 +477,7 @@ void Auditor::judge_aggregate(const StageHistory& history) {
 void Auditor::judge() {
   progress("judging");
   for (const StageHistory& history : histories_) {
-    check_tiling(history, scans_, report_.findings);
+    check_tiling(history, histories_, scans_, report_.findings);
     check_input_records(history, scans_, report_.findings);
     check_positions(history, scans_, report_.findings);
     report_.redefined_stages +=

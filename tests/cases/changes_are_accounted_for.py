@@ -56,6 +56,31 @@ def a_step_that_was_renamed_goes_on_with_a_clean_audit(at):
           "offsets 0..2 before it are not covered" in said, said)
 
 
+def what_a_topic_sink_in_front_of_a_table_takes_over_is_not_unread(at):
+    table = "  - sqlite: { file: o.db, table: rows, columns: { n: $.n } }\n"
+
+    def rows():
+        try:
+            with sqlite3.connect(at / "o.db") as database:
+                return database.execute("SELECT count(*) FROM rows").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+    write(at, pipeline(sinks=table))
+    with Worker(at, pipeline(sinks=table)) as worker:
+        produce(worker.address, "in", [{"n": 1}, {"n": 2}])
+        wait_for(lambda: rows() == 2, lambda: worker.said())
+        check(worker.stop() == 0, worker.said())
+    both = pipeline(sinks=TOPICS + table)
+    refused(at, both)
+    reset(at, "--to-current", "--execute")
+    run(at, both, [{"n": 3}, {"n": 4}], '{"n": 4}')
+    with Worker(at, both) as worker:
+        wait_for(lambda: rows() == 4, lambda: worker.said())
+        check(worker.stop() == 0, worker.said())
+    said = audit(at)
+    check("the file no longer names it as a source" in said and "stay unread" not in said, said)
+
+
 def what_a_start_over_leaves_out_is_not_covered(at):
     for to in (["--to-latest"], ["--to-datetime", "2099-01-01T00:00:00"]):
         folder = at / to[0]

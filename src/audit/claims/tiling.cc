@@ -242,10 +242,37 @@ class PartitionTiling {
   Findings& findings_;
 };
 
-// A topic that the file does not name any more: what is behind the last receipt stays unread.
-void check_left(const StageHistory& history, const PartitionScan& scan, Findings& findings) {
+// Where another stage of the file has taken the partition over: a sink that was put in front of a
+// table reads what the table's stage read. The end: none has.
+Offset taken_over_at(const std::vector<StageHistory>& all, const PartitionScan& scan) {
+  Offset taken = scan.position();
+  const TopicPartition& partition = scan.partition();
+  for (const StageHistory& other : all) {
+    if (std::ranges::find(other.subject->source_topics, partition.topic) ==
+        other.subject->source_topics.end()) {
+      continue;
+    }
+    if (const auto begun = other.beginnings.find(partition); begun != other.beginnings.end()) {
+      taken = std::min(taken, begun->second.front().offset);
+    }
+    if (const auto read = other.ranges.find(partition); read != other.ranges.end()) {
+      taken = std::min(taken, read->second.front().from);
+    }
+    if (const auto position = other.positions.find(partition); position != other.positions.end()) {
+      taken = std::min(taken, position->second);
+    }
+  }
+  return taken;
+}
+
+// A topic that the stage does not read any more: what is behind its last receipt stays unread, up
+// to where another stage has taken it over.
+void check_left(const StageHistory& history, const std::vector<StageHistory>& all,
+                const PartitionScan& scan, Findings& findings) {
   const Offset covered = std::max(history.covered_to(scan.partition()), scan.start());
-  const std::int64_t unread = scan.committed_between(covered, scan.position()).count;
+  const Offset taken_over = taken_over_at(all, scan);
+  const std::int64_t unread =
+      covered < taken_over ? scan.committed_between(covered, taken_over).count : 0;
   const std::string left = fmt::format("{}: the file no longer names it as a source of stage {}",
                                        name_of(scan.partition()), history.subject->id);
   if (unread > 0) {
@@ -274,7 +301,8 @@ void check_former(const StageHistory& history, const TopicPartition& source,
 
 }  // namespace
 
-void check_tiling(const StageHistory& history, const Scans& scans, Findings& findings) {
+void check_tiling(const StageHistory& history, const std::vector<StageHistory>& all,
+                  const Scans& scans, Findings& findings) {
   const std::vector<std::string>& sources = history.subject->source_topics;
   const auto is_left = [&](const TopicPartition& source) {
     return std::ranges::find(sources, source.topic) == sources.end();
@@ -299,7 +327,7 @@ void check_tiling(const StageHistory& history, const Scans& scans, Findings& fin
     if (!is_gone(source) && is_left(source)) {
       const PartitionScan& scan = scans.find(source)->second;
       PartitionTiling(history, scan, findings).check();
-      check_left(history, scan, findings);
+      check_left(history, all, scan, findings);
     }
   }
   for (const auto& [source, former] : history.former) {

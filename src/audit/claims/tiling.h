@@ -4,11 +4,15 @@
 // told as that.
 #pragma once
 
+#include <vector>
+
 #include "audit/findings.h"
 #include "audit/stage_history.h"
 
 namespace onceflow::audit {
 
-void check_tiling(const StageHistory& history, const Scans& scans, Findings& findings);
+/// `all`: of every stage of the file, which this one is one of.
+void check_tiling(const StageHistory& history, const std::vector<StageHistory>& all,
+                  const Scans& scans, Findings& findings);
 
 }  // namespace onceflow::audit
