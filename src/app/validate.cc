@@ -9,6 +9,7 @@
 #include "app/commands.h"
 #include "app/pipeline_file.h"
 #include "pipeline/explain.h"
+#include "pipeline/remarks.h"
 
 namespace onceflow::app {
 
@@ -26,6 +27,9 @@ int run_validate(const Arguments& arguments) {
   for (const std::string& file : files) {
     if (const auto planned = load_pipeline_file(file)) {
       fmt::print("{}: ok ({})\n", file, pipeline::summary(*planned));
+      for (const pipeline::Problem& remark : pipeline::remarks_on(planned->spec)) {
+        fmt::print("note: {}\n", pipeline::describe(file, remark));
+      }
     } else {
       exit_code = kExitUsage;
     }

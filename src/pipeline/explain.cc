@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "pipeline/remarks.h"
+
 namespace onceflow::pipeline {
 namespace {
 
@@ -88,6 +90,10 @@ std::string explain_text(const PlannedPipeline& planned) {
   text += fmt::format("\nGuarantee: {}, if\n", to_string(planned.report.guarantee));
   for (const std::string& assumption : planned.report.assumptions) {
     text += fmt::format("  - {}\n", assumption);
+  }
+  for (const Problem& remark : remarks_on(spec)) {
+    text += fmt::format("\nNote: line {}: {}; {}; {}\n", remark.line, remark.what, remark.rule,
+                        remark.fix);
   }
   text +=
       fmt::format("\nLog: {}; auto.offset.reset: {}; commit.interval.ms: {}\n", log_name(spec),

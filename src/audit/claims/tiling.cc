@@ -258,7 +258,8 @@ Offset taken_over_at(const std::vector<StageHistory>& all, const PartitionScan& 
     if (const auto read = other.ranges.find(partition); read != other.ranges.end()) {
       taken = std::min(taken, read->second.front().from);
     }
-    if (const auto position = other.positions.find(partition); position != other.positions.end()) {
+    if (const auto position = other.positions.find(partition);
+        position != other.positions.end() && position->second != kNoOffset) {
       taken = std::min(taken, position->second);
     }
   }

@@ -1,0 +1,15 @@
+// Remarks: what a pipeline file means where it does not say it, and what people find out too late:
+// columns that take less than the aggregate in front of them may come to. Nothing is refused for
+// it. Pure functions.
+#pragma once
+
+#include <vector>
+
+#include "pipeline/problem.h"
+#include "pipeline/spec.h"
+
+namespace onceflow::pipeline {
+
+std::vector<Problem> remarks_on(const PipelineSpec& spec);
+
+}  // namespace onceflow::pipeline

@@ -1,0 +1,52 @@
+#include "pipeline/remarks.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "pipeline/file.h"
+
+namespace onceflow::pipeline {
+namespace {
+
+std::string remarks(const std::string& column, const std::string& sink,
+                    const std::string& later = "") {
+  const auto spec = parse_pipeline(
+      "p.yaml",
+      "name: p\nsource: { kafka: { topics: [in] } }\nsteps: [ { id: by, key: $.r, aggregate: { "
+      "s: " +
+          column + " } }" + later + " ]\nsinks: [ " + sink + " ]\n",
+      [](const std::string&) { return std::nullopt; });
+  return spec ? describe("p.yaml", remarks_on(*spec)) : describe("p.yaml", spec.error());
+}
+
+TEST(Remarks, a_sum_in_its_default_column_is_told_with_what_takes_more) {
+  const std::string table = "sqlite: { file: f, table: t }";
+  const std::string said = remarks("\"sum(coalesce($.v, 0))\"", table);
+  EXPECT_TRUE(said.starts_with("p.yaml:3: column `s` of sink sqlite is real")) << said;
+  EXPECT_TRUE(said.contains("`s: { value: \"sum(coalesce($.v, 0))\", type: integer }`")) << said;
+  EXPECT_EQ(remarks("{ value: sum($.v), type: integer }", table), "");
+  EXPECT_EQ(remarks("{ value: sum($.v), type: decimal }", table), "");
+  EXPECT_EQ(remarks("max($.v)", table), "");
+  EXPECT_EQ(remarks("avg($.v)", table), "");
+  EXPECT_EQ(remarks("count(*)", table), "");
+  EXPECT_EQ(remarks("sum($.v)", "kafka: { topic: out }"), "");
+}
+
+TEST(Remarks, a_number_in_a_column_of_text_is_told) {
+  const auto table = [](const std::string& column) {
+    return "sqlite: { file: f, table: t, columns: { c: " + column + " } }";
+  };
+  const std::string said = remarks("count(*)", table("$.s"));
+  EXPECT_TRUE(said.starts_with("p.yaml:4: column `c` of sink sqlite is text, and `s` is a number"))
+      << said;
+  EXPECT_TRUE(said.contains("`c: { value: $.s, type: integer }`")) << said;
+  EXPECT_TRUE(remarks("sum($.v)", table("$.s")).contains("type: decimal }`"));
+  EXPECT_EQ(remarks("count(*)", table("{ value: $.s, type: integer }")), "");
+  EXPECT_EQ(remarks("max($.v)", table("$.s")), "");
+  EXPECT_EQ(remarks("count(*)", table("$.r")), "");
+  EXPECT_EQ(remarks("count(*)", table("$.s"), ", { id: a, set: { $.s: \"'x'\" } }"), "");
+}
+
+}  // namespace
+}  // namespace onceflow::pipeline
