@@ -13,6 +13,7 @@
 #include "engine/forgotten_definition.h"
 #include "engine/names_in_use.h"
 #include "engine/receipt_search.h"
+#include "engine/seeded_bugs.h"
 #include "engine/stage_reader.h"
 
 namespace onceflow::engine {
@@ -76,8 +77,10 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     stage_options.group.member_note = with_definition(
         with_databases(std::move(stage_options.group.member_note), options_.databases),
         *options_.definition, options_.rolling);
-    stage_options.on_assignment = [this] { return check_others(); };
-    stage_options.on_claimed = [this] { return check_definition(); };
+    if (environment.seeded_bug != kSleeperGoesOn) {
+      stage_options.on_assignment = [this] { return check_others(); };
+      stage_options.on_claimed = [this] { return check_definition(); };
+    }
   }
   if (plan.request_bytes_max) {
     stage_options.producer.request_bytes_max = static_cast<std::size_t>(*plan.request_bytes_max);
@@ -238,7 +241,8 @@ SourceWriters Worker::writers_before(const Stage& stage, const KnownDefinition& 
       return spec.is_internal && spec.name == topic;
     });
   };
-  if (!std::ranges::all_of(stage.source_topics, is_between_stages)) {
+  if (!std::ranges::all_of(stage.source_topics, is_between_stages) ||
+      environment_.seeded_bug == kStrangerIsCounted) {
     return SourceWriters::kAnyone;
   }
   return known.was_at_least_once() ? SourceWriters::kPipeline
@@ -428,6 +432,9 @@ Task<Status> Worker::check_definition() {
   const auto known =
       co_await definitions.read(environment_.scheduler.now() + options_.stage.call_timeout);
   CO_RETURN_IF_ERROR(known);
+  if (environment_.seeded_bug == kResetReachesTheFileOnly) {
+    fence_.begin(*known);
+  }
   co_return fence_.check({.known = *known,
                           .own = *options_.definition,
                           .others = others_,

@@ -1,5 +1,7 @@
 #include "sim/bugs.h"
 
+#include "engine/seeded_bugs.h"
+
 namespace onceflow::sim {
 
 const std::vector<BugKind>& bug_kinds() {
@@ -17,14 +19,20 @@ const std::vector<BugKind>& bug_kinds() {
        "pipeline", "TXN-2"},
       {SeededBug::kApplyStateBeforeCommit, "apply-state-before-commit", "pipeline", "STG-2"},
       {SeededBug::kGoOnWithForeignState, "go-on-with-foreign-state", "pipeline", "STG-2"},
-      {SeededBug::kIdleIsNotCompared, "idle-is-not-compared", "pipeline", "STG-1"},
+      {SeededBug::kIdleIsNotCompared, "idle-is-not-compared", "endings", "STG-1"},
       {SeededBug::kPositionRowWithoutEpoch, "position-row-without-epoch", "pipeline", "SNK-1"},
-      {SeededBug::kPositionRowWithoutOffset, "position-row-without-offset", "pipeline", "STG-1"},
+      {SeededBug::kPositionRowWithoutOffset, "position-row-without-offset", "endings", "STG-1"},
       {SeededBug::kCutTextAtNul, "cut-text-at-nul", "pipeline", "STG-1"},
       {SeededBug::kBeginningIsNotKept, "beginning-is-not-kept", "pipeline", "STG-1"},
-      {SeededBug::kTopicByNameOnly, "topic-by-name-only", "pipeline", "STG-1"},
+      {engine::kTableByNameOnly, "table-by-name-only", "endings", "STG-1"},
+      {engine::kLostDatabaseIsFirstStart, "lost-database-is-first-start", "endings", "STG-1"},
+      {engine::kRestoredLogIsNotCompared, "restored-log-is-not-compared", "endings", "STG-1"},
+      {engine::kResetReachesTheFileOnly, "reset-reaches-the-file-only", "endings", "STG-1"},
+      {engine::kSleeperGoesOn, "sleeper-goes-on", "endings", "STG-2"},
+      {engine::kStrangerIsCounted, "stranger-is-counted", "endings", "STG-1"},
+      {SeededBug::kTopicByNameOnly, "topic-by-name-only", "endings", "STG-1"},
       {SeededBug::kTimeoutApartFromInterval, "timeout-apart-from-interval", "pipeline", "STG-1"},
-      {SeededBug::kDeletedWasNeverThere, "deleted-was-never-there", "pipeline", "AUD-1"},
+      {SeededBug::kDeletedWasNeverThere, "deleted-was-never-there", "endings", "AUD-1"},
       {SeededBug::kRetryEndTxnIntoNextTransaction, "retry-end-txn-into-next-transaction",
        "pipeline", "STG-1"},
       {SeededBug::kCommitOffsetsOfAborted, "commit-offsets-of-aborted", "transactions", "TXN-2"},

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "connectors/positions.h"
+#include "connectors/table_past.h"
+#include "engine/seeded_bugs.h"
 #include "io/event.h"
 
 namespace onceflow::sim {
@@ -66,12 +68,93 @@ SentCommit to_sent(const connectors::SinkTable& definition, const connectors::Si
   return sent;
 }
 
+// Finds all, at once. No other pipeline writes the table.
+class SimTableSearch final : public connectors::TableSearch {
+ public:
+  explicit SimTableSearch(const SimDatabase::Table& table) : table_(table) {}
+
+  Result<Answer> find_row(const std::string& source) override {
+    return find_if([&](const SentCommit::Row& row) { return source_of(row) == source; });
+  }
+  Result<Answer> find_row_of(const std::vector<std::string>& beginnings) override {
+    return find_if([&](const SentCommit::Row& row) {
+      return std::ranges::any_of(
+          beginnings, [&](const std::string& each) { return source_of(row).starts_with(each); });
+    });
+  }
+  Result<Answer> find_row_from(const TopicPartition& source, Offset offset) override {
+    return find_if([&](const SentCommit::Row& row) {
+      return row.source == source && row.source_offset >= offset;
+    });
+  }
+  Result<std::vector<Other>> others() override { return std::vector<Other>{}; }
+
+ private:
+  static std::string source_of(const SentCommit::Row& row) {
+    return connectors::source_text(row.source, row.source_offset);
+  }
+  template <typename Predicate>
+  Answer find_if(const Predicate& is_wanted) const {
+    for (const SentCommit::Row& row : table_.appended) {
+      if (is_wanted(row)) {
+        return {.found = Found::kYes, .source = source_of(row)};
+      }
+    }
+    for (const auto& [key, row] : table_.by_key) {
+      if (is_wanted(row)) {
+        return {.found = Found::kYes, .source = source_of(row)};
+      }
+    }
+    return {};
+  }
+
+  const SimDatabase::Table& table_;
+};
+
 }  // namespace
+
+Status SimDatabase::check_table(const connectors::SinkTable& definition, Table& table,
+                                bool was_created,
+                                std::vector<connectors::ClaimedPartition>& claimed) const {
+  const bool is_other_id = std::ranges::any_of(claimed, [&](const auto& partition) {
+    return !partition.table_id.empty() && partition.table_id != table.id;
+  });
+  using Row = connectors::NewestReceipts::Row;
+  connectors::NewestReceipts newest(claimed, is_other_id ? Row::kWanted : Row::kNotWanted);
+  for (auto receipt = table.receipts.rbegin();
+       receipt != table.receipts.rend() && newest.wants_more(); ++receipt) {
+    newest.add(as_bytes(*receipt));
+  }
+  if (world_.seeded_bug() == engine::kTableByNameOnly) {
+    return {};
+  }
+  SimTableSearch search(table);
+  return connectors::check_past(definition, {table.id, was_created}, newest, search, claimed);
+}
+
+Status SimDatabase::check_unclaimed(const connectors::SinkTable& definition, const Table& table,
+                                    const SentCommit& sent) const {
+  std::vector<TopicPartition> added;
+  for (const connectors::SinkPosition& position : sent.positions) {
+    if (position.epoch == 0 && !table.positions.contains(position.source)) {
+      added.push_back(position.source);
+    }
+  }
+  if (world_.seeded_bug() == engine::kTableByNameOnly) {
+    return {};
+  }
+  SimTableSearch search(table);
+  const auto looked = connectors::check_new_partitions(definition, search, std::move(added));
+  return looked ? Status() : std::unexpected(looked.error());
+}
 
 Result<SimDatabase::Claim> SimDatabase::claim(const connectors::SinkTable& definition,
                                               const std::vector<TopicPartition>& partitions) {
   Table& table = tables_[definition.table];
   const bool is_new = table.columns.empty();
+  if (is_new) {
+    table.id = fmt::format("{}", ++last_table_id_);
+  }
   for (const connectors::SinkColumn& column : definition.columns) {
     if (is_new) {
       table.columns.push_back(column.name);
@@ -80,17 +163,22 @@ Result<SimDatabase::Claim> SimDatabase::claim(const connectors::SinkTable& defin
                   fmt::format("table '{}' has no column '{}'", definition.table, column.name));
     }
   }
+  auto positions = table.positions;  // a claim that is refused changes nothing
   std::vector<connectors::ClaimedPartition> claimed;
   for (const TopicPartition& partition : partitions) {
-    Position& position = table.positions[partition];
+    Position& position = positions[partition];
     ++position.epoch;
-    claimed.push_back({partition, position.epoch, position.next_offset, position.topic_id});
+    claimed.push_back({.source = partition,
+                       .epoch = position.epoch,
+                       .next_offset = position.next_offset,
+                       .topic_id = position.topic_id,
+                       .table_id = position.table_id});
   }
-  connectors::NewestReceipts newest(claimed);
-  for (auto receipt = table.receipts.rbegin();
-       receipt != table.receipts.rend() && newest.wants_more(); ++receipt) {
-    newest.add(as_bytes(*receipt));
+  RETURN_IF_ERROR(check_table(definition, table, is_new, claimed));
+  for (const connectors::ClaimedPartition& partition : claimed) {
+    positions[partition.source].table_id = partition.table_id;
   }
+  table.positions = std::move(positions);
   return Claim{std::move(claimed), table.shape};
 }
 
@@ -157,6 +245,11 @@ connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& defin
       return {.kind = connectors::CommitOutcome::Kind::kFenced, .text = std::move(why)};
     }
   }
+  if (const Status checked = check_unclaimed(definition, table, sent); !checked) {
+    return {.kind = connectors::CommitOutcome::Kind::kRefused,
+            .refused_row = connectors::CommitOutcome::kNoRow,
+            .text = checked.error().text};
+  }
   if (auto refused = look_at_rows(definition, table, sent);
       refused.kind == connectors::CommitOutcome::Kind::kRefused) {
     return refused;
@@ -169,6 +262,9 @@ connectors::CommitOutcome SimDatabase::commit(const connectors::SinkTable& defin
           position.epoch, position.source.topic, position.source.partition.value, stored.epoch));
     }
     stored.next_offset = position.next_offset;
+    if (stored.table_id.empty()) {
+      stored.table_id = table.id;
+    }
     if (!position.topic_id.empty()) {
       stored.topic_id = position.topic_id;
     }
@@ -229,8 +325,28 @@ void SimDatabase::set_integers(const std::string& table, Integers integers) {
 void SimDatabase::forget_rows(const std::string& table) {
   tables_[table].appended.clear();
   tables_[table].by_key.clear();
+  tables_[table].id = fmt::format("{}", ++last_table_id_);
   ++tables_[table].shape;
 }
+
+void SimDatabase::forget_positions(const std::string& table, Receipts receipts) {
+  tables_[table].positions.clear();
+  if (receipts == Receipts::kGoToo) {
+    tables_[table].receipts.clear();
+  }
+}
+
+void SimDatabase::reset(const std::string& table) {
+  Table& forgotten = tables_[table];
+  forgotten.appended.clear();
+  forgotten.by_key.clear();
+  forgotten.receipts.clear();
+  for (auto& [source, position] : forgotten.positions) {
+    position = {.epoch = position.epoch + 1, .table_id = std::string(connectors::kAnyTable)};
+  }
+}
+
+void SimDatabase::forget_all(const std::string& table) { tables_[table] = Table{}; }
 
 void SimDatabase::restore(const std::string& table, const Image& backup) {
   const auto kept = backup.find(table);

@@ -49,10 +49,12 @@ class SimDatabase {
     Offset next_offset = kNoOffset;
     std::int64_t epoch = 0;
     std::string topic_id;
+    std::string table_id;
   };
   enum class Integers { kWide, kNarrow };  ///< 64 or 32 bits
   struct Table {
     std::vector<std::string> columns;  ///< as the first claim has made them
+    std::string id;                    ///< as an oid: another table has another one
     Integers integers = Integers::kWide;
     std::int64_t shape = 0;                 ///< counts how often it was altered
     std::vector<SentCommit::Row> appended;  ///< append mode, as they came
@@ -78,7 +80,8 @@ class SimDatabase {
     std::vector<connectors::ClaimedPartition> partitions;
     std::int64_t shape = 0;
   };
-  /// kRefused, final: a column is not there.
+  /// kRefused, final: a column is not there, or the table is not that of the positions
+  /// (connectors/table_past.h).
   Result<Claim> claim(const connectors::SinkTable& definition,
                       const std::vector<TopicPartition>& partitions);
   /// What claim() would answer; nothing is changed.
@@ -106,10 +109,23 @@ class SimDatabase {
   void add_column(const std::string& table) { ++tables_[table].shape; }
   /// The table is made anew with the same columns: positions and receipts stay.
   void forget_rows(const std::string& table);
+  enum class Receipts { kStay, kGoToo };
+  /// Rows stay.
+  void forget_positions(const std::string& table, Receipts receipts);
+  /// As a reset that deletes the rows: it begins as at a first start, and what was claimed before is
+  /// fenced.
+  void reset(const std::string& table);
+  /// The whole database is another one, and empty.
+  void forget_all(const std::string& table);
 
   SimWorld& world() { return world_; }
 
  private:
+  Status check_table(const connectors::SinkTable& definition, Table& table, bool was_created,
+                     std::vector<connectors::ClaimedPartition>& claimed) const;
+  /// Of partitions that this commit begins and nobody has claimed.
+  Status check_unclaimed(const connectors::SinkTable& definition, const Table& table,
+                         const SentCommit& sent) const;
   /// Why it may not be: empty if the row is as the commit believes.
   std::string why_fenced(const Table& table, const connectors::SinkPosition& position) const;
   static connectors::CommitOutcome look_at_rows(const connectors::SinkTable& definition,
@@ -117,6 +133,7 @@ class SimDatabase {
 
   SimWorld& world_;
   Image tables_;
+  std::int64_t last_table_id_ = 0;
   std::function<void(const std::string&)> on_stale_commit_;
 };
 

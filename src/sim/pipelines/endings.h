@@ -1,9 +1,6 @@
-// Endings: what comes upon a pipeline that has done its work, faults over: a record of which
-// something is more than programs hold, positions that were set back, a source topic made again,
-// records deleted before they were read, a backup restored while nothing is fed, a file changed to
-// one that the pipeline goes on with, a table that was changed. Each pipeline goes on right, or
-// stops and names it: nothing may pass in silence. One by seed, at the end of a run, because it may
-// be the end of the pipeline.
+// Endings: what comes upon a pipeline that has done its work, faults over (docs/simulator.md has
+// them). Each pipeline goes on right, or stops and names it: nothing may pass in silence. One by
+// seed, at the end of a run, because it may be the end of the pipeline.
 #pragma once
 
 #include <functional>
@@ -28,10 +25,12 @@ struct EndScene {
   const SimDatabase::Image& backup;
   /// From now on the broker keeps no closed segment.
   std::function<void()> shorten_retention;
+  /// The broker's disk is as a snapshot has it that was taken during the run.
+  std::function<void()> restore_log;
   Findings& findings;
 };
 
-/// Draws one that is switched on, and plays it.
+/// Draws one, and plays it.
 void end_run(EndScene scene);
 
 }  // namespace onceflow::sim

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "audit/report.h"
 #include "sim/audit_node.h"
 #include "sim/tampering.h"
 
@@ -53,6 +54,12 @@ std::string audit(SimWorld& world, const SimDatabase::Image& image, const DrawnP
                         finding.text);
   }
   return text;
+}
+
+bool says_all_is_there(SimWorld& world, const SimDatabase::Image& image,
+                       const DrawnPipeline& pipeline) {
+  const auto report = audit_in_world(world, DrawnPipeline::plan(pipeline.file()), image);
+  return report && audit::verdict(*report).contains("to the last row");
 }
 
 std::string audit_notes(SimWorld& world, const SimDatabase::Image& image,

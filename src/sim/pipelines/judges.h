@@ -27,6 +27,9 @@ void judge_the_judges(SimWorld& world, SimDatabase::Image image, const std::vect
 
 /// What the audit finds, as one text; empty: nothing.
 std::string audit(SimWorld& world, const SimDatabase::Image& image, const DrawnPipeline& pipeline);
+/// Whether it says so of all of the input, to the last row.
+bool says_all_is_there(SimWorld& world, const SimDatabase::Image& image,
+                       const DrawnPipeline& pipeline);
 /// What it notes, as one text.
 std::string audit_notes(SimWorld& world, const SimDatabase::Image& image,
                         const DrawnPipeline& pipeline);

@@ -46,6 +46,7 @@ struct PipelineWorkers::Life {
   const DrawnPipeline& pipeline;
   const bool is_changed;
   bool has_ended = false;
+  bool ran_before_sleep = false;
   pipeline::PlannedPipeline planned;
   std::unique_ptr<engine::Worker> worker;
 };
@@ -82,7 +83,9 @@ void PipelineWorkers::stop_one(SimRandom& random) {
 
 void PipelineWorkers::kill_all(std::string_view reason) {
   for (const char* name : kNames) {
-    database_.world().kill(database_.world().node(name), reason);
+    if (sleeper_ == nullptr || sleeper_->name() != name) {
+      database_.world().kill(database_.world().node(name), reason);
+    }
   }
 }
 
@@ -95,6 +98,31 @@ void PipelineWorkers::take_up() {
   is_down_ = false;
   refusals_.clear();
   kill_all("is taken up");
+}
+
+void PipelineWorkers::put_one_to_sleep(Duration duration, SimRandom& random) {
+  SimWorld& world = database_.world();
+  SimNode& node = world.node(kNames[random.below(std::size(kNames))]);
+  const auto life = std::ranges::find_if(
+      lives_, [&](const Life* each) { return each->process.name() == node.name(); });
+  sleeper_ = life == lives_.end() ? nullptr : &(*life)->process;
+  for (Life* each : lives_) {
+    each->ran_before_sleep = &each->process == sleeper_ && is_running(*each);
+  }
+  is_down_ = true;
+  world.pause(node, duration);
+  kill_all("is taken down");
+}
+
+bool PipelineWorkers::sleeper_goes_on(const DrawnPipeline& pipeline) const {
+  return std::ranges::any_of(lives_, [&](const Life* life) {
+    return &life->pipeline == &pipeline && life->ran_before_sleep && is_running(*life);
+  });
+}
+
+bool PipelineWorkers::is_running(const Life& life) {
+  return !life.has_ended && life.worker != nullptr &&
+         life.worker->statuses().front()->state() == engine::StageState::kRunning;
 }
 
 void PipelineWorkers::run_changed_files(bool changed) {
@@ -154,6 +182,8 @@ Task<void> PipelineWorkers::run(Life& life) {
       findings_.report("STG-2",
                        "a changed file is refused as something else: " + ended.error().text);
     }
+  } else if (&life.process == sleeper_) {
+    // It is right to stop; whether it had to, who judges knows.
   } else if (may_refuse_) {
     refusals_[life.pipeline.name()] = ended.error().text;
   } else {

@@ -32,6 +32,12 @@ class PipelineWorkers {
   /// Down until take_up(): nothing of a pipeline runs. What was refused before is forgotten then.
   void take_down();
   void take_up();
+  /// One of them is paused for that long; the others are down until the next take_up(), which
+  /// starts them beside the one that sleeps. What that one says when it stops, asleep no more, is
+  /// no refusal of the pipeline.
+  void put_one_to_sleep(Duration duration, SimRandom& random);
+  /// It is awake, works for the pipeline, and is as it was before it slept.
+  bool sleeper_goes_on(const DrawnPipeline& pipeline) const;
   /// From the next start on: records that were deleted unread are passed over.
   void skip_deleted() { skips_deleted_ = true; }
   /// From the next start on they run the changed files, or the files as drawn.
@@ -55,6 +61,7 @@ class PipelineWorkers {
   void boot(SimProcess& process);
   Task<void> run(Life& life);
   void check_changed_lives();
+  static bool is_running(const Life& life);
   engine::WorkerOptions options_of(const std::string& worker, const Life& life) const;
 
   const std::vector<DrawnPipeline>& pipelines_;
@@ -64,6 +71,7 @@ class PipelineWorkers {
   /// a worker for its state makes it ask the broker.
   std::vector<Life*> lives_;
   std::map<std::string, std::string> refusals_;
+  const SimProcess* sleeper_ = nullptr;
   const bool are_static_members_;
   const bool stay_at_stop_;
   bool is_down_ = false;

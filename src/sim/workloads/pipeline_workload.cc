@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "protocol/messages/37_create_partitions.h"
 #include "sim/pipelines/endings.h"
+#include "sim/pipelines/own_topics.h"
 #include "sim/workloads/broker_node.h"
 
 namespace onceflow::sim {
@@ -16,12 +16,18 @@ namespace {
 constexpr std::int32_t kPartitionCount = 3;
 constexpr std::int32_t kAddedPartitionsMax = 2;
 constexpr std::int32_t kSegmentBytes = 4000;
-constexpr std::int64_t kRecordsMin = 150;
-constexpr std::int64_t kRecordsMax = 400;
+constexpr std::uint64_t kRecordsMin = 150;
+constexpr std::uint64_t kRecordsMax = 400;
+/// Of a run that is made for its ending: all that a pipeline keeps is there, and little of it.
+constexpr std::uint64_t kFewRecordsMin = 20;
+constexpr std::uint64_t kFewRecordsMax = 60;
 constexpr std::uint64_t kEarlyRecordsMax = 30;  ///< before a pipeline that begins at the end
 constexpr std::uint64_t kOperationOneIn = 3;    ///< runs
 constexpr Duration kStateWaitMax = seconds(20);
 constexpr Duration kRefusalWaitMax = seconds(20);
+constexpr Duration kNever = std::chrono::hours(10);
+constexpr Duration kLateMax = seconds(30);
+constexpr Duration kFewLateMax = seconds(5);
 constexpr Duration kRestPatience = seconds(300);
 constexpr Duration kLookEvery = milliseconds(200);
 
@@ -65,7 +71,9 @@ Task<void> PipelineWorkload::feed(SimProcess& process) {
   const auto topic = co_await cluster->topic(kInputTopic, never);
   CHECK(topic.has_value());
   feeder_->know_partitions(static_cast<std::size_t>(topic->partition_count()));
-  const auto count = static_cast<std::int64_t>(random_->between(kRecordsMin, kRecordsMax));
+  const auto count =
+      static_cast<std::int64_t>(is_short() ? random_->between(kFewRecordsMin, kFewRecordsMax)
+                                           : random_->between(kRecordsMin, kRecordsMax));
   if (pipelines_.front().begins_at_latest()) {
     for (std::uint64_t early = random_->below(kEarlyRecordsMax); early > 0; --early) {
       feeder_->feed(process, producer, feeder_->documents().draw(feeder_->number()));
@@ -116,7 +124,7 @@ void PipelineWorkload::draw_operations(std::int64_t record_count) {
     return static_cast<std::int64_t>(random_->between(static_cast<std::uint64_t>(from),
                                                       static_cast<std::uint64_t>(record_count)));
   };
-  const auto is_drawn = [&] { return random_->below(kOperationOneIn) == 0; };
+  const auto is_drawn = [&] { return !is_short() && random_->below(kOperationOneIn) == 0; };
   if (is_drawn()) {
     operations_.emplace(draw_number(1), &PipelineWorkload::add_partitions);
   }
@@ -148,6 +156,7 @@ Task<void> PipelineWorkload::operate(SimProcess& process, std::shared_ptr<client
 
 Task<void> PipelineWorkload::keep_backup(SimProcess&, std::shared_ptr<client::Cluster>) {
   backup_ = database_->image();
+  log_backup_ = world_->node("broker").machine().disk.snapshot();
   co_return;
 }
 
@@ -199,22 +208,7 @@ Task<void> PipelineWorkload::add_partitions(SimProcess& process,
   const auto wanted = static_cast<std::int32_t>(
       input_.partitions.size() + random_->between(1, std::uint64_t{kAddedPartitionsMax}));
   world_->note("world", fmt::format("topic {} gets {} partitions", kInputTopic, wanted));
-  const client::Channel channel = cluster->new_channel();
-  while (true) {
-    const MonotonicTime deadline = process.scheduler().now() + seconds(5);
-    const auto connection = co_await cluster->any_connection(channel, deadline);
-    if (connection) {
-      protocol::CreatePartitionsRequest request{.timeout_ms = 5000};
-      request.topics.push_back({.name = kInputTopic, .count = wanted});
-      static_cast<void>(co_await (*connection)->send(std::move(request), deadline));
-    }
-    cluster->forget_topic(kInputTopic);
-    const auto topic = co_await cluster->topic(kInputTopic, deadline);
-    if (topic && topic->partition_count() == wanted) {
-      break;
-    }
-    co_await process.scheduler().sleep_for(milliseconds(100));
-  }
+  co_await grow_topic(cluster, kInputTopic, wanted, process.scheduler().now() + kNever);
   feeder_->know_partitions(static_cast<std::size_t>(wanted));
 }
 
@@ -253,9 +247,9 @@ std::vector<Judged> PipelineWorkload::judged() const {
 
 void PipelineWorkload::check_end() {
   // Late duplicates, if there are any, get time to show.
-  world_->run_for(seconds(30));
+  world_->run_for(is_short() ? kFewLateMax : kLateMax);
   judge_by_both(*world_, database_->image(), judged(), findings_);
-  if (findings_.empty()) {
+  if (findings_.empty() && !is_short()) {
     judge_the_judges(*world_, database_->image(), judged(), findings_);
   }
   if (findings_.empty()) {
@@ -272,6 +266,12 @@ void PipelineWorkload::check_end() {
                    broker_options_.log.topic_defaults.retention_bytes = 0;
                    broker_options_.log.retention_check_interval = seconds(1);
                    world_->kill(world_->node("broker"), "gets a short retention");
+                 },
+             .restore_log =
+                 [this] {
+                   SimMachine& machine = world_->node("broker").machine();
+                   world_->crash_machine(machine, "gets an older copy of its disk");
+                   machine.disk.restore(log_backup_);
                  },
              .findings = findings_});
   }

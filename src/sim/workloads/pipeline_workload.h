@@ -22,13 +22,15 @@
 
 namespace onceflow::sim {
 
-class PipelineWorkload final : public Workload {
+class PipelineWorkload : public Workload {
  public:
-  explicit PipelineWorkload(Findings& findings) : findings_(findings) {}
+  enum class Length : std::uint8_t { kLong, kShort };
+  explicit PipelineWorkload(Findings& findings, Length length = Length::kLong)
+      : findings_(findings), length_(length) {}
   ~PipelineWorkload() override;
 
   void start(SimWorld& world) override;
-  bool has_done_enough() const override { return feeder_is_done_ && is_complete(); }
+  bool has_done_enough() const override { return feeder_is_done_ && (is_short() || is_complete()); }
   void settle() override;
   bool is_at_rest() const override;
   void check_end() override;
@@ -48,10 +50,12 @@ class PipelineWorkload final : public Workload {
   Task<void> change_files_back(SimProcess& process, std::shared_ptr<client::Cluster> cluster);
   Task<void> operate(SimProcess& process, std::shared_ptr<client::Cluster> cluster,
                      std::int64_t up_to);
+  bool is_short() const { return length_ == Length::kShort; }
   bool is_complete() const;
   std::vector<Judged> judged() const;
 
   Findings& findings_;
+  const Length length_;
   SimWorld* world_ = nullptr;
   std::unique_ptr<SimRandom> random_;
   std::unique_ptr<SimDatabase> database_;
@@ -62,10 +66,17 @@ class PipelineWorkload final : public Workload {
   std::unique_ptr<PipelineWorkers> workers_;
   std::multimap<std::int64_t, Operation> operations_;
   SimDatabase::Image backup_;
+  DiskImage::Snapshot log_backup_;
   bool feeder_is_done_ = false;
   bool is_settling_ = false;
   MonotonicTime rest_deadline_{};
   mutable MonotonicTime next_look_{};
+};
+
+/// The same with few records and no operators: most of the run is its ending.
+class EndingsWorkload final : public PipelineWorkload {
+ public:
+  explicit EndingsWorkload(Findings& findings) : PipelineWorkload(findings, Length::kShort) {}
 };
 
 }  // namespace onceflow::sim

@@ -22,6 +22,7 @@ const std::vector<WorkloadKind>& workload_kinds() {
       {"transactions", make<TransactionsWorkload>},
       {"groups", make<GroupsWorkload>},
       {"storage", make<StorageWorkload>},
+      {"endings", make<EndingsWorkload>},
   };
   return kinds;
 }

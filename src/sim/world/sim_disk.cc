@@ -453,6 +453,53 @@ void DiskImage::process_ended(SimProcess& process) {
   std::erase_if(locks_, [&](const auto& lock) { return lock.second == &process; });
 }
 
+DiskImage::Snapshot DiskImage::snapshot() const {
+  Snapshot snapshot;
+  std::map<const Inode*, std::size_t> indices;
+  for (const auto& [path, entry] : durable_entries_) {
+    std::size_t index = 0;
+    if (entry.inode != nullptr) {
+      const auto [place, is_new] = indices.try_emplace(entry.inode.get(), snapshot.files.size());
+      index = place->second;
+      if (is_new) {
+        snapshot.files.push_back(entry.inode->durable());
+      }
+    }
+    snapshot.entries[path] = {entry.is_directory, index};
+  }
+  return snapshot;
+}
+
+void DiskImage::restore(const Snapshot& snapshot) {
+  CHECK(locks_.empty() && durable_writes_.operations.empty() && background_.operations.empty());
+  std::vector<std::shared_ptr<Inode>> files;
+  files.reserve(snapshot.files.size());
+  for (const SparseBytes& bytes : snapshot.files) {
+    files.push_back(std::make_shared<Inode>(bytes));
+  }
+  name_changes_.clear();
+  entries_.clear();
+  for (const auto& [path, entry] : snapshot.entries) {
+    entries_[path] = {entry.is_directory, entry.is_directory ? nullptr : files[entry.file_index]};
+  }
+  drop_orphans(entries_);
+  durable_entries_ = entries_;
+}
+
+// What lies in a folder that is not there is not there.
+void DiskImage::drop_orphans(std::map<std::string, Entry>& entries) {
+  std::erase_if(entries, [&](const auto& entry) {
+    std::string folder = io::parent_directory(entry.first);
+    for (; !is_root(folder); folder = io::parent_directory(folder)) {
+      const auto found = entries.find(folder);
+      if (found == entries.end() || !found->second.is_directory) {
+        return true;
+      }
+    }
+    return false;
+  });
+}
+
 void DiskImage::crash() {
   std::deque<Operation> abandoned[2];
   for (Lane* const lane : {&durable_writes_, &background_}) {
@@ -473,17 +520,7 @@ void DiskImage::crash() {
     }
   }
   name_changes_.clear();
-  // What lies in a folder that is not there is not there.
-  std::erase_if(durable_entries_, [&](const auto& entry) {
-    std::string folder = io::parent_directory(entry.first);
-    for (; !is_root(folder); folder = io::parent_directory(folder)) {
-      const auto found = durable_entries_.find(folder);
-      if (found == durable_entries_.end() || !found->second.is_directory) {
-        return true;
-      }
-    }
-    return false;
-  });
+  drop_orphans(durable_entries_);
   entries_ = durable_entries_;
   for (const auto& [path, entry] : entries_) {
     if (entry.inode) {

@@ -27,6 +27,10 @@ struct SimMachine;
 /// One file's bytes, whatever names it has.
 class Inode {
  public:
+  Inode() = default;
+  /// All of it durable.
+  explicit Inode(const SparseBytes& bytes) : content_(bytes), durable_(bytes) {}
+
   /// Through the page cache.
   void write(std::uint64_t offset, ByteView bytes);
   void truncate(std::uint64_t size_bytes);
@@ -45,6 +49,7 @@ class Inode {
   void flip_bit(std::uint64_t offset, unsigned bit);
 
   const SparseBytes& content() const { return content_; }
+  const SparseBytes& durable() const { return durable_; }
 
  private:
   struct Change {
@@ -109,6 +114,18 @@ class DiskImage {
   void crash();
   /// Any bit of any file that has some. Returns its place, for the log; empty if there is none.
   std::string flip_bit(SimRandom& random);
+  /// What a crash at this moment is sure to leave: as a snapshot of the volume has it.
+  struct Snapshot {
+    struct Entry {
+      bool is_directory = false;
+      std::size_t file_index = 0;
+    };
+    std::map<std::string, Entry> entries;
+    std::vector<SparseBytes> files;
+  };
+  Snapshot snapshot() const;
+  /// All is as it was then. No process may have a file open.
+  void restore(const Snapshot& snapshot);
 
   bool is_full() const { return is_full_; }
   void set_full(bool is_full) { is_full_ = is_full; }
@@ -135,6 +152,7 @@ class DiskImage {
   template <typename Predicate>
   void abandon(Lane& lane, const Predicate& concerns);
   static void apply(const NameChange& change, std::map<std::string, Entry>& to);
+  static void drop_orphans(std::map<std::string, Entry>& entries);
 
   SimWorld& world_;
   SimMachine& machine_;

@@ -1,0 +1,212 @@
+// Endings with a reset, or a changed file, and a worker that sleeps through it: a machine that was
+// paused for longer than a session, and wakes with all that it had open. It must do nothing more.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/check.h"
+#include "client/admin.h"
+#include "engine/definition_log.h"
+#include "pipeline/definition.h"
+#include "sim/pipelines/ending.h"
+#include "sim/pipelines/own_topics.h"
+
+namespace onceflow::sim {
+
+namespace {
+
+/// The session of one that sleeps is over, and what was sent to the database has arrived.
+constexpr Duration kSessionOver = seconds(8);
+/// The workers beside it have begun.
+constexpr Duration kBegunMax = seconds(25);
+constexpr Duration kSleepMax = seconds(60);
+/// One that is awake has heard from its group, and has looked at what it may go on with.
+constexpr Duration kAwake = seconds(30);
+constexpr Duration kPauseBetweenActs = seconds(5);
+constexpr Duration kActPatience = seconds(30);
+
+using Kind = protocol::PipelineDefinition::Kind;
+
+/// When it wakes.
+MonotonicTime put_one_to_sleep(Ending& ending, Duration at_least) {
+  const Duration sleep = ending.scene.random.between(at_least, kSleepMax);
+  ending.scene.workers.put_one_to_sleep(sleep, ending.scene.random);
+  const MonotonicTime wakes_at = ending.scene.world.now() + sleep;
+  ending.scene.world.run_for(kSessionOver);
+  return wakes_at;
+}
+
+/// Until it has been awake for long enough.
+void wait_for_sleeper(Ending& ending, MonotonicTime wakes_at) {
+  const MonotonicTime until = std::max(wakes_at, ending.scene.world.now()) + kAwake;
+  ending.scene.world.run_for(until - ending.scene.world.now());
+}
+
+void expect_sleeper_has_stopped(Ending& ending, const DrawnPipeline& pipeline,
+                                const std::string& what) {
+  if (ending.scene.workers.sleeper_goes_on(pipeline)) {
+    ending.scene.findings.report(
+        "STG-2", fmt::format("{}: {}, and it goes on as before", pipeline.name(), what));
+  }
+}
+
+void file_changed_asleep(Ending& ending) {
+  const MonotonicTime wakes_at = put_one_to_sleep(ending, kBegunMax);
+  const std::string what = "its file was changed while a worker slept";
+  std::vector<const DrawnPipeline*> changed;
+  for (DrawnPipeline& pipeline : ending.scene.pipelines) {
+    if (pipeline.file() != pipeline.next_file()) {
+      ending.go_on_with_next_file(pipeline);
+      changed.push_back(&pipeline);
+    }
+  }
+  ending.scene.workers.take_up();
+  ending.feed(ending.draw_documents());
+  wait_for_sleeper(ending, wakes_at);
+  ending.feed(ending.draw_documents());
+  for (const DrawnPipeline* pipeline : changed) {
+    expect_sleeper_has_stopped(ending, *pipeline, what);
+  }
+  ending.expect_right(what);
+}
+
+// What `onceflow reset --to-earliest --delete-rows --execute` does, by the same calls, and by hand
+// what it leaves: topics of results. A group that has a member again is waited for.
+class Reset {
+ public:
+  Reset(Ending& ending, const DrawnPipeline& pipeline)
+      : ending_(ending),
+        pipeline_(pipeline),
+        planned_(DrawnPipeline::plan(pipeline.file())),
+        definition_(pipeline::definition_of(planned_)) {}
+
+  void run() {
+    write(Kind::kResetBegun);
+    for (const engine::Stage& stage : planned_.plan.stages) {
+      pause();
+      delete_group(stage.group_id);
+    }
+    for (const OwnTopic& topic : own_topics(planned_)) {
+      if (topic.use != OwnTopic::Use::kDefinitions) {
+        pause();
+        delete_topic(topic.name);
+      }
+    }
+    pause();
+    ending_.scene.database.reset(pipeline_.table());
+    make_receipts_topic();
+    write(Kind::kAccepted);
+  }
+
+ private:
+  void pause() {
+    if (ending_.scene.random.below(4) == 0) {
+      ending_.scene.world.run_for(ending_.scene.random.between(Duration(0), kPauseBetweenActs));
+    }
+  }
+
+  void write(Kind kind) {
+    ending_.visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+      engine::DefinitionLog definitions(cluster, definition_, {});
+      protocol::PipelineDefinition record = definition_;
+      record.kind = kind;
+      record.flags = "--to-earliest --delete-rows";
+      CHECK((co_await definitions.write(std::move(record),
+                                        process.scheduler().now() + Ending::kVisitMax))
+                .has_value());
+    });
+  }
+
+  void delete_group(const std::string& group) {
+    Status done;
+    ending_.visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+      client::Admin admin(cluster);
+      const MonotonicTime until = process.scheduler().now() + kActPatience;
+      while (process.scheduler().now() < until) {
+        done = co_await admin.delete_group(group, until);
+        if (done || done.error().code == ErrorCode::kNotFound) {
+          done = {};
+          co_return;
+        }
+        co_await process.scheduler().sleep_for(milliseconds(200));
+      }
+    });
+    if (!done) {
+      ending_.scene.findings.report(
+          "STG-2", fmt::format("{}: a worker goes on while a reset is under way: {}",
+                               pipeline_.name(), done.error().text));
+    }
+  }
+
+  void delete_topic(const std::string& topic) {
+    ending_.visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+      client::Admin admin(cluster);
+      const Status deleted =
+          co_await admin.delete_topic(topic, process.scheduler().now() + Ending::kVisitMax);
+      CHECK(deleted || deleted.error().code == ErrorCode::kNotFound);
+    });
+  }
+
+  void make_receipts_topic() {
+    ending_.visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+      client::Admin admin(cluster);
+      const MonotonicTime deadline = process.scheduler().now() + Ending::kVisitMax;
+      CHECK((co_await admin.create_topic({.name = planned_.plan.receipts_topic,
+                                          .partition_count = 1,
+                                          .replication_factor = -1,
+                                          .configs = client::kept_for_ever()},
+                                         deadline))
+                .has_value());
+    });
+  }
+
+  Ending& ending_;
+  const DrawnPipeline& pipeline_;
+  const pipeline::PlannedPipeline planned_;
+  const protocol::PipelineDefinition definition_;
+};
+
+// One that begins at the end would begin at the new end: what lies before is not its input any
+// more.
+const DrawnPipeline& draw_from_the_beginning(Ending& ending) {
+  const DrawnPipeline& drawn = ending.draw_pipeline();
+  return drawn.begins_at_latest() ? ending.scene.pipelines.back() : drawn;
+}
+
+void reset(Ending& ending) {
+  ending.take_down();
+  const DrawnPipeline& pipeline = draw_from_the_beginning(ending);
+  ending.scene.world.note("world", fmt::format("{} is reset", pipeline.name()));
+  Reset(ending, pipeline).run();
+  ending.feed(ending.draw_documents());
+  ending.scene.workers.take_up();
+  ending.expect_right("it was reset");
+}
+
+void reset_asleep(Ending& ending) {
+  const DrawnPipeline& pipeline = draw_from_the_beginning(ending);
+  const MonotonicTime wakes_at = put_one_to_sleep(ending, kSessionOver);
+  const std::string what = "it was reset while a worker slept";
+  ending.scene.world.note("world", fmt::format("{} is reset", pipeline.name()));
+  Reset(ending, pipeline).run();
+  ending.scene.workers.take_up();
+  ending.feed(ending.draw_documents());
+  wait_for_sleeper(ending, wakes_at);
+  ending.feed(ending.draw_documents());
+  expect_sleeper_has_stopped(ending, pipeline, what);
+  ending.expect_right(what);
+}
+
+}  // namespace
+
+std::span<const EndingKind> sleeper_endings() {
+  static constexpr EndingKind kEndings[] = {
+      {"file changed asleep", file_changed_asleep},
+      {"reset", reset},
+      {"reset asleep", reset_asleep},
+  };
+  return kEndings;
+}
+
+}  // namespace onceflow::sim
