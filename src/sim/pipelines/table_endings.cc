@@ -79,7 +79,10 @@ void table_made_anew(Ending& ending) {
   if (audit(ending.scene.world, ending.scene.database.image(), pipeline).empty()) {
     ending.scene.findings.report("AUD-1", "the audit does not see that the rows are gone");
   }
+  // Who claims it finds it; a worker that has nothing to write does not.
+  ending.take_down();
   ending.feed(ending.draw_documents());
+  ending.scene.workers.take_up();
   ending.expect_right_or_refused(what, {"another one than rows were written to"},
                                  Ending::Refused::kStopped);
 }
