@@ -560,36 +560,6 @@ TEST_F(AuditorTest, a_source_that_the_file_has_left_is_told_with_what_is_unread)
                   HasSubstr("2 records from offset 1 on stay unread"))));
 }
 
-// As a Kafka sink that is put in front of a table: its stage takes over what the table's read.
-TEST_F(AuditorTest, a_source_that_another_stage_has_taken_over_has_nothing_unread) {
-  log_.create("more", 1);
-  log_.append(at("more", 0), {{"a", "1"}, {"b", "2"}, {"c", "3"}});
-  TestCommit commit = make_commit(1);
-  commit.inputs.push_back(log_.read(at("more", 0), Offset(0), Offset(1)));
-  fill_receipt(commit);
-  write(commit);
-  for (const std::int64_t begun_at : {1, 2}) {
-    AuditSubject taken = subject();
-    StageSubject& front = taken.stages.emplace_back();
-    front.id = "front" + std::to_string(begun_at);
-    front.group_id = front.id;
-    front.source_topics = {"more"};
-    TestCommit begun;
-    begun.receipt = {.pipeline = "p", .stage = front.id, .worker = "onceflow reset"};
-    begun.inputs.push_back({.source = at("more", 0),
-                            .from_offset = Offset(begun_at),
-                            .next_offset = Offset(begun_at),
-                            .beginning = protocol::Receipt::Beginning::kReset});
-    fill_receipt(begun);
-    write(begun);
-    const AuditReport report = audit({}, taken);
-    EXPECT_THAT(report.findings.notes(),
-                begun_at == 1 ? testing::Not(Contains(HasSubstr("stay unread")))
-                              : testing::Matcher<const std::vector<std::string>&>(
-                                    Contains(HasSubstr("1 record from offset 1 on stay unread"))));
-  }
-}
-
 TEST_F(AuditorTest, what_no_stage_reads_any_more_between_stages_is_not_covered) {
   protocol::PipelineDefinition before;
   before.pipeline = "p";

@@ -112,8 +112,8 @@ class SimDatabase {
   enum class Receipts { kStay, kGoToo };
   /// Rows stay.
   void forget_positions(const std::string& table, Receipts receipts);
-  /// As a reset that deletes the rows: it begins as at a first start, and what was claimed before is
-  /// fenced.
+  /// As a reset that deletes the rows: it begins as at a first start, and what was claimed before
+  /// is fenced.
   void reset(const std::string& table);
   /// The whole database is another one, and empty.
   void forget_all(const std::string& table);

@@ -99,7 +99,8 @@ def lists_objects_and_truths_are_no_text(at):
 
 
 def null_is_refused_and_coalesce_helps(at, sink):
-    refused(at, sink, ['{"s":"a"}'], "`d` of its key is null", "write `d: \"coalesce($.d, 'none')\"`")
+    refused(at, sink, ['{"s":"a"}'], "`d` of its key is null",
+            "write `d: \"coalesce($.d, 'none')\"`")
     becomes(at, sink, ['{"s":"a","d":null}', '{"s":"b","d":"x"}'],
             [("a", "none", "2"), ("b", "x", "1")], key="{ s: $.s, d: \"coalesce($.d, 'none')\" }")
 
