@@ -217,7 +217,8 @@ void log_restored(Ending& ending) {
   ending.scene.workers.take_up();
   ending.expect_right_or_refused(what,
                                  {"another topic of that name", "but the topic ends at offset",
-                                  "are not the records that this stage has read"},
+                                  "are not the records that this stage has read",
+                                  "is not of the pipeline's newest start-over"},
                                  Ending::Refused::kStopped);
 }
 
