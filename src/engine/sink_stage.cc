@@ -309,6 +309,9 @@ Task<Status> SinkStage::rehearse(StageRehearsal& found) {
   CO_RETURN_IF_ERROR(prepare());
   auto partitions = co_await all_partitions();
   CO_RETURN_IF_ERROR(partitions);
+  const auto gone = co_await gone_sources();
+  CO_RETURN_IF_ERROR(gone);
+  CO_RETURN_IF_ERROR(co_await check_not_read(*this, *gone));
   const auto looked = co_await sink_->look(std::move(*partitions));
   CO_RETURN_IF_ERROR(looked);
   tell_remarks(*looked);

@@ -154,6 +154,39 @@ Task<Result<std::vector<TopicPartition>>> StageLoop::all_partitions() {
   co_return partitions;
 }
 
+Task<Result<std::vector<std::string>>> StageLoop::gone_sources() {
+  std::vector<std::string> gone;
+  for (const std::string& source : stage_.source_topics) {
+    const auto topic = co_await cluster_->existing_topic(source, call_deadline());
+    if (topic) {
+      continue;
+    }
+    if (topic.error().code != ErrorCode::kNotFound) {
+      co_return std::unexpected(topic.error());
+    }
+    gone.push_back(source);
+  }
+  co_return gone;
+}
+
+// Partition 0 is the one that a first start opens for all of them.
+Task<Status> StageLoop::check_not_read(PositionKeeper& keeper,
+                                       const std::vector<std::string>& gone) {
+  for (const std::string& topic : gone) {
+    const auto kept = co_await keeper.read({{topic, PartitionIndex(0)}});
+    CO_RETURN_IF_ERROR(kept);
+    if (!kept->empty() && kept->front().next_offset != kNoOffset) {
+      co_return fail(ErrorCode::kRefused,
+                     fmt::format("topic {0} is gone, and the stage has read it up to {0}-0@{1}: "
+                                 "one that is made now is another topic of that name, whose "
+                                 "offsets mean other records; restore the topic, or begin anew on "
+                                 "purpose: onceflow reset {2} --to-earliest --execute",
+                                 topic, kept->front().next_offset.value, options_.file));
+    }
+  }
+  co_return Status{};
+}
+
 Task<Result<std::vector<InputAccount::Position>>> StageLoop::settle(PositionKeeper& keeper,
                                                                     std::string place,
                                                                     std::vector<KeptPosition> kept,

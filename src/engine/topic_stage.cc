@@ -166,7 +166,10 @@ Task<Status> TopicStage::rehearse(StageRehearsal& found) {
   }
   kept_positions_.begin(reader_.group().metadata(), state_ ? changelog_->topic() : std::string(),
                         *has_changelog ? std::optional(changelog_->topic_id()) : std::nullopt);
-  if (*has_changelog) {
+  const auto gone = co_await gone_sources();
+  CO_RETURN_IF_ERROR(gone);
+  CO_RETURN_IF_ERROR(co_await check_not_read(kept_positions_, *gone));
+  if (*has_changelog && gone->empty()) {
     CO_RETURN_IF_ERROR(co_await check_partition_counts());
   }
   auto kept = co_await kept_positions_.read(*partitions);
@@ -182,7 +185,7 @@ Task<Status> TopicStage::rehearse(StageRehearsal& found) {
   const auto positions = co_await settle(rehearsed, "group '" + stage_.group_id + "'",
                                          std::move(*kept), LogBounds::kChecked);
   CO_RETURN_IF_ERROR(positions);
-  if (*has_changelog) {
+  if (*has_changelog && gone->empty()) {
     CO_RETURN_IF_ERROR(co_await rehearse_state(*partitions));
   }
   co_return Status{};

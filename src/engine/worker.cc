@@ -126,7 +126,7 @@ Task<Status> Worker::run() {
       report(StageEvent::kFailedForGood, {prepared.error().text, {}});
       co_return prepared;
     }
-    if (prepared.error().code != ErrorCode::kNotFound) {
+    if (!is_waiting_for_source_) {
       report(StageEvent::kTrouble, {prepared.error().text, "it tries again by itself"});
     }
     co_await changed_.wait_for(kPrepareInterval);
@@ -583,7 +583,8 @@ Task<Result<Worker::Sources>> Worker::look_at_sources(client::Admin& admin,
     const auto bytes_max = co_await admin.message_bytes_max(source, deadline);
     sources.record_bytes_max = std::max(sources.record_bytes_max, bytes_max.value_or(0));
   }
-  if (!missing.empty()) {
+  is_waiting_for_source_ = !missing.empty();
+  if (is_waiting_for_source_) {
     report(StageEvent::kTopicMissing, missing_topics(missing));
   }
   CO_RETURN_IF_ERROR(found);

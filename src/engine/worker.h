@@ -134,6 +134,7 @@ class Worker {
   std::vector<OtherWorker> strangers_;
   io::Event changed_;
   std::set<const StageTask*> running_;
+  bool is_waiting_for_source_ = false;  ///< which has been told
   bool stopping_ = false;
   bool has_given_up_ = false;
   io::TimerId patience_ = 0;
