@@ -19,5 +19,7 @@ inline constexpr auto kResetReachesTheFileOnly = static_cast<SeededBug>(104);
 inline constexpr auto kSleeperGoesOn = static_cast<SeededBug>(105);
 /// who wrote between stages is not asked (STG-1)
 inline constexpr auto kStrangerIsCounted = static_cast<SeededBug>(106);
+/// sink: of which start-over its positions are is not asked (STG-1)
+inline constexpr auto kStartOverIsNotCompared = static_cast<SeededBug>(107);
 
 }  // namespace onceflow::engine

@@ -30,6 +30,7 @@ const std::vector<BugKind>& bug_kinds() {
       {engine::kResetReachesTheFileOnly, "reset-reaches-the-file-only", "endings", "STG-1"},
       {engine::kSleeperGoesOn, "sleeper-goes-on", "endings", "STG-2"},
       {engine::kStrangerIsCounted, "stranger-is-counted", "endings", "STG-1"},
+      {engine::kStartOverIsNotCompared, "start-over-is-not-compared", "endings", "STG-1"},
       {SeededBug::kTopicByNameOnly, "topic-by-name-only", "endings", "STG-1"},
       {SeededBug::kTimeoutApartFromInterval, "timeout-apart-from-interval", "pipeline", "STG-1"},
       {SeededBug::kDeletedWasNeverThere, "deleted-was-never-there", "endings", "AUD-1"},

@@ -1,5 +1,6 @@
-// Endings with a reset, or a changed file, and a worker that sleeps through it: a machine that was
-// paused for longer than a session, and wakes with all that it had open. It must do nothing more.
+// Endings with a reset, or a changed file, and who has not heard of it: a table that is restored
+// from before, or a worker that sleeps through it, a machine that was paused for longer than a
+// session and wakes with all that it had open. It must do nothing more.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -184,6 +185,29 @@ void reset(Ending& ending) {
   ending.expect_right("it was reset");
 }
 
+// Its rows and its position are of before: what comes now would be beside them.
+void table_of_before_the_reset(Ending& ending) {
+  ending.take_down();
+  const DrawnPipeline& pipeline = draw_from_the_beginning(ending);
+  const SimDatabase::Image backup = ending.scene.database.image();
+  const auto kept = backup.find(pipeline.table());
+  if (kept == backup.end() || kept->second.receipts.empty()) {
+    return;
+  }
+  const std::string what = "it was reset, and its table restored from before";
+  ending.scene.world.note("world", fmt::format("{}: {}", pipeline.name(), what));
+  Reset(ending, pipeline).run();
+  ending.scene.database.restore(pipeline.table(), backup);
+  ending.feed(ending.draw_documents());
+  ending.scene.workers.take_up();
+  ending.expect_right_or_refused(what, {"newest start-over", "another topic of that name"},
+                                 Ending::Refused::kMidway);
+  if (ending.scene.workers.refusal_of(pipeline).empty()) {
+    ending.scene.findings.report("STG-1",
+                                 fmt::format("{}: {}, and it goes on", pipeline.name(), what));
+  }
+}
+
 void reset_asleep(Ending& ending) {
   const DrawnPipeline& pipeline = draw_from_the_beginning(ending);
   const MonotonicTime wakes_at = put_one_to_sleep(ending, kSessionOver);
@@ -204,6 +228,7 @@ std::span<const EndingKind> sleeper_endings() {
   static constexpr EndingKind kEndings[] = {
       {"file changed asleep", file_changed_asleep},
       {"reset", reset},
+      {"table of before the reset", table_of_before_the_reset},
       {"reset asleep", reset_asleep},
   };
   return kEndings;
