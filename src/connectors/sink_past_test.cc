@@ -18,6 +18,12 @@ namespace {
 
 /// One database in which pipelines p and q write the table t.
 class SharedTable : public ::testing::Test {
+ public:
+  ~SharedTable() override {
+    connection_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
  protected:
   SharedTable() {
     std::string name = std::filesystem::temp_directory_path() / "onceflow-past.XXXXXX";
@@ -25,10 +31,6 @@ class SharedTable : public ::testing::Test {
     connection_ = *SqliteConnection::open(options().file, seconds(10));
     EXPECT_TRUE(ensure_sqlite_positions(*connection_));
     EXPECT_TRUE(connection_->execute("CREATE TABLE t (x INTEGER, onceflow_source TEXT)"));
-  }
-  ~SharedTable() override {
-    connection_.reset();
-    std::filesystem::remove_all(directory_);
   }
 
   SqliteSinkOptions options() const { return {.file = directory_ + "/sink.db"}; }

@@ -210,11 +210,29 @@ Task<Result<bool>> Worker::has_all_topics(MonotonicTime deadline) {
 // What a stage refuses to begin with is refused before a topic is made or the file is recorded: one
 // that was refused is not what the pipeline was, and the one before it still fits. The stages that
 // look are others than those that begin; what is worth a word these will say.
+// Another worker may begin meanwhile. What is refused between a look at a topic that it makes and
+// one at the position that it commits after that is looked at once more: by then all of it is
+// there.
 Task<Status> Worker::rehearse_stages(const KnownDefinition& known,
                                      std::vector<DefinitionChange>& changes) {
+  std::vector<StageRehearsal> found;
+  Status rehearsed = co_await rehearse_stages_once(known, found);
+  if (!rehearsed && rehearsed.error().code == ErrorCode::kRefused) {
+    for (const TopicSpec& topic : plan_.topics) {
+      cluster_->forget_topic(topic.name);
+    }
+    found.clear();
+    rehearsed = co_await rehearse_stages_once(known, found);
+  }
+  CO_RETURN_IF_ERROR(rehearsed);
+  say_what_is_kept(changes, found);
+  co_return Status{};
+}
+
+Task<Status> Worker::rehearse_stages_once(const KnownDefinition& known,
+                                          std::vector<StageRehearsal>& found) {
   StageOptions options = stage_options_;
   options.tell = tell_nobody();
-  std::vector<StageRehearsal> found;
   for (const std::unique_ptr<StageTask>& stage : make_stages(std::move(options))) {
     found.push_back({.stage = stage->status().stage});
     const Status rehearsed = co_await rehearse_stage(*stage, known, found.back());
@@ -224,7 +242,6 @@ Task<Status> Worker::rehearse_stages(const KnownDefinition& known,
       co_return std::unexpected(std::move(error));
     }
   }
-  say_what_is_kept(changes, found);
   co_return Status{};
 }
 

@@ -96,6 +96,8 @@ class Worker {
   /// `changes` then say what the stages have found.
   Task<Status> rehearse_stages(const KnownDefinition& known,
                                std::vector<DefinitionChange>& changes);
+  Task<Status> rehearse_stages_once(const KnownDefinition& known,
+                                    std::vector<StageRehearsal>& found);
   static Task<Status> rehearse_stage(StageTask& stage, const KnownDefinition& known,
                                      StageRehearsal& found);
   Task<Status> rehearse_before_stages(Rehearsal& found);
