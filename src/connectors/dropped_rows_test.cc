@@ -243,6 +243,29 @@ TEST_F(DroppedRowsPostgres, a_view_whose_rows_are_counted_though_dropped_is_refu
   EXPECT_TRUE(claimed.error().text.contains("it is a view")) << claimed.error().text;
 }
 
+// What it does not show cannot be deleted through it.
+TEST_F(DroppedRowsPostgres, a_view_is_no_table_for_an_upsert) {
+  query("CREATE TABLE behind (k text PRIMARY KEY, v text, onceflow_source text)");
+  query("CREATE VIEW rows AS SELECT * FROM behind WHERE v < '3'");
+  auto sink = make(SinkMode::kUpsert);
+  const auto claimed = run_to_end(os_, sink->claim({kIn0}));
+  ASSERT_FALSE(claimed.has_value());
+  EXPECT_TRUE(claimed.error().text.contains("it is a view")) << claimed.error().text;
+}
+
+TEST_F(DroppedRowsPostgres, a_table_that_others_inherit_from_is_refused) {
+  query(table_);
+  query("CREATE TABLE archive () INHERITS (rows)");
+  for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
+    auto sink = make(mode);
+    const auto claimed = run_to_end(os_, sink->claim({kIn0}));
+    ASSERT_FALSE(claimed.has_value());
+    EXPECT_TRUE(claimed.error().text.contains("inherit from it")) << claimed.error().text;
+  }
+  query("ALTER TABLE archive NO INHERIT rows");
+  claim(*make(SinkMode::kUpsert));
+}
+
 TEST_F(DroppedRowsPostgres, a_table_that_a_crash_would_empty_is_refused_and_the_fix_helps) {
   query("CREATE UNLOGGED TABLE rows (k text PRIMARY KEY, v text, onceflow_source text)");
   for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {

@@ -146,7 +146,8 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(
   PQsetNoticeProcessor(connection->connection_.get(), ignore_notice, nullptr);
   connection->wait_timeout_ = options.statement_timeout + kAnswerGrace;
   const Outcome settings = connection->execute(
-      fmt::format("SET statement_timeout = {}; SET lock_timeout = {}; "
+      // With row_security off, what a policy would hide is an error.
+      fmt::format("SET row_security = off; SET statement_timeout = {}; SET lock_timeout = {}; "
                   "SET idle_in_transaction_session_timeout = {}",
                   options.statement_timeout.count(), options.lock_timeout.count(),
                   options.idle_in_transaction_timeout.count()));

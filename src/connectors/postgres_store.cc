@@ -22,6 +22,11 @@
 namespace onceflow::connectors {
 namespace {
 
+/// Of a refusal where no right is missing.
+constexpr std::string_view kPastPolicies =
+    "no right is missing; rows that a policy of row-level security hides could be neither compared "
+    "nor deleted: let this user own the table, or give it BYPASSRLS, or "
+    "ALTER TABLE {} DISABLE ROW LEVEL SECURITY";
 constexpr std::string_view kTwoRowsOfOneKey = "21000";
 
 constexpr const char* kUpsertStatement = "onceflow_upsert";
@@ -190,7 +195,9 @@ PostgresFailure PostgresStore::with_grants(PostgresFailure failure) {
     return failure;
   }
   if (const auto grants = missing_grants(*connection_, table_)) {
-    failure.fix = fmt::format("{}", fmt::join(*grants, "; "));
+    // The word of PostgreSQL for it stands in the message.
+    failure.fix = grants->empty() ? fmt::format(kPastPolicies, postgres_table_name(table_))
+                                  : fmt::format("{}", fmt::join(*grants, "; "));
   }
   return failure;
 }

@@ -123,7 +123,8 @@ constexpr const char* kRelation =
     " pg_partition_tree(c.oid) AS tree JOIN pg_class AS part ON part.oid = tree.relid"
     " WHERE part.relpersistence <> 'p'))::int, (c.relkind = 'f' OR EXISTS (SELECT FROM"
     " pg_partition_tree(c.oid) AS tree JOIN pg_class AS part ON part.oid = tree.relid"
-    " WHERE part.relkind = 'f'))::int"
+    " WHERE part.relkind = 'f'))::int, (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits"
+    " WHERE inhparent = c.oid))::int"
     " FROM pg_class AS c WHERE c.oid = to_regclass($1)";
 
 constexpr const char* kReadTableId = "SELECT to_regclass($1)::oid::text";
@@ -134,11 +135,23 @@ Status check_relation(PostgresConnection& connection, const SinkTable& table) {
   if (!answer) {
     return std::unexpected(to_error(answer.error()));
   }
-  if (answer->integer(0, 0) != 0 && table.mode == SinkMode::kAppend) {
-    return refuse(table, "it is a view",
-                  "PostgreSQL counts rows of a COPY that the triggers of a view drop, so that "
-                  "nobody would know of one that is missing",
-                  "name the table behind it as the sink's `table`");
+  if (answer->integer(0, 0) != 0) {
+    return refuse(
+        table, "it is a view",
+        table.mode == SinkMode::kAppend
+            ? "PostgreSQL counts rows of a COPY that the triggers of a view drop, so that "
+              "nobody would know of one that is missing"
+            : "a row that a view does not show cannot be changed or deleted through it, "
+              "and PostgreSQL says nothing of it",
+        "name the table behind it as the sink's `table`");
+  }
+  if (answer->integer(0, 3) != 0) {
+    return refuse(table, "other tables inherit from it (INHERITS)",
+                  "what is read, changed and deleted in it is so in their rows too, which its keys "
+                  "do not reach",
+                  fmt::format("ALTER TABLE … NO INHERIT {}, or write to a table that no other one "
+                              "inherits from; partitions (PARTITION OF) are taken",
+                              quote_table(table.table)));
   }
   if (answer->integer(0, 2) != 0) {
     return refuse(table, "it, or a partition of it, is a foreign table",

@@ -51,6 +51,9 @@ struct Database {
   /// Visits the first column of each row, a null as an empty text, without holding them all.
   std::function<Status(const std::string& sql, const VisitText& visit)> for_each;
   std::function<Result<std::string>()> table_id;
+  /// Whether a table id that is not this table's now is that of another one which is there. A table
+  /// that was restored or made anew has another id than positions of before.
+  std::function<Result<bool>(const std::string& id)> is_of_another_table;
 };
 
 constexpr std::string_view kOfSink = " WHERE pipeline = $1 AND stage = $2";
@@ -159,7 +162,9 @@ Result<std::vector<Writer>> other_writers(const Database& database, const SinkTa
     const Writer writer{row[0], row[1]};
     const bool is_named = row[2] == *id || is_at_the_same_place(row[2], *id);
     if (!is_named) {
-      if (!row[2].empty() && row[2] != kAnyTable) {
+      const auto is_other_table = database.is_of_another_table(row[2]);
+      RETURN_IF_ERROR(is_other_table);
+      if (*is_other_table) {
         continue;
       }
       const auto may = may_write(database, writer, table);
@@ -220,9 +225,11 @@ Status read_rows_of_receipts(const Database& database, const SinkTable& table,
     RETURN_IF_ERROR(id);
     last = *id;
     for (const Row& row : *rows) {
-      const bool is_own = row[1] == table.pipeline;
+      // What a reset has listed was in the table then; it does not say who wrote it.
+      const bool is_own = row[1] == table.pipeline && !is_kept_stage(row[2]);
       const bool is_other = std::ranges::any_of(others, [&](const Writer& writer) {
-        return writer.pipeline == row[1] && writer.stage == row[2];
+        return writer.pipeline == row[1] &&
+               (writer.stage == row[2] || kept_stage(writer.stage) == row[2]);
       });
       if (!is_own && !is_other) {
         continue;
@@ -500,9 +507,39 @@ Status list_rows(const Database& database, const SinkTable& table, const SinkRes
   return {};
 }
 
+// Of ids that the sink had before: what they say of rows would excuse rows that come now.
+Result<std::vector<std::string>> former_stages(const Database& database, const SinkTable& table) {
+  const auto rows = database.run("SELECT DISTINCT stage FROM onceflow_receipts WHERE pipeline = $1",
+                                 {table.pipeline});
+  RETURN_IF_ERROR(rows);
+  std::vector<std::string> former;
+  for (const Row& row : *rows) {
+    if (row[0] == table.stage) {
+      continue;
+    }
+    const auto newest = database.run(
+        fmt::format("SELECT {} FROM onceflow_receipts{} ORDER BY receipt_id DESC LIMIT {}",
+                    database.read_receipt, kOfSink, kReceiptsAskedForTable),
+        {table.pipeline, row[0]});
+    RETURN_IF_ERROR(newest);
+    for (const Row& text : *newest) {
+      const auto receipt = receipt_in(database, text[0]);
+      if (receipt && writes(*receipt, table)) {
+        former.push_back(row[0]);
+        break;
+      }
+    }
+  }
+  return former;
+}
+
 // With those that list the rows of an earlier reset.
 Status forget_receipts(const Database& database, const SinkTable& table) {
-  for (const std::string& stage : {table.stage, kept_stage(table.stage)}) {
+  auto stages = former_stages(database, table);
+  RETURN_IF_ERROR(stages);
+  stages->push_back(table.stage);
+  stages->push_back(kept_stage(table.stage));
+  for (const std::string& stage : *stages) {
     RETURN_IF_ERROR(database.run(fmt::format("DELETE FROM onceflow_receipts{}", kOfSink),
                                  {table.pipeline, stage}));
   }
@@ -587,7 +624,13 @@ Database sqlite_database(SqliteConnection& connection, const SinkTable& table) {
           RETURN_IF_ERROR(visit(text));
         }
       },
-      .table_id = [&connection, &table] { return read_sqlite_table_id(connection, table); }};
+      .table_id = [&connection, &table] { return read_sqlite_table_id(connection, table); },
+      // schema_version:rootpage:name
+      .is_of_another_table = [&table](const std::string& id) -> Result<bool> {
+        const std::size_t name = id.find(':', id.find(':') + 1);
+        return id.contains(':') && name != std::string::npos &&
+               bare_name(id.substr(name + 1)) != bare_name(table.table);
+      }};
 }
 
 // A table may be in a schema: each part has quotes of its own.
@@ -662,6 +705,14 @@ Database postgres_database(PostgresConnection& connection, const SinkTable& tabl
           return std::unexpected(to_error(answer.error()));
         }
         return std::string(answer->text(0, 0));
+      },
+      .is_of_another_table = [&connection](const std::string& id) -> Result<bool> {
+        const auto answer = connection.execute(
+            "SELECT count(*)::int FROM pg_class WHERE oid::text = $1", {text_parameter(id)});
+        if (!answer) {
+          return std::unexpected(to_error(answer.error()));
+        }
+        return answer->integer(0, 0) != 0;
       }};
 }
 

@@ -132,6 +132,38 @@ TEST_F(SharedTable, a_table_of_ones_own_is_emptied) {
   EXPECT_EQ(rows(), "");
 }
 
+// What a reset listed as kept is not known to be its own.
+TEST_F(SharedTable, rows_without_receipts_that_a_reset_has_listed_stay_beside_another_pipeline) {
+  write("p", "t", table_id(), {0, 1});
+  write("q", "t", table_id(), {5});
+  EXPECT_TRUE(connection_->execute("INSERT INTO t VALUES (3, 'in/0/3')"));  // of q, cleaned
+  const SinkReset keeps{.forgets_receipts = true, .lists_rows = true, .positions = {}, .now_ms = 5};
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), keeps));
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), {.deletes_rows = true}));
+  EXPECT_EQ(rows(), "0 1 3 5");
+}
+
+TEST_F(SharedTable, rows_stay_of_a_pipeline_whose_position_is_of_the_table_before) {
+  write("p", "t", table_id(), {0});
+  write("q", "t", "4:7:t", {1});
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), {.deletes_rows = true}));
+  EXPECT_EQ(rows(), "1");
+}
+
+TEST_F(SharedTable, what_a_former_id_of_the_sink_says_of_the_table_goes_with_a_start_over) {
+  write("p", "t", table_id(), {0});
+  EXPECT_TRUE(connection_->execute("UPDATE onceflow_receipts SET stage = 'before'"));
+  EXPECT_TRUE(connection_->execute("DELETE FROM onceflow_positions"));
+  write("p", "another", table_id(), {1});
+  EXPECT_TRUE(
+      connection_->execute("UPDATE onceflow_receipts SET stage = 'beside' WHERE stage = 'sqlite'"));
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"),
+                                {.forgets_receipts = true, .deletes_rows = true}));
+  auto left = connection_->prepare("SELECT group_concat(stage) FROM onceflow_receipts");
+  ASSERT_TRUE(left && left->step());
+  EXPECT_EQ(left->text(0), "beside");
+}
+
 TEST_F(SharedTable, rows_that_a_reset_keeps_are_listed_as_they_are_and_anew_each_time) {
   write("p", "t", table_id(), {1, 2});
   write("q", "t", table_id(), {4});

@@ -169,19 +169,26 @@ Task<Result<std::vector<std::string>>> StageLoop::gone_sources() {
   co_return gone;
 }
 
-// Partition 0 is the one that a first start opens for all of them.
+// Partition 0 is the one that a first start opens for all of them. A cluster may have deleted a
+// group's position with the topic; the newest receipt tells of it still.
 Task<Status> StageLoop::check_not_read(PositionKeeper& keeper,
                                        const std::vector<std::string>& gone) {
   for (const std::string& topic : gone) {
-    const auto kept = co_await keeper.read({{topic, PartitionIndex(0)}});
+    auto kept = co_await keeper.read({{topic, PartitionIndex(0)}});
     CO_RETURN_IF_ERROR(kept);
-    if (!kept->empty() && kept->front().next_offset != kNoOffset) {
+    kept = co_await keeper.find_receipts(std::move(*kept));
+    CO_RETURN_IF_ERROR(kept);
+    if (kept->empty()) {
+      continue;
+    }
+    const Offset reached = std::max(kept->front().next_offset, kept->front().receipt_offset);
+    if (reached != kNoOffset) {
       co_return fail(ErrorCode::kRefused,
                      fmt::format("topic {0} is gone, and the stage has read it up to {0}-0@{1}: "
                                  "one that is made now is another topic of that name, whose "
                                  "offsets mean other records; restore the topic, or begin anew on "
                                  "purpose: onceflow reset {2} --to-earliest --execute",
-                                 topic, kept->front().next_offset.value, options_.file));
+                                 topic, reached.value, options_.file));
     }
   }
   co_return Status{};
@@ -334,10 +341,11 @@ bool StageLoop::tell_gone_topics() {
                         "--to-earliest --execute",
                         options_.file)
           : fmt::format("nothing is written meanwhile, and nothing read is lost; restore it; or, "
-                        "where what was in it may be missing, start the worker again, which makes "
-                        "the topic of a sink anew: onceflow run {}; onceflow audit {} says what is "
-                        "missing",
-                        options_.file, options_.file)};
+                        "where what was in it may be missing: one that the file names and no stage "
+                        "of the pipeline reads is made anew by a start, onceflow run {0}; with any "
+                        "other, begin anew: onceflow reset {0} --to-earliest --execute; onceflow "
+                        "audit {0} says what is missing",
+                        options_.file)};
   status_.last_error = "waiting for topic " + cause.what;
   status_.last_error_at = now();
   news_.on(StageEvent::kTopicMissing, std::move(cause));

@@ -168,7 +168,9 @@ Task<Status> TopicStage::rehearse(StageRehearsal& found) {
                         *has_changelog ? std::optional(changelog_->topic_id()) : std::nullopt);
   const auto gone = co_await gone_sources();
   CO_RETURN_IF_ERROR(gone);
-  CO_RETURN_IF_ERROR(co_await check_not_read(kept_positions_, *gone));
+  if (*has_receipts) {
+    CO_RETURN_IF_ERROR(co_await check_not_read(kept_positions_, *gone));
+  }
   if (*has_changelog && gone->empty()) {
     CO_RETURN_IF_ERROR(co_await check_partition_counts());
   }

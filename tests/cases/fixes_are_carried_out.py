@@ -274,6 +274,40 @@ def rights_that_are_missing_are_granted(at):
     server.query(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}", dsn)
 
 
+def rows_that_a_policy_hides_are_never_taken_for_gone(at):
+    """A deletion that does not reach a hidden row raises no error of its own."""
+    system = Pg(at)
+    server, dsn = system.server, system.dsn
+    role = "guest_" + dsn.rsplit("/", 1)[1]
+    server.query(f"CREATE ROLE {role} LOGIN; GRANT CREATE ON SCHEMA public TO {role};"
+                 " CREATE TABLE rows (k text PRIMARY KEY, v bigint, onceflow_source text);"
+                 f" GRANT SELECT, INSERT, UPDATE, DELETE ON rows TO {role}", dsn)
+    text = pipeline(sinks=f"  - postgres: {{ dsn: '{dsn.replace('onceflow@', role + '@')}', table:"
+                          " rows, mode: upsert, key: [k],"
+                          " columns: { k: { value: key, type: text },"
+                          " v: { value: $.v, type: integer } } }\n")
+    with cluster(at) as broker:
+        with Worker(at, text, servers=broker.address) as worker:
+            produce(broker.address, "in", ['a|{"v":1}', 'b|{"v":4}'], "-K", "|")
+            wait_for(lambda: len(server.query("SELECT k FROM rows", dsn)) == 2, worker.said)
+            server.query("ALTER TABLE rows ENABLE ROW LEVEL SECURITY;"
+                         " CREATE POLICY p ON rows USING (v < 3) WITH CHECK (true)", dsn)
+            produce(broker.address, "in", ["b|"], "-K", "|", "-Z")
+            check(worker.wait(40) == 1, worker.said())
+            said = worker.said()
+        check("row-level security" in said, said)
+        refused = onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at,
+                           code=None)
+        check("row-level security" in refused and "clean" not in refused, refused)
+        typed(server, dsn, said[said.index("; the fix: "):],
+              r'(ALTER TABLE "rows" DISABLE ROW LEVEL SECURITY)')
+        with Worker(at, text, servers=broker.address) as worker:
+            wait_for(lambda: server.query("SELECT k FROM rows", dsn) == [["a"]], worker.said)
+            check(worker.stop() == 0, worker.said())
+        onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at)
+    server.query(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}", dsn)
+
+
 def restored_in_sqlite(at, _system):
     """All three tables, from a copy of the file, in one transaction."""
     with sqlite3.connect(at / "o.db") as database:
