@@ -191,8 +191,8 @@ Result<bool> PostgresTableReader::has_table(const std::string& quoted_name) {
 Result<bool> PostgresTableReader::begin_snapshot() {
   const auto ignore = [](const Row&) -> Status { return {}; };
   RETURN_IF_ERROR(query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {}, ignore));
-  // All that the text of a value depends on, whatever the server, the user or the dsn say; and what a
-  // policy would hide is an error.
+  // All that the text of a value depends on, whatever the server, the user or the dsn say; and what
+  // a policy would hide is an error.
   for (const char* setting :
        {"extra_float_digits = 1", "DateStyle = 'ISO, YMD'", "TimeZone = 'UTC'",
         "IntervalStyle = 'postgres'", "bytea_output = 'hex'", "row_security = off"}) {

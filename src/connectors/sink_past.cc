@@ -641,6 +641,15 @@ std::string quoted_table(const std::string& table) {
                                         quote_identifier(table.substr(dot + 1));
 }
 
+Result<bool> is_of_postgres_table(PostgresConnection& connection, const std::string& id) {
+  const auto answer = connection.execute("SELECT count(*)::int FROM pg_class WHERE oid::text = $1",
+                                         {text_parameter(id)});
+  if (!answer) {
+    return std::unexpected(to_error(answer.error()));
+  }
+  return answer->integer(0, 0) != 0;
+}
+
 Database postgres_database(PostgresConnection& connection, const SinkTable& table) {
   const std::string quoted = quoted_table(table.table);
   return {
@@ -706,14 +715,8 @@ Database postgres_database(PostgresConnection& connection, const SinkTable& tabl
         }
         return std::string(answer->text(0, 0));
       },
-      .is_of_another_table = [&connection](const std::string& id) -> Result<bool> {
-        const auto answer = connection.execute(
-            "SELECT count(*)::int FROM pg_class WHERE oid::text = $1", {text_parameter(id)});
-        if (!answer) {
-          return std::unexpected(to_error(answer.error()));
-        }
-        return answer->integer(0, 0) != 0;
-      }};
+      .is_of_another_table =
+          [&connection](const std::string& id) { return is_of_postgres_table(connection, id); }};
 }
 
 }  // namespace
