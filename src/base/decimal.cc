@@ -120,7 +120,9 @@ std::optional<DecimalNumber> DecimalNumber::parse(std::string_view text) {
 DecimalNumber DecimalNumber::of_real(double real) {
   CHECK(std::isfinite(real));
   char digits[32];
-  const char* end = std::to_chars(digits, digits + sizeof digits, real).ptr;
+  // Plain notation would give all the digits of a large double, which are not its shortest.
+  const char* end =
+      std::to_chars(digits, digits + sizeof digits, real, std::chars_format::scientific).ptr;
   auto number = parse({digits, static_cast<std::size_t>(end - digits)});
   CHECK(number.has_value());
   return std::move(*number);
@@ -270,6 +272,44 @@ DecimalNumber DecimalNumber::divided_by(std::int64_t divisor, std::int64_t place
     quotient = add_digits(std::move(quotient), "1");
   }
   return {is_negative_, std::move(quotient), exponent};
+}
+
+namespace {
+
+// The place of a number among decimals; nullopt: infinite. A double that lies among integers of 64
+// bits, not all of which are doubles, is the integer that it is beside them; so it must be here.
+std::optional<DecimalNumber> place_of(const Value& value) {
+  const auto* real = std::get_if<double>(&value);
+  if (real != nullptr && std::abs(*real) >= 0x1p53 && std::abs(*real) < 0x1p63) {
+    return DecimalNumber(static_cast<std::int64_t>(*real));
+  }
+  return DecimalNumber::of(value);
+}
+
+// Holds every double and every integer of 64 bits.
+long double widened(const Value& value) {
+  const auto* integer = std::get_if<std::int64_t>(&value);
+  return integer != nullptr ? static_cast<long double>(*integer)
+                            : static_cast<long double>(std::get<double>(value));
+}
+
+}  // namespace
+
+int compare_numbers(const Value& left, const Value& right) {
+  const auto* left_integer = std::get_if<std::int64_t>(&left);
+  const auto* right_integer = std::get_if<std::int64_t>(&right);
+  if (left_integer != nullptr && right_integer != nullptr) {
+    return *left_integer < *right_integer ? -1 : *left_integer > *right_integer ? 1 : 0;
+  }
+  if (std::holds_alternative<Decimal>(left) || std::holds_alternative<Decimal>(right)) {
+    const auto sign = [](const Value& infinity) { return std::get<double>(infinity) < 0 ? -1 : 1; };
+    const auto first = place_of(left);
+    const auto second = place_of(right);
+    return !first ? sign(left) : !second ? -sign(right) : first->compare(*second);
+  }
+  const long double first = widened(left);
+  const long double second = widened(right);
+  return first < second ? -1 : first > second ? 1 : 0;
 }
 
 std::optional<Value> read_number(std::string_view text, std::string& digits) {

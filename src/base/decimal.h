@@ -66,10 +66,16 @@ class DecimalNumber {
   std::int64_t exponent_ = 0;
 };
 
+/// The order of two numbers, each an integer, a real or a Decimal: negative, 0, positive. Integers
+/// and reals compare by value. A real has its place among Decimals by its shortest digits, except
+/// where integers of 64 bits are that are not doubles: there by value as well, so that the order is
+/// one for all three.
+int compare_numbers(const Value& left, const Value& right);
+
 /// What a number written in JSON is: an integer if it is written as one and fits 64 bits; a real if
-/// the double nearest to it is written shortest with the same digits; else a Decimal, whose digits
-/// are put into `digits`. Zero has no sign. nullopt: beyond the limits of DecimalNumber, or not a
-/// number.
+/// the double nearest to it has the same shortest digits, in whatever notation; else a Decimal,
+/// whose digits are put into `digits`. Zero has no sign. nullopt: beyond the limits of
+/// DecimalNumber, or not a number.
 std::optional<Value> read_number(std::string_view text, std::string& digits);
 
 }  // namespace onceflow

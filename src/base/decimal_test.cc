@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <vector>
+
+#include "base/json_text.h"
 
 namespace onceflow {
 namespace {
@@ -138,6 +141,75 @@ TEST(Decimal, a_number_is_a_double_only_where_its_digits_come_back) {
   EXPECT_EQ(kind_of("1e2000"), "none");
   std::string digits;
   EXPECT_EQ(std::signbit(std::get<double>(*read_number("-0.0", digits))), false);
+}
+
+// What JSON's writer makes of a double is read as the same double again.
+void expect_read_back(double real) {
+  std::string json;
+  append_json_value(json, real);
+  std::string digits;
+  const auto value = read_number(json, digits);
+  ASSERT_TRUE(value && std::holds_alternative<double>(*value)) << json;
+  EXPECT_EQ(std::get<double>(*value), real) << json;
+}
+
+TEST(Decimal, every_double_that_is_written_is_read_as_itself) {
+  constexpr int kPerBinade = 200;
+  constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15;  // its multiples are spread evenly
+  std::uint64_t drawn = 0;
+  for (int exponent = -1074; exponent <= 1023; ++exponent) {
+    const double power = std::ldexp(1.0, exponent);
+    expect_read_back(power);
+    expect_read_back(-std::nextafter(power, 0.0));
+    expect_read_back(std::nextafter(power, 2 * power));
+    const bool is_large_integer = exponent >= 50 && exponent <= 80;
+    for (int index = 0; index < (is_large_integer ? kPerBinade : 2); ++index) {
+      drawn += kStep;
+      expect_read_back(power * (1 + std::ldexp(static_cast<double>(drawn >> 12), -52)));
+    }
+  }
+}
+
+TEST(Decimal, digits_count_and_not_their_notation) {
+  EXPECT_EQ(kind_of("4.053239664633446e+16"), "real");
+  EXPECT_EQ(kind_of("4.053239664633446E16"), "real");
+  EXPECT_EQ(kind_of("40532396646334460.0"), "real");
+  EXPECT_EQ(kind_of("405323966463344.60e2"), "real");
+  EXPECT_EQ(kind_of("40532396646334460"), "integer");
+  EXPECT_EQ(kind_of("1.1805916207174113e+21"), "real");
+  EXPECT_EQ(kind_of("1180591620717411300000"), "decimal");  // without point or exponent
+  // All the digits of a double are more than its shortest, and are kept.
+  EXPECT_EQ(kind_of("40532396646334464.0"), "decimal");
+  EXPECT_EQ(kind_of("4.0532396646334464e+16"), "decimal");
+  EXPECT_EQ(DecimalNumber::of_real(4.053239664633446e+16).to_string(), "40532396646334460");
+}
+
+TEST(Decimal, the_order_is_one_for_integers_reals_and_decimals) {
+  // The real is 40532396646334464, which 40532396646334460 stands for.
+  const std::vector<Value> ascending = {
+      -INFINITY,
+      Decimal{"-1e+400"},
+      Decimal{"-1180591620717411300001"},
+      -0x1p70,
+      std::int64_t{40532396646334460},
+      Decimal{"40532396646334460.5"},
+      std::int64_t{40532396646334462},
+      4.053239664633446e+16,
+      Decimal{"40532396646334464.5"},
+      std::int64_t{40532396646334465},
+      std::int64_t{9223372036854775807},
+      0x1p63,
+      Decimal{"9223372036854776001"},
+      Decimal{"1e+400"},
+      INFINITY,
+  };
+  for (std::size_t left = 0; left < ascending.size(); ++left) {
+    for (std::size_t right = 0; right < ascending.size(); ++right) {
+      const int order = compare_numbers(ascending[left], ascending[right]);
+      EXPECT_EQ(order < 0, left < right) << left << " " << right;
+      EXPECT_EQ(order == 0, left == right) << left << " " << right;
+    }
+  }
 }
 
 }  // namespace

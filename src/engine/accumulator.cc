@@ -22,23 +22,7 @@ int compare(const Value& left, const Value& right) {
     }
     return right_text == nullptr ? 1 : left_text->compare(*right_text);
   }
-  const auto* left_integer = std::get_if<std::int64_t>(&left);
-  const auto* right_integer = std::get_if<std::int64_t>(&right);
-  if (left_integer != nullptr && right_integer != nullptr) {
-    return *left_integer < *right_integer ? -1 : *left_integer > *right_integer ? 1 : 0;
-  }
-  if (std::holds_alternative<Decimal>(left) || std::holds_alternative<Decimal>(right)) {
-    return DecimalNumber::of(left)->compare(*DecimalNumber::of(right));
-  }
-  // long double holds every 64-bit integer exactly, so mixed comparisons do not round.
-  const auto number = [](const Value& value) {
-    const auto* integer = std::get_if<std::int64_t>(&value);
-    return integer != nullptr ? static_cast<long double>(*integer)
-                              : static_cast<long double>(std::get<double>(value));
-  };
-  const long double left_number = number(left);
-  const long double right_number = number(right);
-  return left_number < right_number ? -1 : left_number > right_number ? 1 : 0;
+  return compare_numbers(left, right);
 }
 
 std::string shortened(const std::string& digits) {

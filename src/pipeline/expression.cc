@@ -542,7 +542,12 @@ std::string_view render_text(const Value& value, engine::Arena& arena) {
   if (const auto* integer = std::get_if<std::int64_t>(&value)) {
     end = std::to_chars(digits.data(), digits.data() + digits.size(), *integer).ptr;
   } else if (const auto* real = std::get_if<double>(&value)) {
-    end = std::to_chars(digits.data(), digits.data() + digits.size() - 2, *real).ptr;
+    // Plain notation gives all digits of a double: from here on they are not its shortest.
+    constexpr double kPlainBelow = 0x1p54;
+    char* const limit = digits.data() + digits.size() - 2;
+    end = std::abs(*real) < kPlainBelow
+              ? std::to_chars(digits.data(), limit, *real).ptr
+              : std::to_chars(digits.data(), limit, *real, std::chars_format::scientific).ptr;
     // A real stays recognisable as one, as in SQLite and JSON.
     const std::string_view so_far(digits.data(), static_cast<std::size_t>(end - digits.data()));
     if (std::isfinite(*real) && so_far.find_first_of(".e") == std::string_view::npos) {

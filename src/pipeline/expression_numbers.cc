@@ -429,27 +429,7 @@ int order_of(const Value& left, const Value& right) {
   if (left_text != nullptr || right_text != nullptr) {
     return left_text != nullptr ? 1 : -1;
   }
-  if (std::holds_alternative<Decimal>(left) || std::holds_alternative<Decimal>(right)) {
-    // What is no decimal is infinite.
-    const auto sign = [](const Value& value) { return std::get<double>(value) < 0 ? -1 : 1; };
-    const auto first = DecimalNumber::of(left);
-    const auto second = DecimalNumber::of(right);
-    return !first ? sign(left) : !second ? -sign(right) : first->compare(*second);
-  }
-  const auto* first = std::get_if<std::int64_t>(&left);
-  const auto* second = std::get_if<std::int64_t>(&right);
-  if (first != nullptr && second != nullptr) {
-    return *first < *second ? -1 : *first > *second ? 1 : 0;
-  }
-  // long double holds every 64-bit integer exactly, so mixed comparisons do not round.
-  const auto number = [](const Value& value) {
-    const auto* integer = std::get_if<std::int64_t>(&value);
-    return integer != nullptr ? static_cast<long double>(*integer)
-                              : static_cast<long double>(std::get<double>(value));
-  };
-  const long double x = number(left);
-  const long double y = number(right);
-  return x < y ? -1 : x > y ? 1 : 0;
+  return compare_numbers(left, right);
 }
 
 void compare_function(sqlite3_context* call, int, sqlite3_value** arguments) {

@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
+
+#include "base/json_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -354,7 +357,29 @@ TEST(Expression, reals_are_rendered_so_that_they_read_back) {
   EXPECT_EQ(render_text(0.1 + 0.2, arena), "0.30000000000000004");
   EXPECT_EQ(render_text(3.0, arena), "3.0");
   EXPECT_EQ(render_text(1e300, arena), "1e+300");
+  EXPECT_EQ(render_text(9007199254740994.0, arena), "9007199254740994.0");
+  EXPECT_EQ(render_text(4.053239664633446e+16, arena), "4.053239664633446e+16");
+  EXPECT_EQ(render_text(-0x1p70, arena), "-1.1805916207174113e+21");
   EXPECT_EQ(render_text(std::int64_t{-5}, arena), "-5");
+}
+
+TEST(Expression, large_reals_are_the_same_in_records_literals_and_texts) {
+  constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15;  // its multiples are spread evenly
+  std::uint64_t drawn = 0;
+  for (int exponent = 50; exponent <= 80; ++exponent) {
+    for (int index = 0; index < 4; ++index) {
+      drawn += kStep;
+      const double real =
+          std::ldexp(1 + std::ldexp(static_cast<double>(drawn >> 12), -52), exponent);
+      std::string digits;
+      append_json_value(digits, real);
+      const std::string record = R"({"x":)" + digits + R"(,"t":")" + digits + R"("})";
+      EXPECT_EQ(evaluate("typeof($.x)", record), "'real'") << digits;
+      EXPECT_EQ(evaluate("cast($.x as text)", record), "'" + digits + "'");
+      EXPECT_EQ(evaluate("$.x = " + digits, record), "1") << digits;
+      EXPECT_EQ(evaluate("$.x = $.t + 0", record), "1") << digits;
+    }
+  }
 }
 
 TEST(Expression, a_condition_is_never_a_text) {

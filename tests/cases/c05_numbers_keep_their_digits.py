@@ -126,6 +126,25 @@ sinks:
         check(worker.stop() == 0, worker.said())
 
 
+def a_stage_reads_the_large_reals_of_the_one_before(at):
+    text = SOURCE + """steps:
+  - id: by
+    key: { u: $.u }
+    aggregate: { mean: avg($.x), most: { value: max(cast($.x as real)), type: real } }
+sinks:
+  - kafka: { topic: out }
+  - sqlite: { file: out.db, table: rows, mode: upsert }
+"""
+    with Worker(at, text) as worker:
+        produce(worker.address, "t", ['{"u":"a","x":9007199254740994}',
+                                      '{"u":"a","x":72057594037927936}'])
+        wait_for(lambda: rows(at) == [("a", 4.053239664633446e+16, 2.0**56)], "the row of a")
+        values = consume(worker.address, "out", "-f", "%s\n")
+        check('"mean":4.053239664633446e+16' in values[-1], values)
+        check(worker.stop() == 0, worker.said())
+    audit(at, "--states")
+
+
 def rows(folder):
     try:
         with sqlite3.connect(folder / "out.db") as database:
