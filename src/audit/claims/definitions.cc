@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "audit/names.h"
 #include "base/log_line.h"
@@ -34,10 +36,85 @@ std::vector<std::string> lines_only_in(const std::vector<std::string>& lines,
   return found;
 }
 
+/// How a definition came to the state of the one before it.
+enum class WayOfState : std::uint8_t { kUnsaid, kKept, kBegunAnew };
+
+/// Which states a stage has had, by the records that count (docs/formats/definition.md). Each
+/// generation begins empty; a later record says nothing of what an earlier one did.
+class StateGenerations {
+ public:
+  StateGenerations(const std::vector<protocol::PipelineDefinition>& records,
+                   const std::string& stage) {
+    std::optional<std::string> begun;  // what the reset was told
+    for (const protocol::PipelineDefinition& record : records) {
+      if (record.kind == Kind::kResetBegun) {
+        begun = begun.value_or(record.flags);
+      } else if (record.kind != Kind::kRun) {
+        add(record, record.find(stage), starts_over(std::exchange(begun, {}).value_or("")));
+      } else if (!begun && goes_on(record.find(stage))) {
+        add(record, record.find(stage), false);
+      }
+    }
+  }
+
+  /// The worst of the ways there are: a receipt names a definition, and not which of its records.
+  WayOfState way(std::uint64_t former, std::uint64_t later) const {
+    WayOfState found = WayOfState::kUnsaid;
+    for (auto from = steps_.begin(); from != steps_.end(); ++from) {
+      for (auto to = from; from->definition == former && to != steps_.end(); ++to) {
+        if (to->definition == later) {
+          if (to->generation == from->generation) {
+            return WayOfState::kKept;
+          }
+          found = WayOfState::kBegunAnew;
+        }
+      }
+    }
+    return found;
+  }
+
+ private:
+  struct Step {
+    std::uint64_t definition = 0;
+    std::int64_t generation = 0;
+  };
+
+  /// Whatever the file has changed. Where a version did not keep what it was told, nobody knows.
+  static bool starts_over(std::string_view flags) {
+    return !flags.empty() && !flags.starts_with("--to-current");
+  }
+
+  /// A worker changes no state; another one's file does not count.
+  bool goes_on(const protocol::PipelineDefinition::Stage* stage) const {
+    return !is_known_ || (stage != nullptr && stage->state == state_);
+  }
+
+  void add(const protocol::PipelineDefinition& record,
+           const protocol::PipelineDefinition::Stage* stage, bool is_anew) {
+    const std::string state = stage == nullptr ? std::string() : stage->state;
+    const bool is_kept = state == state_ || (record.kind == Kind::kStatesKept && !state_.empty());
+    generation_ += is_anew || !is_kept ? 1 : 0;
+    state_ = state;
+    is_known_ = true;
+    if (stage != nullptr) {
+      steps_.push_back({protocol::definition_hash(stage->text()), generation_});
+    }
+  }
+
+  std::vector<Step> steps_;
+  std::string state_;
+  std::int64_t generation_ = 0;
+  bool is_known_ = false;
+};
+
 class DefinitionCheck {
  public:
   DefinitionCheck(const StageHistory& history, const DefinitionRecords& known, Findings& findings)
-      : history_(history), known_(known), stage_(history.subject->id), findings_(findings) {}
+      : history_(history),
+        known_(known),
+        stage_(history.subject->id),
+        generations_(known.all(), stage_),
+        findings_(findings) {}
 
   std::size_t run() {
     gather();
@@ -128,20 +205,6 @@ class DefinitionCheck {
                      to_iso8601_ms(WallTime(known_.all()[place->second.index].written_at_ms)));
   }
 
-  /// How the later definition came to the state of the former one; kRun: no reset says anything.
-  Kind way_to(const Place& former, std::uint64_t later) const {
-    Kind way = Kind::kRun;
-    for (std::size_t index = former.index + 1; index < known_.all().size(); ++index) {
-      const protocol::PipelineDefinition& record = known_.all()[index];
-      const auto* stage = record.find(stage_);
-      if ((record.kind == Kind::kAccepted || record.kind == Kind::kStatesKept) &&
-          stage != nullptr && protocol::definition_hash(stage->text()) == later) {
-        way = record.kind;
-      }
-    }
-    return way;
-  }
-
   // From commit to commit; each change is told once.
   void check_states() {
     std::set<std::pair<std::uint64_t, std::uint64_t>> told;
@@ -167,17 +230,17 @@ class DefinitionCheck {
     const std::string names = fmt::format("{} continues the state of {}", name_of_definition(after),
                                           name_of_definition(before));
     const std::string since = name_of(entry);
-    switch (way_to(former, after)) {
-      case Kind::kStatesKept:
+    switch (generations_.way(before, after)) {
+      case WayOfState::kKept:
         findings_.not_covered(fmt::format(
             "stage {}: from {} on {}, as a reset has allowed (--keep-states): what the state holds "
             "of earlier records was computed by the former definition",
             stage_, since, names));
         break;
-      case Kind::kAccepted:
+      case WayOfState::kBegunAnew:
         findings_.note(fmt::format("stage {}: from {} on it has a new state", stage_, since));
         break;
-      default:
+      case WayOfState::kUnsaid:
         findings_.add(FindingKind::kAltered, stage_, 0,
                       fmt::format("stage {}: from {} on {} without a reset: values of both are "
                                   "mixed in the state",
@@ -266,6 +329,7 @@ class DefinitionCheck {
   const StageHistory& history_;
   const DefinitionRecords& known_;
   const std::string& stage_;
+  const StateGenerations generations_;
   Findings& findings_;
   std::map<std::uint64_t, std::size_t> first_entries_;  ///< of the receipts that name one
   std::map<std::uint64_t, std::int64_t> commit_counts_;

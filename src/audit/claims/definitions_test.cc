@@ -14,7 +14,11 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using Kind = PipelineDefinition::Kind;
+
+constexpr auto kSum = "values 1\nkey k = $.k\naggregate s = sum($.x)\n";
+constexpr auto kHundredfold = "values 1\nkey k = $.k\naggregate s = sum($.x * 100)\n";
 
 class DefinitionsTest : public ::testing::Test {
  protected:
@@ -35,6 +39,13 @@ class DefinitionsTest : public ::testing::Test {
     stage.state = state;
     definition.stages.push_back(std::move(stage));
     return definition;
+  }
+
+  /// As a reset begins with it.
+  void begin_reset(PipelineDefinition definition, const std::string& flags) {
+    definition.kind = Kind::kResetBegun;
+    definition.flags = flags;
+    know(definition);
   }
 
   void know(const PipelineDefinition& definition) {
@@ -156,14 +167,12 @@ TEST_F(DefinitionsTest, without_the_topic_it_is_not_covered) {
 }
 
 TEST_F(DefinitionsTest, a_state_of_another_definition_needs_a_reset) {
-  const std::string sum = "values 1\nkey k = $.k\naggregate s = sum($.x)\n";
-  const std::string hundredfold = "values 1\nkey k = $.k\naggregate s = sum($.x * 100)\n";
-  const PipelineDefinition first = definition("", sum);
+  const PipelineDefinition first = definition("", kSum);
   for (const auto kind : {Kind::kRun, Kind::kAccepted, Kind::kStatesKept}) {
     log_ = {};
     findings_ = Findings(20);
     history_ = {.subject = &subject_};
-    const PipelineDefinition second = definition("", hundredfold, kind);
+    const PipelineDefinition second = definition("", kHundredfold, kind);
     know(first);
     know(second);
     commit(&first);
@@ -175,6 +184,92 @@ TEST_F(DefinitionsTest, a_state_of_another_definition_needs_a_reset) {
       EXPECT_THAT(found(), ElementsAre(AllOf(HasSubstr("without a reset"), HasSubstr("mixed"))));
     }
   }
+}
+
+TEST_F(DefinitionsTest, a_state_that_was_kept_stays_kept_whatever_reset_comes_later) {
+  const PipelineDefinition first = definition("", kSum);
+  const PipelineDefinition kept = definition("", kHundredfold, Kind::kStatesKept);
+  const PipelineDefinition accepted = definition("", kHundredfold, Kind::kAccepted);
+  const PipelineDefinition other_steps = definition("set $.y = 1\n", kHundredfold, Kind::kAccepted);
+  struct Later {
+    std::string flags;
+    std::vector<const PipelineDefinition*> ended;
+  };
+  for (const bool is_committed_between : {true, false}) {
+    for (const Later& later :
+         {Later{"--to-current", {&accepted}}, Later{"", {&accepted}}, Later{"", {&kept}},
+          Later{"--to-current", {&accepted, &accepted, &kept}},
+          Later{"--to-current", {&other_steps}}}) {
+      log_ = {};
+      findings_ = Findings(20);
+      history_ = {.subject = &subject_};
+      know(first);
+      know(kept);
+      commit(&first);
+      if (is_committed_between) {
+        commit(&kept);
+      }
+      for (const PipelineDefinition* ended : later.ended) {
+        begin_reset(*ended, later.flags);
+        know(*ended);
+      }
+      commit(later.ended.back());
+      check();
+      EXPECT_THAT(found(), IsEmpty());
+      EXPECT_EQ(findings_.not_covered_count(), 1);
+      EXPECT_THAT(findings_.notes(), Not(Contains(HasSubstr("has a new state"))));
+    }
+  }
+}
+
+TEST_F(DefinitionsTest, a_state_that_was_begun_anew_stays_new_whatever_reset_comes_later) {
+  const PipelineDefinition first = definition("", kSum);
+  const PipelineDefinition anew = definition("", kHundredfold, Kind::kAccepted);
+  const PipelineDefinition kept = definition("", kHundredfold, Kind::kStatesKept);
+  const PipelineDefinition again = definition("", kSum, Kind::kStatesKept);
+  know(first);
+  begin_reset(anew, "--to-current");
+  know(anew);
+  know(kept);
+  commit(&first);
+  commit(&anew);
+  check();
+  EXPECT_EQ(findings_.not_covered_count(), 0);
+  EXPECT_THAT(findings_.notes(), Contains(HasSubstr("has a new state")));
+  // And is foreign to the next one that it is kept for.
+  know(again);
+  commit(&again);
+  check();
+  EXPECT_EQ(findings_.not_covered_count(), 1);
+  EXPECT_THAT(found(), IsEmpty());
+}
+
+TEST_F(DefinitionsTest, a_start_over_begins_a_state_that_the_file_has_not_changed) {
+  const PipelineDefinition first = definition("", kSum);
+  const PipelineDefinition kept = definition("", kHundredfold, Kind::kStatesKept);
+  PipelineDefinition over = definition("set $.y = 1\n", kHundredfold, Kind::kAccepted);
+  know(first);
+  know(kept);
+  begin_reset(over, "--to-earliest");
+  know(over);
+  commit(&first);
+  commit(&over);
+  check();
+  EXPECT_THAT(found(), IsEmpty());
+  EXPECT_EQ(findings_.not_covered_count(), 0);
+}
+
+TEST_F(DefinitionsTest, what_a_worker_wrote_while_a_reset_was_under_way_does_not_count) {
+  const PipelineDefinition first = definition("", kSum);
+  const PipelineDefinition other = definition("", kHundredfold);
+  know(first);
+  begin_reset(first, "--to-current");
+  know(other);
+  know(definition("", kSum, Kind::kAccepted));
+  commit(&first);
+  commit(&other);
+  check();
+  EXPECT_THAT(found(), ElementsAre(HasSubstr("without a reset")));
 }
 
 TEST_F(DefinitionsTest, rows_that_another_key_keeps_are_not_covered) {
