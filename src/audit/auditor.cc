@@ -491,7 +491,9 @@ void Auditor::judge() {
   }
   check_topic_outputs(histories_, former_, scans_, options_.strangers, report_.findings);
   check_compacted_inputs(histories_, former_, scans_, options_.strangers, report_.findings);
-  const auto has_receipts = [](const StageHistory& history) { return !history.receipts.empty(); };
+  const auto has_receipts = [](const StageHistory& history) {
+    return !history.receipts.empty() || history.is_cut;
+  };
   report_.has_receipts = std::ranges::any_of(histories_, has_receipts) ||
                          std::ranges::any_of(former_, has_receipts) || receipts_.is_cut();
   report_defects();

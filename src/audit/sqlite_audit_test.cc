@@ -282,6 +282,27 @@ TEST_F(TableAuditTest, a_lost_receipt_row_is_missing) {
   EXPECT_THAT(found, ::testing::Contains(HasSubstr("foreign: table orders: row of orders/0/3")));
 }
 
+TEST_F(TableAuditTest, where_no_receipt_is_left_what_was_written_is_not_covered) {
+  for (const bool is_upsert : {false, true}) {
+    execute("DELETE FROM orders");
+    commit(Offset(0), {{1, 1.5, "a"}, {2, 2.5, "b"}, {3, 3, "c"}}, is_upsert);
+    execute("DELETE FROM onceflow_receipts");
+    EXPECT_THAT(audit(is_upsert), ElementsAre());
+    EXPECT_THAT(notes_, Contains(HasSubstr("not covered: the first receipts of stage rows were "
+                                           "deleted from onceflow_receipts")));
+    EXPECT_THAT(notes_, Contains(HasSubstr("not covered: table orders: 3 rows, of orders/0/0 to "
+                                           "orders/0/2, whose receipts were deleted")));
+    execute("INSERT INTO orders VALUES (4, 1, 'x', 'orders/0/3')");
+    EXPECT_THAT(audit(is_upsert),
+                ElementsAre(HasSubstr("foreign: table orders: row of orders/0/3")));
+    // A position that is nowhere yet has lost nothing.
+    execute("DELETE FROM orders");
+    execute("UPDATE onceflow_positions SET next_offset = -1");
+    EXPECT_THAT(audit(is_upsert), ElementsAre());
+    EXPECT_THAT(notes_, ::testing::Not(Contains(HasSubstr("were deleted"))));
+  }
+}
+
 TEST_F(TableAuditTest, a_position_behind_its_rows_is_doubled) {
   append_honestly();
   execute("UPDATE onceflow_positions SET next_offset = 6");

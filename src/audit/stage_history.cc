@@ -72,8 +72,13 @@ void StageHistory::set_topic_id(const std::string& topic, const TopicId& id) {
 }
 
 // A beginning is committed by itself, before anything is read; of versions that name a definition.
+// Every version moves a position with a receipt.
 bool StageHistory::has_lost_its_first_receipts() const {
-  return !receipts.empty() && receipts.front().receipt.definition != 0 &&
+  if (receipts.empty()) {
+    return std::ranges::any_of(positions,
+                               [](const auto& position) { return position.second > Offset(0); });
+  }
+  return receipts.front().receipt.definition != 0 &&
          std::ranges::none_of(receipts.front().receipt.inputs, [](const auto& input) {
            return input.beginning != protocol::Receipt::Beginning::kNone;
          });

@@ -61,7 +61,7 @@ struct StageHistory {
   /// Sets aside what receipts say of earlier topics of this name.
   void set_topic_id(const std::string& topic, const TopicId& id);
   /// Of a stage whose receipts are in a database: those that it began with are not there, though
-  /// its version writes them.
+  /// its version writes them; or none is, and it has come somewhere. Asks the positions.
   bool has_lost_its_first_receipts() const;
   /// Then, by partition: what lies before was accounted for by receipts that are gone.
   std::map<TopicPartition, Offset> floors() const;

@@ -6,7 +6,8 @@ nothing else."""
 import shutil
 import sqlite3
 
-from harness import Worker, audit, check, log_of, onceflow, produce, shared_postgres, wait_for
+from harness import (
+    ROOT, Worker, audit, check, log_of, onceflow, produce, shared_postgres, wait_for)
 from harness.changes import aggregate, pipeline, plan, reset
 
 OUT = "  - kafka: { topic: out }\n"
@@ -209,6 +210,53 @@ def rows_that_a_reset_kept_are_not_covered_and_what_others_write_later_is_found(
         check("1 foreign" in audit(at, code=1), f"{row} came later")
         query(at, "DELETE FROM t WHERE k = 'e'")
     audit(at)
+
+
+def delete_of_the_page(pipeline_name, sink):
+    page = (ROOT / "docs/sinks.md").read_text()
+    statement = page.split("```sql\nDELETE", 1)[1].split("```", 1)[0]
+    return "DELETE" + statement.replace("'NAME'", f"'{pipeline_name}'").replace(
+        "'SINK'", f"'{sink}'")
+
+
+def keeps_the_newest_of_each_sink(at, sink, change):
+    """Beside a pipeline that has written 1,500 receipts since."""
+    with Worker(at, pipeline("", sink)) as worker:
+        produce(worker.address, "in", [{"n": 1}, {"n": 2}])
+        wait_for(lambda: has_commits("lite")(worker), worker.said, 60)
+        wait_for(lambda: int(change("SELECT count(*) FROM t")[0][0]) == 2, worker.said, 60)
+        check(worker.stop() == 0, worker.said())
+
+    def ids(of):
+        return [int(row[0]) for row in change("SELECT receipt_id FROM onceflow_receipts WHERE "
+                                              f"pipeline = '{of}' ORDER BY receipt_id")]
+
+    change("WITH RECURSIVE many(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM many WHERE i < 1500) "
+           "INSERT INTO onceflow_receipts (pipeline, stage, receipt) SELECT 'busy', 'lite', "
+           "(SELECT receipt FROM onceflow_receipts ORDER BY receipt_id LIMIT 1) FROM many")
+    quiet, busy = ids("p"), ids("busy")
+    check(quiet and len(busy) == 1500, f"{len(quiet)} and {len(busy)}")
+    for name in ("p", "busy"):
+        change(delete_of_the_page(name, "lite"))
+    check(ids("p") == quiet, f"{ids('p')} of {quiet}")
+    check(ids("busy") == busy[500:], f"{len(ids('busy'))} of 1500")
+    check("clean" in audit(at), "nothing of it was deleted")
+    change("DELETE FROM onceflow_receipts WHERE pipeline = 'p'")
+    said = audit(at)
+    check("not covered: the first receipts of stage lite were deleted" in said, said)
+    check("2 rows, of in/0/0 to in/0/1, whose receipts were deleted" in said, said)
+
+
+def the_delete_of_the_page_keeps_the_newest_of_each_sink_in_sqlite(at):
+    keeps_the_newest_of_each_sink(at, lite(), lambda statement: query(at, statement))
+
+
+def the_delete_of_the_page_keeps_the_newest_of_each_sink_in_postgres(at):
+    server = shared_postgres()
+    dsn = server.new_database()
+    keeps_the_newest_of_each_sink(
+        at, f"  - {{ id: lite, postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }} }}\n",
+        lambda statement: server.query(statement, dsn))
 
 
 def rows_whose_receipts_were_deleted_as_the_page_says_are_not_covered(at):
