@@ -22,21 +22,33 @@ std::string read_small(const std::string& path) {
   return size <= 0 ? std::string() : std::string(bytes.data(), static_cast<std::size_t>(size));
 }
 
-// The 22nd field of /proc/PID/stat; the second is a name in brackets that may hold anything.
-std::string start_of(std::string_view pid) {
+/// What /proc/PID/stat says of a process.
+struct ProcessStat {
+  std::string started;  ///< in clock ticks since the machine's start; empty: there is no such one
+  bool has_ended =
+      false;  ///< a zombie: nothing of it runs or holds a file, only its status is left
+};
+
+// The second field is a name in brackets that may hold anything; those after it are counted from
+// it. While another thread of a killed process still writes, the first one may be a zombie already.
+ProcessStat stat_of(std::string_view pid) {
+  constexpr std::size_t kState = 0;
+  constexpr std::size_t kThreadCount = 17;
+  constexpr std::size_t kStarted = 19;
   const std::string stat = read_small(fmt::format("/proc/{}/stat", pid));
   std::size_t at = stat.rfind(')');
-  if (at == std::string::npos) {
-    return {};
-  }
-  constexpr int kFieldsAfterName = 20;
-  for (int field = 0; field < kFieldsAfterName; ++field) {
-    at = stat.find(' ', at + 1);
+  std::array<std::string, kStarted + 1> fields;
+  for (std::string& field : fields) {
+    at = at == std::string::npos ? at : stat.find(' ', at);
     if (at == std::string::npos) {
       return {};
     }
+    ++at;
+    field = stat.substr(at, stat.find(' ', at) - at);
   }
-  return stat.substr(at + 1, stat.find(' ', at + 1) - at - 1);
+  const bool is_zombie = fields[kState] == "Z" || fields[kState] == "X";
+  return {fields[kStarted],
+          is_zombie && (fields[kThreadCount] == "1" || fields[kThreadCount] == "0")};
 }
 
 std::string pid_namespace() {
@@ -72,7 +84,7 @@ std::string boot_id() {
 
 std::string process_identity() {
   const std::string pid = std::to_string(::getpid());
-  return fmt::format("pid={} started={} host={} boot={} namespace={}", pid, start_of(pid),
+  return fmt::format("pid={} started={} host={} boot={} namespace={}", pid, stat_of(pid).started,
                      host_name(), boot_id(), pid_namespace());
 }
 
@@ -88,7 +100,8 @@ ProcessLife process_life(std::string_view identity) {
       space != pid_namespace()) {
     return ProcessLife::kUnknown;
   }
-  return start_of(pid) == started ? ProcessLife::kAlive : ProcessLife::kDead;
+  const ProcessStat found = stat_of(pid);
+  return found.started == started && !found.has_ended ? ProcessLife::kAlive : ProcessLife::kDead;
 }
 
 std::string describe_process(std::string_view identity) {

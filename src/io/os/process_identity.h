@@ -22,7 +22,8 @@ std::string process_identity();
 /// Of this machine, until it is started again; empty where the system does not say.
 std::string boot_id();
 
-/// Of the process that gave this identity. What is not an identity is kUnknown.
+/// Of the process that gave this identity. One that has ended and whose parent has not asked for
+/// its status is dead. What is not an identity is kUnknown.
 ProcessLife process_life(std::string_view identity);
 
 /// "process 123 on h", or the text itself.
