@@ -66,8 +66,10 @@ void append_clean(std::string& line, std::string_view text, bool is_json) {
     if (size == 0) {
       line += "\xEF\xBF\xBD";  // the replacement character
     } else if (!is_json && letter == '\n') {
-      line += line.ends_with(':') || line.ends_with(';') ? " " : "; ";
       text.remove_prefix(std::min(text.find_first_not_of(" \n"), text.size()));
+      if (!text.empty()) {
+        line += line.ends_with(':') || line.ends_with(';') ? " " : "; ";
+      }
       continue;
     } else if (!is_json && (letter == '\r' || letter == '\t')) {
       line += ' ';

@@ -38,7 +38,7 @@ TEST(LogLine, a_list_of_several_lines_is_one_sentence) {
   const LogEvent event{.event = "failed", .text = "choose one of:\n  keep it\n\n  begin anew\n"};
   EXPECT_EQ(to_log_line(event, kTime, LogFormat::kText, "run"),
             "2026-11-21T09:53:44.123Z INFO  run event=\"failed\": "
-            "choose one of: keep it; begin anew; \n");
+            "choose one of: keep it; begin anew\n");
 }
 
 TEST(LogLine, bytes_that_are_not_utf8_are_replaced) {
