@@ -24,6 +24,10 @@ void say_what_is_kept(std::span<DefinitionChange> changes, std::span<const Stage
     if (stage == stages.end() || change.weight == DefinitionChange::Weight::kRefused) {
       continue;
     }
+    if (stage->has_stopped && !change.begins_in.empty()) {
+      change.effect = "where it begins is not decided, because run stops before that";
+      continue;
+    }
     std::vector<std::string> kept;
     for (const KeptPosition& position : stage->goes_on) {
       if (std::ranges::find(change.begins_in, position.source.topic) != change.begins_in.end()) {

@@ -21,13 +21,16 @@ struct StageRehearsal {
   std::vector<OpenedPosition> begins{};
   /// Positions from which it would go on.
   std::vector<KeptPosition> goes_on{};
+  /// It stopped before it had looked at all of them.
+  bool has_stopped = false;
 
   /// Of all that were read, those that are positions.
   void note_kept(std::span<const KeptPosition> positions);
 };
 
 /// What a changed file does to where a stage reads is what the stage has found: where its position
-/// is kept, the change says so, and not that it begins.
+/// is kept, the change says so, and not that it begins; and nothing of it where the stage would not
+/// get that far.
 void say_what_is_kept(std::span<DefinitionChange> changes, std::span<const StageRehearsal> stages);
 
 struct Rehearsal {

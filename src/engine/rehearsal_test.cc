@@ -52,5 +52,15 @@ TEST(Rehearsal, a_change_says_that_it_goes_on_where_the_stage_has_found_a_positi
   }
 }
 
+TEST(Rehearsal, a_change_does_not_say_where_a_stage_begins_that_stops_before) {
+  std::vector<StageRehearsal> stages(1);
+  stages[0].stage = "a";
+  stages[0].has_stopped = true;
+  std::vector<DefinitionChange> changes = {change_of("a", {"more"}), change_of("a", {})};
+  say_what_is_kept(changes, stages);
+  EXPECT_EQ(changes[0].effect, "where it begins is not decided, because run stops before that");
+  EXPECT_EQ(changes[1].effect, "it begins");
+}
+
 }  // namespace
 }  // namespace onceflow::engine

@@ -281,7 +281,9 @@ Task<Rehearsal> Worker::rehearse() {
   }
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     StageRehearsal of_stage{.stage = stage->status().stage};
-    found.add(co_await rehearse_stage(*stage, found.known, of_stage), of_stage.stage);
+    const Status rehearsed = co_await rehearse_stage(*stage, found.known, of_stage);
+    of_stage.has_stopped = !rehearsed;
+    found.add(rehearsed, of_stage.stage);
     found.stages.push_back(std::move(of_stage));
   }
   say_what_is_kept(found.changes, found.stages);

@@ -319,6 +319,23 @@ def what_the_file_says_of_a_topic_that_is_there_has_no_effect(at):
                    "--entity-name out --add-config max.message.bytes=200000")
 
 
+def what_comes_back_from_before_a_start_over_is_refused(at):
+    """And nothing is said of where it begins."""
+    def text(*files):
+        return pipeline(sinks="  - kafka: { topic: out }\n" + "".join(
+            f"  - {{ id: {file}, sqlite: {{ file: {file}.db, table: t, {COLUMNS} }} }}\n"
+            for file in files))
+    with Broker(at) as broker:
+        begun(at, broker, text("a", "c"))
+        (at / "p.yaml").write_text(text("c"), encoding="utf-8")
+        onceflow("reset", "p.yaml", "--bootstrap.servers", broker.address, "--to-earliest",
+                 "--delete-rows", "--execute", at=at)
+        both_go_on(at, broker, None)
+        said = both_refuse(at, broker, text("a", "c"), "not of the pipeline's newest start-over")
+        check("a: it is a new sink; where it begins is not decided, because run stops before that"
+              in said and "filled from" not in said, said)
+
+
 def what_comes_back_goes_on_and_is_said_to(at):
     """A source under both beginnings, and a sink: words of what is kept, not of the files."""
     kept = "its position is kept, and it goes on there: "
