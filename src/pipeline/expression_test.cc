@@ -1,6 +1,7 @@
 // Expressions: what they yield, and how wrong ones are refused.
 #include "pipeline/expression.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -373,9 +374,9 @@ TEST(Expression, large_reals_are_the_same_in_records_literals_and_texts) {
           std::ldexp(1 + std::ldexp(static_cast<double>(drawn >> 12), -52), exponent);
       std::string digits;
       append_json_value(digits, real);
-      const std::string record = R"({"x":)" + digits + R"(,"t":")" + digits + R"("})";
+      const std::string record = fmt::format(R"({{"x":{},"t":"{}"}})", digits, digits);
       EXPECT_EQ(evaluate("typeof($.x)", record), "'real'") << digits;
-      EXPECT_EQ(evaluate("cast($.x as text)", record), "'" + digits + "'");
+      EXPECT_EQ(evaluate("cast($.x as text)", record), fmt::format("'{}'", digits));
       EXPECT_EQ(evaluate("$.x = " + digits, record), "1") << digits;
       EXPECT_EQ(evaluate("$.x = $.t + 0", record), "1") << digits;
     }

@@ -111,7 +111,7 @@ def a_frozen_database_does_not_keep_the_process(at):
             with Worker(at, None, servers=broker.address,
                         environment={"DSN": server.dsn}) as worker:
                 state(worker, "recovering")
-                check("claiming" in worker.stage()["doing"], worker.stage())
+                wait_for(lambda: "claiming" in (worker.stage()["doing"] or ""), worker.stage)
                 ends_in_time(worker)
     finally:
         signal_all(server, signal.SIGCONT)
