@@ -401,6 +401,7 @@ class Reset {
     }
     std::ranges::move(states_of_the_past(known_.current(), definition_),
                       std::back_inserter(notes_));
+    std::ranges::move(new_outputs(known_.current(), definition_), std::back_inserter(notes_));
     co_return Status{};
   }
 

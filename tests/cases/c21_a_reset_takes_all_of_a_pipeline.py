@@ -223,6 +223,18 @@ def going_on_keeps_positions_under_another_group(at):
     audit(at)
 
 
+def going_on_with_a_new_topic_says_what_it_lacks(at):
+    run(at, TOTALS, [{"k": "a"}] * 3, '{"k":"a","n":3}')
+    another = TOTALS.replace("topic: out }", "topic: out }\n  - kafka: { topic: out2 }")
+    check(another != TOTALS, TOTALS)
+    refused(at, another)
+    for execute in ([], ["--execute"]):
+        said = reset(at, "--to-current", *execute)
+        check("note: topic out2 is a new output of stage" in said and
+              "it lacks the results of all records before" in said and "topic out is" not in said,
+              said)
+
+
 def going_on_with_a_second_table_takes_what_comes_now(at):
     run_rows(at, [{"x": 1}, {"x": 2}], 2)
     two = pipeline("", ROWS + ROWS.replace("table: t", "table: u"))
