@@ -177,6 +177,7 @@ std::optional<std::size_t> cut_input_to_log(Ending& ending) {
     const auto topic = co_await cluster->topic(kInputTopic, deadline);
     CHECK(topic.has_value());
     std::vector<TopicPartition> asked;
+    asked.reserve(static_cast<std::size_t>(topic->partition_count()));
     for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
       asked.push_back({kInputTopic, PartitionIndex(index)});
     }

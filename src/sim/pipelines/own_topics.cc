@@ -51,6 +51,7 @@ Task<void> empty_topic(std::shared_ptr<client::Cluster> cluster, std::string top
     co_return;
   }
   std::vector<TopicPartition> partitions;
+  partitions.reserve(static_cast<std::size_t>(there->partition_count()));
   for (std::int32_t index = 0; index < there->partition_count(); ++index) {
     partitions.push_back({topic, PartitionIndex(index)});
   }
