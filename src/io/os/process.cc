@@ -57,6 +57,15 @@ ProcessUsage process_usage() {
   return usage;
 }
 
+std::size_t raise_open_file_limit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+    return 0;
+  }
+  const rlimit raised{.rlim_cur = files.rlim_max, .rlim_max = files.rlim_max};
+  return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : files.rlim_cur;
+}
+
 void lower_thread_priority() {
   constexpr int kBackgroundNiceness = 10;
   // On Linux niceness belongs to threads, and 0 is the calling one. If refused, nothing is lost.

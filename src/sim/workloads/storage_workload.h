@@ -1,4 +1,5 @@
-// StorageWorkload: the files of a log, on a machine that crashes and whose disk rots. Topics are
+// StorageWorkload: the files of a log, on a machine that crashes and whose files rot, go, are cut
+// or exchanged. Topics are
 // made, grow, are deleted and made again under the same name; batches, transactions and records are
 // appended; the log start moves by DeleteRecords and by retention; the log closes now and then. One
 // run in three is on log.flush=os. StorageHistory judges.
