@@ -209,7 +209,10 @@ def rows_that_a_reset_kept_are_not_covered_and_what_others_write_later_is_found(
         query(at, f"INSERT INTO t (k, n, onceflow_source) VALUES {row}")
         check("1 foreign" in audit(at, code=1), f"{row} came later")
         query(at, "DELETE FROM t WHERE k = 'e'")
-    audit(at)
+    check("that were kept" not in audit(at), "all four are there")
+    query(at, "DELETE FROM t WHERE k = 'a'")
+    said = audit(at)
+    check("table t: 3 rows" in said and "of 4 that were kept" in said, said)
 
 
 def delete_of_the_page(pipeline_name, sink):

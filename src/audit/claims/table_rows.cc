@@ -162,6 +162,7 @@ class TableClaimBase : public TableClaim {
     }
     if (receipt.stage == stage_.id + std::string(kKept)) {
       has_list_of_reset_ = true;
+      listed_count_ += output->record_count;
       left_without_source_ += output->record_count - static_cast<std::int64_t>(receipt.rows.size());
     }
     left_at_ms_ = std::max(left_at_ms_, receipt.committed_at_ms);
@@ -365,8 +366,12 @@ class TableClaimBase : public TableClaim {
 
   void tell_left() {
     if (left_.row_count() > 0) {
-      tell_not_covered(fmt::format("{}, kept from before the stage was begun anew (at {})",
-                                   left_.describe(sources_), to_iso8601_ms(WallTime(left_at_ms_))));
+      // Fewer: a kept row is gone, or a result of the same record is, and cannot be told from it.
+      tell_not_covered(fmt::format("{}, kept from before the stage was begun anew (at {}){}",
+                                   left_.describe(sources_), to_iso8601_ms(WallTime(left_at_ms_)),
+                                   left_.row_count() < listed_count_
+                                       ? fmt::format(", of {} that were kept", listed_count_)
+                                       : std::string()));
     }
     if (of_deleted_receipts_.row_count() > 0) {
       tell_not_covered(fmt::format("{}, whose receipts were deleted from onceflow_receipts",
@@ -478,7 +483,8 @@ class TableClaimBase : public TableClaim {
   /// What the pipeline has left in the table; `left_` is what of it is there.
   ListedRows left_rows_;
   std::int64_t left_without_source_ = 0;
-  bool is_again_ = false;  ///< all rows are looked at once more
+  std::int64_t listed_count_ = 0;  ///< rows that a reset has listed
+  bool is_again_ = false;          ///< all rows are looked at once more
   bool has_list_of_reset_ = false;
   std::int64_t left_at_ms_ = 0;
   RowRanges left_;
