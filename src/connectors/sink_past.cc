@@ -128,12 +128,16 @@ Result<protocol::Receipt> receipt_in(const Database& database, const std::string
   return protocol::decode_receipt(bytes);
 }
 
-// Of a sink whose position names no table: its newest receipts do, where they wrote something.
-Result<bool> may_write(const Database& database, const Writer& writer, const SinkTable& table) {
-  const auto rows = database.run(
+Result<std::vector<Row>> newest_receipts(const Database& database, const Writer& writer) {
+  return database.run(
       fmt::format("SELECT {} FROM onceflow_receipts{} ORDER BY receipt_id DESC LIMIT {}",
                   database.read_receipt, kOfSink, kReceiptsAskedForTable),
       {writer.pipeline, writer.stage});
+}
+
+// Of a sink whose position names no table: its newest receipts do, where they wrote something.
+Result<bool> may_write(const Database& database, const Writer& writer, const SinkTable& table) {
+  const auto rows = newest_receipts(database, writer);
   RETURN_IF_ERROR(rows);
   for (const Row& row : *rows) {
     const auto receipt = receipt_in(database, row.front());
@@ -514,13 +518,10 @@ Result<std::vector<std::string>> former_stages(const Database& database, const S
   RETURN_IF_ERROR(rows);
   std::vector<std::string> former;
   for (const Row& row : *rows) {
-    if (row[0] == table.stage) {
+    if (row[0] == table.stage || row[0] == kept_stage(table.stage)) {
       continue;
     }
-    const auto newest = database.run(
-        fmt::format("SELECT {} FROM onceflow_receipts{} ORDER BY receipt_id DESC LIMIT {}",
-                    database.read_receipt, kOfSink, kReceiptsAskedForTable),
-        {table.pipeline, row[0]});
+    const auto newest = newest_receipts(database, {table.pipeline, row[0]});
     RETURN_IF_ERROR(newest);
     for (const Row& text : *newest) {
       const auto receipt = receipt_in(database, text[0]);
