@@ -310,12 +310,10 @@ void SinkStage::tell_remarks(const std::vector<connectors::ClaimedPartition>& cl
 // As recover(), without a claim.
 Task<Status> SinkStage::rehearse(StageRehearsal& found) {
   CO_RETURN_IF_ERROR(prepare());
-  auto partitions = co_await all_partitions();
-  CO_RETURN_IF_ERROR(partitions);
-  const auto gone = co_await gone_sources();
-  CO_RETURN_IF_ERROR(gone);
-  CO_RETURN_IF_ERROR(co_await check_not_read(*this, *gone));
-  const auto looked = co_await sink_->look(std::move(*partitions));
+  auto sources = co_await find_sources();
+  CO_RETURN_IF_ERROR(sources);
+  CO_RETURN_IF_ERROR(co_await check_not_read(*this, sources->gone));
+  const auto looked = co_await sink_->look(std::move(sources->partitions));
   CO_RETURN_IF_ERROR(looked);
   tell_remarks(*looked);
   CO_RETURN_IF_ERROR(co_await learn_receipts_id());

@@ -139,34 +139,20 @@ Task<Status> StageLoop::run_once() {
   co_return co_await work();
 }
 
-Task<Result<std::vector<TopicPartition>>> StageLoop::all_partitions() {
-  std::vector<TopicPartition> partitions;
+Task<Result<StageLoop::Sources>> StageLoop::find_sources() {
+  Sources sources;
   for (const std::string& source : stage_.source_topics) {
     const auto topic = co_await cluster_->existing_topic(source, call_deadline());
     if (!topic && topic.error().code == ErrorCode::kNotFound) {
+      sources.gone.push_back(source);
       continue;
     }
     CO_RETURN_IF_ERROR(topic);
     for (std::int32_t index = 0; index < topic->partition_count(); ++index) {
-      partitions.push_back({source, PartitionIndex(index)});
+      sources.partitions.push_back({source, PartitionIndex(index)});
     }
   }
-  co_return partitions;
-}
-
-Task<Result<std::vector<std::string>>> StageLoop::gone_sources() {
-  std::vector<std::string> gone;
-  for (const std::string& source : stage_.source_topics) {
-    const auto topic = co_await cluster_->existing_topic(source, call_deadline());
-    if (topic) {
-      continue;
-    }
-    if (topic.error().code != ErrorCode::kNotFound) {
-      co_return std::unexpected(topic.error());
-    }
-    gone.push_back(source);
-  }
-  co_return gone;
+  co_return sources;
 }
 
 // Partition 0 is the one that a first start opens for all of them. A cluster may have deleted a

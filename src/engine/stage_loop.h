@@ -55,10 +55,11 @@ class StageLoop : public StageTask {
     return reader_.must_leave() || reader_.is_drained() || reader_.is_commit_due();
   }
   protocol::Receipt begin_receipt();
-  /// All that there are of its topics that exist.
-  Task<Result<std::vector<TopicPartition>>> all_partitions();
-  /// Those of its topics that do not exist: before a first start, or deleted since.
-  Task<Result<std::vector<std::string>>> gone_sources();
+  struct Sources {
+    std::vector<TopicPartition> partitions;  ///< of its topics that exist
+    std::vector<std::string> gone;  ///< topics: not there before a first start, or deleted since
+  };
+  Task<Result<Sources>> find_sources();
   /// Of topics that are gone, and would be made anew, nothing may have been read.
   Task<Status> check_not_read(PositionKeeper& keeper, const std::vector<std::string>& gone);
   /// Where reading begins; what could not be compared with the log is told. `place`: where `keeper`

@@ -155,8 +155,8 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
 // As recover(), without taking over.
 Task<Status> TopicStage::rehearse(StageRehearsal& found) {
   CO_RETURN_IF_ERROR(prepare());
-  const auto partitions = co_await all_partitions();
-  CO_RETURN_IF_ERROR(partitions);
+  const auto sources = co_await find_sources();
+  CO_RETURN_IF_ERROR(sources);
   const auto has_receipts = co_await open_if_there(receipts_);
   CO_RETURN_IF_ERROR(has_receipts);
   Result<bool> has_changelog = false;
@@ -166,15 +166,13 @@ Task<Status> TopicStage::rehearse(StageRehearsal& found) {
   }
   kept_positions_.begin(reader_.group().metadata(), state_ ? changelog_->topic() : std::string(),
                         *has_changelog ? std::optional(changelog_->topic_id()) : std::nullopt);
-  const auto gone = co_await gone_sources();
-  CO_RETURN_IF_ERROR(gone);
   if (*has_receipts) {
-    CO_RETURN_IF_ERROR(co_await check_not_read(kept_positions_, *gone));
+    CO_RETURN_IF_ERROR(co_await check_not_read(kept_positions_, sources->gone));
   }
-  if (*has_changelog && gone->empty()) {
+  if (*has_changelog && sources->gone.empty()) {
     CO_RETURN_IF_ERROR(co_await check_partition_counts());
   }
-  auto kept = co_await kept_positions_.read(*partitions);
+  auto kept = co_await kept_positions_.read(sources->partitions);
   CO_RETURN_IF_ERROR(kept);
   found.note_kept(*kept);
   RehearsedPositions rehearsed(
@@ -187,8 +185,8 @@ Task<Status> TopicStage::rehearse(StageRehearsal& found) {
   const auto positions = co_await settle(rehearsed, "group '" + stage_.group_id + "'",
                                          std::move(*kept), LogBounds::kChecked);
   CO_RETURN_IF_ERROR(positions);
-  if (*has_changelog && gone->empty()) {
-    CO_RETURN_IF_ERROR(co_await rehearse_state(*partitions));
+  if (*has_changelog && sources->gone.empty()) {
+    CO_RETURN_IF_ERROR(co_await rehearse_state(sources->partitions));
   }
   co_return Status{};
 }

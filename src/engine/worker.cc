@@ -210,6 +210,7 @@ Task<Result<bool>> Worker::has_all_topics(MonotonicTime deadline) {
 // What a stage refuses to begin with is refused before a topic is made or the file is recorded: one
 // that was refused is not what the pipeline was, and the one before it still fits. The stages that
 // look are others than those that begin; what is worth a word these will say.
+//
 // Another worker may begin meanwhile. What is refused between a look at a topic that it makes and
 // one at the position that it commits after that is looked at once more: by then all of it is
 // there.
