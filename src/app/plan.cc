@@ -21,6 +21,7 @@
 #include "base/log_event.h"
 #include "engine/worker.h"
 #include "pipeline/definition.h"
+#include "pipeline/definition_spelling.h"
 
 namespace onceflow::app {
 namespace {
@@ -284,7 +285,7 @@ Task<Result<std::vector<std::string>>> find_kept(LogAtHand log,
 
 Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const std::string& file,
                     bool as_json) {
-  const PipelineDefinition planned = pipeline::definition_of(plan);
+  PipelineDefinition planned = pipeline::definition_of(plan);
   Findings found;
   // No worker has an empty name, so it is none of those that live.
   engine::WorkerOptions options = worker_options_of(plan, {}, file);
@@ -295,6 +296,7 @@ Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const 
   };
   engine::Worker worker(log.os.environment(), plan.plan, std::move(options));
   found.rehearsal = co_await worker.rehearse();
+  planned = pipeline::spelled_as(std::move(planned), found.rehearsal.known);
   for (std::string& refusal : found.rehearsal.refusals) {
     refusal = with_file_named(std::move(refusal), file);
   }

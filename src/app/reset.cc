@@ -34,6 +34,7 @@
 #include "engine/left_topics.h"
 #include "engine/names_in_use.h"
 #include "pipeline/definition.h"
+#include "pipeline/definition_spelling.h"
 
 namespace onceflow::app {
 namespace {
@@ -83,6 +84,7 @@ class Reset {
     const auto known = co_await definitions_.read(deadline());
     CO_RETURN_IF_ERROR(known);
     known_ = *known;
+    definition_ = pipeline::spelled_as(std::move(definition_), known_);
     turn_ = known_.newest_reset();
     CO_RETURN_IF_ERROR(check_begun(known_));
     CO_RETURN_IF_ERROR(co_await check_names());
@@ -747,7 +749,7 @@ class Reset {
 
   LogAtHand log_;
   const pipeline::PlannedPipeline& planned_;
-  const protocol::PipelineDefinition definition_;
+  protocol::PipelineDefinition definition_;
   const ResetCommand& command_;
   client::Admin admin_;
   engine::DefinitionLog definitions_;

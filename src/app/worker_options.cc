@@ -6,6 +6,7 @@
 #include "io/os/file_identity.h"
 #include "io/os/process_identity.h"
 #include "pipeline/definition.h"
+#include "pipeline/definition_spelling.h"
 
 namespace onceflow::app {
 namespace {
@@ -56,6 +57,7 @@ engine::WorkerOptions worker_options_of(const pipeline::PlannedPipeline& planned
   options.place = {
       .rule = engine::PlaceRule::kRefuseIfHeld, .judge = life_of, .describe = io::describe_process};
   options.definition = pipeline::definition_of(planned);
+  options.spelled_as = pipeline::spelled_as;
   options.file = std::move(file);
   return options;
 }

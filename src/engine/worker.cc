@@ -74,9 +74,6 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
   stage_options.commit_interval = plan.commit_interval;
   stage_options.seeded_bug = environment.seeded_bug;
   if (options_.definition) {
-    stage_options.group.member_note = with_definition(
-        with_databases(std::move(stage_options.group.member_note), options_.databases),
-        *options_.definition, options_.rolling);
     if (environment.seeded_bug != kSleeperGoesOn) {
       stage_options.on_assignment = [this] { return check_others(); };
       stage_options.on_claimed = [this] { return check_definition(); };
@@ -86,7 +83,27 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
     stage_options.producer.request_bytes_max = static_cast<std::size_t>(*plan.request_bytes_max);
     stage_options.producer.request_bytes_follow_topics = false;
   }
-  stages_ = make_stages(stage_options);
+  begin_with_definition();
+}
+
+void Worker::begin_with_definition() {
+  if (options_.definition) {
+    stage_options_.group.member_note =
+        with_definition(with_databases(options_.stage.group.member_note, options_.databases),
+                        *options_.definition, options_.rolling);
+  }
+  stages_ = make_stages(stage_options_);
+}
+
+void Worker::spell_as(const KnownDefinition& known) {
+  if (!options_.spelled_as) {
+    return;
+  }
+  protocol::PipelineDefinition spelled = options_.spelled_as(*options_.definition, known);
+  if (!spelled.is_same_pipeline(*options_.definition)) {
+    *options_.definition = std::move(spelled);
+    begin_with_definition();
+  }
 }
 
 std::vector<std::unique_ptr<StageTask>> Worker::make_stages(StageOptions options) const {
@@ -156,6 +173,7 @@ Task<Status> Worker::prepare() {
   const auto deadline = [&] { return environment_.scheduler.now() + kPrepareTimeout; };
   const auto before = co_await definitions.read(deadline());
   CO_RETURN_IF_ERROR(before);
+  spell_as(*before);
   tell_of_strange_records(definitions.strangers());
   auto changes = co_await definitions.check(*before, deadline());
   CO_RETURN_IF_ERROR(changes);
@@ -299,6 +317,7 @@ Task<Status> Worker::rehearse_before_stages(Rehearsal& found) {
   const auto known = co_await definitions.read(deadline());
   CO_RETURN_IF_ERROR(known);
   found.known = *known;
+  spell_as(*known);
   tell_of_strange_records(definitions.strangers());
   const auto changes = co_await definitions.changes(*known, deadline());
   CO_RETURN_IF_ERROR(changes);

@@ -36,6 +36,10 @@ struct WorkerOptions {
   /// What the plan was made of. It is compared with what the pipeline was so far before anything is
   /// written; without it nothing is compared.
   std::optional<protocol::PipelineDefinition> definition;
+  /// The definition with what means the same as in the pipeline's own spelled as it is there.
+  /// Unset: another spelling is another definition.
+  std::function<protocol::PipelineDefinition(protocol::PipelineDefinition, const KnownDefinition&)>
+      spelled_as;
   /// The databases of its sinks that are files, as this process comes to them.
   std::vector<DatabaseFile> databases;
   /// The pipeline file, as the user would name it to a command; for messages.
@@ -77,7 +81,11 @@ class Worker {
   const std::vector<OtherWorker>& strangers() const { return strangers_; }
 
  private:
+  /// All that carries the definition: notes, receipts, states.
+  void begin_with_definition();
   std::vector<std::unique_ptr<StageTask>> make_stages(StageOptions options) const;
+  /// Before anything is compared with it.
+  void spell_as(const KnownDefinition& known);
   /// All that is checked comes before the first thing that is written.
   Task<Status> prepare();
   Task<Status> prepare_topics();

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -11,47 +10,11 @@
 
 #include "base/check.h"
 
-#include "pipeline/expression_text.h"
+#include "pipeline/definition_spelling.h"
 #include "pipeline/sink_columns.h"
 
 namespace onceflow::pipeline {
 namespace {
-
-// Words after which a bracket groups, where elsewhere it calls.
-constexpr std::array<std::string_view, 11> kGrouping = {
-    "and", "between", "case", "else", "in", "is", "like", "not", "or", "then", "when"};
-
-bool is_word(std::string_view token) {
-  const char first = token.front();
-  return (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z') || first == '_';
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), [](char letter) {
-    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
-  });
-  return result;
-}
-
-// The tokens as they are written, without the blanks between them.
-std::vector<std::string> tokens_of(std::string_view expression) {
-  std::vector<std::string> tokens;
-  const auto translated = translate_expression(expression);
-  if (!translated) {
-    return {std::string(expression)};
-  }
-  const auto& begins = translated->token_begins;
-  for (std::size_t index = 0; index < begins.size(); ++index) {
-    const std::size_t begin = begins[index].second;
-    const std::size_t end =
-        index + 1 < begins.size() ? begins[index + 1].second : expression.size();
-    std::string_view token = expression.substr(begin, end - begin);
-    token = token.substr(0, token.find_last_not_of(" \t\r\n") + 1);
-    tokens.push_back(is_word(token) ? lower(token) : std::string(token));
-  }
-  return tokens;
-}
 
 std::string_view name_of(engine::AggregateFunction function) {
   switch (function) {
@@ -69,31 +32,11 @@ std::string_view name_of(engine::AggregateFunction function) {
   return "unknown";
 }
 
-}  // namespace
-
-std::string canonical_text(std::string_view expression) {
-  std::string text;
-  std::string_view before;
-  const std::vector<std::string> tokens = tokens_of(expression);
-  for (const std::string& token : tokens) {
-    const bool calls = token == "(" && !before.empty() && is_word(before) &&
-                       std::ranges::find(kGrouping, before) == kGrouping.end();
-    if (!text.empty() && before != "(" && token != ")" && token != "," && !calls) {
-      text += ' ';
-    }
-    text += token;
-    before = token;
-  }
-  return text;
-}
-
-namespace {
-
 std::string definition_of(const StepSpec& step) {
   std::string text;
   for (const Assignment& assignment : step.set) {
-    text +=
-        fmt::format("set {} = {}\n", assignment.path, canonical_text(assignment.expression.text));
+    text += fmt::format("set {} = {}\n", canonical_path(assignment.path),
+                        canonical_text(assignment.expression.text));
   }
   if (step.key) {
     for (const NamedExpression& column : step.key->columns) {

@@ -3,7 +3,6 @@
 // functions.
 #pragma once
 
-#include <string>
 #include <string_view>
 
 #include "pipeline/planner.h"
@@ -14,10 +13,6 @@ namespace onceflow::pipeline {
 /// How expressions read and write values, which the meaning of every line below it stands on. It is
 /// counted up when the same expression over the same record comes to another value.
 inline constexpr std::string_view kValuesDefinition = "values 1\n";
-
-/// The expression with one way of spacing and lower-case words; what stands in quotes and the names
-/// of fields stay. Only for what check_expression has taken.
-std::string canonical_text(std::string_view expression);
 
 /// Of every stage of the plan: what it does, a line for each thing that it computes, and what makes
 /// its state. The ids of steps are not in it, nor a dsn, which is a secret.

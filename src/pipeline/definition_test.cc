@@ -8,15 +8,6 @@
 namespace onceflow::pipeline {
 namespace {
 
-TEST(Definition, an_expression_has_one_text_however_it_is_spaced) {
-  EXPECT_EQ(canonical_text("sum_of"), "sum_of");
-  EXPECT_EQ(canonical_text(" $.a  *100 "), "$.a * 100");
-  EXPECT_EQ(canonical_text("$.a*100"), "$.a * 100");
-  EXPECT_EQ(canonical_text("COALESCE( $.a ,0)"), "coalesce($.a, 0)");
-  EXPECT_EQ(canonical_text("$.a IN('x','Y')and NOT($.b=1)"), "$.a in ('x', 'Y') and not ($.b = 1)");
-  EXPECT_EQ(canonical_text("'two  blanks' || $.\"Odd  Name\""), "'two  blanks' || $.\"Odd  Name\"");
-}
-
 std::string state_of(const std::string& steps) {
   const auto planned = plan_file("p.yaml",
                                  "name: p\nsource: { kafka: { topics: [in] } }\nsteps:\n" + steps +
@@ -46,6 +37,9 @@ TEST(Definition, what_decides_nothing_is_not_in_it) {
            "  - { id: k, key: $.k }\n  - { id: c, aggregate: { s: sum($.y) } }\n",
            "  - { id: c, key: $.k, aggregate: { s: { value: sum($.y), type: integer } } }\n",
            "  - { id: c, key: $.k, aggregate: { s: sum($.y) } }\n  - { id: w, where: $.s > 1 }\n",
+           "  - { id: c, key: '$.\"k\"', aggregate: { s: 'sum($.\"\\u0079\")' } }\n",
+           "  - aggregate: # by region\n      \"s\": >-\n        sum(\n        $.y\n        )\n"
+           "    key: \"$.k\"\n    'id': c\n",
            "  - { id: w, where: $.y > 0 }\n  - { id: c, key: $.k, aggregate: { s: sum($.y) } }\n",
        }) {
     EXPECT_EQ(state_of(same), state_of(one)) << same;
@@ -61,6 +55,45 @@ TEST(Definition, what_decides_nothing_is_not_in_it) {
        }) {
     EXPECT_NE(state_of(other), state_of(one)) << other;
   }
+}
+
+std::vector<std::string> parts_of(const std::string& file) {
+  const auto planned = plan_file("p.yaml", file, [](const std::string&) { return std::nullopt; });
+  EXPECT_TRUE(planned.has_value()) << describe("p.yaml", planned.error());
+  const auto definition = definition_of(*planned);
+  return {definition.text(), definition.flags};
+}
+
+TEST(Definition, defaults_that_are_written_out_are_the_defaults) {
+  EXPECT_EQ(parts_of("name: p\n"
+                     "source: { kafka: { topics: [in] } }\n"
+                     "steps:\n"
+                     "  - { id: a, where: $.x = 1.5 }\n"
+                     "  - { id: c, key: $.k, aggregate: { s: sum($.y) } }\n"
+                     "sinks: [ sqlite: { file: p.db, table: t, mode: upsert } ]\n"),
+            parts_of("# all of it\n"
+                     "guarantee: exactly_once\n"
+                     "sinks:\n"
+                     "  - id: sqlite\n"
+                     "    sqlite:\n"
+                     "      table: \"t\"\n"
+                     "      columns:\n"
+                     "        k: { value: '$.\"k\"', type: text }\n"
+                     "        s: { value: \"$.s\", type: real }\n"
+                     "      mode: upsert\n"
+                     "      key: [k]\n"
+                     "      file: 'p.db'\n"
+                     "steps:\n"
+                     "  - where: \"$.x == 1.50\"\n"
+                     "    id: a\n"
+                     "  - { id: c, key: { k: $.k }, aggregate: { s: sum($.y) } }\n"
+                     "source:\n"
+                     "  kafka:\n"
+                     "    group.id: p\n"
+                     "    auto.offset.reset: earliest\n"
+                     "    topics:\n"
+                     "      - in\n"
+                     "name: 'p'\n"));
 }
 
 }  // namespace

@@ -7,8 +7,11 @@
 #include <string>
 #include <string_view>
 
+#include "base/json_document.h"
 #include "base/json_text.h"
+#include "pipeline/definition_spelling.h"
 #include "pipeline/expression.h"
+#include "pipeline/expression_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -223,6 +226,112 @@ TEST(Evaluators, agree_on_every_document_and_expression) {
   // Both ways of ending must be met often, or nothing was compared.
   EXPECT_GT(refused, 500);
   EXPECT_LT(refused, static_cast<int>(kSeeds) * kDocuments - 500);
+}
+
+// Of a token, one of the ways in which it may be written.
+std::string respelled(Draw& draw, const Token& token) {
+  std::string text;
+  const JsonPath path = parse_json_path(token.text).value_or(JsonPath());
+  switch (token.kind) {
+    case TokenKind::kPath:
+      text = "$";
+      for (const JsonStep& step : path) {
+        if (const auto* position = std::get_if<JsonPosition>(&step)) {
+          text += std::string(position->is_from_end ? "[#-" : "[") +
+                  (draw.below(2) == 0 ? "0" : "") + std::to_string(position->index) + "]";
+          continue;
+        }
+        const auto& name = std::get<std::string>(step);
+        if (name == "x" && draw.below(3) == 0) {
+          text += ".\"\\u0078\"";
+        } else if (draw.below(2) == 0) {
+          text += path_of_name(name).substr(1);
+        } else {
+          text += '.';
+          append_json_string(text, name);
+        }
+      }
+      return text;
+    case TokenKind::kWord:
+      for (const char letter : token.text) {
+        text += draw.below(2) == 0 && letter >= 'a' && letter <= 'z'
+                    ? static_cast<char>(letter - 'a' + 'A')
+                    : letter;
+      }
+      return text;
+    case TokenKind::kNumber:
+      return token.text == "2.5" && draw.below(2) == 0
+                 ? draw.one_of(std::array<std::string_view, 3>{"2.50", "25e-1", "0.25E1"})
+                 : std::string(token.text);
+    default:
+      return token.text == "=" && draw.below(2) == 0    ? "=="
+             : token.text == "<>" && draw.below(2) == 0 ? "!="
+                                                        : std::string(token.text);
+  }
+}
+
+std::string respelled(Draw& draw, std::string_view expression) {
+  std::string text;
+  for (const Token& token : translate_expression(expression)->tokens) {
+    text += draw.one_of(std::array<std::string_view, 4>{" ", "  ", "\n", "\t "});
+    text += respelled(draw, token);
+  }
+  return text;
+}
+
+// Another token in the place of one: another meaning, so another text.
+std::string changed(Draw& draw, std::string_view expression) {
+  const std::vector<Token> tokens = translate_expression(expression)->tokens;
+  const std::size_t place = draw.below(tokens.size());
+  std::string text;
+  for (std::size_t index = 0; index < tokens.size(); ++index) {
+    std::string token(tokens[index].text);
+    if (index == place) {
+      token = tokens[index].kind == TokenKind::kPath     ? token + ".z"
+              : tokens[index].kind == TokenKind::kText   ? "'Z" + token.substr(1)
+              : tokens[index].kind == TokenKind::kNumber ? "4" + token
+                                                         : token + " " + token;
+    }
+    text += token + " ";
+  }
+  return text;
+}
+
+std::string meaning(std::string_view text, std::string_view document) {
+  const auto expression = check_expression(text);
+  EXPECT_TRUE(expression.has_value()) << text << ": " << expression.error().what;
+  const std::vector<ProgramColumn> columns = {{*expression, ColumnForm::kValue},
+                                              {*expression, ColumnForm::kJson},
+                                              {*expression, ColumnForm::kTruth}};
+  std::string outcomes;
+  for (const Evaluator evaluator : {Evaluator::kFastWhereSure, Evaluator::kThoroughOnly}) {
+    auto program = Program::prepare(columns, evaluator);
+    EXPECT_TRUE(program.has_value()) << text;
+    const std::string found = outcome(**program, document);
+    outcomes += found.starts_with("refused") ? "refused" : found;
+  }
+  return outcomes;
+}
+
+TEST(Evaluators, a_spelling_has_no_meaning_of_its_own) {
+  int respelled_count = 0;
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+    Draw draw(seed);
+    const std::string text = draw.expression(static_cast<int>(draw.below(4)));
+    const std::string other = respelled(draw, text);
+    const std::string canonical = canonical_text(text);
+    EXPECT_EQ(canonical_text(other), canonical) << other;
+    EXPECT_EQ(canonical_text(canonical), canonical);
+    EXPECT_NE(canonical_text(changed(draw, text)), canonical) << text;
+    respelled_count += other != canonical ? 1 : 0;
+    for (int round = 0; round < 4; ++round) {
+      const std::string document = draw.document();
+      const std::string expected = meaning(text, document);
+      EXPECT_EQ(meaning(other, document), expected) << other << " of " << document;
+      EXPECT_EQ(meaning(canonical, document), expected) << canonical << " of " << document;
+    }
+  }
+  EXPECT_GT(respelled_count, 300);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "pipeline/definition.h"
+#include "pipeline/definition_spelling.h"
 #include "sim/workloads/broker_node.h"
 
 namespace onceflow::sim {
@@ -156,6 +157,7 @@ engine::WorkerOptions PipelineWorkers::options_of(const std::string& worker,
                                                   const Life& life) const {
   engine::WorkerOptions options = worker_options(worker);
   options.definition = pipeline::definition_of(life.planned);
+  options.spelled_as = pipeline::spelled_as;
   if (are_static_members_) {
     options.stage.group.group_instance_id = life.pipeline.name() + "-" + worker;
     options.stage.at_stop = stay_at_stop_ ? engine::AtStop::kStay : engine::AtStop::kLeave;
