@@ -85,12 +85,20 @@ Status check_addend(const AggregateColumn& column, const Value& value) {
   return {};
 }
 
-// Of a fix that makes another aggregate: what it costs, before the change is refused for it.
-constexpr const char* kBeginsAnew =
-    "; each begins the state anew: after the change `onceflow reset FILE --to-earliest --execute` "
-    "counts again all that the topics still have (beside a table with --delete-rows or "
-    "--keep-rows), and `onceflow reset FILE --to-current --execute` counts from nothing, from the "
-    "records on that have not been counted yet";
+// Of a fix that makes another aggregate: what goes with it, before the change is refused for it.
+std::string ways_of_change(AggregateFunction function) {
+  constexpr std::string_view kGoesOn =
+      "; `type: decimal` goes on with the sum so far: after the change `onceflow reset FILE "
+      "--keep-states --execute`";
+  constexpr std::string_view kBeginsAnew =
+      "; {} begins the state anew: after the change `onceflow reset FILE --to-earliest --execute` "
+      "counts again all that the topics still have (beside a table with --delete-rows or "
+      "--keep-rows), and `onceflow reset FILE --to-current --execute` counts from nothing, from "
+      "the records on that have not been counted yet";
+  const bool goes_on = function == AggregateFunction::kSum;
+  return fmt::format("{}{}", goes_on ? kGoesOn : "",
+                     fmt::format(kBeginsAnew, goes_on ? "another argument" : "each"));
+}
 
 // A sum says all that was added, be it by an integer that meets a real. A mean is a double near to
 // what it stands for.
@@ -107,8 +115,8 @@ Status check_meeting(const Value& sum, const Value& value) {
       ErrorCode::kInvalidArgument,
       fmt::format("the sum has reals among its integers, and {} would be rounded, as doubles "
                   "hold integers to 2^53 and few beyond; give the aggregate `type: decimal`, "
-                  "or write sum(cast(... as real)) where rounding is right",
-                  rounded));
+                  "or write sum(cast(... as real)) where rounding is right{}",
+                  rounded, ways_of_change(AggregateFunction::kSum)));
 }
 
 }  // namespace
@@ -134,7 +142,7 @@ Status Accumulator::check(const AggregateColumn& column, const Value& value) {
     return fail(ErrorCode::kInvalidArgument,
                 "the value is text, sum and avg take numbers; mend the producer, or give the "
                 "aggregate `type: decimal`, which takes numbers written as text by their digits" +
-                    std::string(kBeginsAnew));
+                    ways_of_change(column.function));
   }
   if (const auto* decimal = std::get_if<Decimal>(&value);
       decimal != nullptr && !column.is_decimal) {
@@ -142,7 +150,7 @@ Status Accumulator::check(const AggregateColumn& column, const Value& value) {
                 "the value is " + std::string(decimal->digits) +
                     ", which neither 64 bits nor a double hold; give the aggregate `type: "
                     "decimal`, or round with cast(... as real)" +
-                    kBeginsAnew);
+                    ways_of_change(column.function));
   }
   return check_addend(column, value);
 }
@@ -169,6 +177,15 @@ Status Accumulator::add(const AggregateColumn& column, const Value& value) {
   return column.is_decimal ? add_decimal(value) : add_number(value);
 }
 
+void Accumulator::go_on_as(const AggregateColumn& column) {
+  const bool is_number =
+      std::holds_alternative<std::int64_t>(value_) || std::holds_alternative<double>(value_);
+  const auto number = is_number ? DecimalNumber::of(kept()) : std::nullopt;
+  if (column.is_decimal && column.function == AggregateFunction::kSum && number) {
+    value_ = Digits{number->to_string()};
+  }
+}
+
 Status Accumulator::add_decimal(const Value& value) {
   const auto before = DecimalNumber::of(kept());
   const auto sum = DecimalNumber::of(value)->plus(before.value_or(DecimalNumber()));
@@ -193,7 +210,7 @@ Status Accumulator::add_number(const Value& value) {
           ErrorCode::kInvalidArgument,
           "the sum of integers leaves 64 bits; give the aggregate `type: decimal` to keep all "
           "digits, or write sum(cast(... as real)) to round" +
-              std::string(kBeginsAnew));
+              ways_of_change(AggregateFunction::kSum));
     }
     return {};
   }

@@ -24,6 +24,10 @@ class Accumulator {
   /// As check(); and kInvalidArgument if a sum leaves 64 bits, or reals would round its integers.
   Status add(const AggregateColumn& column, const Value& value);
 
+  /// Of a state that another definition has made: where the column is a sum of decimals, it goes on
+  /// with the digits of one that was not.
+  void go_on_as(const AggregateColumn& column);
+
   /// Text and digits are views into this accumulator, or into `storage`.
   Value result(AggregateFunction function, std::string& storage) const;
   /// Whether both say the same, to the last digit that is written.

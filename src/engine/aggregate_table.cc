@@ -126,7 +126,8 @@ Status AggregateTable::update(ByteView key, std::span<const Value> arguments, Of
   for (std::size_t index = 0; index < state.size(); ++index) {
     if (auto added = state[index].add(spec_.columns[index], arguments[index]); !added) {
       return fail(added.error().code,
-                  "column '" + spec_.columns[index].name + "': " + added.error().text);
+                  fmt::format("column '{}' of key '{}': {}", spec_.columns[index].name,
+                              as_text(key), added.error().text));
     }
   }
   return {};
@@ -208,8 +209,11 @@ Status AggregateTable::restore(ByteView key, std::optional<ByteView> state_bytes
                 fmt::format("{}: version {}; this program knows {} and {}", name_state(key),
                             version, kStateVersionWithoutDefinition, kStateVersion));
   }
+  bool is_of_another = false;
   if (version == kStateVersion) {
-    RETURN_IF_ERROR(check_definition(key, reader.read_uint64()));
+    const std::uint64_t hash = reader.read_uint64();
+    RETURN_IF_ERROR(check_definition(key, hash));
+    is_of_another = hash != definition_hash_;
   }
   const std::uint64_t count = reader.read_unsigned_varint();
   if (reader.ok() && count != spec_.columns.size()) {
@@ -221,6 +225,9 @@ Status AggregateTable::restore(ByteView key, std::optional<ByteView> state_bytes
   state.reserve(static_cast<std::size_t>(reader.ok() ? count : 0));
   for (std::uint64_t index = 0; reader.ok() && index < count; ++index) {
     state.push_back(Accumulator::decode(reader));
+    if (is_of_another) {
+      state.back().go_on_as(spec_.columns[index]);
+    }
   }
   if (!reader.ok() || reader.remaining() != 0) {
     return fail(ErrorCode::kCorrupt, name_state(key) + ": its length does not match its contents");

@@ -244,6 +244,38 @@ TEST(AggregateTable, a_state_of_an_accepted_definition_is_gone_on_with_STG_2) {
   EXPECT_FALSE(AggregateTable(spec, kDefinition).restore(as_bytes("k"), written));
 }
 
+TEST(AggregateTable, a_sum_goes_on_by_digits_with_what_it_has_come_to_STG_2) {
+  const auto sum_of = [](bool is_decimal) {
+    AggregateSpec spec;
+    spec.step = "by";
+    spec.key_columns = {"k"};
+    spec.columns = {{"s", AggregateFunction::kSum, false}};
+    spec.columns.front().is_decimal = is_decimal;
+    return spec;
+  };
+  const AggregateSpec plain = sum_of(false);
+  const AggregateSpec exact = sum_of(true);
+  const std::string now = std::string(kDefinition) + "decimal\n";
+  const std::vector<std::uint64_t> accepted = {protocol::definition_hash(kDefinition)};
+  const std::vector<std::pair<Value, std::string>> sums = {
+      {std::int64_t{9007199254740993}, R"({"k":"a","s":9007199254740993.5})"},
+      {0.30000000000000004, R"({"k":"a","s":0.80000000000000004})"},
+      {1e30, R"({"k":"a","s":1000000000000000000000000000000.5})"},
+      {std::monostate{}, R"({"k":"a","s":0.5})"}};
+  for (const auto& [before, after] : sums) {
+    AggregateTable original(plain, kDefinition);
+    ASSERT_TRUE(original.update(as_bytes("a"), std::vector<Value>{before}));
+    Buffer bytes;
+    original.for_each_pending(0, 1, [&](const AggregateTable::Change& change) {
+      bytes.assign(change.state.begin(), change.state.end());
+    });
+    AggregateTable table(exact, now, accepted);
+    ASSERT_TRUE(table.restore(as_bytes("a"), bytes));
+    ASSERT_TRUE(table.update(as_bytes("a"), std::vector<Value>{Decimal{"0.5"}}));
+    EXPECT_EQ(outputs(table), std::vector<std::string>{after});
+  }
+}
+
 TEST(AggregateTable, a_state_without_a_definition_must_have_the_shape_of_the_step_STG_2) {
   using enum AggregateFunction;
   const std::int8_t nothing = 0;

@@ -408,6 +408,21 @@ TEST(DefinitionChange, a_state_may_be_kept_where_its_shape_is_the_same) {
         begin + key + count + "aggregate s = sum($.x)\n", "values 2\n" + key + count}) {
     EXPECT_EQ(keeping(kCount, other), KeepingState::kRefused) << other;
   }
+  // A sum goes on by digits, and nothing else does.
+  EXPECT_EQ(keeping(begin + key + count + "aggregate s = sum($.x)\n",
+                    begin + key + count + "aggregate s = sum($.x) decimal\n"),
+            KeepingState::kAdvised);
+  for (const auto& [former, later] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"sum($.x) decimal", "sum($.x)"},
+           {"sum($.x)", "sum($.x * 2) decimal"},
+           {"avg($.x)", "avg($.x) decimal"},
+           {"max($.x)", "max($.x) decimal"},
+       }) {
+    EXPECT_EQ(keeping(begin + key + "aggregate s = " + former + "\n",
+                      begin + key + "aggregate s = " + later + "\n"),
+              KeepingState::kRefused)
+        << later;
+  }
   // A name with the sign in it is told from no other by its first part.
   EXPECT_EQ(keeping(begin + "key a = b = $.x\n" + count, begin + "key a = c = $.x\n" + count),
             KeepingState::kRefused);

@@ -1,8 +1,10 @@
 """C5: numbers beyond 64 bits and beyond doubles keep their digits, or are refused by name."""
 
+import re
 import sqlite3
 
-from harness import Worker, audit, check, consume, produce, wait_for
+from harness import Worker, audit, check, consume, onceflow, produce, wait_for
+from harness.changes import refused
 
 SOURCE = "name: p\nsource: { kafka: { topics: [t] } }\n"
 IDS = ["18446744073709551615", "18446744073709551614", "-9223372036854775809", "1e400",
@@ -124,6 +126,36 @@ sinks:
         wait_for(lambda: '{"k":"a","result":9007199254740993.5}' in
                  consume(worker.address, "out"), worker.said)
         check(worker.stop() == 0, worker.said())
+
+
+def a_sum_that_a_real_has_stopped_goes_on_by_digits(at):
+    """With the type that the message gives, and the command: nothing is counted twice or lost."""
+    text = SOURCE + """steps:
+  - id: by
+    key: $.k
+    aggregate: { n: count(*), result: { value: sum($.id)TYPE } }
+sinks:
+  - kafka: { topic: out }
+"""
+    decimal = text.replace("TYPE", ", type: decimal")
+    with Worker(at, text.replace("TYPE", "")) as worker:
+        produce(worker.address, "t", ['{"k":"b","id":0.1}', '{"k":"b","id":0.2}',
+                                      '{"k":"a","id":9007199254740991}', '{"k":"a","id":2}'])
+        wait_for(lambda: '{"k":"a","n":2,"result":9007199254740993}' in
+                 consume(worker.address, "out"), worker.said)
+        produce(worker.address, "t", ['{"k":"a","id":0.5}', '{"k":"b","id":1e-20}'], good=False)
+        check(worker.wait() == 1, worker.said())
+        said = worker.said()
+    check("of key 'a'" in said and "`type: decimal`" in said, said)
+    command = re.search(r"`onceflow (reset [^`]*--keep-states --execute)`", said).group(1)
+    refused(at, decimal)
+    onceflow(*command.split(), at=at)
+    with Worker(at, decimal) as worker:
+        wait_for(lambda: {'{"k":"a","n":3,"result":9007199254740993.5}',
+                          '{"k":"b","n":3,"result":0.30000000000000004001}'} <=
+                 set(consume(worker.address, "out")), lambda: consume(worker.address, "out"))
+        check(worker.stop() == 0, worker.said())
+    audit(at, "--states")
 
 
 def a_stage_reads_the_large_reals_of_the_one_before(at):
