@@ -15,6 +15,7 @@
 #include "base/typed_text.h"
 #include "pipeline/operators.h"
 #include "pipeline/record_problem.h"
+#include "pipeline/step_against.h"
 #include "pipeline/yaml_text.h"
 
 namespace onceflow::pipeline {
@@ -146,6 +147,15 @@ RecordProblem null_part(const GroupColumn& column) {
                       as_yaml_scalar(fmt::format("{} is not null", expression)))};
 }
 
+// The way past such a record alone. A key of one expression is text, whatever its value was.
+std::string step_against_part(const Expression& expression, const Part& part, bool is_only) {
+  if (is_only) {
+    return step_against(fmt::format("cast({} as text)", expression.text), part.text);
+  }
+  std::string storage;
+  return step_against(expression.text, value_of(part, ColumnType::kText, is_only, storage));
+}
+
 RecordProblem unlike_part(const GroupColumn& column, const Part& part, bool is_only) {
   const auto& [name, expression] = column.part_of_key;
   constexpr std::string_view kNames[] = {"null", "text", "a number", "a list or an object"};
@@ -170,6 +180,8 @@ RecordProblem unlike_part(const GroupColumn& column, const Part& part, bool is_o
                              as_yaml_scalar(cast_of("real")))
                : fmt::format(" and `type: text` in column {}", column.column);
   }
+  fix = fmt::format("{}, or begin anew (onceflow reset) and {}",
+                    step_against_part(expression, part, is_only), fix);
   return {
       fmt::format("`{}` of its key is {}{}{}, and key column {} of sink {} is {}", name,
                   kNames[static_cast<std::size_t>(part.kind)], is_shown ? ": " : "",
@@ -259,8 +271,11 @@ class GroupCheck : public engine::Operator {
 };
 
 // Texts that every table of SQLite takes need no look at each record.
-std::optional<ProjectedColumn> fitted(const SinkSpec& sink, const ResolvedColumn& column) {
+// `part`: what makes its value where the record enters.
+std::optional<ProjectedColumn> fitted(const SinkSpec& sink, const ResolvedColumn& column,
+                                      const NamedExpression& part) {
   ProjectedColumn result = projected(sink, column);
+  result.expression = part.expression;
   return result.type == ColumnType::kText && result.text_rule == TextRule::kUtf8
              ? std::nullopt
              : std::optional(std::move(result));
@@ -305,15 +320,16 @@ std::expected<std::vector<GroupColumn>, Problem> match_group_to_row(
         (found->column.type == ColumnType::kInteger || found->column.type == ColumnType::kReal)) {
       return std::unexpected(needs_cast(sink, *found));
     }
-    matched.push_back(
-        {.part = index,
-         .part_of_key = parts[index],
-         .column = found->column.name,
-         .type = found->column.type,
-         .is_key = true,
-         // A cast takes every text to its type.
-         .fitted = pipeline::member_of(found->expression) ? fitted(sink, *found) : std::nullopt,
-         .sink = sink.id});
+    matched.push_back({.part = index,
+                       .part_of_key = parts[index],
+                       .column = found->column.name,
+                       .type = found->column.type,
+                       .is_key = true,
+                       // A cast takes every text to its type.
+                       .fitted = pipeline::member_of(found->expression)
+                                     ? fitted(sink, *found, parts[index])
+                                     : std::nullopt,
+                       .sink = sink.id});
   }
   return matched;
 }
@@ -337,7 +353,7 @@ std::vector<GroupColumn> match_group_to_columns(const SinkSpec& sink,
     if (part == parts.end() || (!is_record_key && is_member_set(later, part->name))) {
       continue;
     }
-    if (auto fits = fitted(sink, column)) {
+    if (auto fits = fitted(sink, column, *part)) {
       matched.push_back({.part = static_cast<std::size_t>(part - parts.begin()),
                          .part_of_key = *part,
                          .column = column.column.name,

@@ -38,23 +38,18 @@ std::expected<Field, RecordProblem> read_field(const JsonDocument& document, con
       if (const auto text = document.string(*place, storage)) {
         return Field{*text};
       }
-      return std::unexpected(
-          RecordProblem{fmt::format("{} holds half of a surrogate pair", path_text),
-                        "text is Unicode, and half of a pair is none of its characters",
-                        fmt::format("mend the producer, or give the field another value in a step "
-                                    "before this one: `set: {{ '{}': \"null\" }}`",
-                                    path_text)});
+      return std::unexpected(RecordProblem{
+          fmt::format("{} holds half of a surrogate pair", path_text),
+          "text is Unicode, and half of a pair is none of its characters", "mend the producer"});
     case JsonDocument::Kind::kNumber:
       if (const auto number = read_number(document.raw(*place), storage)) {
         return Field{*number};
       }
-      return std::unexpected(RecordProblem{
-          fmt::format("{} is a number beyond what is computed with", path_text),
-          fmt::format("a number has at most {} digits and an exponent of at most {}",
-                      DecimalNumber::kDigitsMax, DecimalNumber::kExponentMax),
-          fmt::format("mend the producer, or give the field another value in a step before this "
-                      "one: `set: {{ '{}': \"null\" }}`",
-                      path_text)});
+      return std::unexpected(
+          RecordProblem{fmt::format("{} is a number beyond what is computed with", path_text),
+                        fmt::format("a number has at most {} digits and an exponent of at most {}",
+                                    DecimalNumber::kDigitsMax, DecimalNumber::kExponentMax),
+                        "mend the producer"});
     default:
       storage.clear();
       append_minified(storage, document.raw(*place));

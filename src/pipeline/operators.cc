@@ -258,10 +258,12 @@ class ColumnProjection : public engine::Projection {
                     is_json ? "list or object" : "number",
                     is_json ? text->substr(0, kShownMax) : std::string_view(shown)),
         "a key tells rows apart, 7 from \"7\", so that the row of neither is lost",
-        fmt::format("{}write `{}: {}` where both are one",
-                    is_json ? "" : fmt::format("give the column `type: {}`, or ", other),
-                    column.name,
-                    as_yaml_scalar(fmt::format("cast({} as text)", column.expression.text)))};
+        fmt::format("write `{}: {}` where both are one{}", column.name,
+                    as_yaml_scalar(fmt::format("cast({} as text)", column.expression.text)),
+                    is_json ? ""
+                            : fmt::format(", or start over (onceflow reset) with the column of "
+                                          "`type: {}`",
+                                          other))};
   }
 
   Step step_;
@@ -327,10 +329,20 @@ Result<ColumnProjection> make_column_projection(const std::string& step,
 
 std::unexpected<Error> refuse_record(std::string_view step, const Chunk& chunk,
                                      const Record& record, const RecordProblem& problem) {
+  // Where no condition tells such records from others, their place does.
+  const std::string& topic = chunk.source.topic;
+  const std::int32_t partition = chunk.source.partition.value;
+  const std::string past_it =
+      problem.fix.contains("- { id: known, where: ")
+          ? ""
+          : fmt::format(
+                "; past this record alone: `- {{ id: known, where: \"not (topic = '{}' and "
+                "partition = {} and offset = {})\" }}`",
+                topic, partition, record.offset.value);
   return fail(ErrorCode::kRefused,
-              fmt::format("step {}, record {}/{}@{}: {}; the rule: {}; the fix: {}", step,
-                          chunk.source.topic, chunk.source.partition.value, record.offset.value,
-                          printable(problem.what), problem.rule, problem.fix));
+              fmt::format("step {}, record {}/{}@{}: {}; the rule: {}; the fix: {}{}", step, topic,
+                          partition, record.offset.value, printable(problem.what), problem.rule,
+                          problem.fix, past_it));
 }
 
 engine::Factory<engine::Operator> make_where(std::string step, Expression condition,

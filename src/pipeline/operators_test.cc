@@ -147,8 +147,8 @@ TEST(Projection, a_key_column_of_text_takes_text_alone) {
   EXPECT_EQ(outcome(R"({"x":"[7]"})", "$.x"), "taken");
   EXPECT_EQ(outcome("{}", "$.x"), "taken");
   EXPECT_TRUE(outcome(R"({"x":7})", "$.x")
-                  .contains("give the column `type: integer`, or write `k: "
-                            "cast($.x as text)`"));
+                  .contains("write `k: cast($.x as text)` where both are one, or start over "
+                            "(onceflow reset) with the column of `type: integer`"));
 }
 
 }  // namespace

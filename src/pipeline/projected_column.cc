@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "base/decimal.h"
+#include "base/json_document.h"
 #include "base/typed_text.h"
 #include "base/utf8.h"
 #include "connectors/convert_value.h"
+#include "pipeline/step_against.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -29,6 +31,28 @@ Value to_type(const ProjectedColumn& column, const Value& value, engine::Arena& 
     }
   }
   return value;
+}
+
+// The text that a document is, as the expression alone yields it; else the value itself.
+Value value_of_document(const Value& value, std::string& storage) {
+  const auto* json = std::get_if<std::string_view>(&value);
+  JsonDocument document;
+  if (json == nullptr || document.parse(*json) ||
+      document.node(JsonDocument::kRoot).kind != JsonDocument::Kind::kString) {
+    return value;
+  }
+  const auto text = document.string(JsonDocument::kRoot, storage);
+  return text ? Value(*text) : value;
+}
+
+// Rows are kept by their key: a file with another type or expression of its column is refused.
+std::string fix_of_key(const ProjectedColumn& column, const Value& value) {
+  std::string storage;
+  const std::string out = step_against(
+      column.expression.text, is_json(column.type) ? value_of_document(value, storage) : value);
+  return column.expression.path ? fmt::format("{}, or give {} another value in such a step: `set`",
+                                              out, *column.expression.path)
+                                : out;
 }
 
 std::optional<RecordProblem> problem_of_text(const ProjectedColumn& column, std::string_view text) {
@@ -117,10 +141,8 @@ std::expected<Value, RecordProblem> fit_typed_text(const ProjectedColumn& column
   return as_text(arena.copy(as_bytes(*typed)));
 }
 
-}  // namespace
-
-std::expected<Value, RecordProblem> fit_column(const ProjectedColumn& column, const Value& value,
-                                               engine::Arena& arena) {
+std::expected<Value, RecordProblem> fit_value(const ProjectedColumn& column, const Value& value,
+                                              engine::Arena& arena) {
   if (column.type >= ColumnType::kTimestamptz && !is_null(value)) {
     return fit_typed_text(column, *column.type, value, arena);
   }
@@ -142,6 +164,17 @@ std::expected<Value, RecordProblem> fit_column(const ProjectedColumn& column, co
     return Decimal{as_text(arena.copy(as_bytes(decimal->digits)))};
   }
   return *converted;
+}
+
+}  // namespace
+
+std::expected<Value, RecordProblem> fit_column(const ProjectedColumn& column, const Value& value,
+                                               engine::Arena& arena) {
+  auto fitted = fit_value(column, value, arena);
+  if (!fitted && column.is_key) [[unlikely]] {
+    fitted.error().fix = fix_of_key(column, value);
+  }
+  return fitted;
 }
 
 }  // namespace onceflow::pipeline

@@ -1,11 +1,12 @@
 """What a message says is to be typed is typed, and helps."""
 
+import json
 import re
 import sqlite3
 
 from harness import (Worker, audit, check, cluster, consume, onceflow, produce, shared_postgres,
                      wait_for)
-from harness.changes import aggregate, pipeline
+from harness.changes import aggregate, pipeline, values
 
 TOTALS = "  - { id: by, key: $.k, aggregate: { orders: count(*), sum: sum($.x) } }\n"
 SQLITE = "  - sqlite: {{ file: o.db, table: rows{} }}\n"
@@ -121,6 +122,34 @@ def a_nul_is_kept_out_and_deletes_are_not(at):
     passed(at, '{"x":"a\\u0000b"}', "  - { id: t, where: trim($.x) is null or true }\n", "$.x")
 
 
+# A value of a record, and what refuses it without a condition that tells such records from others.
+REFUSED = [
+    ('"x":1e1001', "where: $.x > 1 or true"), ('"x":"\\ud83d"', "where: $.x = 'a' or true"),
+    ('"x":"no"', "where: not $.x or true"), ('"x":1e308', "set: { $.y: $.x * 1e10 }"),
+    ('"x":5', "set: { $.x.y: 1 }"), ('"x":9223372036854775807', "set: { $.y: $.x + 1 }"),
+    ('"x":1.5', "set: { $.y: $.x % 2 }"), ('"x":-1', "set: { $.y: char($.x) }"),
+    ('"x":"[x"', "set: { $.y: \"json_extract(value, '$.' || $.x)\" }"),
+    ('"x":1e300', "set: { $.y: cast($.x as integer) }"),
+]
+
+
+def what_no_condition_tells_is_passed_by_its_place(at):
+    for index, (bad, action) in enumerate(REFUSED):
+        here = at / f"{index}"
+        here.mkdir()
+        steps = f"  - {{ id: s, {action} }}\n"
+        with Worker(here, pipeline(steps)) as worker:
+            produce(worker.address, "in", ['{"k":1}', f'{{"k":2,{bad}}}', '{"k":3}'], good=False)
+            check(worker.wait() == 1, worker.said())
+            said = worker.said()
+        check("past this record alone: `" in said, said)
+        with Worker(here, pipeline(step_of(said) + steps)) as worker:
+            wait_for(lambda: [json.loads(value)["k"] for value in values(worker)] == [1, 3],
+                     lambda: f"{action}: {values(worker)}, {worker.said()}")
+            check(worker.stop() == 0, worker.said())
+        audit(here)
+
+
 def what_a_condition_on_results_would_drop_is_marked(at):
     """With the step and the column of the message the row says how its group stands."""
     columns = ", mode: upsert, columns: {{ k: $.k, s: {{ value: $.sum, type: real }}{} }}"
@@ -186,7 +215,7 @@ def a_key_column_of_text_is_no_place_for_two(at, system):
         check(worker.wait() == 1, worker.said())
         check("record in/0@1: key column k is text but got the number 1" in worker.said(),
               worker.said())
-        found = re.search(r"or write `k: (cast\(\$\.k as text\))`", worker.said())
+        found = re.search(r"; the fix: write `k: (cast\(\$\.k as text\))`", worker.said())
         check(found and "`type: integer`" in worker.said(), worker.said())
     check(system.rows() == [("1", "text")], system.rows())
     with Worker(at, pipeline(sinks=sink(system, found.group(1)))) as worker:
@@ -213,6 +242,56 @@ def what_is_not_text_is_not_in_a_key_of_text(at):
             produce(worker.address, "in", [f'{{"k":{value}}}'], good=False)
             check(worker.wait() == 1, worker.said())
             check(f"key column k is text but got {what}" in worker.said(), worker.said())
+
+
+def key_is_kept_out(at, words, column, good, bad, rows):
+    """Stops at the bad key; with the step of the message all the others arrive."""
+    sinks = (f"  - {words}, table: rows, mode: upsert, key: k, columns: {{ k: {column}, v: $.v }}"
+             " }\n")
+    with Worker(at, pipeline(sinks=sinks)) as worker:
+        produce(worker.address, "in", [good, bad], good=False)
+        check(worker.wait() == 1, worker.said())
+        said = worker.said()
+    check("`type: " not in said[said.index("; the fix: "):], said)
+    with Worker(at, pipeline(step_of(said), sinks)) as worker:
+        produce(worker.address, "in", [good.replace('"v":"1"', '"v":"4"')], good=False)
+        wait_for(lambda: rows() == ["4"], lambda: f"{rows()}, {worker.said()}")
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
+ID = "123e4567-e89b-12d3-a456-42661417400a"
+KEYS = [
+    ("uuid", f'"{ID}"', '"it\'s \\"none\\""'), ("timestamptz", '"2024-02-29T12:30:00Z"', "5"),
+    ("date", '"2024-02-29"', '"2024-02-30"'), ("integer", "7", '"x"'), ("integer", "7", "1.5"),
+    ("integer", "7", "18446744073709551616"), ("decimal", "7", '"7 kg"'), ("boolean", "true", "2"),
+    ("real", "0.5", "9007199254740993"), ("jsonb", '{"a":7}', '{"b":[1, 2],"b":2}'),
+    ("timestamp", '"2024-02-29 12:30"', '"\\n' + "x" * 70 + '"'),
+    ("uuid", f'"{ID}"', '"' + "y" * 300 + '"'),
+]
+
+
+def a_key_that_does_not_fit_its_type(at, system, of_system):
+    for index, (kind, good, bad) in enumerate(KEYS):
+        here = at / f"{index}"
+        here.mkdir()
+        one = system(here)
+        key_is_kept_out(here, one.words, f"{{ value: '$.\"k-k\"', type: {kind} }}",
+                        f'{{"k-k":{good},"v":"1"}}', f'{{"k-k":{bad},"v":"2"}}',
+                        lambda: [value for _, value in one.rows()])
+    of_system(at)
+
+
+def a_key_that_does_not_fit_its_type_in_sqlite(at):
+    a_key_that_does_not_fit_its_type(at, Lite, lambda _: None)
+
+
+def a_key_that_does_not_fit_its_type_in_postgres(at):
+    def no_zero(here):
+        one = Pg(here)
+        key_is_kept_out(here, one.words, "{ value: $.k, type: text }", '{"k":"a","v":"1"}',
+                        '{"k":"a\\u0000b","v":"2"}', lambda: [v for _, v in one.rows()])
+    a_key_that_does_not_fit_its_type(at, Pg, no_zero)
 
 
 def revenue_is_exact(at):
