@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/json_document.h"
+#include "base/json_text.h"
 #include "pipeline/expression_arguments.h"
 #include "pipeline/expression_checks.h"
 #include "pipeline/expression_functions.h"
@@ -537,26 +538,16 @@ std::string_view render_text(const Value& value, engine::Arena& arena) {
   if (const auto* decimal = std::get_if<Decimal>(&value)) {
     return decimal->digits;
   }
-  std::array<char, 40> digits;
-  char* end = digits.data();
   if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-    end = std::to_chars(digits.data(), digits.data() + digits.size(), *integer).ptr;
-  } else if (const auto* real = std::get_if<double>(&value)) {
-    // Plain notation gives all digits of a double: from here on they are not its shortest.
-    constexpr double kPlainBelow = 0x1p54;
-    char* const limit = digits.data() + digits.size() - 2;
-    end = std::abs(*real) < kPlainBelow
-              ? std::to_chars(digits.data(), limit, *real).ptr
-              : std::to_chars(digits.data(), limit, *real, std::chars_format::scientific).ptr;
-    // A real stays recognisable as one, as in SQLite and JSON.
-    const std::string_view so_far(digits.data(), static_cast<std::size_t>(end - digits.data()));
-    if (std::isfinite(*real) && so_far.find_first_of(".e") == std::string_view::npos) {
-      *end++ = '.';
-      *end++ = '0';
-    }
+    std::array<char, 24> digits;
+    const char* const end =
+        std::to_chars(digits.data(), digits.data() + digits.size(), *integer).ptr;
+    const std::string_view text(digits.data(), static_cast<std::size_t>(end - digits.data()));
+    return as_text(arena.copy(as_bytes(text)));
   }
-  const std::string_view text(digits.data(), static_cast<std::size_t>(end - digits.data()));
-  return as_text(arena.copy(as_bytes(text)));
+  std::string digits;
+  append_json_value(digits, value);
+  return as_text(arena.copy(as_bytes(digits)));
 }
 
 }  // namespace onceflow::pipeline

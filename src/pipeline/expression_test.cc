@@ -364,6 +364,24 @@ TEST(Expression, reals_are_rendered_so_that_they_read_back) {
   EXPECT_EQ(render_text(std::int64_t{-5}, arena), "-5");
 }
 
+// In a key, in a column of text, in JSON and as a cast.
+TEST(Expression, a_real_has_one_text_everywhere) {
+  engine::Arena arena;
+  EXPECT_EQ(render_text(100000.0, arena), "100000.0");
+  EXPECT_EQ(render_text(0.0001, arena), "0.0001");
+  for (int exponent = -320; exponent <= 305; ++exponent) {
+    for (const char* digits : {"1", "2.5", "1.7976931348623157", "-9.007199254740993"}) {
+      const double real = std::strtod(fmt::format("{}e{}", digits, exponent).c_str(), nullptr);
+      std::string json;
+      append_json_value(json, real);
+      const std::string record = fmt::format(R"({{"x":{}}})", json);
+      EXPECT_EQ(render_text(real, arena), json);
+      EXPECT_EQ(evaluate("cast($.x as text)", record), fmt::format("'{}'", json));
+      EXPECT_EQ(evaluate("json_array($.x)", record), fmt::format("'[{}]'", json));
+    }
+  }
+}
+
 TEST(Expression, large_reals_are_the_same_in_records_literals_and_texts) {
   constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15;  // its multiples are spread evenly
   std::uint64_t drawn = 0;
