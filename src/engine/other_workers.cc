@@ -210,8 +210,8 @@ std::optional<OtherWorker> judge_member(const client::GroupMemberDescription& me
     other.kind = note.pipeline.empty() ? OtherWorker::Kind::kNoWorker
                                        : OtherWorker::Kind::kOfAnotherPipeline;
     other.pipeline = note.pipeline;
-  } else if (instance == question.group_instance_id) {
-    return std::nullopt;
+  } else if (!instance.empty() && instance == question.group_instance_id) {
+    return std::nullopt;  // Without an instance a member is known by its note alone.
   } else if (other.database = other_database(parse_databases(member.note), question.databases);
              !other.database.empty()) {
     other.kind = OtherWorker::Kind::kWithAnotherDatabase;
@@ -222,9 +222,10 @@ std::optional<OtherWorker> judge_member(const client::GroupMemberDescription& me
     return std::nullopt;
   }
   const std::string own_prefix = other.pipeline.empty() ? prefix : other.pipeline + "-";
-  other.worker = other.kind == OtherWorker::Kind::kNoWorker ? member.client_id
-                 : instance.starts_with(own_prefix)         ? instance.substr(own_prefix.size())
-                                                            : instance;
+  const bool has_instance = !instance.empty() && other.kind != OtherWorker::Kind::kNoWorker;
+  other.worker = !has_instance                      ? member.client_id
+                 : instance.starts_with(own_prefix) ? instance.substr(own_prefix.size())
+                                                    : instance;
   if (!member.note.empty() && options.describe) {
     other.where = fmt::format("{}, {}", options.describe(member.note), other.where);
   }

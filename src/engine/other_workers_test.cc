@@ -72,7 +72,7 @@ class OtherWorkersTest : public client::ClientTest {
   OthersQuestion question() const {
     return {.group_ids = {"g", "g-2"},
             .pipeline = "p",
-            .group_instance_id = "p-1",
+            .group_instance_id = instance_,
             .definition = protocol::definition_hash(definition_with("where $.a\n").text()),
             .is_known = is_known_,
             .databases = {{.sink = "s", .place = 7, .path = "/here/a b.db"}}};
@@ -87,6 +87,7 @@ class OtherWorkersTest : public client::ClientTest {
 
   std::map<std::string, std::string> notes_;
   std::vector<Buffer> metadata_;
+  std::string instance_ = "p-1";
   MemberLife life_ = MemberLife::kAlive;
   bool is_known_ = true;
   Rolling rolling_ = Rolling::kNo;
@@ -125,6 +126,17 @@ TEST_F(OtherWorkersTest, every_part_of_a_definition_is_in_its_hash) {
 TEST_F(OtherWorkersTest, workers_with_the_same_file_are_no_obstacle) {
   notes_ = {{"p-2", note_of("where $.a\n")}, {"p-3", note_of("where $.a\n", Rolling::kYes)}};
   EXPECT_TRUE(wait());
+}
+
+TEST_F(OtherWorkersTest, members_without_an_instance_are_known_by_their_notes) {
+  instance_ = "";
+  notes_ = {{"", note_of("where $.a\n")}};
+  EXPECT_TRUE(wait());
+  notes_ = {{"", note_of("where $.b\n")}};
+  const Status waited = wait();
+  ASSERT_FALSE(waited);
+  EXPECT_EQ(waited.error().code, ErrorCode::kRefused);
+  EXPECT_THAT(waited.error().text, HasSubstr("worker 'theirs'"));
 }
 
 TEST_F(OtherWorkersTest, one_with_another_file_is_named_with_the_ways_on) {

@@ -49,8 +49,8 @@ std::string describe(const PlaceOptions& options, const Holder& holder) {
 Task<Status> take_place(std::shared_ptr<client::Cluster> cluster, PlaceOptions options,
                         PlaceQuestion question, std::function<bool()> must_stop,
                         std::function<void(StageCause)> waits) {
-  if (options.rule == PlaceRule::kTakeOver) {
-    co_return Status{};
+  if (options.rule == PlaceRule::kTakeOver || question.group_instance_id.empty()) {
+    co_return Status{};  // Without an instance it has no place that another one could hold.
   }
   client::Admin admin(cluster);
   io::Scheduler& scheduler = cluster->scheduler();

@@ -48,13 +48,14 @@ class WorkerPlaceTest : public client::ClientTest {
              },
          .describe = [](std::string_view) { return std::string("process 7 on h"); }},
         {.group_ids = {"g", "g-2"},
-         .group_instance_id = "p-1",
+         .group_instance_id = instance_,
          .worker = "1",
          .session_timeout = milliseconds(500)},
         [this] { return must_stop_; },
         [this](const StageCause& cause) { waited_for_ = cause.what; }));
   }
 
+  std::string instance_ = "p-1";
   std::vector<std::string> instances_{"p-2", "p-1"};
   std::vector<Buffer> notes_;
   int asked_count_ = 0;
@@ -68,6 +69,12 @@ TEST_F(WorkerPlaceTest, a_name_that_nobody_has_is_free) {
   instances_ = {"p-2", "p-11"};
   EXPECT_TRUE(take(MemberLife::kAlive));
   EXPECT_EQ(seen_note_, "");
+}
+
+TEST_F(WorkerPlaceTest, one_without_an_instance_has_no_place_to_take) {
+  instance_ = "";
+  instances_ = {""};
+  EXPECT_TRUE(take(MemberLife::kAlive));
 }
 
 TEST_F(WorkerPlaceTest, a_live_holder_is_named_with_its_address_and_what_to_do) {
