@@ -15,6 +15,11 @@ constexpr Duration kPollInterval = milliseconds(50);
 constexpr std::int32_t kAnswerBytesMax = 4 << 20;
 constexpr std::int32_t kPartitionBytesMax = 256 << 10;
 
+std::string place_of(const Input& input) {
+  return fmt::format("{}-{} offsets {}..{}", input.source.topic, input.source.partition.value,
+                     input.from_offset.value, input.next_offset.value - 1);
+}
+
 }  // namespace
 
 InputComparison::InputComparison(std::shared_ptr<client::Cluster> cluster,
@@ -111,7 +116,7 @@ void InputComparison::drop_ended(const client::Fetcher& fetcher, Opened& open) {
     const bool is_held =
         fetch_.isolation_level == client::IsolationLevel::kReadCommitted && ends.last_stable < next;
     if (is_held) {
-      leave_out(entry.second.input, "an open transaction holds them back");
+      held_back_ += (held_back_.empty() ? "" : ", ") + place_of(entry.second.input);
     }
     return is_held;
   });
@@ -140,10 +145,8 @@ Task<std::vector<Input>> InputComparison::judge(std::vector<Open> read) {
 }
 
 void InputComparison::leave_out(const Input& input, std::string_view why) {
-  remark_ +=
-      fmt::format("{}{}-{} offsets {}..{} are not compared with the newest receipt: {}",
-                  remark_.empty() ? "" : "; ", input.source.topic, input.source.partition.value,
-                  input.from_offset.value, input.next_offset.value - 1, why);
+  remark_ += fmt::format("{}{} are not compared with the newest receipt: {}",
+                         remark_.empty() ? "" : "; ", place_of(input), why);
 }
 
 }  // namespace onceflow::engine

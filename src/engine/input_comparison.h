@@ -36,6 +36,10 @@ class InputComparison {
       std::vector<protocol::Receipt::Input> inputs);
   /// What could not be compared, and why, for people; empty: all was.
   const std::string& remark() const { return remark_; }
+  /// What a transaction hides that is open now, for people: "t-0 offsets 0..7"; empty: nothing. The
+  /// last stable offset does not go back, so the log is not the one that was read, or is about to
+  /// show all of it again (a new leader). Once the transaction has ended it can be compared.
+  const std::string& held_back() const { return held_back_; }
 
  private:
   struct Open {
@@ -57,6 +61,7 @@ class InputComparison {
   std::size_t read_bytes_ = 0;
   std::vector<Open> read_;
   std::string remark_;
+  std::string held_back_;
 };
 
 }  // namespace onceflow::engine

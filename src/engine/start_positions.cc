@@ -20,6 +20,17 @@ std::string describe(const TopicPartition& partition) {
 
 bool is_new(const KeptPosition& position) { return position.next_offset == kNoOffset; }
 
+// To go on now would be to go on beside whatever that transaction becomes.
+Status held_back(const std::string& ranges) {
+  return fail(ErrorCode::kTimedOut,
+              fmt::format("{}: this stage has read them, and an open transaction hides them now: "
+                          "the log was restored from an older copy, or its leader has changed; "
+                          "they are compared with the newest receipt when that transaction has "
+                          "ended, at its time-out at the latest",
+                          ranges),
+              Recovery::kRetriable);
+}
+
 }  // namespace
 
 StartPositions::StartPositions(std::shared_ptr<client::Cluster> cluster,
@@ -207,7 +218,7 @@ Task<Status> StartPositions::compare_with_log(std::vector<KeptPosition>& own) {
   const auto changed = co_await comparison.find_changed(std::move(inputs));
   remark_ = comparison.remark();
   if (changed.empty()) {
-    co_return Status{};
+    co_return comparison.held_back().empty() ? Status{} : held_back(comparison.held_back());
   }
   std::string ranges;
   for (const protocol::Receipt::Input& input : changed) {
