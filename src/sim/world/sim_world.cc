@@ -220,9 +220,11 @@ void SimWorld::pause(SimNode& node, Duration duration) {
     return;
   }
   note(node.name(), "pause");
-  node.paused_until_ = now_ + duration;
-  schedule_after(duration - Duration(1), [this, &node, process = node.process_] {
-    if (node.process_ == process && node.paused_until_) {
+  const MonotonicTime until = now_ + duration;
+  node.paused_until_ = until;
+  schedule_after(duration - Duration(1), [this, &node, process = node.process_, until] {
+    // It may have gone on before that, and be paused once more.
+    if (node.process_ == process && node.paused_until_ == until) {
       note(node.name(), "goes on");
       node.paused_until_.reset();
     }

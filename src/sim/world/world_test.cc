@@ -128,6 +128,27 @@ TEST_F(WorldTest, a_pause_that_ends_with_the_faults_keeps_the_order_of_callbacks
   EXPECT_THAT(order, ElementsAre(1, 2, 3));
 }
 
+TEST_F(WorldTest, a_pause_is_not_ended_by_one_before_it) {
+  SimWorld world(calm());
+  std::vector<std::int64_t> beats_ms;
+  SimNode& node =
+      world.add_node({.name = "a", .boot = [&](SimProcess& process) {
+                        process.scheduler().schedule_after(milliseconds(30), [&] {
+                          beats_ms.push_back(to_ms(process.scheduler().now().time_since_epoch()));
+                        });
+                      }});
+  world.run_for(milliseconds(1));
+  world.pause(node, milliseconds(50));
+  world.run_for(milliseconds(9));
+  world.stop_faults();
+  world.run_for(milliseconds(10));
+  world.pause(node, milliseconds(100));
+  world.run_for(milliseconds(50));
+  EXPECT_TRUE(node.is_paused());
+  world.run_for(milliseconds(100));
+  EXPECT_THAT(beats_ms, ElementsAre(120));
+}
+
 TEST_F(WorldTest, after_a_kill_everything_written_is_there) {
   SimWorld world(calm());
   SimNode& node = world.add_node({.name = "a", .boot = [](SimProcess& process) {
