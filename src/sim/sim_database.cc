@@ -184,9 +184,15 @@ Result<SimDatabase::Claim> SimDatabase::claim(const connectors::SinkTable& defin
 
 Result<std::vector<connectors::ClaimedPartition>> SimDatabase::look(
     const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions) {
-  const Image before = tables_;
+  const auto place = tables_.find(definition.table);
+  const auto before = place == tables_.end() ? std::nullopt : std::optional(place->second);
   auto claimed = claim(definition, partitions);
-  tables_ = before;
+  // Only this one is put back: others may be read meanwhile.
+  if (before) {
+    tables_[definition.table] = *before;
+  } else {
+    tables_.erase(definition.table);
+  }
   RETURN_IF_ERROR(claimed);
   return std::move(claimed->partitions);
 }

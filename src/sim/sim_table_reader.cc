@@ -35,8 +35,8 @@ Status show(const SentCommit::Row& row, const audit::TableReader::VisitRow& visi
 
 Result<bool> SimTableReader::begin_snapshot() {
   const auto place = image_.find(subject_.table);
-  table_ = place == image_.end() ? nullptr : &place->second;
-  return table_ != nullptr;
+  table_ = place == image_.end() ? std::nullopt : std::optional(place->second);
+  return table_.has_value();
 }
 
 Result<std::vector<audit::StoredPosition>> SimTableReader::positions(const std::string&,

@@ -1,6 +1,8 @@
-// SimTableReader: a table of the database double as the auditor reads it, from an image of one
-// moment. Owned by one audit.
+// SimTableReader: a table of the database double as the auditor reads it, all of one moment. Owned
+// by one audit.
 #pragma once
+
+#include <optional>
 
 #include "audit/table_reader.h"
 #include "sim/sim_database.h"
@@ -9,7 +11,8 @@ namespace onceflow::sim {
 
 class SimTableReader final : public audit::TableReader {
  public:
-  /// `image` must outlive it. A table that was never claimed has not been made.
+  /// `image` must outlive it, and may change: what is read is the table as it was at
+  /// begin_snapshot(). A table that was never claimed has not been made.
   SimTableReader(const SimDatabase::Image& image, audit::TableSubject table)
       : image_(image), subject_(std::move(table)) {}
 
@@ -23,7 +26,7 @@ class SimTableReader final : public audit::TableReader {
  private:
   const SimDatabase::Image& image_;
   const audit::TableSubject subject_;
-  const SimDatabase::Table* table_ = nullptr;
+  std::optional<SimDatabase::Table> table_;
 };
 
 }  // namespace onceflow::sim
