@@ -65,6 +65,10 @@ void Ending::take_down() {
 
 void Ending::expect_right_or_refused(const std::string& what, const std::vector<std::string>& named,
                                      Refused refused) {
+  // A stage may have claimed its positions, and stop by them: no record is missing for that.
+  if (refused == Refused::kStopped && before.record_count() == 0) {
+    refused = Refused::kAnew;
+  }
   const bool may_come_late = refused == Refused::kStopped || refused == Refused::kAnew;
   std::vector<Judged> judged;
   judged.reserve(scene.pipelines.size());

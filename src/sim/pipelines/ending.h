@@ -44,7 +44,8 @@ class Ending {
     kBefore,   ///< all as it was before: a record was refused
     kMidway,   ///< what came before the record that was refused is there, and is not judged
     kStopped,  ///< others may have gone on, as far as they came; the audit must name it too
-    kAnew,     ///< as kStopped, but nothing is left that could be named: no word of "clean" then
+    kAnew,     ///< as kStopped, but nothing is left that could be named: no word of "clean" then;
+               ///< nor is there anything where no record was fed before (kStopped becomes this)
   };
   /// Waits until each pipeline has either the right rows for all of the input, or has stopped and
   /// said something that holds one of `named`. Then model and audit judge what can be judged.
