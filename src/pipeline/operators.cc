@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -83,6 +85,24 @@ class Where : public engine::Operator {
   NoValue no_value_;
 };
 
+// What is made of JSON nests deeper than its parts, and nobody reads it beyond JsonDocument's
+// limit.
+std::optional<RecordProblem> problem_of_depth(std::string_view what, std::string_view made) {
+  constexpr std::size_t kDepthMax = JsonDocument::kDepthMax;
+  if (made.size() < 2 * kDepthMax || std::ranges::count_if(made, [](char letter) {
+                                       return letter == '[' || letter == '{';
+                                     }) <= static_cast<std::ptrdiff_t>(kDepthMax)) {
+    return std::nullopt;
+  }
+  JsonDocument document;
+  const auto problem = document.parse(made);
+  return problem ? std::optional(RecordProblem{
+                       fmt::format("{} would not be JSON: {}", what, problem->what),
+                       "a value that is made of others nests no deeper than one that is read",
+                       "set or group by less of it, a part or its text: cast(… as text)"})
+                 : std::nullopt;
+}
+
 class Set : public engine::Operator {
  public:
   Set(Step step, std::vector<std::string> paths) : step_(std::move(step)) {
@@ -132,6 +152,9 @@ class Set : public engine::Operator {
             "set the whole list or object, or keep such records out by a step before this one");
       }
       json_ = std::move(*edited);
+    }
+    if (const auto problem = problem_of_depth("its value", json_)) [[unlikely]] {
+      return step_.refuse(chunk, record, *problem);
     }
     record.value = chunk.arena.copy(as_bytes(json_));
     return {};
@@ -190,6 +213,9 @@ class Key : public engine::Operator {
       list_ += std::get<std::string_view>(*part);
     }
     list_ += ']';
+    if (const auto problem = problem_of_depth("its key", list_)) [[unlikely]] {
+      return step_.refuse(chunk, record, *problem);
+    }
     record.key = chunk.arena.copy(as_bytes(list_));
     return {};
   }

@@ -57,6 +57,33 @@ TEST(Set, sets_fields_and_keeps_the_others) {
             R"({"id":9007199254740993,"a":20,"b":{"c":1,"d":"it's"},"list":[2,"x"]})");
 }
 
+std::string nested(std::size_t depth) {
+  return std::string(depth, '[') + "1" + std::string(depth, ']');
+}
+
+TEST(Set, makes_no_json_that_is_not_read) {
+  for (const auto& [depth, is_taken] : {std::pair{1997, true}, {1998, false}}) {
+    engine::Chunk chunk = chunk_of({"{\"x\":" + nested(static_cast<std::size_t>(depth)) + "}"});
+    auto set = *make_set("s", {{"$.y", expression("json_array(json_array($.x))")}})();
+    const Status done = set->process(chunk);
+    EXPECT_EQ(done.has_value(), is_taken) << depth;
+    EXPECT_TRUE(done || done.error().text.contains(
+                            "its value would not be JSON: nesting deeper than 2,000"));
+  }
+}
+
+TEST(Key, makes_no_json_that_is_not_read) {
+  for (const auto& [depth, is_taken] : {std::pair{1997, true}, {1998, false}}) {
+    engine::Chunk chunk = chunk_of({"{\"x\":" + nested(static_cast<std::size_t>(depth)) + "}"});
+    auto key = *make_key("k", {expression("json_array(json_array($.x))"), expression("1")},
+                         NullKey::kRefused)();
+    const Status done = key->process(chunk);
+    EXPECT_EQ(done.has_value(), is_taken) << depth;
+    EXPECT_TRUE(done ||
+                done.error().text.contains("its key would not be JSON: nesting deeper than 2,000"));
+  }
+}
+
 TEST(Set, leaves_a_null_value_and_refuses_what_is_no_object) {
   engine::Chunk chunk = chunk_of({"[1]"});
   auto set = *make_set("shape", {{"$.a", expression("1")}})();
