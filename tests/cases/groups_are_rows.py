@@ -98,6 +98,48 @@ def lists_objects_and_truths_are_no_text(at):
         refused(folder, Sqlite(folder), [f'{{"s":{value},"d":"x"}}'], f"`s` of its key is {kind}")
 
 
+# The key, the type of its first column, and a part that it does not take.
+PARTS = [
+    (KEY, "text", "7"), (KEY, "text", "100000.0"), (KEY, "text", '[1, "it\'s"]'),
+    (KEY, "integer", '"x"'), (KEY, "uuid", '"no \\"id\\""'), (KEY, "uuid", "7"),
+    (KEY, "timestamptz", '"2024-02-29T12:30:00+01:00"'), (KEY, "decimal", "2.0"),
+    ("$.s", "uuid", '"none"'), ("$.s", "uuid", "100000.0"), ("$.s", "date", "7"),
+    ("{ s: lower($.s), d: $.d }", "uuid", '"NONE"'),
+]
+GOOD = {"text": '"a"', "integer": "7", "decimal": "2.5", "date": '"2024-02-29"',
+        "uuid": '"123e4567-e89b-12d3-a456-426614174abc"', "timestamptz": '"2024-02-29T11:30:00Z"'}
+
+
+def what_a_column_does_not_take_is_kept_out_by_the_step_of_the_message(at):
+    for number, (key, kind, bad) in enumerate(PARTS):
+        folder = at / str(number)
+        folder.mkdir()
+        sink = Sqlite(folder)
+        more = (f", key: [{'s' if key == '$.s' else 's, d'}], columns: {{ s: {{ value: $.s, type:"
+                f" {kind} }}, {'' if key == '$.s' else 'd: $.d, '}"
+                "n: { value: $.n, type: integer } }")
+        text = PIPELINE.format(key=key, more=more, **sink.words)
+        with Worker(folder, text) as worker:
+            produce(worker.address, "t", [f'{{"s":{GOOD[kind]},"d":"x"}}',
+                                          f'{{"s":{bad},"d":"x"}}',
+                                          f'{{"s":{GOOD[kind]},"d":"x"}}'], good=False)
+            check(worker.wait() == 1, worker.said())
+            step = re.search(r"`(- \{ id: known, where: \".*?\" \})`", worker.said())
+            check(step, worker.said())
+
+        def counts():
+            try:
+                with sqlite3.connect(sink.file) as database:
+                    return database.execute("SELECT n FROM rows").fetchall()
+            except sqlite3.OperationalError:
+                return []
+        with Worker(folder, text.replace("steps:\n", f"steps:\n  {step.group(1)}\n")) as worker:
+            wait_for(lambda: counts() == [(2,)],
+                     lambda: f"{key} {kind} {bad}: {counts()}, {worker.said()}")
+            check(worker.stop() == 0, worker.said())
+        audit(folder, "--states")
+
+
 def null_is_refused_and_coalesce_helps(at, sink):
     refused(at, sink, ['{"s":"a"}'], "`d` of its key is null",
             "write `d: \"coalesce($.d, 'none')\"`")
