@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/parse_number.h"
 #include "base/utf8.h"
+#include "connectors/past_database.h"
 #include "connectors/positions.h"
 #include "connectors/postgres_connection.h"
 #include "connectors/postgres_positions.h"
@@ -28,33 +29,7 @@
 namespace onceflow::connectors {
 namespace {
 
-// One database, as far as a reset needs it: every value goes as text, which both take for what it
-// is; `answer` rows are text too.
-using Row = std::vector<std::string>;
-using VisitText = std::function<Status(const std::string& text)>;
-using Run = std::function<Result<std::vector<Row>>(const std::string& sql, const Row& values)>;
-
-struct Database {
-  Run run;
-  std::string table;  ///< the user's, quoted
-  /// Whether a table is there; its name is the value.
-  std::string has_table_sql;
-  std::string table_name;
-  std::function<Status()> ensure_positions;
-  std::string begin;
-  std::string number;                                            ///< the type of a whole number
-  std::string receipt;                                           ///< an expression: the bytes of $3
-  std::function<std::string(std::string_view)> to_receipt_text;  ///< what $3 is then
-  std::string read_receipt;  ///< an expression: the bytes of `receipt` as a text
-  std::function<Buffer(std::string_view)> from_receipt_text;
-  std::string members;  ///< a query: the texts in $2, which is a JSON array
-  /// Visits the first column of each row, a null as an empty text, without holding them all.
-  std::function<Status(const std::string& sql, const VisitText& visit)> for_each;
-  std::function<Result<std::string>()> table_id;
-  /// Whether a table id that is not this table's now is that of another one which is there. A table
-  /// that was restored or made anew has another id than positions of before.
-  std::function<Result<bool>(const std::string& id)> is_of_another_table;
-};
+using Row = PastDatabase::Row;
 
 constexpr std::string_view kOfSink = " WHERE pipeline = $1 AND stage = $2";
 
@@ -74,7 +49,7 @@ Result<std::int64_t> number_of(const std::string& text) {
   return *number;
 }
 
-Result<bool> has_table(const Database& database, const std::string& name) {
+Result<bool> has_table(const PastDatabase& database, const std::string& name) {
   const auto rows = database.run(database.has_table_sql, {name});
   RETURN_IF_ERROR(rows);
   const auto number = number_of(rows->front().front());
@@ -82,7 +57,8 @@ Result<bool> has_table(const Database& database, const std::string& name) {
   return *number != 0;
 }
 
-Result<std::int64_t> count(const Database& database, const std::string& sql, const Row& values) {
+Result<std::int64_t> count(const PastDatabase& database, const std::string& sql,
+                           const Row& values) {
   const auto rows = database.run(sql, values);
   RETURN_IF_ERROR(rows);
   return number_of(rows->front().front());
@@ -107,28 +83,18 @@ constexpr int kReceiptsOfPage = 100;
 /// One of them says which table it wrote.
 constexpr int kReceiptsAskedForTable = 20;
 
-// Of "Public.Orders" and orders the last part in small letters: names of one table are never taken
-// for those of two.
-std::string bare_name(const std::string& table) {
-  std::string name = table.substr(table.rfind('.') + 1);
-  std::ranges::transform(name, name.begin(), [](const char letter) {
-    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
-  });
-  return name;
-}
-
 bool writes(const protocol::Receipt& receipt, const SinkTable& table) {
   return std::ranges::any_of(receipt.outputs, [&](const protocol::Receipt::Output& output) {
-    return bare_name(output.name) == bare_name(table.table);
+    return bare_table_name(output.name) == bare_table_name(table.table);
   });
 }
 
-Result<protocol::Receipt> receipt_in(const Database& database, const std::string& text) {
+Result<protocol::Receipt> receipt_in(const PastDatabase& database, const std::string& text) {
   const Buffer bytes = database.from_receipt_text(text);
   return protocol::decode_receipt(bytes);
 }
 
-Result<std::vector<Row>> newest_receipts(const Database& database, const Writer& writer) {
+Result<std::vector<Row>> newest_receipts(const PastDatabase& database, const Writer& writer) {
   return database.run(
       fmt::format("SELECT {} FROM onceflow_receipts{} ORDER BY receipt_id DESC LIMIT {}",
                   database.read_receipt, kOfSink, kReceiptsAskedForTable),
@@ -136,7 +102,7 @@ Result<std::vector<Row>> newest_receipts(const Database& database, const Writer&
 }
 
 // Of a sink whose position names no table: its newest receipts do, where they wrote something.
-Result<bool> may_write(const Database& database, const Writer& writer, const SinkTable& table) {
+Result<bool> may_write(const PastDatabase& database, const Writer& writer, const SinkTable& table) {
   const auto rows = newest_receipts(database, writer);
   RETURN_IF_ERROR(rows);
   for (const Row& row : *rows) {
@@ -149,7 +115,7 @@ Result<bool> may_write(const Database& database, const Writer& writer, const Sin
   return true;
 }
 
-Result<std::vector<Writer>> other_writers(const Database& database, const SinkTable& table) {
+Result<std::vector<Writer>> other_writers(const PastDatabase& database, const SinkTable& table) {
   constexpr std::string_view kOthers =
       "SELECT DISTINCT pipeline, stage, {} FROM onceflow_positions WHERE pipeline <> $1 "
       "ORDER BY pipeline, stage";
@@ -191,7 +157,7 @@ std::string name_of(const Writer& writer) {
 }
 
 // Topics have no letters that JSON would escape.
-Status keep_rows_of(const Database& database, const protocol::Receipt& receipt,
+Status keep_rows_of(const PastDatabase& database, const protocol::Receipt& receipt,
                     const std::string& whose) {
   std::string sources;
   for (const protocol::Receipt::Row& row : receipt.rows) {
@@ -212,7 +178,7 @@ Status keep_rows_of(const Database& database, const protocol::Receipt& receipt,
 }
 
 // A sink may have had another id before: so of this pipeline, whatever has written the table.
-Status read_rows_of_receipts(const Database& database, const SinkTable& table,
+Status read_rows_of_receipts(const PastDatabase& database, const SinkTable& table,
                              const std::vector<Writer>& others) {
   RETURN_IF_ERROR(database.run(kMakeRowsOfReceipts, {}));
   for (std::int64_t last = -1;;) {
@@ -252,7 +218,7 @@ std::string where_own() {
 }
 
 // Two pipelines may have written the same record.
-Status check_contested(const Database& database, const SinkTable& table,
+Status check_contested(const PastDatabase& database, const SinkTable& table,
                        const std::vector<Writer>& others) {
   const auto contested =
       count(database,
@@ -271,7 +237,7 @@ Status check_contested(const Database& database, const SinkTable& table,
                   table.table, *contested, name_of(others.front())));
 }
 
-Status add_own_rows(const Database& database, const SinkTable& table, SinkPast& past) {
+Status add_own_rows(const PastDatabase& database, const SinkTable& table, SinkPast& past) {
   past.own_row_count = past.row_count;
   if (past.row_count == 0) {
     return {};
@@ -306,7 +272,7 @@ Status add_own_rows(const Database& database, const SinkTable& table, SinkPast& 
 }
 
 // While the receipts are still there.
-Status delete_rows(const Database& database, const SinkTable& table) {
+Status delete_rows(const PastDatabase& database, const SinkTable& table) {
   const auto is_there = has_table(database, database.table_name);
   RETURN_IF_ERROR(is_there);
   if (!*is_there) {
@@ -327,7 +293,7 @@ Status delete_rows(const Database& database, const SinkTable& table) {
 
 // ------------------------------------------------------------------------------------------ past
 
-Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
+Result<SinkPast> read_past(const PastDatabase& database, const SinkTable& table) {
   SinkPast past;
   const Row sink = {table.pipeline, table.stage};
   const auto has_positions = has_table(database, "onceflow_positions");
@@ -378,7 +344,7 @@ Result<SinkPast> read_past(const Database& database, const SinkTable& table) {
 }
 
 // One that does not decode is the audit's to name.
-Result<NewestDefinitions> read_definitions(const Database& database, const SinkTable& table) {
+Result<NewestDefinitions> read_definitions(const PastDatabase& database, const SinkTable& table) {
   NewestDefinitions newest;
   const auto is_there = has_table(database, "onceflow_receipts");
   RETURN_IF_ERROR(is_there);
@@ -403,7 +369,8 @@ Result<NewestDefinitions> read_definitions(const Database& database, const SinkT
 
 // Position rows stay, and their epochs go on rising: a worker that was paused through the reset is
 // fenced by them (SNK-1). What becomes of the table's rows has been decided with it.
-Status move_positions(const Database& database, const SinkTable& table, const SinkReset& reset) {
+Status move_positions(const PastDatabase& database, const SinkTable& table,
+                      const SinkReset& reset) {
   RETURN_IF_ERROR(database.ensure_positions());
   RETURN_IF_ERROR(
       database.run(fmt::format("UPDATE onceflow_positions SET next_offset = -1, epoch = epoch + 1, "
@@ -426,7 +393,7 @@ Status move_positions(const Database& database, const SinkTable& table, const Si
   return {};
 }
 
-Status write_receipt(const Database& database, const SinkTable& table, const std::string& stage,
+Status write_receipt(const PastDatabase& database, const SinkTable& table, const std::string& stage,
                      std::string_view receipt) {
   RETURN_IF_ERROR(database.run(
       fmt::format("INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES ($1, $2, {})",
@@ -439,7 +406,7 @@ Status write_receipt(const Database& database, const SinkTable& table, const std
 /// in the output alone.
 class RowList {
  public:
-  RowList(const Database& database, const SinkTable& table, std::int64_t now_ms)
+  RowList(const PastDatabase& database, const SinkTable& table, std::int64_t now_ms)
       : database_(database), table_(table), now_ms_(now_ms) {}
 
   Status add(const std::string& text) {
@@ -477,7 +444,7 @@ class RowList {
 
   static constexpr std::int64_t kRowsOfReceipt = 10'000;
 
-  const Database& database_;
+  const PastDatabase& database_;
   const SinkTable& table_;
   const std::int64_t now_ms_;
   std::map<TopicPartition, std::vector<Offset>> offsets_;
@@ -487,7 +454,7 @@ class RowList {
 
 // What is in the table when nothing is known of it any more; what receipts of other pipelines know
 // of is theirs.
-Status list_rows(const Database& database, const SinkTable& table, const SinkReset& reset) {
+Status list_rows(const PastDatabase& database, const SinkTable& table, const SinkReset& reset) {
   const auto is_there = has_table(database, database.table_name);
   RETURN_IF_ERROR(is_there);
   if (!*is_there) {
@@ -512,7 +479,8 @@ Status list_rows(const Database& database, const SinkTable& table, const SinkRes
 }
 
 // Of ids that the sink had before: what they say of rows would excuse rows that come now.
-Result<std::vector<std::string>> former_stages(const Database& database, const SinkTable& table) {
+Result<std::vector<std::string>> former_stages(const PastDatabase& database,
+                                               const SinkTable& table) {
   const auto rows = database.run("SELECT DISTINCT stage FROM onceflow_receipts WHERE pipeline = $1",
                                  {table.pipeline});
   RETURN_IF_ERROR(rows);
@@ -535,7 +503,7 @@ Result<std::vector<std::string>> former_stages(const Database& database, const S
 }
 
 // With those that list the rows of an earlier reset.
-Status forget_receipts(const Database& database, const SinkTable& table) {
+Status forget_receipts(const PastDatabase& database, const SinkTable& table) {
   auto stages = former_stages(database, table);
   RETURN_IF_ERROR(stages);
   stages->push_back(table.stage);
@@ -547,7 +515,7 @@ Status forget_receipts(const Database& database, const SinkTable& table) {
   return {};
 }
 
-Status reset_in_transaction(const Database& database, const SinkTable& table,
+Status reset_in_transaction(const PastDatabase& database, const SinkTable& table,
                             const SinkReset& reset) {
   RETURN_IF_ERROR(move_positions(database, table, reset));
   if (reset.deletes_rows) {
@@ -567,157 +535,11 @@ Status reset_in_transaction(const Database& database, const SinkTable& table,
                                : write_receipt(database, table, table.stage, reset.receipt);
 }
 
-Status reset_sink(const Database& database, const SinkTable& table, const SinkReset& reset) {
+Status reset_sink(const PastDatabase& database, const SinkTable& table, const SinkReset& reset) {
   RETURN_IF_ERROR(database.run(database.begin, {}));
   RETURN_IF_ERROR(reset_in_transaction(database, table, reset));
   RETURN_IF_ERROR(database.run("COMMIT", {}));
   return {};
-}
-
-Database sqlite_database(SqliteConnection& connection, const SinkTable& table) {
-  return {
-      .run = [&connection](const std::string& sql, const Row& values) -> Result<std::vector<Row>> {
-        std::string text = sql;
-        for (std::size_t place = 0; (place = text.find('$', place)) != std::string::npos;) {
-          text[place] = '?';
-        }
-        auto statement = connection.prepare(text);
-        RETURN_IF_ERROR(statement);
-        for (std::size_t index = 0; index < values.size(); ++index) {
-          statement->bind(static_cast<int>(index) + 1, std::string_view(values[index]));
-        }
-        std::vector<Row> rows;
-        while (true) {
-          const auto step = statement->step();
-          RETURN_IF_ERROR(step);
-          if (*step == SqliteStatement::Step::kDone) {
-            return rows;
-          }
-          Row& row = rows.emplace_back();
-          for (int column = 0; column < statement->column_count(); ++column) {
-            row.emplace_back(statement->text(column));
-          }
-        }
-      },
-      .table = quote_identifier(table.table),
-      .has_table_sql =
-          "SELECT CAST(count(*) AS TEXT) FROM sqlite_schema WHERE type = 'table' AND name = $1 "
-          "COLLATE NOCASE",
-      .table_name = table.table,
-      .ensure_positions = [&connection] { return ensure_sqlite_positions(connection); },
-      .begin = "BEGIN IMMEDIATE",
-      .number = "INTEGER",
-      .receipt = "CAST($3 AS BLOB)",
-      .to_receipt_text = [](std::string_view bytes) { return std::string(bytes); },
-      .read_receipt = "receipt",
-      .from_receipt_text = [](std::string_view text) { return to_buffer(text); },
-      .members = "SELECT value AS source FROM json_each($2)",
-      .for_each = [&connection](const std::string& sql, const VisitText& visit) -> Status {
-        auto statement = connection.prepare(sql);
-        RETURN_IF_ERROR(statement);
-        while (true) {
-          const auto step = statement->step();
-          RETURN_IF_ERROR(step);
-          if (*step == SqliteStatement::Step::kDone) {
-            return {};
-          }
-          const std::string text(statement->text(0));
-          RETURN_IF_ERROR(visit(text));
-        }
-      },
-      .table_id = [&connection, &table] { return read_sqlite_table_id(connection, table); },
-      // schema_version:rootpage:name
-      .is_of_another_table = [&table](const std::string& id) -> Result<bool> {
-        const std::size_t name = id.find(':', id.find(':') + 1);
-        return id.contains(':') && name != std::string::npos &&
-               bare_name(id.substr(name + 1)) != bare_name(table.table);
-      }};
-}
-
-// A table may be in a schema: each part has quotes of its own.
-std::string quoted_table(const std::string& table) {
-  const std::size_t dot = table.find('.');
-  return dot == std::string::npos ? quote_identifier(table)
-                                  : quote_identifier(table.substr(0, dot)) + "." +
-                                        quote_identifier(table.substr(dot + 1));
-}
-
-Result<bool> is_of_postgres_table(PostgresConnection& connection, const std::string& id) {
-  const auto answer = connection.execute("SELECT count(*)::int FROM pg_class WHERE oid::text = $1",
-                                         {text_parameter(id)});
-  if (!answer) {
-    return std::unexpected(to_error(answer.error()));
-  }
-  return answer->integer(0, 0) != 0;
-}
-
-Database postgres_database(PostgresConnection& connection, const SinkTable& table) {
-  const std::string quoted = quoted_table(table.table);
-  return {
-      .run = [&connection](const std::string& sql, const Row& values) -> Result<std::vector<Row>> {
-        std::vector<PostgresParameter> parameters;
-        parameters.reserve(values.size());
-        for (const std::string& value : values) {
-          parameters.push_back(text_parameter(value));
-        }
-        const auto answer =
-            parameters.empty() ? connection.execute(sql) : connection.execute(sql, parameters);
-        if (!answer) {
-          return std::unexpected(to_error(answer.error()));
-        }
-        std::vector<Row> rows(answer->row_count());
-        for (std::size_t row = 0; row < rows.size(); ++row) {
-          for (int column = 0; column < answer->column_count(); ++column) {
-            rows[row].push_back(answer->text(row, column));
-          }
-        }
-        return rows;
-      },
-      .table = quoted,
-      .has_table_sql = "SELECT (to_regclass($1) IS NOT NULL)::int::text",
-      .table_name = quoted,
-      .ensure_positions = [&connection] { return ensure_postgres_positions(connection); },
-      .begin = "BEGIN",
-      .number = "bigint",
-      .receipt = "decode($3, 'hex')",
-      .to_receipt_text =
-          [](std::string_view bytes) {
-            return fmt::format(
-                "{:02x}", fmt::join(std::vector<std::uint8_t>(bytes.begin(), bytes.end()), ""));
-          },
-      .read_receipt = "encode(receipt, 'hex')",
-      .from_receipt_text = from_hex,
-      .members = "SELECT jsonb_array_elements_text(CAST($2 AS jsonb)) AS source",
-      .for_each = [&connection](const std::string& sql, const VisitText& visit) -> Status {
-        const auto begun = connection.execute("DECLARE onceflow_rows NO SCROLL CURSOR FOR " + sql);
-        if (!begun) {
-          return std::unexpected(to_error(begun.error()));
-        }
-        while (true) {
-          const auto page = connection.execute("FETCH 1000 FROM onceflow_rows");
-          if (!page) {
-            return std::unexpected(to_error(page.error()));
-          }
-          for (std::size_t row = 0; row < page->row_count(); ++row) {
-            const std::string text = page->text(row, 0);
-            RETURN_IF_ERROR(visit(text));
-          }
-          if (page->row_count() == 0) {
-            const auto closed = connection.execute("CLOSE onceflow_rows");
-            return closed ? Status{} : Status(std::unexpected(to_error(closed.error())));
-          }
-        }
-      },
-      .table_id = [&connection, quoted]() -> Result<std::string> {
-        const auto answer =
-            connection.execute("SELECT to_regclass($1)::oid::text", {text_parameter(quoted)});
-        if (!answer) {
-          return std::unexpected(to_error(answer.error()));
-        }
-        return std::string(answer->text(0, 0));
-      },
-      .is_of_another_table =
-          [&connection](const std::string& id) { return is_of_postgres_table(connection, id); }};
 }
 
 }  // namespace
@@ -725,27 +547,27 @@ Database postgres_database(PostgresConnection& connection, const SinkTable& tabl
 Result<SinkPast> read_sqlite_past(const SqliteSinkOptions& options, const SinkTable& table) {
   auto connection = SqliteConnection::open(options.file, options.busy_timeout);
   RETURN_IF_ERROR(connection);
-  return read_past(sqlite_database(**connection, table), table);
+  return read_past(sqlite_past_database(**connection, table), table);
 }
 
 Status reset_sqlite_sink(const SqliteSinkOptions& options, const SinkTable& table,
                          const SinkReset& reset) {
   auto connection = SqliteConnection::open(options.file, options.busy_timeout);
   RETURN_IF_ERROR(connection);
-  return reset_sink(sqlite_database(**connection, table), table, reset);
+  return reset_sink(sqlite_past_database(**connection, table), table, reset);
 }
 
 Result<SinkPast> read_postgres_past(const PostgresSinkOptions& options, const SinkTable& table) {
   auto connection = PostgresConnection::open(options);
   RETURN_IF_ERROR(connection);
-  return read_past(postgres_database(**connection, table), table);
+  return read_past(postgres_past_database(**connection, table), table);
 }
 
 Status reset_postgres_sink(const PostgresSinkOptions& options, const SinkTable& table,
                            const SinkReset& reset) {
   auto connection = PostgresConnection::open(options);
   RETURN_IF_ERROR(connection);
-  return reset_sink(postgres_database(**connection, table), table, reset);
+  return reset_sink(postgres_past_database(**connection, table), table, reset);
 }
 
 Result<NewestDefinitions> read_sqlite_definitions(const SqliteSinkOptions& options,
@@ -755,14 +577,14 @@ Result<NewestDefinitions> read_sqlite_definitions(const SqliteSinkOptions& optio
   }
   auto connection = SqliteConnection::open(options.file, options.busy_timeout);
   RETURN_IF_ERROR(connection);
-  return read_definitions(sqlite_database(**connection, table), table);
+  return read_definitions(sqlite_past_database(**connection, table), table);
 }
 
 Result<NewestDefinitions> read_postgres_definitions(const PostgresSinkOptions& options,
                                                     const SinkTable& table) {
   auto connection = PostgresConnection::open(options);
   RETURN_IF_ERROR(connection);
-  return read_definitions(postgres_database(**connection, table), table);
+  return read_definitions(postgres_past_database(**connection, table), table);
 }
 
 }  // namespace onceflow::connectors
