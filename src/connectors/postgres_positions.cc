@@ -23,14 +23,29 @@ Status run(PostgresConnection& connection, const std::string& sql) {
 
 // Rows stay where such a table is emptied, and would be written again.
 Status check_that_they_last(PostgresConnection& connection) {
-  const auto unlogged = connection.execute(kFindUnlogged);
-  if (!unlogged) {
-    return std::unexpected(to_error(unlogged.error()));
+  const auto found = connection.execute(kFindFleeting);
+  if (!found) {
+    return std::unexpected(to_error(found.error()));
   }
-  if (unlogged->row_count() == 0) {
+  if (found->row_count() == 0) {
     return {};
   }
-  const std::string name = unlogged->text(0, 0);
+  const std::string name = found->text(0, 0);
+  constexpr std::string_view kRule = "the rule: positions and receipts are committed with the rows";
+  const std::string kind = found->text(0, 1);
+  if (kind == "f") {
+    return fail(ErrorCode::kRefused,
+                fmt::format("{0} is a foreign table, whose server commits by itself; {1}; the fix: "
+                            "a dsn that leads to that server, or DROP FOREIGN TABLE {0}",
+                            name, kRule));
+  }
+  if (kind != "r") {
+    return fail(ErrorCode::kRefused,
+                fmt::format("{0} is a view, which may hide some of them; {1}, and all of them are "
+                            "seen; the fix: DROP VIEW {0}, and give the name to the table that it "
+                            "shows",
+                            name, kRule));
+  }
   return fail(ErrorCode::kRefused,
               fmt::format("{0} is UNLOGGED or temporary; the rule: positions and receipts last as "
                           "long as the rows, and a crash of the server would empty it; the fix: "

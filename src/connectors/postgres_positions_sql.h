@@ -11,10 +11,15 @@ namespace onceflow::connectors {
 inline constexpr const char* kLockSchema =
     "SELECT pg_advisory_xact_lock(hashtextextended('onceflow_positions', 0))";
 
-// Those of ours that a crash of the server would empty.
-inline constexpr const char* kFindUnlogged =
-    "SELECT oid::regclass::text FROM pg_class WHERE relpersistence <> 'p' AND oid IN"
-    " (to_regclass('onceflow_positions'), to_regclass('onceflow_receipts')) ORDER BY 1 LIMIT 1";
+// Of ours one that does not last as long as the rows do, or a partition of it: its name, what it
+// is, and what makes it another.
+inline constexpr const char* kFindFleeting =
+    "WITH RECURSIVE tree AS (SELECT one.oid FROM unnest(ARRAY["
+    "to_regclass('onceflow_positions')::oid, to_regclass('onceflow_receipts')::oid]) AS one (oid)"
+    " UNION ALL SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = tree.oid"
+    ") SELECT c.oid::regclass::text, c.relkind::text FROM tree JOIN pg_class AS c ON c.oid = tree.oid"
+    " WHERE c.relkind NOT IN ('r', 'p') OR (c.relkind = 'r' AND c.relpersistence <> 'p')"
+    " ORDER BY 1 LIMIT 1";
 
 inline constexpr const char* kFindOurTables =
     "SELECT (to_regclass('onceflow_positions') IS NOT NULL)::int,"

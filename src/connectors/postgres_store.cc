@@ -219,6 +219,15 @@ Result<ClaimedPartition> PostgresStore::read_position(const TopicPartition& sour
 Result<std::vector<ClaimedPartition>> PostgresStore::read_positions(
     const std::vector<TopicPartition>& partitions) {
   RETURN_IF_ERROR(open());
+  if (!written_table_.shape.empty()) {
+    const auto is_same = has_claimed_shape();
+    if (!is_same || !*is_same) {
+      connection_.reset();
+      return is_same
+                 ? fail(ErrorCode::kTimedOut, "postgres: " + what_changed(), Recovery::kRetriable)
+                 : std::unexpected(to_error(is_same.error()));
+    }
+  }
   const auto found = connection_->execute(kFindOurTables);
   if (!found) {
     connection_.reset();
@@ -744,9 +753,13 @@ CommitOutcome PostgresStore::not_committed(const SinkCommit& commit,
   return rows_failed(commit, values, rows, failure);
 }
 
-CommitOutcome PostgresStore::shape_changed() {
-  return not_now(
-      fmt::format("the columns of table {} were changed; they are read again", table_.table));
+CommitOutcome PostgresStore::shape_changed() { return not_now(what_changed()); }
+
+std::string PostgresStore::what_changed() const {
+  return fmt::format(
+      "table {}, onceflow_positions or onceflow_receipts was changed; they are read "
+      "again",
+      table_.table);
 }
 
 // Once, before anything is claimed: over a connection of its own.

@@ -91,6 +91,7 @@ class PostgresStore {
   CommitOutcome not_committed(const SinkCommit& commit, const std::vector<Value>& values,
                               std::span<const std::size_t> rows, const PostgresFailure& failure);
   CommitOutcome shape_changed();
+  std::string what_changed() const;
 
   PostgresSinkOptions options_;
   SinkTable table_;

@@ -118,14 +118,24 @@ constexpr const char* kColumns =
     "  JOIN pg_type ON pg_type.oid = below.type WHERE pg_type.typtype <> 'd') AS base ON true"
     " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
+// Of the table and what is below it: a view; tables that inherit from it; the first that is of a
+// foreign server, and the first that a crash would empty, each with its parent, if it is a
+// partition. A table that is divided into partitions keeps no row itself.
 constexpr const char* kRelation =
-    "SELECT (c.relkind = 'v')::int, (c.relpersistence = 'p' AND NOT EXISTS (SELECT FROM"
-    " pg_partition_tree(c.oid) AS tree JOIN pg_class AS part ON part.oid = tree.relid"
-    " WHERE part.relpersistence <> 'p'))::int, (c.relkind = 'f' OR EXISTS (SELECT FROM"
-    " pg_partition_tree(c.oid) AS tree JOIN pg_class AS part ON part.oid = tree.relid"
-    " WHERE part.relkind = 'f'))::int, (c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits"
-    " WHERE inhparent = c.oid))::int"
-    " FROM pg_class AS c WHERE c.oid = to_regclass($1)";
+    "WITH RECURSIVE tree (oid, parent) AS (SELECT to_regclass($1)::oid, NULL::oid UNION ALL"
+    " SELECT inhrelid, inhparent FROM tree JOIN pg_inherits ON inhparent = tree.oid"
+    "), found AS (SELECT c.oid, c.relkind, c.relpersistence, c.relispartition, tree.parent,"
+    " format('%I.%I', n.nspname, c.relname) AS name, (SELECT format('%I.%I', nspname, relname)"
+    " FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " WHERE pg_class.oid = tree.parent) AS parent_name FROM tree JOIN pg_class AS c ON c.oid = tree.oid"
+    " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+    ") SELECT EXISTS (SELECT FROM found WHERE relkind = 'v' AND parent IS NULL)::int,"
+    " EXISTS (SELECT FROM found WHERE parent IS NOT NULL AND NOT relispartition)::int,"
+    " distant.name, distant.parent_name, emptied.name, emptied.parent_name FROM (VALUES (1)) AS one"
+    " LEFT JOIN LATERAL (SELECT name, parent_name FROM found WHERE relkind = 'f'"
+    " ORDER BY parent IS NOT NULL, name LIMIT 1) AS distant ON true"
+    " LEFT JOIN LATERAL (SELECT name, parent_name FROM found WHERE relpersistence <> 'p'"
+    " AND relkind <> 'p' ORDER BY parent IS NOT NULL, name LIMIT 1) AS emptied ON true";
 
 constexpr const char* kReadTableId = "SELECT to_regclass($1)::oid::text";
 
@@ -145,7 +155,7 @@ Status check_relation(PostgresConnection& connection, const SinkTable& table) {
               "and PostgreSQL says nothing of it",
         "name the table behind it as the sink's `table`");
   }
-  if (answer->integer(0, 3) != 0) {
+  if (answer->integer(0, 1) != 0) {
     return refuse(table, "other tables inherit from it (INHERITS)",
                   "what is read, changed and deleted in it is so in their rows too, which its keys "
                   "do not reach",
@@ -153,18 +163,31 @@ Status check_relation(PostgresConnection& connection, const SinkTable& table) {
                               "inherits from; partitions (PARTITION OF) are taken",
                               quote_table(table.table)));
   }
-  if (answer->integer(0, 2) != 0) {
-    return refuse(table, "it, or a partition of it, is a foreign table",
-                  "rows and positions are committed together, and a foreign server commits by "
-                  "itself, before this one",
-                  "write to a table of the foreign server, with a dsn that leads there");
+  if (!answer->is_null(0, 2)) {
+    const bool is_partition = !answer->is_null(0, 3);
+    return refuse(
+        table,
+        is_partition ? fmt::format("its partition {} is a foreign table", answer->text(0, 2))
+                     : std::string("it is a foreign table"),
+        "rows and positions are committed together, and a foreign server commits by itself, before "
+        "this one",
+        is_partition ? fmt::format("ALTER TABLE {} DETACH PARTITION {}, or write to tables of one "
+                                   "server",
+                                   answer->text(0, 3), answer->text(0, 2))
+                     : std::string("write to a table of the foreign server, with a dsn that leads "
+                                   "there"));
   }
-  if (answer->integer(0, 1) == 0) {
-    return refuse(table, "it, or a partition of it, is UNLOGGED or temporary",
-                  "rows last as long as the positions in onceflow_positions, and a crash of the "
-                  "server would empty it",
-                  fmt::format("ALTER TABLE {} SET LOGGED, or write to an ordinary table",
-                              quote_table(table.table)));
+  if (!answer->is_null(0, 4)) {
+    const bool is_partition = !answer->is_null(0, 5);
+    return refuse(
+        table,
+        fmt::format(
+            "{} UNLOGGED or temporary",
+            is_partition ? fmt::format("its partition {} is", answer->text(0, 4)) : "it is"),
+        "rows last as long as the positions in onceflow_positions, and a crash of the server would "
+        "empty it",
+        fmt::format("ALTER TABLE {} SET LOGGED, or write to an ordinary table",
+                    is_partition ? answer->text(0, 4) : quote_table(table.table)));
   }
   return {};
 }
@@ -328,13 +351,21 @@ Error to_error(const PostgresFailure& failure) {
 
 std::string postgres_table_name(const SinkTable& table) { return quote_table(table.table); }
 
+// Ordinary partitions may come and go. Each look into pg_class is by its index, whatever else the
+// database has.
 std::string postgres_shape_sql(std::string_view parameter) {
   return fmt::format(
-      "(SELECT string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid, a.atttypmod,"
-      " a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation,"
-      " (SELECT relpersistence FROM pg_class WHERE oid = a.attrelid)), ','"
-      " ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = to_regclass({})"
-      " AND a.attnum > 0 AND NOT a.attisdropped)",
+      "((SELECT string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid, a.atttypmod,"
+      " a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation), ','"
+      " ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = to_regclass({0})"
+      " AND a.attnum > 0 AND NOT a.attisdropped) || ' in ' ||"
+      " (WITH RECURSIVE tree AS (SELECT one.oid FROM unnest(ARRAY[to_regclass({0})::oid,"
+      " to_regclass('onceflow_positions')::oid, to_regclass('onceflow_receipts')::oid])"
+      " AS one (oid) UNION ALL SELECT below.inhrelid FROM tree, LATERAL (SELECT inhrelid"
+      " FROM pg_inherits WHERE inhparent = tree.oid OFFSET 0) AS below)"
+      " SELECT string_agg((SELECT concat_ws(' ', c.oid, c.relkind, c.relpersistence)"
+      " FROM pg_class AS c WHERE c.oid = tree.oid AND (NOT c.relispartition OR c.relkind = 'f'"
+      " OR c.relpersistence <> 'p')), ',' ORDER BY oid) FROM tree))",
       parameter);
 }
 

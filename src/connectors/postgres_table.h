@@ -17,7 +17,7 @@ struct PostgresTable {
   std::string id;  ///< its oid: another table of its name has another one
   /// By column of SinkTable, and for kSourceColumn at the end: the table's own.
   std::vector<PostgresColumn> columns;
-  /// Its columns as the catalog describes them; see postgres_shape_sql().
+  /// What the catalog says of it and of our tables; see postgres_shape_sql().
   std::string shape;
   /// Whether keys that differ in their bytes are different keys of the table, too. Not so under a
   /// collation that ignores case, in types that write one value in several ways, or where a trigger
@@ -32,8 +32,10 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection, cons
 /// What a failure in a claim means to the caller, as postgres_errors.h classes it.
 Error to_error(const PostgresFailure& failure);
 
-/// An expression that yields a text, which differs when the columns of the table have changed.
-/// `parameter` ("$4") is the table's name as `postgres_table_name` writes it.
+/// An expression that yields a text, which differs when the columns of the table have changed, the
+/// table or one of ours is another one, or a crash of the server would empty one of them or a
+/// partition, or another server keeps it. `parameter` ("$4") is the table's name as
+/// `postgres_table_name` writes it.
 std::string postgres_shape_sql(std::string_view parameter);
 /// Quoted; `schema.table` names a table in a schema.
 std::string postgres_table_name(const SinkTable& table);

@@ -150,8 +150,8 @@ class Sink {
   /// Rows, positions and receipt in one transaction.
   virtual Task<CommitOutcome> commit(const SinkCommit& commit) = 0;
 
-  /// The positions as committed, without claiming and without receipts; epoch 0 where there is no
-  /// row.
+  /// The positions as committed, without claiming or receipts; epoch 0: there is no row. kTimedOut,
+  /// retriable, where tables were changed since the claim, so that a commit would be kNotNow.
   virtual Task<Result<std::vector<ClaimedPartition>>> read_positions(
       std::vector<TopicPartition> partitions) = 0;
 

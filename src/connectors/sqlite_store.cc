@@ -208,6 +208,16 @@ Result<std::vector<ClaimedPartition>> SqliteStore::read_positions(
   }
   RETURN_IF_ERROR(open());
   RETURN_IF_ERROR(ensure_sqlite_positions(*connection_));
+  if (!shape_.definition.empty()) {
+    std::vector<SinkPosition> held;
+    held.reserve(partitions.size());
+    for (const TopicPartition& source : partitions) {
+      held.push_back({.source = source});
+    }
+    if (const auto checked = check_shape(held); !checked) {
+      return fail(ErrorCode::kTimedOut, checked.error().text, Recovery::kRetriable);
+    }
+  }
   Result<SqliteStatement> read = connection_->prepare(kReadPosition);
   RETURN_IF_ERROR(read);
   read_position_ = std::move(*read);

@@ -432,7 +432,7 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::look(
 
 Task<connectors::CommitOutcome> SimSink::commit(const connectors::SinkCommit& commit) {
   SentCommit travelling = to_sent(definition_, commit, process_.world().seeded_bug());
-  travelling.shape = shape_;
+  travelling.shape = shape_.value_or(0);
   co_return co_await ask<connectors::CommitOutcome>(
       [&database = database_, definition = definition_, sent = std::move(travelling)]()
           -> connectors::CommitOutcome { return database.commit(definition, sent); },
@@ -443,7 +443,11 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::read_positions(
     std::vector<TopicPartition> partitions) {
   using Answer = Result<std::vector<connectors::ClaimedPartition>>;
   co_return co_await ask<Answer>(
-      [&database = database_, definition = definition_, partitions]() -> Answer {
+      [&database = database_, definition = definition_, partitions, shape = shape_]() -> Answer {
+        if (shape && *shape != database.table(definition.table).shape) {
+          return fail(ErrorCode::kTimedOut, "the table was changed since the claim",
+                      Recovery::kRetriable);
+        }
         return database.read_positions(definition, partitions);
       },
       fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));

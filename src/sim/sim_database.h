@@ -158,7 +158,7 @@ class SimSink final : public connectors::Sink {
   SimProcess& process_;
   SimDatabase& database_;
   connectors::SinkTable definition_;
-  std::int64_t shape_ = 0;  ///< of the table, at the claim
+  std::optional<std::int64_t> shape_;  ///< of the table, at the claim
 };
 
 }  // namespace onceflow::sim

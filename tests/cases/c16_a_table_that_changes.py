@@ -123,3 +123,29 @@ def a_table_of_sqlite(at):
         check(worker.wait() == 1, worker.said())
         check("column k is declared INTEGER" in worker.said(), worker.said())
         check(database.execute("SELECT count(*) FROM t").fetchone() == (0,), "a row")
+
+
+def a_partition_that_a_crash_would_empty_attached_under_an_idle_worker_and_the_fix(at):
+    with Table(at, "k text, v bigint, onceflow_source text) PARTITION BY LIST (v);"
+               "CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (1") as table:
+        table.query("CREATE UNLOGGED TABLE t_2 PARTITION OF t FOR VALUES IN (2)")
+        table.stops("its partition public.t_2 is UNLOGGED", "ALTER TABLE public.t_2 SET LOGGED")
+        table.query("ALTER TABLE public.t_2 SET LOGGED")
+        with Worker(at, None) as worker:
+            produce(worker.address, "in", [{"k": "b", "v": 2}])
+            wait_for(lambda: ["b", "2"] in table.query("SELECT k, v FROM t"), worker.said)
+            check(worker.stop() == 0, worker.said())
+
+
+def a_table_that_is_replaced_under_an_idle_worker(at):
+    with Table(at, "k text, v bigint, onceflow_source text") as table:
+        table.query("ALTER TABLE t RENAME TO old; CREATE TABLE t (LIKE old)")
+        table.stops("table t is another one than rows were written to")
+
+
+def receipts_that_a_crash_would_empty_under_a_worker_that_writes(at):
+    with Table(at, "k text, v bigint, onceflow_source text") as table:
+        table.query("ALTER TABLE onceflow_receipts SET UNLOGGED")
+        table.write("b", 2)
+        table.stops("ALTER TABLE onceflow_receipts SET LOGGED")
+        check(table.query("SELECT k, v FROM t") == [["a", "1"]], table.query("SELECT k, v FROM t"))
