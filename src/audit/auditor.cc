@@ -142,14 +142,14 @@ Task<Status> Auditor::read_positions(StageHistory& history) {
 
 Task<Status> Auditor::read_table(StageHistory& history) {
   const StageSubject& stage = *history.subject;
-  progress("reading table " + stage.table->table);
+  progress("reading table " + stage.table->name());
   auto table = open_table_(*stage.table, options_.must_stop);
   CO_RETURN_IF_ERROR(table);
   const auto begun = (*table)->begin_snapshot();
   CO_RETURN_IF_ERROR(begun);
   if (!*begun) {
     report_.findings.note(
-        fmt::format("stage {} has not written to table {} yet", stage.id, stage.table->table));
+        fmt::format("stage {} has not written to table {} yet", stage.id, stage.table->name()));
     co_return Status{};
   }
   // What the receipts of that moment name was written before.
@@ -539,7 +539,7 @@ void Auditor::report_stage(const StageHistory& history) {
     stage.outputs.push_back(output.name);
   }
   if (subject.table) {
-    stage.outputs.push_back("table " + subject.table->table);
+    stage.outputs.push_back("table " + subject.table->name());
     stage.rows_verified = rows_verified_[subject.id];
   }
   stage.reads_pipeline_input = std::ranges::none_of(

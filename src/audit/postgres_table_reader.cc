@@ -159,7 +159,7 @@ std::unexpected<Error> PostgresTableReader::failed() const {
   while (text.ends_with('\n')) {
     text.pop_back();
   }
-  return fail(ErrorCode::kIo, fmt::format("postgres table {}: {}", table_.table, text));
+  return fail(ErrorCode::kIo, fmt::format("postgres table {}: {}", table_.name(), text));
 }
 
 Result<std::unique_ptr<TableReader>> PostgresTableReader::open(const TableSubject& table,

@@ -24,8 +24,13 @@ struct TableSubject {
   /// A file, or a connection string. May hold a secret: never shown.
   std::string location;
   std::string table;
+  /// Of several tables of one name says which it is; else empty.
+  std::string full_name{};
   bool is_upsert = false;
   std::vector<ColumnSubject> columns;
+
+  /// As people are told.
+  const std::string& name() const { return full_name.empty() ? table : full_name; }
 };
 
 struct OutputTopicSubject {

@@ -1,9 +1,13 @@
 #include "proof/audit_subject.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <string>
 #include <variant>
 
 #include "base/check.h"
+#include "connectors/postgres_sink.h"
 
 namespace onceflow::proof {
 namespace {
@@ -12,6 +16,16 @@ bool is_users_topic(const pipeline::PipelineSpec& spec, const std::string& topic
   return std::ranges::any_of(spec.sinks, [&](const pipeline::SinkSpec& sink) {
     return sink.kind == pipeline::SinkKind::kKafka && sink.topic == topic;
   });
+}
+
+// Two sinks may write tables of one name in two databases.
+std::string full_name_of_table(const pipeline::PipelineSpec& spec, const pipeline::SinkSpec& sink) {
+  const bool is_alone = std::ranges::count(spec.sinks, sink.table, &pipeline::SinkSpec::table) == 1;
+  return is_alone ? std::string()
+                  : fmt::format("{} (sink {}, {})", sink.table, sink.id,
+                                sink.kind == pipeline::SinkKind::kSqlite
+                                    ? sink.file
+                                    : connectors::name_postgres_database(sink.dsn));
 }
 
 audit::TableSubject table_subject(const pipeline::PipelineSpec& spec,
@@ -24,6 +38,7 @@ audit::TableSubject table_subject(const pipeline::PipelineSpec& spec,
       .kind = is_sqlite ? audit::TableKind::kSqlite : audit::TableKind::kPostgres,
       .location = is_sqlite ? sink->file : sink->dsn,
       .table = table.table,
+      .full_name = full_name_of_table(spec, *sink),
       .is_upsert = table.mode == connectors::SinkMode::kUpsert};
   for (const connectors::SinkColumn& column : table.columns) {
     subject.columns.push_back({column.name, column.type, column.is_key});

@@ -219,11 +219,11 @@ class TableClaimBase : public TableClaim {
   }
 
   void add(FindingKind kind, std::int64_t row_count, const std::string& text) {
-    findings_.add(kind, stage_.id, row_count, fmt::format("table {}: {}", table_.table, text));
+    findings_.add(kind, stage_.id, row_count, fmt::format("table {}: {}", table_.name(), text));
   }
 
   void tell_not_covered(const std::string& text) {
-    findings_.not_covered(fmt::format("table {}: {}", table_.table, text));
+    findings_.not_covered(fmt::format("table {}: {}", table_.name(), text));
   }
 
   std::string name_row(const StoredRow& row) const {
@@ -308,7 +308,7 @@ class TableClaimBase : public TableClaim {
     }
     for (const OtherPipeline& other : others_) {
       if (other.row_count > 0) {
-        findings_.note(fmt::format("table {}: {} of pipeline {}", table_.table,
+        findings_.note(fmt::format("table {}: {} of pipeline {}", table_.name(),
                                    count_of(other.row_count, "row"), other.name));
       }
     }
@@ -319,7 +319,7 @@ class TableClaimBase : public TableClaim {
                                    count_of(before_reset_count_, "row")));
     }
     if (stranger_count_ > 0) {
-      findings_.note(fmt::format("table {}: {} of other writers", table_.table,
+      findings_.note(fmt::format("table {}: {} of other writers", table_.name(),
                                  count_of(stranger_count_, "row")));
     }
   }
