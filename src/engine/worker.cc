@@ -47,6 +47,36 @@ client::ClientOptions options_of_cluster(client::ClientOptions options) {
 /// For all stages after one that has failed together.
 constexpr Duration kDrainMax = seconds(5);
 
+/// A rehearsal that lasts longer says so.
+constexpr Duration kQuietRehearsal = seconds(3);
+
+/// Calls once, if it lives that long.
+class Alarm {
+ public:
+  Alarm(io::Scheduler& scheduler, Duration after, Callback<void()> call)
+      : scheduler_(scheduler), timer_(scheduler.schedule_after(after, std::move(call))) {}
+  ~Alarm() { scheduler_.cancel(timer_); }
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
+
+ private:
+  io::Scheduler& scheduler_;
+  const io::TimerId timer_;
+};
+
+// A worker that was killed leaves its transaction open, which hides what lies after it.
+LogEvent long_rehearsal(const std::string& stage, Duration transaction_timeout) {
+  return {.level = LogLevel::kWarn,
+          .stage = stage,
+          .event = "still looking",
+          .text = fmt::format(
+              "it has looked at positions and state for {} so far, and begins after that; a worker "
+              "that was killed may have left a transaction open, which hides what is to be read "
+              "until it has timed out (transaction.timeout.ms: {})",
+              to_text(kQuietRehearsal),
+              std::chrono::duration_cast<milliseconds>(transaction_timeout).count())};
+}
+
 }  // namespace
 
 Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions options)
@@ -54,7 +84,7 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
       plan_(plan),
       options_(std::move(options)),
       tell_once_([this](LogEvent event) {
-        if (told_.insert(event.event + event.text).second) {
+        if (told_.insert(event.stage + ' ' + event.event + ' ' + event.text).second) {
           options_.stage.tell(std::move(event));
         }
       }),
@@ -254,6 +284,9 @@ Task<Status> Worker::rehearse_stages_once(const KnownDefinition& known,
   options.tell = tell_nobody();
   for (const std::unique_ptr<StageTask>& stage : make_stages(std::move(options))) {
     found.push_back({.stage = stage->status().stage});
+    const Alarm alarm(environment_.scheduler, kQuietRehearsal, [this, id = found.back().stage] {
+      options_.stage.tell(long_rehearsal(id, options_.stage.transaction_timeout()));
+    });
     const Status rehearsed = co_await rehearse_stage(*stage, known, found.back());
     if (!rehearsed) {
       Error error = rehearsed.error();
