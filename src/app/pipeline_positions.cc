@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <iterator>
 #include <map>
 
 #include "engine/kept_position.h"
@@ -58,6 +59,14 @@ std::string describe(const Positions& positions) {
                         : fmt::format("{}@{}", source, position.next_offset.value));
   }
   return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::vector<TopicPartition> sources_of(const Positions& positions) {
+  std::vector<TopicPartition> sources;
+  sources.reserve(positions.size());
+  std::ranges::transform(positions, std::back_inserter(sources),
+                         &connectors::ClaimedPartition::source);
+  return sources;
 }
 
 PipelinePositions::PipelinePositions(LogAtHand log) : log_(std::move(log)), admin_(log_.cluster) {}
@@ -135,6 +144,48 @@ Task<Status> PipelinePositions::add_topic_ids(Positions& positions) {
   co_return Status{};
 }
 
+Task<Result<std::vector<std::string>>> PipelinePositions::passed_over(
+    protocol::PipelineDefinition known, Positions begins, std::set<std::string> said,
+    engine::DefinitionLog::AskPositions ask) {
+  std::vector<std::string> passed;
+  if (known.stages.empty()) {
+    known.stages.emplace_back();  // What the pipeline would have read.
+  }
+  for (std::size_t index = 0; index < known.stages.size(); ++index) {
+    const protocol::PipelineDefinition::Stage& stage = known.stages[index];
+    std::vector<std::string> topics = stage.sources;
+    std::erase_if(topics, [&](const std::string& topic) { return said.contains(topic); });
+    auto until = index == 0 ? Result<Positions>(begins) : co_await ends_of(std::move(topics));
+    CO_RETURN_IF_ERROR(until);
+    const auto reached = co_await reached_by(stage.id, sources_of(*until), ask);
+    CO_RETURN_IF_ERROR(reached);
+    for (std::size_t place = 0; place < std::min(reached->size(), until->size()); ++place) {
+      const auto unread = co_await engine::unread_records(log_.cluster, (*reached)[place],
+                                                          (*until)[place].next_offset, deadline());
+      CO_RETURN_IF_ERROR(unread);
+      if (*unread) {
+        passed.push_back(fmt::format("{}{}: not read so far, and passed over",
+                                     stage.id.empty() ? "" : stage.id + ": ",
+                                     engine::describe((*until)[place].source, **unread)));
+      }
+    }
+  }
+  co_return passed;
+}
+
+Task<Result<std::vector<client::CommittedOffset>>> PipelinePositions::reached_by(
+    std::string stage, std::vector<TopicPartition> partitions,
+    const engine::DefinitionLog::AskPositions& ask) {
+  if (!stage.empty() && !partitions.empty()) {
+    co_return co_await ask(std::move(stage), std::move(partitions));
+  }
+  std::vector<client::CommittedOffset> nowhere;
+  for (const TopicPartition& partition : partitions) {
+    nowhere.push_back({.partition = partition, .offset = kNoOffset, .metadata = {}});
+  }
+  co_return nowhere;
+}
+
 // What lies before an aggregate was keyed by the definition before.
 Task<Status> PipelinePositions::check_caught_up(const protocol::PipelineDefinition::Stage& stage) {
   const auto partitions = co_await partitions_of(stage.sources);
@@ -142,7 +193,8 @@ Task<Status> PipelinePositions::check_caught_up(const protocol::PipelineDefiniti
   const auto committed = co_await admin_.committed(stage.group_id, *partitions, deadline());
   CO_RETURN_IF_ERROR(committed);
   for (const client::CommittedOffset& position : *committed) {
-    const auto left = co_await engine::first_unread(log_.cluster, position, deadline());
+    const auto left =
+        co_await engine::unread_records(log_.cluster, position, std::nullopt, deadline());
     CO_RETURN_IF_ERROR(left);
     if (*left) {
       co_return fail(

@@ -11,6 +11,7 @@
 #include "app/log_task.h"
 #include "client/admin.h"
 #include "connectors/sink.h"
+#include "engine/definition_log.h"
 #include "protocol/definition.h"
 
 namespace onceflow::app {
@@ -19,6 +20,8 @@ using Positions = std::vector<connectors::ClaimedPartition>;
 
 /// "orders-0@25, orders-1@7"
 std::string describe(const Positions& positions);
+
+std::vector<TopicPartition> sources_of(const Positions& positions);
 
 /// Whether a topic has the name of one that lies between stages of the pipeline.
 bool lies_between_stages(std::string_view pipeline, std::string_view topic);
@@ -39,12 +42,22 @@ class PipelinePositions {
   Task<Result<Positions>> committed(std::string group, std::vector<std::string> topics);
   /// The ids of the topics, with their positions.
   Task<Status> add_topic_ids(Positions& positions);
+  /// What the stages of the pipeline as it was have not read, and never will where it is started
+  /// over and its source is read from `begins` on: a text each. Without the topics in `said`; `ask`
+  /// says where a stage has come to.
+  Task<Result<std::vector<std::string>>> passed_over(protocol::PipelineDefinition known,
+                                                     Positions begins, std::set<std::string> said,
+                                                     engine::DefinitionLog::AskPositions ask);
   /// kRefused if the stage has not processed all that its topics hold.
   Task<Status> check_caught_up(const protocol::PipelineDefinition::Stage& stage);
 
   MonotonicTime deadline() const;
 
  private:
+  Task<Result<std::vector<client::CommittedOffset>>> reached_by(
+      std::string stage, std::vector<TopicPartition> partitions,
+      const engine::DefinitionLog::AskPositions& ask);
+
   LogAtHand log_;
   client::Admin admin_;
 };

@@ -48,7 +48,8 @@ constexpr Duration kCallTimeout = seconds(15);
 struct Act {
   std::string what;
   std::function<Task<Status>()> run;
-  bool removes_members = false;  ///< else its groups must be empty
+  std::function<Status()> try_out{};  ///< empty: nothing but the log is asked for it
+  bool removes_members = false;       ///< else its groups must be empty
 };
 
 class Reset {
@@ -127,6 +128,7 @@ class Reset {
   }
 
   Task<Status> carry_out() {
+    CO_RETURN_IF_ERROR(try_out());
     std::cout << fmt::format("{} pipeline '{}'\n", command_.executes ? "resetting" : "would reset",
                              definition_.pipeline);
     if (command_.executes) {
@@ -152,6 +154,17 @@ class Reset {
       co_return Status{};
     }
     co_return co_await end();
+  }
+
+  // What a database refuses it refuses here, before the first act, and each of them says so.
+  Status try_out() const {
+    std::vector<Status> tried;
+    for (const Act& act : acts_) {
+      if (act.try_out) {
+        tried.push_back(act.try_out());
+      }
+    }
+    return joined_errors(tried);
   }
 
   // From here on no worker starts before the last act is done.
@@ -285,9 +298,10 @@ class Reset {
   // ----------------------------------------------------------------------------- starting over
 
   Task<Status> plan_starting_over() {
+    CO_RETURN_IF_ERROR(tables_.check_rights(
+        definition_, {.forgets_receipts = true, .deletes_rows = command_.deletes_rows}));
     std::ranges::move(tables_of_the_past(known_.current(), definition_),
                       std::back_inserter(notes_));
-    CO_RETURN_IF_ERROR(co_await note_what_is_never_read());
     for (const std::string& group : groups_there_) {
       plan_deletion_of_group(group);
     }
@@ -300,6 +314,7 @@ class Reset {
                                                                         : command_.datetime_ms;
     const auto begins = co_await places_.at_time(planned_.spec.source.topics, timestamp_ms);
     CO_RETURN_IF_ERROR(begins);
+    CO_RETURN_IF_ERROR(co_await note_what_is_never_read(*begins));
     for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
       const DefinitionStage& stage = definition_.stages[index];
       if (stage.is_database()) {
@@ -309,8 +324,8 @@ class Reset {
       } else if (index == 0) {
         plan_offsets(stage, *begins);
       }
-      note_outputs(stage);
     }
+    std::ranges::move(kept_outputs(definition_), std::back_inserter(notes_));
     co_return Status{};
   }
 
@@ -337,30 +352,28 @@ class Reset {
     co_return Status{};
   }
 
-  // From the earliest records on all is made again; else what lies between stages is gone.
-  Task<Status> note_what_is_never_read() {
-    if (command_.to == ResetTo::kEarliest || !known_.is_known() || known_.is_being_reset()) {
+  // From the earliest records on all is made again; else what was not read is gone.
+  Task<Status> note_what_is_never_read(const Positions& begins) {
+    if (command_.to == ResetTo::kEarliest || known_.is_being_reset()) {
       co_return Status{};
     }
     const auto changes = co_await definitions_.changes(known_, deadline());
     CO_RETURN_IF_ERROR(changes);
+    std::set<std::string> said;
     for (const engine::DefinitionChange& change : *changes) {
       if (change.must_be_read) {
         notes_.push_back(fmt::format("{}: {}; {}", change.stage, change.what, change.effect));
+        said.insert(change.left_topics.begin(), change.left_topics.end());
       }
     }
+    const auto passed = co_await places_.passed_over(
+        known_.current(), begins, std::move(said),
+        [this](std::string stage, std::vector<TopicPartition> partitions) {
+          return positions_in(std::move(stage), std::move(partitions));
+        });
+    CO_RETURN_IF_ERROR(passed);
+    std::ranges::copy(*passed, std::back_inserter(notes_));
     co_return Status{};
-  }
-
-  void note_outputs(const DefinitionStage& stage) {
-    for (const std::string& topic : stage.outputs) {
-      if (!stage.is_database() && !is_internal(topic)) {
-        notes_.push_back(
-            fmt::format("topic {} keeps its records: its readers get the results once "
-                        "more; the audit does not cover those of before",
-                        topic));
-      }
-    }
   }
 
   // The results so far stay in topics that are kept: who begins anew does not take them again. Rows
@@ -538,7 +551,7 @@ class Reset {
       co_return before->id == stage.id ? Status{} : co_await plan_new_name(*before, stage);
     }
     if (before == nullptr || !(reads_the_same || is_first)) {
-      co_return co_await plan_position_at_end(stage);
+      co_return co_await plan_position_at_end(stage, before);
     }
     auto positions = co_await positions_of(*before);
     CO_RETURN_IF_ERROR(positions);
@@ -553,7 +566,7 @@ class Reset {
         "sink {}: its positions are not of the newest start-over: table {} keeps its rows{}",
         stage.id, stage.outputs.front(), is_first ? "" : ", and gets the results from now on"));
     if (!is_first) {
-      co_return co_await plan_position_at_end(stage);
+      co_return co_await plan_position_at_end(stage, &stage);
     }
     const auto positions = co_await positions_of(stage);
     CO_RETURN_IF_ERROR(positions);
@@ -577,13 +590,12 @@ class Reset {
     co_return Status{};
   }
 
-  // A stage that is new reads what is written from now on.
-  Task<Status> plan_position_at_end(const DefinitionStage& stage) {
+  // A stage that is new, or reads other topics than before, reads what is written from now on.
+  Task<Status> plan_position_at_end(const DefinitionStage& stage, const DefinitionStage* before) {
     const auto positions = co_await places_.ends_of(stage.sources);
     CO_RETURN_IF_ERROR(positions);
     if (positions->empty()) {
-      notes_.push_back(fmt::format("stage {} is new: it begins with what comes to {}", stage.id,
-                                   fmt::join(stage.sources, ", ")));
+      notes_.push_back(begins_with_what_comes(stage, before));
       co_return Status{};
     }
     plan_positions_at(stage, *positions);
@@ -629,24 +641,8 @@ class Reset {
                       stage.id));
       return {};
     }
-    std::string what =
-        fmt::format("{}, sink {}: forget {} positions and {} receipts", stage.database, stage.id,
-                    past->position_count, past->receipt_count);
-    if (command_.deletes_rows) {
-      what += past->other_writers.empty()
-                  ? fmt::format(", delete {} rows of table {}", past->row_count, table)
-                  : fmt::format(
-                        ", delete {} of {} rows of table {} (those that receipts of this "
-                        "pipeline know of; {} writes it, too)",
-                        past->own_row_count, past->row_count, table,
-                        fmt::join(past->other_writers, " and "));
-    }
-    if (keeps_rows) {
-      what += fmt::format(", keep {} rows of table {}", past->own_row_count, table);
-    }
-    if (!positions.empty()) {
-      what += fmt::format(", go on at {}", describe(positions));
-    }
+    const std::string what =
+        describe_start_over(stage, *past, command_.deletes_rows, keeps_rows, positions);
     plan_sink_reset(stage, what,
                     {.forgets_receipts = true,
                      .deletes_rows = command_.deletes_rows,
@@ -675,6 +671,9 @@ class Reset {
     act(std::move(what), [this, &stage, reset]() -> Task<Status> {
       co_return tables_.reset(stage, reset, receipts_id_);
     });
+    acts_.back().try_out = [this, &stage, reset] {
+      return tables_.try_out(stage, reset, receipts_id_);
+    };
   }
 
   // ------------------------------------------------------------------------------------ the log

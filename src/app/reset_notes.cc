@@ -1,14 +1,61 @@
 #include "app/reset_notes.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-
-#include "app/pipeline_positions.h"
 
 namespace onceflow::app {
 
 using Stage = protocol::PipelineDefinition::Stage;
+
+std::string describe_start_over(const Stage& stage, const connectors::SinkPast& past,
+                                bool deletes_rows, bool keeps_rows, const Positions& positions) {
+  const std::string& table = stage.outputs.front();
+  std::string what = fmt::format("{}, sink {}: forget {} positions and {} receipts", stage.database,
+                                 stage.id, past.position_count, past.receipt_count);
+  if (deletes_rows) {
+    what += past.other_writers.empty()
+                ? fmt::format(", delete {} rows of table {}", past.row_count, table)
+                : fmt::format(
+                      ", delete {} of {} rows of table {} (those that receipts of this "
+                      "pipeline know of; {} writes it, too)",
+                      past.own_row_count, past.row_count, table,
+                      fmt::join(past.other_writers, " and "));
+  }
+  if (keeps_rows) {
+    what += fmt::format(", keep {} rows of table {}", past.own_row_count, table);
+  }
+  if (!positions.empty()) {
+    what += fmt::format(", go on at {}", describe(positions));
+  }
+  return what;
+}
+
+std::string begins_with_what_comes(const Stage& stage, const Stage* before) {
+  const std::string now = fmt::format("{}", fmt::join(stage.sources, ", "));
+  return before == nullptr || before->sources == stage.sources
+             ? fmt::format("stage {} is new: it begins with what comes to {}", stage.id, now)
+             : fmt::format(
+                   "stage {} read topic {}, and now reads {}, which is not there yet: it "
+                   "begins with what comes to it",
+                   stage.id, fmt::join(before->sources, ", "), now);
+}
+
+std::vector<std::string> kept_outputs(const protocol::PipelineDefinition& planned) {
+  std::vector<std::string> notes;
+  for (const Stage& stage : planned.stages) {
+    for (const std::string& topic : stage.outputs) {
+      if (!stage.is_database() && !lies_between_stages(planned.pipeline, topic)) {
+        notes.push_back(
+            fmt::format("topic {} keeps its records: its readers get the results once more; the "
+                        "audit does not cover those of before",
+                        topic));
+      }
+    }
+  }
+  return notes;
+}
 
 std::vector<std::string> tables_of_the_past(const protocol::PipelineDefinition& known,
                                             const protocol::PipelineDefinition& planned) {

@@ -12,6 +12,33 @@ namespace onceflow::app {
 
 using pipeline::SinkSpec;
 
+Status joined_errors(const std::vector<Status>& done) {
+  Status joined;
+  for (const Status& one : done) {
+    if (one) {
+      continue;
+    }
+    if (joined) {
+      joined = one;
+    } else if (one.error().code == joined.error().code) {
+      joined.error().text += "\n" + one.error().text;
+    }
+  }
+  return joined;
+}
+
+namespace {
+
+Status named(const protocol::PipelineDefinition::Stage& stage, Status done) {
+  return done ? done
+              : fail(done.error().code,
+                     fmt::format("{}, sink {}: {}; nothing was done", stage.database, stage.id,
+                                 done.error().text),
+                     done.error().recovery);
+}
+
+}  // namespace
+
 const SinkSpec* ResetTables::sink_on(const std::string& database) const {
   const auto place = std::ranges::find_if(planned_.spec.sinks, [&](const SinkSpec& sink) {
     return sink.kind == pipeline::SinkKind::kSqlite ? database == "sqlite " + sink.file
@@ -60,8 +87,27 @@ Result<bool> ResetTables::has_missed_start_over(const DefinitionStage& stage,
   });
 }
 
-Status ResetTables::reset(const DefinitionStage& stage, connectors::SinkReset reset,
-                          const TopicId& receipts_id) const {
+Status ResetTables::check_rights(const protocol::PipelineDefinition& definition,
+                                 const connectors::SinkReset& reset) const {
+  std::vector<Status> checked;
+  for (const SinkSpec& sink : planned_.spec.sinks) {
+    const DefinitionStage* stage =
+        sink.kind == pipeline::SinkKind::kPostgres ? definition.find(sink.id) : nullptr;
+    if (stage != nullptr) {
+      checked.push_back(named(
+          *stage, connectors::check_postgres_rights({.dsn = sink.dsn}, table_of(*stage), reset)));
+    }
+  }
+  return joined_errors(checked);
+}
+
+Status ResetTables::try_out(const DefinitionStage& stage, connectors::SinkReset reset,
+                            const TopicId& receipts_id) const {
+  return named(stage, run(stage, std::move(reset), receipts_id, connectors::ResetRun::kTrial));
+}
+
+Status ResetTables::run(const DefinitionStage& stage, connectors::SinkReset reset,
+                        const TopicId& receipts_id, connectors::ResetRun run) const {
   const auto sink = std::ranges::find(planned_.spec.sinks, stage.id, &SinkSpec::id);
   CHECK(sink != planned_.spec.sinks.end());
   for (connectors::ClaimedPartition& position : reset.positions) {
@@ -71,8 +117,8 @@ Status ResetTables::reset(const DefinitionStage& stage, connectors::SinkReset re
     }
   }
   return sink->kind == pipeline::SinkKind::kPostgres
-             ? connectors::reset_postgres_sink({.dsn = sink->dsn}, table_of(stage), reset)
-             : connectors::reset_sqlite_sink({.file = sink->file}, table_of(stage), reset);
+             ? connectors::reset_postgres_sink({.dsn = sink->dsn}, table_of(stage), reset, run)
+             : connectors::reset_sqlite_sink({.file = sink->file}, table_of(stage), reset, run);
 }
 
 }  // namespace onceflow::app

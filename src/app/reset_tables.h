@@ -3,6 +3,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "app/log_task.h"
 #include "app/pipeline_positions.h"
@@ -11,6 +13,9 @@
 #include "protocol/definition.h"
 
 namespace onceflow::app {
+
+/// The first error, with the texts of all of its code.
+Status joined_errors(const std::vector<Status>& done);
 
 class ResetTables {
  public:
@@ -25,11 +30,21 @@ class ResetTables {
   /// Of a stage of the file: its positions are of a start-over that had another receipts topic.
   Result<bool> has_missed_start_over(const DefinitionStage& stage,
                                      const TopicId& receipts_id) const;
+  /// Of all sinks of the file, and all at once: what their users may not do and the reset needs.
+  Status check_rights(const protocol::PipelineDefinition& definition,
+                      const connectors::SinkReset& reset) const;
   /// Of a stage of the file; positions say which receipts topic there is.
   Status reset(const DefinitionStage& stage, connectors::SinkReset reset,
-               const TopicId& receipts_id) const;
+               const TopicId& receipts_id) const {
+    return run(stage, std::move(reset), receipts_id, connectors::ResetRun::kDone);
+  }
+  /// Whether the database would do so.
+  Status try_out(const DefinitionStage& stage, connectors::SinkReset reset,
+                 const TopicId& receipts_id) const;
 
  private:
+  Status run(const DefinitionStage& stage, connectors::SinkReset reset, const TopicId& receipts_id,
+             connectors::ResetRun run) const;
   const pipeline::SinkSpec* sink_on(const std::string& database) const;
   connectors::SinkTable table_of(const DefinitionStage& stage) const;
 

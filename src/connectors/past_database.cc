@@ -73,6 +73,7 @@ PastDatabase sqlite_past_database(SqliteConnection& connection, const SinkTable&
           .table_name = table.table,
           .ensure_positions = [&connection] { return ensure_sqlite_positions(connection); },
           .begin = "BEGIN IMMEDIATE",
+          .check_now = "SELECT 1",
           .number = "INTEGER",
           .receipt = "CAST($3 AS BLOB)",
           .to_receipt_text = [](std::string_view bytes) { return std::string(bytes); },
@@ -130,6 +131,7 @@ PastDatabase postgres_past_database(PostgresConnection& connection, const SinkTa
       .table_name = quoted,
       .ensure_positions = [&connection] { return ensure_postgres_positions(connection); },
       .begin = "BEGIN",
+      .check_now = "SET CONSTRAINTS ALL IMMEDIATE",
       .number = "bigint",
       .receipt = "decode($3, 'hex')",
       .to_receipt_text =

@@ -28,6 +28,7 @@ struct PastDatabase {
   std::string table_name;
   std::function<Status()> ensure_positions;
   std::string begin;
+  std::string check_now;                                         ///< checks what COMMIT would
   std::string number;                                            ///< the type of a whole number
   std::string receipt;                                           ///< an expression: the bytes of $3
   std::function<std::string(std::string_view)> to_receipt_text;  ///< what $3 is then

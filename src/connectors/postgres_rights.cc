@@ -1,6 +1,7 @@
 #include "connectors/postgres_rights.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
@@ -13,7 +14,7 @@ constexpr std::string_view kUniqueViolation = "23505";
 
 // The tables of a sink with what it does to them, and those of them that are there, seen or not:
 // anybody may read the catalog. Parameters: name and schema (may be empty) of the user's table,
-// what is done to it.
+// what is done to it and to the receipts, whether temporary tables are made.
 constexpr const char* kTables =
     "WITH path AS ("
     "  SELECT n.oid, n.nspname, one.place FROM unnest(string_to_array(replace("
@@ -21,7 +22,7 @@ constexpr const char* kTables =
     "  AS one (name, place) JOIN pg_namespace AS n ON n.nspname = trim(both ' \"' from one.name)"
     "), named (relname, nspname, rights, place) AS (VALUES"
     "  ('onceflow_positions', '', ARRAY['SELECT', 'INSERT', 'UPDATE'], 2),"
-    "  ('onceflow_receipts', '', ARRAY['SELECT', 'INSERT'], 3),"
+    "  ('onceflow_receipts', '', $4::text[], 3),"
     "  ($1::text, $2::text, $3::text[], 1)"
     "), found AS ("
     "  SELECT DISTINCT ON (named.place) c.oid, c.relname, n.oid AS schema, n.nspname, named.rights,"
@@ -42,13 +43,14 @@ constexpr const char* kGrants =
     "  CASE named.nspname WHEN '' THEN coalesce(current_schema(), (SELECT nspname FROM path"
     "  ORDER BY place DESC LIMIT 1)) ELSE named.nspname END"
     "  WHERE NOT EXISTS (SELECT FROM found WHERE found.place = named.place)"
+    "  AND 'INSERT' = ANY(named.rights)"
     "), sequences AS MATERIALIZED ("
     "  SELECT DISTINCT s.oid, n.nspname, s.relname FROM found"
     "  JOIN pg_attrdef AS d ON d.adrelid = found.oid"
     "  JOIN pg_depend AS p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid"
     "  AND p.refclassid = 'pg_class'::regclass"
     "  JOIN pg_class AS s ON s.oid = p.refobjid AND s.relkind = 'S'"
-    "  JOIN pg_namespace AS n ON n.oid = s.relnamespace"
+    "  JOIN pg_namespace AS n ON n.oid = s.relnamespace WHERE 'INSERT' = ANY(found.rights)"
     ") SELECT sql FROM ("
     "  SELECT 1 AS place, format('GRANT USAGE ON SCHEMA %I TO %I', nspname, current_user) AS sql"
     "  FROM schemas WHERE NOT has_schema_privilege(oid, 'USAGE')"
@@ -61,6 +63,17 @@ constexpr const char* kGrants =
     "  UNION ALL SELECT 4, format('GRANT USAGE ON SEQUENCE %I.%I TO %I', nspname, relname,"
     "  current_user) FROM sequences WHERE NOT has_sequence_privilege(oid, 'USAGE')"
     "  AND NOT has_sequence_privilege(oid, 'UPDATE')"
+    "  UNION ALL SELECT 5, format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(),"
+    "  current_user) WHERE $5::bigint <> 0 AND NOT has_database_privilege(current_database(),"
+    "  'TEMPORARY')"
+    "  UNION ALL SELECT 6, format('ALTER TABLE %I.%I ADD COLUMN %I text NOT NULL DEFAULT %L',"
+    "  found.nspname, found.relname, one.name, '') FROM found JOIN pg_class ON pg_class.oid ="
+    "  found.oid, unnest(ARRAY['topic_id', 'table_id']) AS one (name)"
+    "  WHERE found.relname = 'onceflow_positions' AND NOT pg_has_role(relowner, 'USAGE')"
+    "  AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = found.oid"
+    "  AND attname = one.name AND NOT attisdropped)"
+    "  UNION ALL SELECT 7, format('ALTER TABLE %I.%I DISABLE ROW LEVEL SECURITY', nspname, relname)"
+    "  FROM found WHERE row_security_active(oid)"
     ") AS missing ORDER BY place, sql";
 
 constexpr const char* kHidden =
@@ -81,25 +94,38 @@ constexpr const char* kTryReceiptId =
     "INSERT INTO onceflow_receipts (pipeline, stage, receipt) VALUES ('', '', '')"
     " RETURNING receipt_id";
 
-std::vector<PostgresParameter> table_parameters(const SinkTable& table) {
+std::vector<PostgresParameter> table_parameters(const SinkTable& table,
+                                                const NeededRights& needed) {
   const std::size_t dot = table.table.find('.');
   const std::string schema = dot == std::string::npos ? "" : table.table.substr(0, dot);
-  PostgresArray rights(PostgresType::kText);
-  rights.add(std::string_view("SELECT"));
-  rights.add(std::string_view("INSERT"));
-  if (table.mode == SinkMode::kUpsert) {
-    rights.add(std::string_view("UPDATE"));
-    rights.add(std::string_view("DELETE"));
+  PostgresArray on_table(PostgresType::kText);
+  for (const std::string_view right : needed.on_table) {
+    on_table.add(right);
+  }
+  PostgresArray on_receipts(PostgresType::kText);
+  for (const std::string_view right : needed.on_receipts) {
+    on_receipts.add(right);
   }
   return {text_parameter(table.table.substr(dot == std::string::npos ? 0 : dot + 1)),
-          text_parameter(schema), rights.finish()};
+          text_parameter(schema), on_table.finish(), on_receipts.finish(),
+          integer_parameter(needed.makes_temporary_tables ? 1 : 0)};
 }
 
 }  // namespace
 
+NeededRights rights_to_write(const SinkTable& table) {
+  NeededRights needed{.on_table = {"SELECT", "INSERT"}, .on_receipts = {"SELECT", "INSERT"}};
+  if (table.mode == SinkMode::kUpsert) {
+    needed.on_table.insert(needed.on_table.end(), {"UPDATE", "DELETE"});
+  }
+  return needed;
+}
+
 Result<std::vector<std::string>> missing_grants(PostgresConnection& connection,
-                                                const SinkTable& table) {
-  const auto answer = connection.execute(std::string(kTables) + kGrants, table_parameters(table));
+                                                const SinkTable& table,
+                                                const NeededRights& needed) {
+  const auto answer =
+      connection.execute(std::string(kTables) + kGrants, table_parameters(table, needed));
   if (!answer) {
     return std::unexpected(to_error(answer.error()));
   }
@@ -111,8 +137,29 @@ Result<std::vector<std::string>> missing_grants(PostgresConnection& connection,
   return grants;
 }
 
+PostgresFailure with_grants(PostgresConnection& connection, const SinkTable& table,
+                            const NeededRights& needed, PostgresFailure failure) {
+  if (!is_missing_right(failure.sqlstate) || !connection.execute("ROLLBACK")) {
+    return failure;
+  }
+  // Where nothing is known to be missing, the words of PostgreSQL stand in the message.
+  if (const auto grants = missing_grants(connection, table, needed); grants && !grants->empty()) {
+    failure.fix = fmt::format("{}", fmt::join(*grants, "; "));
+  }
+  return failure;
+}
+
+void add_grants(PostgresConnection& connection, const SinkTable& table, const NeededRights& needed,
+                Error& error) {
+  const PostgresFailure* refusal = connection.last_refusal();
+  if (refusal != nullptr && error.text == refusal->explained()) {
+    error.text = with_grants(connection, table, needed, *refusal).explained();
+  }
+}
+
 Status check_visible(PostgresConnection& connection, const SinkTable& table) {
-  const auto answer = connection.execute(std::string(kTables) + kHidden, table_parameters(table));
+  const auto answer = connection.execute(std::string(kTables) + kHidden,
+                                         table_parameters(table, rights_to_write(table)));
   if (!answer) {
     return std::unexpected(to_error(answer.error()));
   }

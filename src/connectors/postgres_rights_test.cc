@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <functional>
 
 #include "connectors/postgres_sink.h"
+#include "connectors/sink_past.h"
 #include "connectors/sink_world_testing.h"
 
 namespace onceflow::connectors {
@@ -91,9 +93,18 @@ class PostgresRights : public testing::TestWithParam<SinkMode> {
 
   /// The fix of the message, carried out as it is written.
   void carry_out(const std::string& said) {
-    const std::size_t begin = said.find("GRANT ");
+    constexpr std::string_view kFix = "the fix: ";
+    const std::size_t begin = said.find(kFix);
     ASSERT_NE(begin, std::string::npos) << said;
-    query(said.substr(begin));
+    query(said.substr(begin + kFix.size()));
+  }
+
+  SinkTable of_reset() const { return {"p", "s", table_, {}, {}}; }
+  static std::string said_of(const Status& done) { return done ? "" : done.error().text; }
+  /// What reading it for a reset refuses.
+  std::string look_back() const {
+    const auto past = read_postgres_past(clerk_, of_reset());
+    return past ? "" : past.error().text;
   }
 
   void is_mended(const std::string& revoke, const std::string& grant, bool is_delete = false) {
@@ -138,6 +149,79 @@ TEST_P(PostgresRights, one_that_is_missing_is_said_with_its_grant) {
             "UPDATE ON public.onceflow_positions");
   // Neither is needed.
   query("REVOKE TEMP ON DATABASE onceflow FROM PUBLIC; REVOKE ALL ON SCHEMA public FROM PUBLIC");
+  EXPECT_EQ(write(clerk_), "");
+}
+
+TEST_P(PostgresRights, all_that_a_reset_needs_is_said_at_once) {
+  query("CREATE SEQUENCE shop.numbers");
+  make_tables();
+  const SinkReset reset{.forgets_receipts = true, .deletes_rows = true};
+  const std::string said = said_of(check_postgres_rights(clerk_, of_reset(), reset));
+  EXPECT_TRUE(said.ends_with("the fix: GRANT DELETE ON public.onceflow_receipts TO clerk" +
+                             std::string(upserts() ? "" : "; GRANT DELETE ON shop.rows TO clerk")))
+      << said;
+  EXPECT_TRUE(said_of(reset_postgres_sink(clerk_, of_reset(), reset, ResetRun::kTrial))
+                  .ends_with(said.substr(said.find("the fix: "))));
+  carry_out(said);
+  EXPECT_EQ(said_of(check_postgres_rights(clerk_, of_reset(), reset)), "");
+  EXPECT_EQ(said_of(reset_postgres_sink(clerk_, of_reset(), reset, ResetRun::kTrial)), "");
+  EXPECT_EQ(world_->query("SELECT count(*) FROM shop.rows"), "2");
+  EXPECT_EQ(world_->query("SELECT count(*) FROM onceflow_receipts"), "2");
+  EXPECT_EQ(said_of(reset_postgres_sink(clerk_, of_reset(), reset)), "");
+  EXPECT_EQ(world_->query("SELECT count(*) FROM shop.rows"), "0");
+}
+
+TEST_P(PostgresRights, hidden_rows_are_not_taken_for_none) {
+  query("CREATE SEQUENCE shop.numbers");
+  make_tables();
+  for (const std::string name : {"onceflow_positions", "onceflow_receipts"}) {
+    const std::string fix = "the fix: ALTER TABLE public." + name + " DISABLE ROW LEVEL SECURITY";
+    for (const auto& look :
+         {std::function([&] { return look_back(); }), std::function([&] { return write(clerk_); }),
+          std::function([&] {
+            return said_of(check_postgres_rights(clerk_, of_reset(), {.forgets_receipts = false}));
+          })}) {
+      query("ALTER TABLE " + name + " ENABLE ROW LEVEL SECURITY");
+      const std::string said = look();
+      EXPECT_TRUE(said.ends_with(fix)) << said;
+      carry_out(said);
+      EXPECT_EQ(look(), "");
+    }
+  }
+}
+
+TEST_P(PostgresRights, a_hidden_schema_is_not_taken_for_an_empty_one) {
+  query("CREATE SEQUENCE shop.numbers");
+  make_tables();
+  query("REVOKE ALL ON SCHEMA public FROM PUBLIC, clerk");
+  const std::string said = look_back();
+  EXPECT_TRUE(said.ends_with("the fix: GRANT USAGE ON SCHEMA public TO clerk")) << said;
+  EXPECT_FALSE(read_postgres_definitions(clerk_, of_reset()).has_value());
+  carry_out(said);
+  EXPECT_EQ(look_back(), "");
+}
+
+TEST_P(PostgresRights, to_make_temporary_tables_is_said_where_a_table_is_shared) {
+  query("CREATE SEQUENCE shop.numbers");
+  make_tables();
+  query("REVOKE TEMP ON DATABASE onceflow FROM PUBLIC");
+  EXPECT_EQ(look_back(), "");
+  query(
+      "INSERT INTO onceflow_positions SELECT 'q', stage, topic, partition, next_offset, epoch, "
+      "topic_id, table_id FROM onceflow_positions");
+  const std::string said = look_back();
+  EXPECT_TRUE(said.ends_with("the fix: GRANT TEMPORARY ON DATABASE onceflow TO clerk")) << said;
+  query("GRANT TEMPORARY ON DATABASE onceflow TO clerk; DELETE FROM onceflow_receipts");
+  EXPECT_EQ(look_back(), "");
+}
+
+TEST_P(PostgresRights, columns_that_only_the_owner_adds_are_said) {
+  query("CREATE SEQUENCE shop.numbers");
+  make_tables();
+  query("ALTER TABLE onceflow_positions DROP COLUMN topic_id, DROP COLUMN table_id");
+  const std::string said = write(clerk_);
+  EXPECT_TRUE(said.contains("the fix: ALTER TABLE public.onceflow_positions ADD COLUMN")) << said;
+  carry_out(said);
   EXPECT_EQ(write(clerk_), "");
 }
 

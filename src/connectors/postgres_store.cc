@@ -22,11 +22,6 @@
 namespace onceflow::connectors {
 namespace {
 
-/// Of a refusal where no right is missing.
-constexpr std::string_view kPastPolicies =
-    "no right is missing; rows that a policy of row-level security hides could be neither compared "
-    "nor deleted: let this user own the table, or give it BYPASSRLS, or "
-    "ALTER TABLE {} DISABLE ROW LEVEL SECURITY";
 constexpr std::string_view kTwoRowsOfOneKey = "21000";
 
 constexpr const char* kUpsertStatement = "onceflow_upsert";
@@ -182,24 +177,11 @@ Result<std::vector<ClaimedPartition>> PostgresStore::look(
 }
 
 void PostgresStore::explain_and_disconnect(Error& error) {
-  const PostgresFailure* refusal = connection_ ? connection_->last_refusal() : nullptr;
-  if (refusal != nullptr && error.text == refusal->explained()) {
-    error.text = with_grants(*refusal).explained();
+  if (connection_) {
+    add_grants(*connection_, table_, rights_to_write(table_), error);
   }
   connection_.reset();
   error.text = "postgres: " + error.text;
-}
-
-PostgresFailure PostgresStore::with_grants(PostgresFailure failure) {
-  if (!is_missing_right(failure.sqlstate) || !connection_ || !connection_->execute("ROLLBACK")) {
-    return failure;
-  }
-  if (const auto grants = missing_grants(*connection_, table_)) {
-    // The word of PostgreSQL for it stands in the message.
-    failure.fix = grants->empty() ? fmt::format(kPastPolicies, postgres_table_name(table_))
-                                  : fmt::format("{}", fmt::join(*grants, "; "));
-  }
-  return failure;
 }
 
 Result<ClaimedPartition> PostgresStore::read_position(const TopicPartition& source) {
@@ -729,7 +711,9 @@ CommitOutcome PostgresStore::not_now(std::string text) {
 }
 
 CommitOutcome PostgresStore::not_written(const PostgresFailure& failure) {
-  CommitOutcome outcome = not_now(with_grants(failure).explained());
+  const PostgresFailure explained =
+      connection_ ? with_grants(*connection_, table_, rights_to_write(table_), failure) : failure;
+  CommitOutcome outcome = not_now(explained.explained());
   const ErrorClass error_class = failure.error_class();
   if (error_class != ErrorClass::kLost && error_class != ErrorClass::kPasses) {
     outcome.kind = CommitOutcome::Kind::kRefused;

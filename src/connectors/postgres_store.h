@@ -42,8 +42,6 @@ class PostgresStore {
   PostgresTableSearch table_search() const;
   /// The error of a failed claim as a user reads it. Ends the connection.
   void explain_and_disconnect(Error& error);
-  /// The failure with the GRANTs that mend it, where a right is missing that is known.
-  PostgresFailure with_grants(PostgresFailure failure);
   Result<ClaimedPartition> read_position(const TopicPartition& source);
 
   /// Converts all values to their columns' types; the outcome names the first row that cannot be.

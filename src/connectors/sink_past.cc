@@ -19,6 +19,7 @@
 #include "connectors/positions.h"
 #include "connectors/postgres_connection.h"
 #include "connectors/postgres_positions.h"
+#include "connectors/postgres_rights.h"
 #include "connectors/postgres_table.h"
 #include "connectors/sqlite_connection.h"
 #include "connectors/sqlite_positions.h"
@@ -535,11 +536,32 @@ Status reset_in_transaction(const PastDatabase& database, const SinkTable& table
                                : write_receipt(database, table, table.stage, reset.receipt);
 }
 
-Status reset_sink(const PastDatabase& database, const SinkTable& table, const SinkReset& reset) {
+Status reset_sink(const PastDatabase& database, const SinkTable& table, const SinkReset& reset,
+                  ResetRun run) {
   RETURN_IF_ERROR(database.run(database.begin, {}));
   RETURN_IF_ERROR(reset_in_transaction(database, table, reset));
-  RETURN_IF_ERROR(database.run("COMMIT", {}));
+  if (run == ResetRun::kTrial) {
+    RETURN_IF_ERROR(database.run(database.check_now, {}));
+  }
+  RETURN_IF_ERROR(database.run(run == ResetRun::kTrial ? "ROLLBACK" : "COMMIT", {}));
   return {};
+}
+
+// What is listed of rows that stay is read; a table that is not there is not made.
+NeededRights rights_to_reset(const SinkReset& reset) {
+  NeededRights needed{.on_table = {"SELECT"}, .on_receipts = {"SELECT", "INSERT"}};
+  if (reset.deletes_rows) {
+    needed.on_table.emplace_back("DELETE");
+  }
+  if (reset.forgets_receipts) {
+    needed.on_receipts.emplace_back("DELETE");
+  }
+  return needed;
+}
+
+std::string folder_of(const std::string& file) {
+  const std::size_t slash = file.rfind('/');
+  return slash == std::string::npos ? "." : file.substr(0, slash + 1);
 }
 
 }  // namespace
@@ -551,23 +573,58 @@ Result<SinkPast> read_sqlite_past(const SqliteSinkOptions& options, const SinkTa
 }
 
 Status reset_sqlite_sink(const SqliteSinkOptions& options, const SinkTable& table,
-                         const SinkReset& reset) {
-  auto connection = SqliteConnection::open(options.file, options.busy_timeout);
+                         const SinkReset& reset, ResetRun run) {
+  // A file that a trial would make is empty, and refuses nothing.
+  if (run == ResetRun::kTrial && !io::file_identity(options.file) &&
+      io::file_identity(folder_of(options.file))) {
+    return {};
+  }
+  auto connection = run == ResetRun::kTrial
+                        ? SqliteConnection::open_to_look(options.file, options.busy_timeout)
+                        : SqliteConnection::open(options.file, options.busy_timeout);
   RETURN_IF_ERROR(connection);
-  return reset_sink(sqlite_past_database(**connection, table), table, reset);
+  return reset_sink(sqlite_past_database(**connection, table), table, reset, run);
 }
 
 Result<SinkPast> read_postgres_past(const PostgresSinkOptions& options, const SinkTable& table) {
   auto connection = PostgresConnection::open(options);
   RETURN_IF_ERROR(connection);
-  return read_past(postgres_past_database(**connection, table), table);
+  RETURN_IF_ERROR(check_visible(**connection, table));
+  auto past = read_past(postgres_past_database(**connection, table), table);
+  if (!past) {
+    NeededRights needed = rights_to_reset({.forgets_receipts = false});
+    needed.makes_temporary_tables = true;
+    add_grants(**connection, table, needed, past.error());
+  }
+  return past;
+}
+
+Status check_postgres_rights(const PostgresSinkOptions& options, const SinkTable& table,
+                             const SinkReset& reset) {
+  auto connection = PostgresConnection::open(options);
+  RETURN_IF_ERROR(connection);
+  const auto missing = missing_grants(**connection, table, rights_to_reset(reset));
+  RETURN_IF_ERROR(missing);
+  return missing->empty()
+             ? Status{}
+             : fail(ErrorCode::kRefused,
+                    fmt::format("table {}: the user of the dsn lacks rights, or does not see all "
+                                "rows; the rule: a reset has all that it needs before its first "
+                                "act; the fix: {}",
+                                table.table, fmt::join(*missing, "; ")));
 }
 
 Status reset_postgres_sink(const PostgresSinkOptions& options, const SinkTable& table,
-                           const SinkReset& reset) {
+                           const SinkReset& reset, ResetRun run) {
   auto connection = PostgresConnection::open(options);
   RETURN_IF_ERROR(connection);
-  return reset_sink(postgres_past_database(**connection, table), table, reset);
+  Status done = reset_sink(postgres_past_database(**connection, table), table, reset, run);
+  if (!done) {
+    NeededRights needed = rights_to_reset(reset);
+    needed.makes_temporary_tables = true;
+    add_grants(**connection, table, needed, done.error());
+  }
+  return done;
 }
 
 Result<NewestDefinitions> read_sqlite_definitions(const SqliteSinkOptions& options,
@@ -584,6 +641,7 @@ Result<NewestDefinitions> read_postgres_definitions(const PostgresSinkOptions& o
                                                     const SinkTable& table) {
   auto connection = PostgresConnection::open(options);
   RETURN_IF_ERROR(connection);
+  RETURN_IF_ERROR(check_visible(**connection, table));
   return read_definitions(postgres_past_database(**connection, table), table);
 }
 

@@ -53,11 +53,19 @@ Result<NewestDefinitions> read_sqlite_definitions(const SqliteSinkOptions& optio
 Result<NewestDefinitions> read_postgres_definitions(const PostgresSinkOptions& options,
                                                     const SinkTable& table);
 
+/// kRefused, with all GRANTs at once: what the user of the database may not do and the reset needs.
+Status check_postgres_rights(const PostgresSinkOptions& options, const SinkTable& table,
+                             const SinkReset& reset);
+
+/// A trial does all of it and rolls it back: what it does not refuse is not refused by what comes
+/// after it, whatever refuses it: rights, triggers, foreign keys, a file that cannot be written.
+enum class ResetRun : std::uint8_t { kTrial, kDone };
+
 /// All of it in one transaction; our tables are made if they are missing. Epochs rise. The rows
 /// that the table has from now on are accepted as they are.
 Status reset_sqlite_sink(const SqliteSinkOptions& options, const SinkTable& table,
-                         const SinkReset& reset);
+                         const SinkReset& reset, ResetRun run = ResetRun::kDone);
 Status reset_postgres_sink(const PostgresSinkOptions& options, const SinkTable& table,
-                           const SinkReset& reset);
+                           const SinkReset& reset, ResetRun run = ResetRun::kDone);
 
 }  // namespace onceflow::connectors

@@ -110,6 +110,28 @@ TEST_F(SharedTable, rows_of_a_record_that_both_have_written_are_refused) {
   EXPECT_EQ(rows(), "0 1 1");
 }
 
+TEST_F(SharedTable, a_trial_is_refused_as_the_reset_would_be_and_changes_nothing) {
+  write("p", "t", table_id(), {0, 1});
+  const SinkReset reset{.deletes_rows = true};
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), reset, ResetRun::kTrial).has_value());
+  EXPECT_EQ(rows(), "0 1");
+  EXPECT_EQ(read_sqlite_past(options(), table_of("p"))->receipt_count, 1);
+  EXPECT_TRUE(connection_->execute(
+      "CREATE TRIGGER stays BEFORE DELETE ON t BEGIN SELECT RAISE(ABORT, 'it stays'); END"));
+  const Status tried = reset_sqlite_sink(options(), table_of("p"), reset, ResetRun::kTrial);
+  ASSERT_FALSE(tried.has_value());
+  EXPECT_NE(tried.error().text.find("it stays"), std::string::npos) << tried.error().text;
+}
+
+TEST_F(SharedTable, a_trial_makes_no_file_and_finds_that_there_is_no_folder) {
+  const SqliteSinkOptions missing{.file = directory_ + "/other.db"};
+  EXPECT_TRUE(reset_sqlite_sink(missing, table_of("p"), {}, ResetRun::kTrial).has_value());
+  EXPECT_FALSE(std::filesystem::exists(missing.file));
+  EXPECT_FALSE(
+      reset_sqlite_sink({.file = directory_ + "/no/other.db"}, table_of("p"), {}, ResetRun::kTrial)
+          .has_value());
+}
+
 // A column of SQLite's takes values of any type; `onceflow reset` is what people run then.
 TEST_F(SharedTable, a_position_that_is_no_integer_is_refused_by_name) {
   write("p", "t", table_id(), {0});

@@ -155,14 +155,11 @@ Task<Result<std::string>> DefinitionLog::unread_of(const DefinitionChange& chang
           ? co_await ask_positions_(change.stage, std::move(partitions))
           : co_await admin_.committed(change.left_group, std::move(partitions), deadline);
   CO_RETURN_IF_ERROR(read);
-  for (std::size_t index = 0; index < std::min(ends->size(), read->size()); ++index) {
-    const Offset end = (*ends)[index].offset;
-    const auto from = co_await first_unread(cluster_, (*read)[index], deadline);
-    CO_RETURN_IF_ERROR(from);
-    if (*from) {
-      unread += fmt::format("{}{}-{} offsets {}..{} ({})", unread.empty() ? "" : ", ", topic,
-                            (*ends)[index].partition.partition.value, (*from)->value, end.value - 1,
-                            end - **from);
+  for (const client::CommittedOffset& position : *read) {
+    const auto found = co_await unread_records(cluster_, position, std::nullopt, deadline);
+    CO_RETURN_IF_ERROR(found);
+    if (*found) {
+      unread += (unread.empty() ? "" : ", ") + engine::describe(position.partition, **found);
     }
   }
   co_return unread;

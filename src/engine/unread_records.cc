@@ -1,49 +1,78 @@
 #include "engine/unread_records.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "client/admin.h"
 #include "client/fetcher.h"
 
 namespace onceflow::engine {
+namespace {
 
-Task<Result<std::optional<Offset>>> first_unread(std::shared_ptr<client::Cluster> cluster,
-                                                 client::CommittedOffset position,
-                                                 MonotonicTime deadline) {
+/// More are not read only to be counted.
+constexpr std::int64_t kCountedMax = 100'000;
+
+}  // namespace
+
+Task<Result<std::optional<UnreadRecords>>> unread_records(std::shared_ptr<client::Cluster> cluster,
+                                                          client::CommittedOffset position,
+                                                          std::optional<Offset> until,
+                                                          MonotonicTime deadline) {
   client::Admin admin(cluster);
   const auto level = client::IsolationLevel::kReadCommitted;
   const auto begin =
       co_await admin.list_offsets({position.partition}, client::Admin::kEarliest, level, deadline);
   CO_RETURN_IF_ERROR(begin);
-  const auto end =
+  const auto latest =
       co_await admin.list_offsets({position.partition}, client::Admin::kLatest, level, deadline);
-  CO_RETURN_IF_ERROR(end);
+  CO_RETURN_IF_ERROR(latest);
+  const Offset end = std::min(latest->front().offset, until.value_or(latest->front().offset));
   Offset next = std::max(position.offset, begin->front().offset);
+  const Offset from = next;
   client::FetchOptions options;
   options.isolation_level = level;
   client::Fetcher fetcher(cluster, options);
   fetcher.assign({{position.partition, next}});
-  std::optional<Offset> found;
-  while (!found && next < end->front().offset) {
+  UnreadRecords unread;
+  while (next < end && unread.count <= kCountedMax) {
     const auto polled = co_await fetcher.poll(deadline);
     CO_RETURN_IF_ERROR(polled);
     for (const client::FetchedRun& run : polled->runs) {
       CO_RETURN_IF_ERROR(run.for_each(
           [&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
             const Offset offset = header.offset_of(record);
-            if (!found && offset >= position.offset) {
-              found = offset;
+            if (offset < from || offset >= end) {
+              return;
             }
+            unread.first = unread.count == 0 ? offset : unread.first;
+            unread.last = offset;
+            ++unread.count;
           }));
       next = run.next_offset;
     }
-    if (!found && next < end->front().offset && cluster->scheduler().now() >= deadline) {
+    if (next < end && cluster->scheduler().now() >= deadline) {
       co_return fail(ErrorCode::kTimedOut,
                      position.partition.topic + ": its end was not reached in time",
                      Recovery::kRetriable);
     }
   }
-  co_return found;
+  if (unread.count == 0) {
+    co_return std::nullopt;
+  }
+  if (next < end) {
+    unread.is_counted = false;
+    unread.last = Offset(end.value - 1);
+    unread.count = end - unread.first;
+  }
+  co_return unread;
+}
+
+std::string describe(const TopicPartition& partition, const UnreadRecords& unread) {
+  return fmt::format("{}-{} offsets {}..{} ({}{} record{})", partition.topic,
+                     partition.partition.value, unread.first.value, unread.last.value,
+                     unread.is_counted ? "" : "at most ", unread.count,
+                     unread.count == 1 ? "" : "s");
 }
 
 }  // namespace onceflow::engine

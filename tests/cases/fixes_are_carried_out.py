@@ -379,7 +379,7 @@ def rows_that_a_policy_hides_are_never_taken_for_gone(at):
                            code=None)
         check("row-level security" in refused and "clean" not in refused, refused)
         typed(server, dsn, said[said.index("; the fix: "):],
-              r'(ALTER TABLE "rows" DISABLE ROW LEVEL SECURITY)')
+              r'(ALTER TABLE public.rows DISABLE ROW LEVEL SECURITY)')
         with Worker(at, text, servers=broker.address) as worker:
             wait_for(lambda: server.query("SELECT k FROM rows", dsn) == [["a"]], worker.said)
             check(worker.stop() == 0, worker.said())

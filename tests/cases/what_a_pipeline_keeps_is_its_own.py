@@ -264,7 +264,7 @@ def a_source_that_is_left_says_what_stays_unread(at):
         filled(at, broker, both, database, 10)
         produce(broker.address, "more", RECORDS[:3])
         (at / "p.yaml").write_text(one, encoding="utf-8")
-        words = "source topic more is gone; more-0 offsets 5..7 (3) stay unread"
+        words = "source topic more is gone; more-0 offsets 5..7 (3 records) stay unread"
         said = onceflow("plan", "p.yaml", *flags, at=at)
         check(words in said, said)
         produce(broker.address, "in", RECORDS[:1])
