@@ -22,6 +22,15 @@ std::string quoted_table(const std::string& table) {
                                         quote_identifier(table.substr(dot + 1));
 }
 
+Result<std::string> oid_of_table(PostgresConnection& connection, const std::string& quoted) {
+  const auto answer =
+      connection.execute("SELECT to_regclass($1)::oid::text", {text_parameter(quoted)});
+  if (!answer) {
+    return std::unexpected(to_error(answer.error()));
+  }
+  return std::string(answer->text(0, 0));
+}
+
 Result<bool> is_of_postgres_table(PostgresConnection& connection, const std::string& id) {
   const auto answer = connection.execute("SELECT count(*)::int FROM pg_class WHERE oid::text = $1",
                                          {text_parameter(id)});
@@ -163,14 +172,7 @@ PastDatabase postgres_past_database(PostgresConnection& connection, const SinkTa
           }
         }
       },
-      .table_id = [&connection, quoted]() -> Result<std::string> {
-        const auto answer =
-            connection.execute("SELECT to_regclass($1)::oid::text", {text_parameter(quoted)});
-        if (!answer) {
-          return std::unexpected(to_error(answer.error()));
-        }
-        return std::string(answer->text(0, 0));
-      },
+      .table_id = [&connection, quoted] { return oid_of_table(connection, quoted); },
       .is_of_another_table =
           [&connection](const std::string& id) { return is_of_postgres_table(connection, id); }};
 }

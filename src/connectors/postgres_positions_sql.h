@@ -17,7 +17,8 @@ inline constexpr const char* kFindFleeting =
     "WITH RECURSIVE tree AS (SELECT one.oid FROM unnest(ARRAY["
     "to_regclass('onceflow_positions')::oid, to_regclass('onceflow_receipts')::oid]) AS one (oid)"
     " UNION ALL SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = tree.oid"
-    ") SELECT c.oid::regclass::text, c.relkind::text FROM tree JOIN pg_class AS c ON c.oid = tree.oid"
+    ") SELECT c.oid::regclass::text, c.relkind::text FROM tree"
+    " JOIN pg_class AS c ON c.oid = tree.oid"
     " WHERE c.relkind NOT IN ('r', 'p') OR (c.relkind = 'r' AND c.relpersistence <> 'p')"
     " ORDER BY 1 LIMIT 1";
 

@@ -20,8 +20,9 @@ class Guest:
         self.dsn = self.server.new_database()
         self.role = "guest_" + self.dsn.rsplit("/", 1)[1]
         self.sql(f"CREATE ROLE {self.role} LOGIN; GRANT CREATE ON SCHEMA public TO {self.role}")
-        self.text = (f"name: p\n{SOURCE}\nsinks: [ postgres: {{ dsn: '"
-                     f"{self.dsn.replace('onceflow@', self.role + '@')}', table: t, {COLUMNS} }} ]\n")
+        dsn = self.dsn.replace("onceflow@", self.role + "@")
+        self.text = (f"name: p\n{SOURCE}\n"
+                     f"sinks: [ postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }} ]\n")
 
     def sql(self, text):
         return self.server.query(text, self.dsn)
