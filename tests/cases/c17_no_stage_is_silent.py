@@ -219,24 +219,3 @@ def a_topic_that_it_writes_to_and_that_is_deleted_is_named(at):
                              lambda: f"{worker.stage(stage)} {worker.said()}", 60)
                     state(worker, "running", 60)
                 ends_in_time(worker)
-
-
-def a_changed_file_that_waits_for_what_a_killed_worker_left_says_so(at):
-    """Its transaction hides what was written into the state."""
-    text = ("name: p\nsource: { kafka: { topics: [orders], group.id: g } }\n"
-            "steps:\n  - { id: k, key: $.k, aggregate: { n: count(*) } }\n"
-            "sinks: [ { kafka: { topic: out } } ]\n")
-    with cluster(at, *QUICK) as broker:
-        produce(broker.address, "orders", [{"k": "a"}])
-        with Worker(at, text, servers=broker.address) as worker:
-            wait_for(lambda: consume(broker.address, "out"), worker.said)
-            ends_in_time(worker)
-        with OpenTransaction(broker.port, "killed", "p-k-changelog", 1) as left:
-            changed = text.replace("  - { id: k,", "  - { id: w, where: $.k <> 'b' }\n  - { id: k,")
-            with Worker(at, changed, servers=broker.address, wait=False) as worker:
-                wait_for(lambda: lines(worker, "still looking"), worker.said, 20)
-                line = lines(worker, "still looking")[0]
-                check("stage=k" in line and "transaction.timeout.ms: " in line, line)
-                left.abort()
-                wait_for(lambda: lines(worker, "running"), worker.said, 40)
-                check(worker.stop() == 0, worker.said())
