@@ -56,7 +56,7 @@ Task<std::vector<Input>> InputComparison::find_changed(std::vector<Input> inputs
     }
     for (const client::OffsetOutOfRange& one : polled->out_of_range) {
       if (const auto place = open.find(one.partition); place != open.end()) {
-        leave_out(place->second.input, "they were deleted, or the log ends before them");
+        out_of_range_.push_back(std::move(place->second.input));
         open.erase(place);
       }
     }
@@ -66,7 +66,7 @@ Task<std::vector<Input>> InputComparison::find_changed(std::vector<Input> inputs
         fetcher.pause(run.partition);
       }
     }
-    drop_ended(fetcher, open);
+    drop_hidden(fetcher, open);
     if (read_bytes_ > bounds_.bytes_max) {
       why = "they are too large to be read again at each start";
       break;
@@ -76,6 +76,7 @@ Task<std::vector<Input>> InputComparison::find_changed(std::vector<Input> inputs
     leave_out(left.input, why);
   }
   fetcher.close();
+  co_await judge_out_of_range();
   co_return co_await judge(std::move(read_));
 }
 
@@ -106,20 +107,47 @@ void InputComparison::add(const client::FetchedRun& run, Opened& open) {
   }
 }
 
-void InputComparison::drop_ended(const client::Fetcher& fetcher, Opened& open) {
+void InputComparison::drop_hidden(const client::Fetcher& fetcher, Opened& open) {
+  const bool is_read_committed = fetch_.isolation_level == client::IsolationLevel::kReadCommitted;
   std::erase_if(open, [&](const auto& entry) {
     const client::Fetcher::Ends ends = fetcher.known_ends(entry.first);
     const Offset next = entry.second.input.next_offset;
-    if (ends.high_watermark == kNoOffset || ends.high_watermark < next) {
-      return ends.high_watermark != kNoOffset;
+    if (ends.high_watermark == kNoOffset) {
+      return false;  // It has not answered yet.
     }
-    const bool is_held =
-        fetch_.isolation_level == client::IsolationLevel::kReadCommitted && ends.last_stable < next;
-    if (is_held) {
-      held_back_ += (held_back_.empty() ? "" : ", ") + place_of(entry.second.input);
+    const bool is_hidden =
+        ends.high_watermark < next || (is_read_committed && ends.last_stable < next);
+    if (is_hidden) {
+      hide(entry.second.input);
     }
-    return is_held;
+    return is_hidden;
   });
+}
+
+Task<void> InputComparison::judge_out_of_range() {
+  if (out_of_range_.empty()) {
+    co_return;
+  }
+  std::vector<TopicPartition> partitions;
+  partitions.reserve(out_of_range_.size());
+  for (const Input& input : out_of_range_) {
+    partitions.push_back(input.source);
+  }
+  client::Admin admin(cluster_);
+  const auto starts = co_await admin.list_offsets(std::move(partitions), client::Admin::kEarliest,
+                                                  client::IsolationLevel::kReadUncommitted,
+                                                  cluster_->scheduler().now() + bounds_.time_max);
+  for (const Input& input : out_of_range_) {
+    const bool was_deleted =
+        starts && std::ranges::any_of(*starts, [&](const client::ListedOffset& start) {
+          return start.partition == input.source && start.offset > input.from_offset;
+        });
+    if (was_deleted) {
+      leave_out(input, "they were deleted");
+    } else {
+      hide(input);
+    }
+  }
 }
 
 // Compaction takes records away, and never adds or alters one.
@@ -142,6 +170,10 @@ Task<std::vector<Input>> InputComparison::judge(std::vector<Open> read) {
     changed.push_back(input);
   }
   co_return changed;
+}
+
+void InputComparison::hide(const Input& input) {
+  hidden_ += (hidden_.empty() ? "" : ", ") + place_of(input);
 }
 
 void InputComparison::leave_out(const Input& input, std::string_view why) {

@@ -36,10 +36,11 @@ class InputComparison {
       std::vector<protocol::Receipt::Input> inputs);
   /// What could not be compared, and why, for people; empty: all was.
   const std::string& remark() const { return remark_; }
-  /// What a transaction hides that is open now, for people: "t-0 offsets 0..7"; empty: nothing. The
-  /// last stable offset does not go back, so the log is not the one that was read, or is about to
-  /// show all of it again (a new leader). Once the transaction has ended it can be compared.
-  const std::string& held_back() const { return held_back_; }
+  /// What the log does not show now, as it ends in front of it or an open transaction hides it, for
+  /// people: "t-0 offsets 0..7"; empty: nothing. Neither the end nor the last stable offset goes
+  /// back, so the log is not the one that was read, or is about to show all of it again (a new
+  /// leader). Going on is not safe before it has been compared: others may write up to there.
+  const std::string& hidden() const { return hidden_; }
 
  private:
   struct Open {
@@ -50,18 +51,21 @@ class InputComparison {
   using Opened = std::map<TopicPartition, Open>;
 
   void add(const client::FetchedRun& run, Opened& open);
-  /// The log ends in front of what was read: the reader finds that, and says so.
-  void drop_ended(const client::Fetcher& fetcher, Opened& open);
+  void drop_hidden(const client::Fetcher& fetcher, Opened& open);
+  /// What no fetch can begin with lies before the start of the log, or past its end.
+  Task<void> judge_out_of_range();
   Task<std::vector<protocol::Receipt::Input>> judge(std::vector<Open> read);
   void leave_out(const protocol::Receipt::Input& input, std::string_view why);
+  void hide(const protocol::Receipt::Input& input);
 
   std::shared_ptr<client::Cluster> cluster_;
   client::FetchOptions fetch_;
   Bounds bounds_;
   std::size_t read_bytes_ = 0;
   std::vector<Open> read_;
+  std::vector<protocol::Receipt::Input> out_of_range_;
   std::string remark_;
-  std::string held_back_;
+  std::string hidden_;
 };
 
 }  // namespace onceflow::engine

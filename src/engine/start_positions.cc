@@ -20,13 +20,13 @@ std::string describe(const TopicPartition& partition) {
 
 bool is_new(const KeptPosition& position) { return position.next_offset == kNoOffset; }
 
-// To go on now would be to go on beside whatever that transaction becomes.
-Status held_back(const std::string& ranges) {
+// To go on now would be to go on beside whatever comes there.
+Status hidden(const std::string& ranges) {
   return fail(ErrorCode::kTimedOut,
-              fmt::format("{}: this stage has read them, and an open transaction hides them now: "
-                          "the log was restored from an older copy, or its leader has changed; "
-                          "they are compared with the newest receipt when that transaction has "
-                          "ended, at its time-out at the latest",
+              fmt::format("{}: this stage has read them, and the log does not show them now: it "
+                          "ends before them, or an open transaction hides them; it was restored "
+                          "from an older copy, or its leader has changed; what comes there is "
+                          "compared with the newest receipt before the stage goes on",
                           ranges),
               Recovery::kRetriable);
 }
@@ -218,7 +218,11 @@ Task<Status> StartPositions::compare_with_log(std::vector<KeptPosition>& own) {
   const auto changed = co_await comparison.find_changed(std::move(inputs));
   remark_ = comparison.remark();
   if (changed.empty()) {
-    co_return comparison.held_back().empty() ? Status{} : held_back(comparison.held_back());
+    if (comparison.hidden().empty()) {
+      co_return Status{};
+    }
+    CO_RETURN_IF_ERROR(co_await check_ends(own));
+    co_return hidden(comparison.hidden());
   }
   std::string ranges;
   for (const protocol::Receipt::Input& input : changed) {
@@ -386,26 +390,19 @@ Task<Status> StartPositions::adopt(const Topic& topic, std::vector<KeptPosition>
   co_return co_await open(std::move(opened), own);
 }
 
-Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
+Task<Status> StartPositions::check_ends(const std::vector<KeptPosition>& own) {
   std::vector<TopicPartition> partitions;
   partitions.reserve(own.size());
   for (const KeptPosition& position : own) {
     partitions.push_back(position.source);
   }
-  const auto starts = co_await admin_.list_offsets(
-      partitions, client::Admin::kEarliest, client::IsolationLevel::kReadUncommitted, deadline());
-  CO_RETURN_IF_ERROR(starts);
   const auto ends =
       co_await admin_.list_offsets(std::move(partitions), client::Admin::kLatest,
                                    client::IsolationLevel::kReadUncommitted, deadline());
   CO_RETURN_IF_ERROR(ends);
-  std::vector<OpenedPosition> opened;
-  std::vector<DeletedRange> deleted;
   for (const KeptPosition& position : own) {
-    const auto start =
-        std::ranges::find(*starts, position.source, &client::ListedOffset::partition);
     const auto end = std::ranges::find(*ends, position.source, &client::ListedOffset::partition);
-    CHECK(start != starts->end() && end != ends->end());
+    CHECK(end != ends->end());
     if (position.next_offset > end->offset) {
       co_return fail(
           ErrorCode::kCorrupt,
@@ -416,6 +413,27 @@ Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
                       describe(position.source), position.next_offset.value, keeper_name_,
                       end->offset.value, options_.file));
     }
+  }
+  co_return Status{};
+}
+
+Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
+  std::vector<TopicPartition> partitions;
+  partitions.reserve(own.size());
+  for (const KeptPosition& position : own) {
+    partitions.push_back(position.source);
+  }
+  CO_RETURN_IF_ERROR(co_await check_ends(own));
+  const auto starts =
+      co_await admin_.list_offsets(std::move(partitions), client::Admin::kEarliest,
+                                   client::IsolationLevel::kReadUncommitted, deadline());
+  CO_RETURN_IF_ERROR(starts);
+  std::vector<OpenedPosition> opened;
+  std::vector<DeletedRange> deleted;
+  for (const KeptPosition& position : own) {
+    const auto start =
+        std::ranges::find(*starts, position.source, &client::ListedOffset::partition);
+    CHECK(start != starts->end());
     if (position.next_offset >= start->offset) {
       continue;
     }

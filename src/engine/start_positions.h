@@ -66,6 +66,8 @@ class StartPositions {
   Status check_may_be_added(const KeptPosition& position) const;
   Task<Status> begin_new_partitions(const Topic& topic, std::vector<KeptPosition>& own);
   Task<Status> adopt(const Topic& topic, std::vector<KeptPosition>& own);
+  /// No position lies past the end of its log.
+  Task<Status> check_ends(const std::vector<KeptPosition>& own);
   /// What lies before the log's start was deleted before it was read.
   Task<Status> pass_deleted(std::vector<KeptPosition>& own);
   Task<Result<bool>> wait_for_first_partition(TopicPartition first);

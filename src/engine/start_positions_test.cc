@@ -351,7 +351,31 @@ TEST_F(StartPositionsTest, what_was_read_and_is_hidden_now_is_waited_for) {
   ASSERT_FALSE(settled.has_value());
   EXPECT_FALSE(is_final(settled.error()));
   EXPECT_THAT(settled.error().text, HasSubstr("in-0 offsets 0..2: this stage has read them, and "
-                                              "an open transaction hides them now"));
+                                              "the log does not show them now"));
+}
+
+TEST_F(StartPositionsTest, an_end_before_what_was_read_is_found_before_others_write_past_it) {
+  broker_.script<protocol::FetchRequest>([](const protocol::FetchRequest& request, std::int16_t) {
+    protocol::FetchResponse response;
+    for (const auto& topic : request.topics) {
+      auto& answered = response.responses.emplace_back();
+      answered.topic = topic.topic;
+      for (const auto& partition : topic.partitions) {
+        answered.partitions.push_back(
+            {.partition_index = partition.partition, .high_watermark = 1, .last_stable_offset = 1});
+      }
+    }
+    return response;
+  });
+  keep(0, 3, id());
+  keeper_.kept[in(0)].receipt_input = protocol::Receipt::Input{
+      .source = in(0), .from_offset = Offset(0), .next_offset = Offset(3), .record_count = 3};
+  end_ = 1;
+  EXPECT_THAT(refusal({0}), HasSubstr("the topic ends at offset 1"));
+  end_ = 5;  // They have written meanwhile.
+  const auto settled = settle({0});
+  ASSERT_FALSE(settled.has_value());
+  EXPECT_FALSE(is_final(settled.error()));
 }
 
 TEST(GroupPositionText, reads_back_and_is_nothing_in_others_words) {
