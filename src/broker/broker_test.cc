@@ -130,7 +130,7 @@ class BrokerTest : public testing::Test {
   ProducerIdentity init_producer(RawClient& client, const std::string& transactional_id) {
     protocol::InitProducerIdRequest request;
     request.transactional_id = transactional_id;
-    request.transaction_timeout_ms = 10'000;
+    request.transaction_timeout_ms = 60'000;
     const auto response = client.call(request, 5);
     EXPECT_EQ(response->error_code, ErrorCode::kNone);
     return {ProducerId(response->producer_id), ProducerEpoch(response->producer_epoch)};
