@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+
+#include "audit/names.h"
 
 namespace onceflow::audit {
 namespace {
@@ -52,6 +55,30 @@ std::optional<RowSource> RowSources::parse(std::string_view text) const {
 std::string RowSources::name_of(const RowSource& source) const {
   const TopicPartition& partition = partitions_.at(source.partition_number);
   return fmt::format("{}/{}/{}", partition.topic, partition.partition.value, source.offset.value);
+}
+
+void RowRanges::add(const std::optional<RowSource>& source) {
+  ++row_count_;
+  if (!source) {
+    return;
+  }
+  Range& range =
+      ranges_.try_emplace(source->partition_number, Range{source->offset, source->offset})
+          .first->second;
+  range.first = std::min(range.first, source->offset);
+  range.last = std::max(range.last, source->offset);
+}
+
+std::string RowRanges::describe(const RowSources& sources) const {
+  std::string text = count_of(row_count_, "row");
+  for (const auto& [number, range] : ranges_) {
+    text += fmt::format("{} {}", number == ranges_.begin()->first ? ", of" : ",",
+                        sources.name_of({number, range.first}));
+    if (range.last > range.first) {
+      text += " to " + sources.name_of({number, range.last});
+    }
+  }
+  return text;
 }
 
 }  // namespace onceflow::audit

@@ -32,4 +32,22 @@ class RowSources {
   std::vector<TopicPartition> partitions_;
 };
 
+/// How many rows of which records, by partition.
+class RowRanges {
+ public:
+  /// Nothing: it names no record.
+  void add(const std::optional<RowSource>& source);
+  std::int64_t row_count() const { return row_count_; }
+  /// "27 rows, of in/0/0 to in/0/26"
+  std::string describe(const RowSources& sources) const;
+
+ private:
+  struct Range {
+    Offset first;
+    Offset last;
+  };
+  std::map<std::uint32_t, Range> ranges_;
+  std::int64_t row_count_ = 0;
+};
+
 }  // namespace onceflow::audit

@@ -87,14 +87,10 @@ class TableAuditTest : public ::testing::Test {
     receipt.inputs.push_back(log_.read(at("orders", 0), from, next));
     Offset offset = from;
     for (const TestRow& row : rows) {
-      RowHash hash;
-      hash.add("id", row.id);
-      RowHash key = hash;
-      hash.add("amount", row.amount);
-      hash.add("note", note_of(row));
+      const auto [row_hash, key_hash] = hashes_of(row);
       receipt.rows.push_back({.source_offset = offset,
-                              .row_hash = hash.finish(),
-                              .key_hash = is_upsert ? key.finish() : 0,
+                              .row_hash = row_hash,
+                              .key_hash = is_upsert ? key_hash : 0,
                               .is_delete = row.is_delete});
       write_row(row, offset, is_upsert);
       ++offset;
@@ -115,15 +111,42 @@ class TableAuditTest : public ::testing::Test {
                           row.amount, row.note ? "'" + *row.note + "'" : "NULL", offset.value));
     }
   }
-  void write_receipt(const Buffer& bytes) {
+  void write_receipt(const Buffer& bytes, const std::string& stage = "rows") {
     sqlite3_stmt* statement = nullptr;
     sqlite3_prepare_v2(database_.get(),
                        "INSERT INTO onceflow_receipts (pipeline, stage, receipt)"
-                       " VALUES ('p', 'rows', ?1)",
+                       " VALUES ('p', ?2, ?1)",
                        -1, &statement, nullptr);
     sqlite3_bind_blob(statement, 1, bytes.data(), static_cast<int>(bytes.size()), SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, stage.data(), static_cast<int>(stage.size()), SQLITE_STATIC);
     EXPECT_EQ(sqlite3_step(statement), SQLITE_DONE);
     sqlite3_finalize(statement);
+  }
+
+  static std::pair<std::uint64_t, std::uint64_t> hashes_of(const TestRow& row) {
+    RowHash hash;
+    hash.add("id", row.id);
+    RowHash key = hash;
+    hash.add("amount", row.amount);
+    hash.add("note", note_of(row));
+    return {hash.finish(), key.finish()};
+  }
+  /// As a reset lists the rows that it keeps; of those whose receipts it has seen, with hashes.
+  void list_kept(const std::vector<TestRow>& rows, bool has_hashes,
+                 std::int64_t without_source = 0) {
+    protocol::Receipt list{.pipeline = "p", .stage = "rows (kept)", .worker = "onceflow reset"};
+    list.definition = definition_;
+    list.inputs.push_back({.source = at("orders", 0)});
+    for (const TestRow& row : rows) {
+      const auto [row_hash, key_hash] = hashes_of(row);
+      list.rows.push_back({.source_offset = Offset(static_cast<std::int64_t>(list.rows.size())),
+                           .row_hash = has_hashes ? row_hash : 0,
+                           .key_hash = has_hashes ? key_hash : 0});
+    }
+    list.outputs.push_back(
+        {.name = "orders",
+         .record_count = static_cast<std::int64_t>(rows.size()) + without_source});
+    write_receipt(encode_receipt(list), "rows (kept)");
   }
 
   /// What the receipts from now on go by.
@@ -373,6 +396,167 @@ TEST_F(TableAuditTest, rows_kept_by_another_mode_are_not_covered_and_not_foreign
   EXPECT_THAT(notes_, Contains(HasSubstr("2 rows of that time remain, and are not judged")));
   execute("UPDATE orders SET amount = 9 WHERE id = 4");
   EXPECT_THAT(audit(true), ElementsAre(HasSubstr("altered")));
+}
+
+// ---------------------------------------------------------------------------- rows that were kept
+
+class KeptRowsAuditTest : public TableAuditTest {
+ protected:
+  /// Rows of before the start-over at offsets 0 and on, and those that came again.
+  void begin(const std::vector<TestRow>& kept, bool has_hashes, const std::vector<TestRow>& again,
+             bool is_upsert = false) {
+    Offset offset(0);
+    for (const TestRow& row : kept) {
+      write_row(row, offset, is_upsert);
+      ++offset;
+    }
+    list_kept(kept, has_hashes);
+    commit(Offset(0), again, is_upsert);
+  }
+  std::string note() const {
+    for (const std::string& note : notes_) {
+      if (note.contains("table orders")) {
+        return note;
+      }
+    }
+    return {};
+  }
+  const std::vector<TestRow> old_{{1, 1, "old"}, {2, 2, "old"}, {3, 3, "old"}};
+  const std::vector<TestRow> new_{{1, 1, "new"}, {2, 2, "new"}, {3, 3, "new"},
+                                  {4, 4, "new"}, {5, 5, "new"}, {6, 6, "new"},
+                                  {7, 7, "new"}, {8, 8, "new"}, {9, 9, "new"}};
+};
+
+TEST_F(KeptRowsAuditTest, kept_and_new_rows_of_one_record_are_told_apart) {
+  begin(old_, true, new_);
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_EQ(note(),
+            "not covered: table orders: 3 rows, of orders/0/0 to orders/0/2, kept from before the "
+            "stage was begun anew (at 1970-01-01T00:00:00.000Z)");
+  EXPECT_EQ(rows_verified_, 9);
+  // A kept one goes, and it is said which.
+  execute("DELETE FROM orders WHERE id = 2 AND note = 'old'");
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_THAT(note(), HasSubstr(", of 3 that were kept; gone: orders/0/1"));
+  EXPECT_EQ(rows_verified_, 9);
+  // A new one goes: no kept one is taken for it.
+  execute("DELETE FROM orders WHERE id = 1 AND note = 'new'");
+  EXPECT_THAT(audit(false), ElementsAre(HasSubstr("missing: table orders: the row of orders/0/0")));
+  EXPECT_EQ(rows_verified_, 8);
+}
+
+TEST_F(KeptRowsAuditTest, a_new_row_that_was_altered_is_not_taken_for_a_kept_one) {
+  for (const char* const order : {"ASC", "DESC"}) {
+    execute("DELETE FROM orders");
+    execute("DELETE FROM onceflow_receipts");
+    begin(old_, true, new_);
+    execute("UPDATE orders SET note = 'x' WHERE id = 1 AND note = 'new'");
+    execute(fmt::format("CREATE TABLE sorted AS SELECT * FROM orders ORDER BY note {}", order));
+    execute("DROP TABLE orders");
+    execute("ALTER TABLE sorted RENAME TO orders");
+    EXPECT_THAT(audit(false), ElementsAre(HasSubstr("altered: table orders: row of orders/0/0")))
+        << order;
+    // Of a kept one it is said.
+    execute("UPDATE orders SET note = 'new' WHERE note = 'x'");
+    execute("UPDATE orders SET note = 'y' WHERE id = 2 AND note = 'old'");
+    EXPECT_THAT(audit(false), ElementsAre()) << order;
+    EXPECT_THAT(note(), HasSubstr("; not as their receipts said: orders/0/1")) << order;
+  }
+}
+
+TEST_F(KeptRowsAuditTest, one_more_is_doubled_and_the_stranger_is_named) {
+  for (const char* const order : {"ASC", "DESC"}) {
+    execute("DELETE FROM orders");
+    execute("DELETE FROM onceflow_receipts");
+    begin({{1, 1, "b"}, {2, 2, "b"}}, true,
+          {{1, 1, "c"},
+           {2, 2, "c"},
+           {3, 3, "c"},
+           {4, 4, "c"},
+           {5, 5, "c"},
+           {6, 6, "c"},
+           {7, 7, "c"},
+           {8, 8, "c"},
+           {9, 9, "c"}});
+    execute("INSERT INTO orders VALUES (1, 1, 'a', 'orders/0/0')");
+    execute(fmt::format("CREATE TABLE sorted AS SELECT * FROM orders ORDER BY note {}", order));
+    execute("DROP TABLE orders");
+    execute("ALTER TABLE sorted RENAME TO orders");
+    EXPECT_THAT(audit(false), ElementsAre(HasSubstr("doubled: table orders: row of orders/0/0")))
+        << order;
+  }
+}
+
+TEST_F(KeptRowsAuditTest, where_no_new_row_is_of_the_record_the_stranger_is_named) {
+  for (const char* const order : {"ASC", "DESC"}) {
+    execute("DELETE FROM orders");
+    execute("DELETE FROM onceflow_receipts");
+    write_row({1, 1, "b"}, Offset(0), false);
+    write_row({1, 1, "a"}, Offset(0), false);
+    list_kept({{1, 1, "b"}}, true);
+    execute(fmt::format("CREATE TABLE sorted AS SELECT * FROM orders ORDER BY note {}", order));
+    execute("DROP TABLE orders");
+    execute("ALTER TABLE sorted RENAME TO orders");
+    EXPECT_THAT(audit(false),
+                ElementsAre(HasSubstr("foreign: table orders: row of orders/0/0 (id=1, amount=1, "
+                                      "note='a')")))
+        << order;
+  }
+}
+
+TEST_F(KeptRowsAuditTest, where_nothing_tells_them_apart_it_says_so) {
+  // The same values, or a list of an earlier version.
+  for (const bool has_hashes : {true, false}) {
+    execute("DELETE FROM orders");
+    execute("DELETE FROM onceflow_receipts");
+    begin(has_hashes ? std::vector(new_.begin(), new_.begin() + 3) : old_, has_hashes, new_);
+    execute(has_hashes ? "DELETE FROM orders WHERE rowid IN (SELECT max(rowid) FROM orders WHERE "
+                         "id = 3)"
+                       : "DELETE FROM orders WHERE id = 3 AND note = 'old'");
+    EXPECT_THAT(audit(false), ElementsAre());
+    EXPECT_THAT(note(), HasSubstr(", of 3 that were kept; gone, or the new row of that record is, "
+                                  "which holds the same: orders/0/2"));
+  }
+}
+
+TEST_F(KeptRowsAuditTest, where_all_are_gone_it_says_so) {
+  begin(old_, true, new_);
+  execute("DELETE FROM orders WHERE note = 'old'");
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_EQ(note(),
+            "not covered: table orders: 0 of 3 rows are left that were kept when the stage was "
+            "begun anew (at 1970-01-01T00:00:00.000Z); gone: orders/0/0, orders/0/1, orders/0/2");
+  EXPECT_THAT(verdict_, HasSubstr("1 part not covered"));
+  // As those of which no record is known.
+  execute("DELETE FROM onceflow_receipts WHERE stage = 'rows (kept)'");
+  list_kept({}, true, 2);
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_THAT(note(), HasSubstr("0 of 2 rows are left"));
+  // Of an empty list there is nothing to say.
+  execute("DELETE FROM onceflow_receipts WHERE stage = 'rows (kept)'");
+  list_kept({}, true);
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_THAT(verdict_, HasSubstr("to the last row"));
+}
+
+TEST_F(KeptRowsAuditTest, an_upserted_row_takes_the_place_of_the_kept_one_of_its_key) {
+  begin(old_, true, new_, true);
+  EXPECT_THAT(audit(true), ElementsAre());
+  EXPECT_THAT(verdict_, HasSubstr("clean — 9 input records accounted for to the last row"));
+  // Of another key it stays.
+  execute("DELETE FROM onceflow_receipts WHERE stage = 'rows (kept)'");
+  list_kept({{1, 1, "old"}, {20, 2, "old"}, {21, 2, "old"}}, true);
+  execute("INSERT INTO orders VALUES (20, 2, 'old', 'orders/0/1')");
+  EXPECT_THAT(audit(true), ElementsAre());
+  EXPECT_THAT(note(), HasSubstr("1 row, of orders/0/1, kept"));
+  EXPECT_THAT(note(), HasSubstr(", of 2 that were kept; gone: orders/0/2"));
+  // A list of an earlier version does not say which key.
+  execute("DELETE FROM onceflow_receipts WHERE stage = 'rows (kept)'");
+  list_kept(old_, false);
+  execute("DELETE FROM orders WHERE id = 20");
+  EXPECT_THAT(audit(true), ElementsAre());
+  EXPECT_THAT(note(), HasSubstr("0 of 3 rows are left"));
+  EXPECT_THAT(note(), HasSubstr("; gone, or replaced by a new row of its key: orders/0/0"));
 }
 
 TEST_F(TableAuditTest, a_database_that_is_not_there_is_lag) {

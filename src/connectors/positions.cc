@@ -43,12 +43,6 @@ std::string source_of_row(const SinkCommit& commit, const SinkRow& row) {
   return source_text(commit.positions[row.source_index].source, row.source_offset);
 }
 
-// No step's id has a space.
-constexpr std::string_view kKept = " (kept)";
-
-std::string kept_stage(std::string_view stage) { return fmt::format("{}{}", stage, kKept); }
-bool is_kept_stage(std::string_view stage) { return stage.ends_with(kKept); }
-
 std::string describe_fence(const SinkPosition& believed, const ClaimedPartition& stored) {
   const std::string name =
       fmt::format("{}/{}", believed.source.topic, believed.source.partition.value);

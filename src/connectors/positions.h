@@ -26,10 +26,6 @@ std::optional<std::pair<TopicPartition, Offset>> parse_source(std::string_view t
 std::string beginning_of(const TopicPartition& source);
 std::string source_of_row(const SinkCommit& commit, const SinkRow& row);
 
-/// The stage under whose name onceflow_receipts lists the rows that a reset has kept of this one.
-std::string kept_stage(std::string_view stage);
-bool is_kept_stage(std::string_view stage);
-
 /// Why a commit is fenced: what the row of one of its partitions says, and what the commit
 /// believed.
 std::string describe_fence(const SinkPosition& believed, const ClaimedPartition& stored);

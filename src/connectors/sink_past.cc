@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/parse_number.h"
 #include "base/utf8.h"
+#include "connectors/kept_rows.h"
 #include "connectors/past_database.h"
 #include "connectors/positions.h"
 #include "connectors/postgres_connection.h"
@@ -25,6 +26,7 @@
 #include "connectors/sqlite_positions.h"
 #include "connectors/table_past.h"
 #include "io/os/file_identity.h"
+#include "protocol/kept_stage.h"
 #include "protocol/receipt.h"
 
 namespace onceflow::connectors {
@@ -178,10 +180,10 @@ Status keep_rows_of(const PastDatabase& database, const protocol::Receipt& recei
   return {};
 }
 
-// A sink may have had another id before: so of this pipeline, whatever has written the table.
-Status read_rows_of_receipts(const PastDatabase& database, const SinkTable& table,
-                             const std::vector<Writer>& others) {
-  RETURN_IF_ERROR(database.run(kMakeRowsOfReceipts, {}));
+using VisitReceipt = std::function<Status(const Writer& writer, const std::string& receipt)>;
+
+// All that there are, the oldest first, a page at a time.
+Status for_each_receipt(const PastDatabase& database, const VisitReceipt& visit) {
   for (std::int64_t last = -1;;) {
     const auto rows = database.run(
         fmt::format("SELECT CAST(receipt_id AS TEXT), pipeline, stage, {} FROM onceflow_receipts "
@@ -196,22 +198,32 @@ Status read_rows_of_receipts(const PastDatabase& database, const SinkTable& tabl
     RETURN_IF_ERROR(id);
     last = *id;
     for (const Row& row : *rows) {
-      // What a reset has listed was in the table then; it does not say who wrote it.
-      const bool is_own = row[1] == table.pipeline && !is_kept_stage(row[2]);
-      const bool is_other = std::ranges::any_of(others, [&](const Writer& writer) {
-        return writer.pipeline == row[1] &&
-               (writer.stage == row[2] || kept_stage(writer.stage) == row[2]);
-      });
-      if (!is_own && !is_other) {
-        continue;
-      }
-      const auto receipt = receipt_in(database, row[3]);
-      RETURN_IF_ERROR(receipt);
-      if (is_other || row[2] == table.stage || writes(*receipt, table)) {
-        RETURN_IF_ERROR(keep_rows_of(database, *receipt, is_own ? "own" : "other"));
-      }
+      RETURN_IF_ERROR(visit({row[1], row[2]}, row[3]));
     }
   }
+}
+
+// A sink may have had another id before: so of this pipeline, whatever has written the table.
+Status read_rows_of_receipts(const PastDatabase& database, const SinkTable& table,
+                             const std::vector<Writer>& others) {
+  RETURN_IF_ERROR(database.run(kMakeRowsOfReceipts, {}));
+  return for_each_receipt(database, [&](const Writer& writer, const std::string& text) -> Status {
+    // What a reset has listed was in the table then; it does not say who wrote it.
+    const bool is_own = writer.pipeline == table.pipeline && !protocol::is_kept_stage(writer.stage);
+    const bool is_other = std::ranges::any_of(others, [&](const Writer& other) {
+      return other.pipeline == writer.pipeline &&
+             (other.stage == writer.stage || protocol::kept_stage(other.stage) == writer.stage);
+    });
+    if (!is_own && !is_other) {
+      return {};
+    }
+    const auto receipt = receipt_in(database, text);
+    RETURN_IF_ERROR(receipt);
+    if (is_other || writer.stage == table.stage || writes(*receipt, table)) {
+      RETURN_IF_ERROR(keep_rows_of(database, *receipt, is_own ? "own" : "other"));
+    }
+    return {};
+  });
 }
 
 std::string where_own() {
@@ -272,8 +284,12 @@ Status add_own_rows(const PastDatabase& database, const SinkTable& table, SinkPa
   return {};
 }
 
+/// Who else writes the table; nothing: there is no table. Where others do, `act` may ask whose its
+/// rows are (kRowsOf).
+using ActOnTable = std::function<Status(const std::vector<Writer>& others)>;
+
 // While the receipts are still there.
-Status delete_rows(const PastDatabase& database, const SinkTable& table) {
+Status with_table(const PastDatabase& database, const SinkTable& table, const ActOnTable& act) {
   const auto is_there = has_table(database, database.table_name);
   RETURN_IF_ERROR(is_there);
   if (!*is_there) {
@@ -282,14 +298,24 @@ Status delete_rows(const PastDatabase& database, const SinkTable& table) {
   const auto others = other_writers(database, table);
   RETURN_IF_ERROR(others);
   if (others->empty()) {
-    RETURN_IF_ERROR(database.run("DELETE FROM " + database.table, {}));
-    return {};
+    return act(*others);
   }
   RETURN_IF_ERROR(read_rows_of_receipts(database, table, *others));
-  RETURN_IF_ERROR(check_contested(database, table, *others));
-  RETURN_IF_ERROR(database.run("DELETE FROM " + database.table + where_own(), {}));
+  RETURN_IF_ERROR(act(*others));
   RETURN_IF_ERROR(database.run(kDropRowsOfReceipts, {}));
   return {};
+}
+
+Status delete_rows(const PastDatabase& database, const SinkTable& table) {
+  return with_table(database, table, [&](const std::vector<Writer>& others) -> Status {
+    const bool is_shared = !others.empty();
+    if (is_shared) {
+      RETURN_IF_ERROR(check_contested(database, table, others));
+    }
+    RETURN_IF_ERROR(
+        database.run("DELETE FROM " + database.table + (is_shared ? where_own() : ""), {}));
+    return {};
+  });
 }
 
 // ------------------------------------------------------------------------------------------ past
@@ -361,7 +387,7 @@ Result<NewestDefinitions> read_definitions(const PastDatabase& database, const S
   RETURN_IF_ERROR(rows);
   for (const Row& row : *rows) {
     const auto receipt = receipt_in(database, row[1]);
-    if (receipt && !is_kept_stage(row[0])) {
+    if (receipt && !protocol::is_kept_stage(row[0])) {
       newest[row[0]] = receipt->definition;
     }
   }
@@ -403,80 +429,38 @@ Status write_receipt(const PastDatabase& database, const SinkTable& table, const
   return {};
 }
 
-/// Receipts that list rows of a table, a few thousand each. A row that names no record is counted
-/// in the output alone.
-class RowList {
- public:
-  RowList(const PastDatabase& database, const SinkTable& table, std::int64_t now_ms)
-      : database_(database), table_(table), now_ms_(now_ms) {}
-
-  Status add(const std::string& text) {
-    ++row_count_;
-    if (const auto source = parse_source(text)) {
-      offsets_[source->first].push_back(source->second);
-    }
-    return row_count_ < kRowsOfReceipt ? Status{} : write();
-  }
-
-  /// There is one at least: it says that there were no others.
-  Status finish() { return row_count_ == 0 && is_written_ ? Status{} : write(); }
-
- private:
-  Status write() {
-    protocol::Receipt receipt{.pipeline = table_.pipeline,
-                              .stage = kept_stage(table_.stage),
-                              .worker = "onceflow reset",
-                              .committed_at_ms = now_ms_};
-    for (const auto& [source, offsets] : offsets_) {
-      const auto index = static_cast<std::uint32_t>(receipt.inputs.size());
-      const Offset first = std::ranges::min(offsets);
-      receipt.inputs.push_back({.source = source, .from_offset = first, .next_offset = first});
-      for (const Offset offset : offsets) {
-        receipt.rows.push_back({.input_index = index, .source_offset = offset});
-      }
-    }
-    receipt.outputs.push_back({.name = table_.table, .record_count = row_count_});
-    offsets_.clear();
-    row_count_ = 0;
-    is_written_ = true;
-    const Buffer bytes = encode_receipt(receipt);
-    return write_receipt(database_, table_, receipt.stage, as_text(bytes));
-  }
-
-  static constexpr std::int64_t kRowsOfReceipt = 10'000;
-
-  const PastDatabase& database_;
-  const SinkTable& table_;
-  const std::int64_t now_ms_;
-  std::map<TopicPartition, std::vector<Offset>> offsets_;
-  std::int64_t row_count_ = 0;
-  bool is_written_ = false;
-};
-
-// What is in the table when nothing is known of it any more; what receipts of other pipelines know
-// of is theirs.
-Status list_rows(const PastDatabase& database, const SinkTable& table, const SinkReset& reset) {
-  const auto is_there = has_table(database, database.table_name);
+// Before they are taken away; of other ids of the sink, too.
+Status add_receipts(const PastDatabase& database, const SinkTable& table, KeptRows& kept) {
+  const auto is_there = has_table(database, "onceflow_receipts");
   RETURN_IF_ERROR(is_there);
   if (!*is_there) {
     return {};
   }
-  const auto others = other_writers(database, table);
-  RETURN_IF_ERROR(others);
-  std::string sql = fmt::format("SELECT {} FROM {}", kSourceColumn, database.table);
-  if (!others->empty()) {
-    RETURN_IF_ERROR(read_rows_of_receipts(database, table, *others));
-    sql += fmt::format(" WHERE {0} IS NULL OR {0} NOT IN {1}", kSourceColumn,
-                       fmt::format(kRowsOf, "other"));
-  }
-  RowList list(database, table, reset.now_ms);
-  RETURN_IF_ERROR(
-      database.for_each(sql, [&](const std::string& source) { return list.add(source); }));
-  RETURN_IF_ERROR(list.finish());
-  if (!others->empty()) {
-    RETURN_IF_ERROR(database.run(kDropRowsOfReceipts, {}));
-  }
-  return {};
+  return for_each_receipt(database, [&](const Writer& writer, const std::string& text) -> Status {
+    if (writer.pipeline == table.pipeline) {
+      const auto receipt = receipt_in(database, text);
+      if (receipt && writes(*receipt, table)) {
+        kept.add_receipt(*receipt);
+      }
+    }
+    return {};
+  });
+}
+
+// What is in the table when nothing is known of it any more; what receipts of other pipelines know
+// of is theirs.
+Status list_rows(const PastDatabase& database, const SinkTable& table, KeptRows& kept) {
+  return with_table(database, table, [&](const std::vector<Writer>& others) -> Status {
+    std::string sql = fmt::format("SELECT {} FROM {}", kSourceColumn, database.table);
+    if (!others.empty()) {
+      sql += fmt::format(" WHERE {0} IS NULL OR {0} NOT IN {1}", kSourceColumn,
+                         fmt::format(kRowsOf, "other"));
+    }
+    RETURN_IF_ERROR(
+        database.for_each(fmt::format("{} ORDER BY {}", sql, kSourceColumn),
+                          [&](const std::string& source) { return kept.add_row(source); }));
+    return kept.finish();
+  });
 }
 
 // Of ids that the sink had before: what they say of rows would excuse rows that come now.
@@ -487,7 +471,7 @@ Result<std::vector<std::string>> former_stages(const PastDatabase& database,
   RETURN_IF_ERROR(rows);
   std::vector<std::string> former;
   for (const Row& row : *rows) {
-    if (row[0] == table.stage || row[0] == kept_stage(table.stage)) {
+    if (row[0] == table.stage || row[0] == protocol::kept_stage(table.stage)) {
       continue;
     }
     const auto newest = newest_receipts(database, {table.pipeline, row[0]});
@@ -508,7 +492,7 @@ Status forget_receipts(const PastDatabase& database, const SinkTable& table) {
   auto stages = former_stages(database, table);
   RETURN_IF_ERROR(stages);
   stages->push_back(table.stage);
-  stages->push_back(kept_stage(table.stage));
+  stages->push_back(protocol::kept_stage(table.stage));
   for (const std::string& stage : *stages) {
     RETURN_IF_ERROR(database.run(fmt::format("DELETE FROM onceflow_receipts{}", kOfSink),
                                  {table.pipeline, stage}));
@@ -518,9 +502,16 @@ Status forget_receipts(const PastDatabase& database, const SinkTable& table) {
 
 Status reset_in_transaction(const PastDatabase& database, const SinkTable& table,
                             const SinkReset& reset) {
+  KeptRows kept(table, reset.now_ms, [&](const protocol::Receipt& receipt) {
+    const Buffer bytes = encode_receipt(receipt);
+    return write_receipt(database, table, receipt.stage, as_text(bytes));
+  });
   RETURN_IF_ERROR(move_positions(database, table, reset));
   if (reset.deletes_rows) {
     RETURN_IF_ERROR(delete_rows(database, table));
+  }
+  if (reset.lists_rows) {
+    RETURN_IF_ERROR(add_receipts(database, table, kept));
   }
   if (reset.forgets_receipts) {
     const auto is_there = has_table(database, "onceflow_receipts");
@@ -530,7 +521,7 @@ Status reset_in_transaction(const PastDatabase& database, const SinkTable& table
     }
   }
   if (reset.lists_rows) {
-    RETURN_IF_ERROR(list_rows(database, table, reset));
+    RETURN_IF_ERROR(list_rows(database, table, kept));
   }
   return reset.receipt.empty() ? Status{}
                                : write_receipt(database, table, table.stage, reset.receipt);

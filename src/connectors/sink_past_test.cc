@@ -45,8 +45,11 @@ class SharedTable : public ::testing::Test {
     receipt.inputs.push_back(
         {.source = {"in", PartitionIndex(0)}, .from_offset = Offset(0), .next_offset = Offset(10)});
     receipt.outputs.push_back({.name = table});
+    receipt.definition = definition_;
     for (const std::int64_t offset : offsets) {
-      receipt.rows.push_back({.source_offset = Offset(offset)});
+      receipt.rows.push_back({.source_offset = Offset(offset),
+                              .row_hash = hash_of(offset),
+                              .key_hash = hash_of(offset) + 1});
       if (table == "t") {
         EXPECT_TRUE(
             connection_->execute(fmt::format("INSERT INTO t VALUES ({0}, 'in/0/{0}')", offset)));
@@ -65,6 +68,29 @@ class SharedTable : public ::testing::Test {
     EXPECT_TRUE(insert->run());
   }
 
+  std::uint64_t hash_of(std::int64_t offset) const {
+    return definition_ * 1000 + 100 + static_cast<std::uint64_t>(offset);
+  }
+
+  /// What the lists say: definition, source, the hashes.
+  std::vector<std::string> listed() {
+    std::vector<std::string> found;
+    auto read = connection_->prepare(
+        "SELECT receipt FROM onceflow_receipts WHERE pipeline = 'p' AND stage = 'sqlite (kept)' "
+        "ORDER BY receipt_id");
+    EXPECT_TRUE(read.has_value());
+    while (*read->step() == SqliteStatement::Step::kRow) {
+      const auto list = protocol::decode_receipt(as_bytes(read->text(0)));
+      EXPECT_TRUE(list.has_value());
+      for (const protocol::Receipt::Row& row : list->rows) {
+        found.push_back(fmt::format("{}: {}/{} {} {}", list->definition,
+                                    list->inputs[row.input_index].source.topic,
+                                    row.source_offset.value, row.row_hash, row.key_hash));
+      }
+    }
+    return found;
+  }
+
   std::string rows() {
     auto read =
         connection_->prepare("SELECT group_concat(x, ' ') FROM (SELECT x FROM t ORDER BY x)");
@@ -76,6 +102,7 @@ class SharedTable : public ::testing::Test {
 
   std::string directory_;
   std::unique_ptr<SqliteConnection> connection_;
+  std::uint64_t definition_ = 0;  ///< of receipts from now on
 };
 
 TEST_F(SharedTable, rows_of_another_pipeline_stay) {
@@ -212,6 +239,38 @@ TEST_F(SharedTable, rows_that_a_reset_keeps_are_listed_as_they_are_and_anew_each
     }
     EXPECT_EQ(sources, (std::vector<std::string>{"in/0/1", "in/0/2", "in2/1/3"}));
   }
+}
+
+TEST_F(SharedTable, the_list_has_the_hashes_of_the_receipts_that_go) {
+  const SinkReset keeps{.forgets_receipts = true, .lists_rows = true, .positions = {}, .now_ms = 5};
+  definition_ = 7;
+  write("p", "t", table_id(), {1, 2});
+  EXPECT_TRUE(connection_->execute("DELETE FROM onceflow_positions"));
+  definition_ = 8;
+  write("p", "t", table_id(), {3});
+  EXPECT_TRUE(connection_->execute("INSERT INTO t VALUES (9, 'in/0/9'), (9, 'by hand')"));
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), keeps));
+  const std::vector<std::string> first = {"0: in/9 0 0", "7: in/1 7101 7102", "7: in/2 7102 7103",
+                                          "8: in/3 8103 8104"};
+  EXPECT_EQ(listed(), first);
+  // The next reset hands them on.
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), keeps));
+  EXPECT_EQ(listed(), first);
+}
+
+TEST_F(SharedTable, of_two_rows_of_a_record_of_which_one_is_gone_the_list_has_no_hash) {
+  const SinkReset keeps{.forgets_receipts = true, .lists_rows = true, .positions = {}, .now_ms = 5};
+  definition_ = 7;
+  write("p", "t", table_id(), {1, 2});
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), keeps));
+  EXPECT_TRUE(connection_->execute("DELETE FROM onceflow_positions"));
+  definition_ = 8;
+  write("p", "t", table_id(), {1, 2});
+  EXPECT_TRUE(
+      connection_->execute("DELETE FROM t WHERE rowid = (SELECT max(rowid) FROM t WHERE x = 1)"));
+  ASSERT_TRUE(reset_sqlite_sink(options(), table_of("p"), keeps));
+  EXPECT_EQ(listed(),
+            (std::vector<std::string>{"0: in/1 0 0", "7: in/2 7102 7103", "8: in/2 8102 8103"}));
 }
 
 }  // namespace

@@ -212,7 +212,88 @@ def rows_that_a_reset_kept_are_not_covered_and_what_others_write_later_is_found(
     check("that were kept" not in audit(at), "all four are there")
     query(at, "DELETE FROM t WHERE k = 'a'")
     said = audit(at)
-    check("table t: 3 rows" in said and "of 4 that were kept" in said, said)
+    check("table t: 3 rows" in said and "of 4 that were kept; gone: p-lite-rows/0/0" in said, said)
+    query(at, "DELETE FROM t WHERE k <> 'd'")
+    said = audit(at)
+    check("not covered: table t: 0 of 4 rows are left that were kept" in said and
+          "to the last row" not in said, said)
+
+
+def again(value):
+    return pipeline("", lite(mode=f"columns: {{ n: {{ value: {value}, type: integer }} }}"))
+
+
+def told_apart(at, change, sink_of):
+    """A kept row and a new one of each record, which hold other values."""
+    def has(wanted):
+        return lambda worker: int(change("SELECT count(*) FROM t")[0][0]) == wanted
+
+    run_to(at, sink_of("$.n"), range(3), has(3))
+    (at / "p.yaml").write_text(sink_of("$.n + 10"), encoding="utf-8")
+    reset(at, "--to-earliest", "--keep-rows", "--execute")
+    run_to(at, sink_of("$.n + 10"), [], has(6))
+    said = audit(at)
+    check("table t: 3 rows, of in/0/0 to in/0/2, kept" in said and "3 rows verified" in said and
+          "that were kept" not in said, said)
+    change("DELETE FROM t WHERE n = 1")
+    said = audit(at)
+    check("table t: 2 rows" in said and "of 3 that were kept; gone: in/0/1" in said, said)
+    change("UPDATE t SET n = 77 WHERE n = 10")
+    said = audit(at, code=1)
+    check("1 altered" in said and "row of in/0/0 (n=77) is not what was written" in said, said)
+    change("UPDATE t SET n = 10 WHERE n = 77")
+    change("UPDATE t SET n = 77 WHERE n = 2")
+    said = audit(at)
+    check("; not as their receipts said: in/0/2" in said, said)
+    change("DELETE FROM t WHERE n = 12")
+    said = audit(at, code=1)
+    check("1 missing" in said and "the row of in/0/2 is not there" in said, said)
+    change("DELETE FROM t WHERE n < 10 OR n = 77")
+    said = audit(at, code=1)
+    check("0 of 3 rows are left that were kept" in said, said)
+
+
+def a_kept_row_and_a_new_one_of_the_same_record_are_told_apart_in_sqlite(at):
+    def change(statement):
+        return [[count(at)]] if statement.startswith("SELECT") else query(at, statement)
+
+    told_apart(at, change, again)
+
+
+def a_kept_row_and_a_new_one_of_the_same_record_are_told_apart_in_postgres(at):
+    server = shared_postgres()
+    dsn = server.new_database()
+
+    def change(statement):
+        try:
+            return server.query(statement, dsn)
+        except Exception:  # The table is not there yet.
+            return [[0]]
+
+    told_apart(at, change, lambda value: pipeline(
+        "", f"  - {{ id: pg, postgres: {{ dsn: '{dsn}', table: t, columns: {{ n: {{ value: "
+            f"{value}, type: integer }} }} }} }}\n"))
+
+
+def an_upsert_that_took_the_place_of_a_kept_row_is_covered(at):
+    def keyed(more=""):
+        return pipeline("", lite(mode="mode: upsert, key: [n], columns: { n: { value: $.n, type: "
+                                 f"integer }}{more} }}"))
+
+    run_to(at, keyed(), range(3), has_rows(at, 3))
+    reset(at, "--to-earliest", "--keep-rows", "--execute")
+    run_to(at, keyed(), [], lambda worker: worker.stage("lite")["totals"]["records_in"] >= 3)
+    said = audit(at)
+    check("to the last row" in said, said)
+    # Of another key it stays.
+    reset(at, "--to-latest", "--keep-rows", "--execute")
+    run_to(at, keyed(), [1], lambda worker: worker.stage("lite")["totals"]["records_in"] >= 1)
+    said = audit(at)
+    check("table t: 2 rows, of in/0/0 to in/0/2, kept" in said and "that were kept" not in said,
+          said)
+    query(at, "DELETE FROM t WHERE n = 0")
+    said = audit(at)
+    check("of 2 that were kept; gone: in/0/0" in said, said)
 
 
 def delete_of_the_page(pipeline_name, sink):

@@ -11,11 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "audit/claims/kept_rows.h"
 #include "audit/names.h"
 #include "audit/row_shapes.h"
 #include "audit/row_source.h"
-#include "base/log_line.h"
 #include "base/record_hash.h"
+#include "protocol/kept_stage.h"
 
 namespace onceflow::audit {
 namespace {
@@ -23,22 +24,13 @@ namespace {
 /// Rows of a torn commit that are named in its finding.
 constexpr std::size_t kNamedRowsMax = 5;
 
-// As docs/formats/receipt.md names them.
-constexpr std::string_view kKept = " (kept)";
-
-/// Rows that receipts list, each as often as they do.
+/// Rows that receipts of other pipelines list, each as often as they do.
 class ListedRows {
  public:
   /// `writer` is what take() returns.
   void add(const RowSource& source, std::uint32_t writer) {
     rows_.push_back({source, writer});
     is_sorted_ = false;
-  }
-  bool empty() const { return rows_.empty(); }
-  void put_all_back() {
-    for (Row& row : rows_) {
-      row.is_there = false;
-    }
   }
 
   /// Nothing if it is not listed, or was taken as often already.
@@ -64,47 +56,6 @@ class ListedRows {
   };
   std::vector<Row> rows_;
   bool is_sorted_ = false;
-};
-
-/// How many rows of which records, by partition.
-class RowRanges {
- public:
-  void add(const std::optional<RowSource>& source) {
-    ++row_count_;
-    if (!source) {
-      ++count_without_source_;
-      return;
-    }
-    Range& range =
-        ranges_.try_emplace(source->partition_number, Range{source->offset, source->offset})
-            .first->second;
-    range.first = std::min(range.first, source->offset);
-    range.last = std::max(range.last, source->offset);
-  }
-  std::int64_t row_count() const { return row_count_; }
-  std::int64_t count_without_source() const { return count_without_source_; }
-
-  /// "27 rows, of in/0/0 to in/0/26"
-  std::string describe(const RowSources& sources) const {
-    std::string text = count_of(row_count_, "row");
-    for (const auto& [number, range] : ranges_) {
-      text += fmt::format("{} {}", number == ranges_.begin()->first ? ", of" : ",",
-                          sources.name_of({number, range.first}));
-      if (range.last > range.first) {
-        text += " to " + sources.name_of({number, range.last});
-      }
-    }
-    return text;
-  }
-
- private:
-  struct Range {
-    Offset first;
-    Offset last;
-  };
-  std::map<std::uint32_t, Range> ranges_;
-  std::int64_t row_count_ = 0;
-  std::int64_t count_without_source_ = 0;
 };
 
 /// What both claims share: names, hashes, and how missing rows become findings.
@@ -154,18 +105,10 @@ class TableClaimBase : public TableClaim {
     if (output == receipt.outputs.end()) {
       return;
     }
-    for (const protocol::Receipt::Row& row : receipt.rows) {
-      if (!row.is_delete) {
-        const std::uint32_t number = sources_.number_of(receipt.inputs[row.input_index].source);
-        left_rows_.add({number, row.source_offset}, 0);
-      }
-    }
-    if (receipt.stage == stage_.id + std::string(kKept)) {
-      has_list_of_reset_ = true;
-      listed_count_ += output->record_count;
-      left_without_source_ += output->record_count - static_cast<std::int64_t>(receipt.rows.size());
-    }
-    left_at_ms_ = std::max(left_at_ms_, receipt.committed_at_ms);
+    kept_.add_receipt(receipt, *output,
+                      receipt.stage == protocol::kept_stage(stage_.id) ? KeptRows::Of::kReset
+                                                                       : KeptRows::Of::kFormerSink,
+                      shapes_.of(receipt.definition), sources_);
   }
 
   void expect_deleted_receipts(const std::map<TopicPartition, Offset>& floors) final {
@@ -176,10 +119,9 @@ class TableClaimBase : public TableClaim {
 
   void add_row_again(const StoredRow& row) final {
     if (!std::exchange(is_again_, true)) {
-      left_rows_.put_all_back();
-      left_without_source_ += left_.count_without_source();
+      kept_.put_all_back();
     }
-    if (!is_of_this_stage(row) && !is_left(row) && !is_of_former(row) && !is_of_others(row)) {
+    if (!is_of_this_stage(row) && !take_kept(row) && !is_of_former(row) && !is_of_others(row)) {
       add_stranger(row);
     }
   }
@@ -208,6 +150,13 @@ class TableClaimBase : public TableClaim {
       add(FindingKind::kAltered, 1, name_row(row) + " is not what was written");
     }
   }
+  std::uint64_t row_hash(const StoredRow& row, const RowShape& shape) const {
+    RowHash hash;
+    for (const std::size_t index : shape.columns) {
+      hash.add(table_.columns[index].name, row.values[index]);
+    }
+    return hash.finish();
+  }
   std::uint64_t key_hash(const StoredRow& row) const {
     RowHash hash;
     for (std::size_t index = 0; index < table_.columns.size(); ++index) {
@@ -233,6 +182,10 @@ class TableClaimBase : public TableClaim {
 
   /// Whether a receipt of the stage speaks of it.
   virtual bool is_of_this_stage(const StoredRow& row) = 0;
+  /// What has become of a row that a reset has kept, and that is not there; 0: a hash is not known.
+  virtual KeptRows::Fate fate_of_kept(const RowSource& source, std::uint64_t row_hash,
+                                      std::uint64_t key_hash) = 0;
+  virtual std::string_view unclear_fate() const = 0;
 
   /// Whether it is of the time when the table was kept by another mode or key, and if so, counted.
   bool add_former(const StoredRow& row) {
@@ -241,24 +194,23 @@ class TableClaimBase : public TableClaim {
     return is_former;
   }
 
-  /// Whether the pipeline has left it there, and if so, counted.
-  bool take_left(const StoredRow& row) {
-    const bool is_there = is_left(row);
-    if (is_there) {
-      left_.add(source_of(row));
-    }
-    return is_there;
-  }
-
-  /// Whether the row is one that was left, where the same record was written once more.
-  bool is_left_beside(const StoredRow& row, std::uint32_t seen_count, std::uint64_t expected_hash,
-                      std::size_t entry) {
-    if (left_rows_.empty()) {
+  /// Whether the pipeline has left it there. One that had been taken for it then is a stranger,
+  /// which is found when all rows are looked at once more.
+  bool take_kept(const StoredRow& row) {
+    if (kept_.empty()) {
       return false;
     }
-    const bool is_as_written =
-        seen_count == 0 && row_hash(row, *shape_of_entry_[entry]) == expected_hash;
-    return !is_as_written && take_left(row);
+    const auto source = source_of(row);
+    if (!source) {
+      return kept_.take_without_source();
+    }
+    const KeptRows::Taken taken = take_as_listed(row, *source);
+    return taken == KeptRows::Taken::kTaken ||
+           (taken == KeptRows::Taken::kNone && kept_.take_any(*source));
+  }
+  KeptRows::Taken take_as_listed(const StoredRow& row, const RowSource& source) {
+    return kept_.take_as_listed(source,
+                                [&](const RowShape& shape) { return row_hash(row, shape); });
   }
 
   /// What lies before a reset that began the stage anew is of no receipt that is kept.
@@ -324,7 +276,15 @@ class TableClaimBase : public TableClaim {
     }
   }
 
+  // Others may write "in/00/7", which is no row of ours.
+  std::optional<RowSource> source_of(const StoredRow& row) const {
+    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
+    return source && sources_.name_of(*source) == *row.source ? source : std::nullopt;
+  }
+  const RowShape& shape_of(std::size_t entry) const { return *shape_of_entry_[entry]; }
+
   RowSources sources_;
+  KeptRows kept_;
   std::int64_t verified_ = 0;
 
  private:
@@ -332,26 +292,6 @@ class TableClaimBase : public TableClaim {
     std::string name;
     std::int64_t row_count = 0;
   };
-
-  // Others may write "in/00/7", which is no row of ours.
-  std::optional<RowSource> source_of(const StoredRow& row) const {
-    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
-    return source && sources_.name_of(*source) == *row.source ? source : std::nullopt;
-  }
-
-  // As often as it is listed.
-  bool is_left(const StoredRow& row) {
-    if (left_rows_.empty() && left_without_source_ == 0) {
-      return false;
-    }
-    const auto source = source_of(row);
-    if (source) {
-      return left_rows_.take(*source).has_value();
-    }
-    const bool is_listed = left_without_source_ > 0;
-    left_without_source_ -= is_listed ? 1 : 0;
-    return is_listed;
-  }
 
   // As often as their receipts speak of it.
   bool is_of_others(const StoredRow& row) {
@@ -365,26 +305,16 @@ class TableClaimBase : public TableClaim {
   }
 
   void tell_left() {
-    if (left_.row_count() > 0) {
-      // Fewer: a kept row is gone, or a result of the same record is, and cannot be told from it.
-      tell_not_covered(fmt::format("{}, kept from before the stage was begun anew (at {}){}",
-                                   left_.describe(sources_), to_iso8601_ms(WallTime(left_at_ms_)),
-                                   left_.row_count() < listed_count_
-                                       ? fmt::format(", of {} that were kept", listed_count_)
-                                       : std::string()));
-    }
+    kept_.tell(
+        table_.table, sources_,
+        [&](const RowSource& source, std::uint64_t row_hash, std::uint64_t key_hash) {
+          return fate_of_kept(source, row_hash, key_hash);
+        },
+        fmt::format("gone, or {}", unclear_fate()), findings_);
     if (of_deleted_receipts_.row_count() > 0) {
       tell_not_covered(fmt::format("{}, whose receipts were deleted from onceflow_receipts",
                                    of_deleted_receipts_.describe(sources_)));
     }
-  }
-
-  std::uint64_t row_hash(const StoredRow& row, const RowShape& shape) const {
-    RowHash hash;
-    for (const std::size_t index : shape.columns) {
-      hash.add(table_.columns[index].name, row.values[index]);
-    }
-    return hash.finish();
   }
 
   /// With everything before it: what comes after such a receipt found its rows in the table.
@@ -433,7 +363,7 @@ class TableClaimBase : public TableClaim {
 
   // Where the reset has listed what it kept, that is all that there may be.
   bool is_before_reset(const StoredRow& row) const {
-    if (has_list_of_reset_) {
+    if (kept_.has_list()) {
       return false;
     }
     const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
@@ -480,14 +410,7 @@ class TableClaimBase : public TableClaim {
   std::map<std::uint32_t, Offset> begun_by_reset_at_;
   std::vector<OtherPipeline> others_;
   ListedRows rows_of_others_;
-  /// What the pipeline has left in the table; `left_` is what of it is there.
-  ListedRows left_rows_;
-  std::int64_t left_without_source_ = 0;
-  std::int64_t listed_count_ = 0;  ///< rows that a reset has listed
-  bool is_again_ = false;          ///< all rows are looked at once more
-  bool has_list_of_reset_ = false;
-  std::int64_t left_at_ms_ = 0;
-  RowRanges left_;
+  bool is_again_ = false;  ///< all rows are looked at once more
   /// By partition number: where the receipts begin of which older ones were deleted.
   std::map<std::uint32_t, Offset> floors_;
   std::set<RowSource> sources_below_floors_;  ///< append: a second row of one is nobody's
@@ -514,9 +437,9 @@ class AppendClaim final : public TableClaimBase {
   bool add_row(const StoredRow& row) override {
     const auto place = find(row);
     if (place == expected_.end()) {
-      return take_left(row) || add_former(row);
+      return take_kept(row) || add_former(row);
     }
-    if (is_left_beside(row, place->seen_count, place->row_hash, place->entry)) {
+    if (!kept_.empty() && is_kept_beside(row, *place)) {
       return true;
     }
     ++place->seen_count;
@@ -531,6 +454,7 @@ class AppendClaim final : public TableClaimBase {
 
   void judge(const std::vector<ReceiptEntry>& receipts) override {
     sort();
+    judge_displaced();
     std::vector<MissingRow> missing;
     for (const Expected& expected : expected_) {
       if (expected.seen_count == 0) {
@@ -550,14 +474,63 @@ class AppendClaim final : public TableClaimBase {
 
   bool is_of_this_stage(const StoredRow& row) override { return find(row) != expected_.end(); }
 
-  std::vector<Expected>::iterator find(const StoredRow& row) {
-    sort();
-    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
-    if (!source) {
-      return expected_.end();
+  /// Whether the row is one that a reset has kept, where the same record was written once more.
+  bool is_kept_beside(const StoredRow& row, const Expected& expected) {
+    const RowShape& shape = shape_of(expected.entry);
+    const bool is_wanted = expected.seen_count == 0;
+    if (is_wanted && row_hash(row, shape) == expected.row_hash) {
+      return false;
     }
-    const auto place = std::ranges::lower_bound(expected_, *source, {}, &Expected::source);
-    return place != expected_.end() && place->source == *source ? place : expected_.end();
+    const KeptRows::Taken taken = take_as_listed(row, expected.source);
+    if (taken == KeptRows::Taken::kInPlaceOfOther) {
+      ++displaced_[expected.source];
+    }
+    if (taken != KeptRows::Taken::kNone) {
+      return true;
+    }
+    const bool may_be_wanted = is_wanted && shape.known == RowShape::Columns::kOthers;
+    return !may_be_wanted && kept_.take_any(expected.source);
+  }
+
+  /// Rows that were taken for a kept one, before that came.
+  void judge_displaced() {
+    for (auto [source, count] : displaced_) {
+      const auto place = std::ranges::lower_bound(expected_, source, {}, &Expected::source);
+      const std::string name = "row of " + sources_.name_of(source);
+      if (count > 0 && place->seen_count == 0) {
+        ++place->seen_count;
+        --count;
+        add(FindingKind::kAltered, 1,
+            name + " is neither what was written nor what a reset has kept");
+      }
+      if (count > 0) {
+        add(FindingKind::kDoubled, count,
+            fmt::format("{} is there {} times, beside what a reset has kept", name,
+                        place->seen_count + count));
+      }
+    }
+  }
+
+  // Two rows of one record that hold the same are not told apart.
+  KeptRows::Fate fate_of_kept(const RowSource& source, std::uint64_t row_hash,
+                              std::uint64_t) override {
+    const auto place = find(source);
+    const bool is_same = place != expected_.end() && place->seen_count > 0 &&
+                         (row_hash == 0 || row_hash == place->row_hash);
+    return is_same ? KeptRows::Fate::kUnclear : KeptRows::Fate::kGone;
+  }
+  std::string_view unclear_fate() const override {
+    return "the new row of that record is, which holds the same";
+  }
+
+  std::vector<Expected>::iterator find(const StoredRow& row) {
+    const auto source = row.source ? sources_.parse(*row.source) : std::nullopt;
+    return source ? find(*source) : expected_.end();
+  }
+  std::vector<Expected>::iterator find(const RowSource& source) {
+    sort();
+    const auto place = std::ranges::lower_bound(expected_, source, {}, &Expected::source);
+    return place != expected_.end() && place->source == source ? place : expected_.end();
   }
 
   // A source that two receipts claim is told by the claim of tiling; here it is one row.
@@ -583,6 +556,7 @@ class AppendClaim final : public TableClaimBase {
 
   std::vector<Expected> expected_;
   std::vector<std::size_t> rows_of_entry_;
+  std::map<RowSource, std::int64_t> displaced_;
   bool is_sorted_ = false;
 };
 
@@ -606,7 +580,7 @@ class UpsertClaim final : public TableClaimBase {
   bool add_row(const StoredRow& row) override {
     const auto place = last_.find(key_hash(row));
     if (place == last_.end()) {
-      return take_left(row) || add_former(row);
+      return take_kept(row) || add_former(row);
     }
     Last& last = place->second;
     const std::string wanted = sources_.name_of(last.source);
@@ -659,6 +633,14 @@ class UpsertClaim final : public TableClaimBase {
   };
 
   bool is_of_this_stage(const StoredRow& row) override { return last_.contains(key_hash(row)); }
+
+  KeptRows::Fate fate_of_kept(const RowSource&, std::uint64_t, std::uint64_t key_hash) override {
+    if (key_hash == 0) {
+      return last_.empty() ? KeptRows::Fate::kGone : KeptRows::Fate::kUnclear;
+    }
+    return last_.contains(key_hash) ? KeptRows::Fate::kReplaced : KeptRows::Fate::kGone;
+  }
+  std::string_view unclear_fate() const override { return "replaced by a new row of its key"; }
 
   std::vector<RowSource> take_expected() override {
     std::vector<RowSource> sources;
