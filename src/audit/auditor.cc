@@ -10,10 +10,12 @@
 #include "audit/claims/input_records.h"
 #include "audit/claims/positions.h"
 #include "audit/claims/repeatable_outputs.h"
+#include "audit/claims/start_over.h"
 #include "audit/claims/tiling.h"
 #include "audit/claims/topic_outputs.h"
 #include "audit/names.h"
 #include "audit/record_search.h"
+#include "audit/seeded_bugs.h"
 
 namespace onceflow::audit {
 namespace {
@@ -164,6 +166,11 @@ Task<Status> Auditor::read_table(StageHistory& history) {
   CO_RETURN_IF_ERROR(positions);
   for (const StoredPosition& position : *positions) {
     history.positions[position.source] = position.next_offset;
+  }
+  const auto topic = co_await reader_.describe(subject_.receipts_topic);
+  CO_RETURN_IF_ERROR(topic);
+  if (options_.seeded_bug != kStartOverIsNotAudited) {
+    check_start_over(stage, *positions, subject_.receipts_topic, *topic, report_.findings);
   }
   if (history.has_lost_its_first_receipts()) {
     history.is_cut = true;

@@ -9,6 +9,7 @@
 #include "base/decimal.h"
 #include "base/typed_text.h"
 #include "io/os/wait_socket.h"
+#include "protocol/position_topics.h"
 
 namespace onceflow::audit {
 namespace {
@@ -188,6 +189,20 @@ Result<bool> PostgresTableReader::has_table(const std::string& quoted_name) {
   return exists;
 }
 
+Result<bool> PostgresTableReader::has_column(const std::string& quoted_table,
+                                             const std::string& column) {
+  bool exists = false;
+  const std::string parameters[] = {quoted_table, column};
+  RETURN_IF_ERROR(
+      query("SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass($1)"
+            " AND attname = $2 AND NOT attisdropped",
+            parameters, [&](const Row& row) -> Status {
+              exists = row.integer(0) != 0;
+              return {};
+            }));
+  return exists;
+}
+
 Result<bool> PostgresTableReader::begin_snapshot() {
   const auto ignore = [](const Row&) -> Status { return {}; };
   RETURN_IF_ERROR(query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {}, ignore));
@@ -202,16 +217,7 @@ Result<bool> PostgresTableReader::begin_snapshot() {
   if (!has_receipts || *has_receipts) {
     return has_receipts;
   }
-  bool has_source = false;
-  const std::string parameters[] = {quote_table(table_.table)};
-  RETURN_IF_ERROR(
-      query("SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass($1)"
-            " AND attname = 'onceflow_source' AND NOT attisdropped",
-            parameters, [&](const Row& row) -> Status {
-              has_source = row.integer(0) != 0;
-              return {};
-            }));
-  return has_source;
+  return has_column(quote_table(table_.table), "onceflow_source");
 }
 
 Result<std::vector<StoredPosition>> PostgresTableReader::positions(const std::string& pipeline,
@@ -222,14 +228,19 @@ Result<std::vector<StoredPosition>> PostgresTableReader::positions(const std::st
   if (!*exists) {
     return positions;
   }
+  const auto has_ids = has_column("onceflow_positions", "topic_id");
+  RETURN_IF_ERROR(has_ids);
   const std::string parameters[] = {pipeline, stage};
   RETURN_IF_ERROR(
-      query("SELECT topic, partition, next_offset FROM onceflow_positions"
-            " WHERE pipeline = $1 AND stage = $2",
+      query(fmt::format("SELECT topic, partition, next_offset, {} FROM onceflow_positions"
+                        " WHERE pipeline = $1 AND stage = $2",
+                        *has_ids ? "topic_id" : "''"),
             parameters, [&](const Row& row) -> Status {
-              positions.push_back({{std::string(row.text(0).value_or("")),
-                                    PartitionIndex(static_cast<std::int32_t>(row.integer(1)))},
-                                   Offset(row.integer(2))});
+              positions.push_back(
+                  {{std::string(row.text(0).value_or("")),
+                    PartitionIndex(static_cast<std::int32_t>(row.integer(1)))},
+                   Offset(row.integer(2)),
+                   protocol::parse_position_topics(row.text(3).value_or("")).receipts_id});
               return {};
             }));
   return positions;

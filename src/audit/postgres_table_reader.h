@@ -45,6 +45,7 @@ class PostgresTableReader final : public TableReader {
   Status visit_receipts(std::string_view condition, std::span<const std::string> parameters,
                         const VisitReceipt& visit);
   Result<bool> has_table(const std::string& quoted_name);
+  Result<bool> has_column(const std::string& quoted_table, const std::string& column);
   std::unexpected<Error> failed() const;
 
   TableSubject table_;

@@ -10,6 +10,7 @@
 #include "audit/auditor.h"
 #include "audit/memory_log_testing.h"
 #include "base/record_hash.h"
+#include "base/topic_id_text.h"
 
 namespace onceflow::audit {
 namespace {
@@ -396,6 +397,56 @@ TEST_F(TableAuditTest, rows_kept_by_another_mode_are_not_covered_and_not_foreign
   EXPECT_THAT(notes_, Contains(HasSubstr("2 rows of that time remain, and are not judged")));
   execute("UPDATE orders SET amount = 9 WHERE id = 4");
   EXPECT_THAT(audit(true), ElementsAre(HasSubstr("altered")));
+}
+
+// ------------------------------------------------------------------------------------- start-overs
+
+TEST_F(TableAuditTest, positions_of_another_start_over_are_found) {
+  append_honestly();
+  log_.create("p-receipts", 1);
+  log_.set_id("p-receipts", 1);
+  TopicId now{};
+  now.bytes[0] = 1;
+  TopicId before{};
+  before.bytes[0] = 2;
+  const std::string id = to_text(before);
+  EXPECT_THAT(audit(false), ElementsAre());  // a version that keeps no ids
+  execute("ALTER TABLE onceflow_positions ADD COLUMN topic_id TEXT");
+  const auto set = [&](const std::string& topic_id) {
+    execute(fmt::format("UPDATE onceflow_positions SET topic_id = '{}'", topic_id));
+  };
+  for (const std::string& known : {std::string(), id, id + " receipts=unknown",
+                                   id + " receipts=" + to_text(now), std::string("unknown")}) {
+    set(known);
+    EXPECT_THAT(audit(false), ElementsAre()) << known;
+    EXPECT_EQ(verdict_, "clean — 9 input records accounted for to the last row") << known;
+  }
+  set(id + " receipts=" + id);
+  EXPECT_THAT(audit(false),
+              ElementsAre(HasSubstr("altered: table orders: the position orders-0@9 of stage rows "
+                                    "is not of the pipeline's newest start-over: topic p-receipts "
+                                    "was made anew (its id was " +
+                                    id + ", and is " + to_text(now) + ")")));
+  // Not where it is not begun, nor of a topic that it does not read.
+  execute("UPDATE onceflow_positions SET next_offset = -1");
+  EXPECT_THAT(audit(false), ::testing::Not(Contains(HasSubstr("start-over"))));
+  execute("UPDATE onceflow_positions SET next_offset = 9, topic = 'left'");
+  EXPECT_THAT(audit(false), ::testing::Not(Contains(HasSubstr("start-over"))));
+}
+
+TEST_F(TableAuditTest, without_a_receipts_topic_no_start_over_can_be_told) {
+  append_honestly();
+  TopicId before{};
+  before.bytes[0] = 2;
+  execute("ALTER TABLE onceflow_positions ADD COLUMN topic_id TEXT");
+  execute(
+      fmt::format("UPDATE onceflow_positions SET topic_id = '{0} receipts={0}'", to_text(before)));
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_THAT(notes_, Contains(HasSubstr("not covered: table orders: the position orders-0@9 of "
+                                         "stage rows is of the time of topic p-receipts")));
+  log_.create("p-receipts", 1);  // on a cluster without ids
+  EXPECT_THAT(audit(false), ElementsAre());
+  EXPECT_THAT(verdict_, HasSubstr("to the last row"));
 }
 
 // ---------------------------------------------------------------------------- rows that were kept

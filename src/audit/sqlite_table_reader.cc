@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "protocol/position_topics.h"
+
 namespace onceflow::audit {
 namespace {
 
@@ -120,6 +122,14 @@ Result<bool> SqliteTableReader::has_table(const std::string& name) {
   return statement->step();
 }
 
+Result<bool> SqliteTableReader::has_column(const std::string& table, const std::string& column) {
+  const std::string parameters[] = {table, column};
+  auto statement =
+      Statement::prepare(*this, "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2", parameters);
+  RETURN_IF_ERROR(statement);
+  return statement->step();
+}
+
 Result<bool> SqliteTableReader::begin_snapshot() {
   if (!database_) {
     return false;
@@ -133,11 +143,7 @@ Result<bool> SqliteTableReader::begin_snapshot() {
   if (!has_receipts || *has_receipts) {
     return has_receipts;
   }
-  const std::string parameters[] = {table_.table};
-  auto statement = Statement::prepare(
-      *this, "SELECT 1 FROM pragma_table_info(?1) WHERE name = 'onceflow_source'", parameters);
-  RETURN_IF_ERROR(statement);
-  return statement->step();
+  return has_column(table_.table, "onceflow_source");
 }
 
 Result<std::vector<StoredPosition>> SqliteTableReader::positions(const std::string& pipeline,
@@ -147,11 +153,15 @@ Result<std::vector<StoredPosition>> SqliteTableReader::positions(const std::stri
   if (!*exists) {
     return std::vector<StoredPosition>();
   }
+  const auto has_ids = has_column("onceflow_positions", "topic_id");
+  RETURN_IF_ERROR(has_ids);
   const std::string parameters[] = {pipeline, stage};
-  auto statement = Statement::prepare(*this,
-                                      "SELECT topic, partition, next_offset FROM onceflow_positions"
-                                      " WHERE pipeline = ?1 AND stage = ?2",
-                                      parameters);
+  auto statement =
+      Statement::prepare(*this,
+                         fmt::format("SELECT topic, partition, next_offset, {} FROM "
+                                     "onceflow_positions WHERE pipeline = ?1 AND stage = ?2",
+                                     *has_ids ? "topic_id" : "''"),
+                         parameters);
   RETURN_IF_ERROR(statement);
   std::vector<StoredPosition> positions;
   while (true) {
@@ -164,7 +174,8 @@ Result<std::vector<StoredPosition>> SqliteTableReader::positions(const std::stri
     }
     positions.push_back({{std::string(as_text(statement->blob(0))),
                           PartitionIndex(static_cast<std::int32_t>(statement->integer(1)))},
-                         Offset(statement->integer(2))});
+                         Offset(statement->integer(2)),
+                         protocol::parse_position_topics(as_text(statement->blob(3))).receipts_id});
   }
 }
 

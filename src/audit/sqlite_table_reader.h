@@ -35,6 +35,7 @@ class SqliteTableReader final : public TableReader {
 
   explicit SqliteTableReader(TableSubject table) : table_(std::move(table)) {}
   Result<bool> has_table(const std::string& name);
+  Result<bool> has_column(const std::string& table, const std::string& column);
   Status visit_receipts(std::string_view condition, std::span<const std::string> parameters,
                         const VisitReceipt& visit);
   Error error(int code) const;

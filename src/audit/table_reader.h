@@ -29,6 +29,7 @@ struct StoredRow {
 struct StoredPosition {
   TopicPartition source;
   Offset next_offset = kNoOffset;
+  std::string receipts_id{};  ///< of the receipts topic of then; empty: it does not say
 };
 
 class TableReader {

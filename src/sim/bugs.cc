@@ -1,5 +1,6 @@
 #include "sim/bugs.h"
 
+#include "audit/seeded_bugs.h"
 #include "engine/seeded_bugs.h"
 
 namespace onceflow::sim {
@@ -31,6 +32,7 @@ const std::vector<BugKind>& bug_kinds() {
       {engine::kSleeperGoesOn, "sleeper-goes-on", "endings", "STG-2"},
       {engine::kStrangerIsCounted, "stranger-is-counted", "endings", "STG-1"},
       {engine::kStartOverIsNotCompared, "start-over-is-not-compared", "endings", "STG-1"},
+      {audit::kStartOverIsNotAudited, "start-over-is-not-audited", "endings", "AUD-1"},
       {SeededBug::kTopicByNameOnly, "topic-by-name-only", "endings", "STG-1"},
       {SeededBug::kTimeoutApartFromInterval, "timeout-apart-from-interval", "pipeline", "STG-1"},
       {SeededBug::kDeletedWasNeverThere, "deleted-was-never-there", "endings", "AUD-1"},

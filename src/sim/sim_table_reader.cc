@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "protocol/position_topics.h"
+
 namespace onceflow::sim {
 
 namespace {
@@ -44,7 +46,8 @@ Result<std::vector<audit::StoredPosition>> SimTableReader::positions(const std::
   std::vector<audit::StoredPosition> positions;
   positions.reserve(table_->positions.size());
   for (const auto& [source, position] : table_->positions) {
-    positions.push_back({source, position.next_offset});
+    positions.push_back({source, position.next_offset,
+                         protocol::parse_position_topics(position.topic_id).receipts_id});
   }
   return positions;
 }

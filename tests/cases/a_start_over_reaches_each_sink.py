@@ -1,8 +1,9 @@
 """`onceflow reset` with a beginning reaches the sinks that the file names at that moment. A
 database of before it, and a sink that was not in the file then, are found before the results that
-were made again are written beside the old ones; what it kept is not covered by the audit, and
-nothing else."""
+were made again are written beside the old ones, and by the audit; what it kept is not covered by
+that, and nothing else."""
 
+import json
 import shutil
 import sqlite3
 
@@ -60,6 +61,12 @@ def refused(at, text, *words):
     planned = plan(at, text, 1)
     for word in words:
         check(word in said and word in planned, f"{word}: {said} {planned}")
+    judged = audit(at, "--allow-foreign", code=1)
+    check("altered: table t: the position " in judged and "to the last row" not in judged and
+          "not of the pipeline's newest start-over" in judged, judged)
+    report = json.loads(audit(at, "--allow-foreign", "--json", code=1))
+    check(report["verdict"] == "findings" and
+          any("newest start-over" in each["text"] for each in report["findings"]), report)
     return said
 
 

@@ -201,7 +201,7 @@ void table_of_before_the_reset(Ending& ending) {
   ending.feed(ending.draw_documents());
   ending.scene.workers.take_up();
   ending.expect_right_or_refused(what, {"newest start-over", "another topic of that name"},
-                                 Ending::Refused::kMidway);
+                                 Ending::Refused::kStopped);
   if (ending.scene.workers.refusal_of(pipeline).empty()) {
     ending.scene.findings.report("STG-1",
                                  fmt::format("{}: {}, and it goes on", pipeline.name(), what));
