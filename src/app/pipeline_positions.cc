@@ -186,26 +186,4 @@ Task<Result<std::vector<client::CommittedOffset>>> PipelinePositions::reached_by
   co_return nowhere;
 }
 
-// What lies before an aggregate was keyed by the definition before.
-Task<Status> PipelinePositions::check_caught_up(const protocol::PipelineDefinition::Stage& stage) {
-  const auto partitions = co_await partitions_of(stage.sources);
-  CO_RETURN_IF_ERROR(partitions);
-  const auto committed = co_await admin_.committed(stage.group_id, *partitions, deadline());
-  CO_RETURN_IF_ERROR(committed);
-  for (const client::CommittedOffset& position : *committed) {
-    const auto left =
-        co_await engine::unread_records(log_.cluster, position, std::nullopt, deadline());
-    CO_RETURN_IF_ERROR(left);
-    if (*left) {
-      co_return fail(
-          ErrorCode::kRefused,
-          fmt::format("stage {} has not processed all of topic {}; the rule: what lies there "
-                      "was keyed as the file said before; the fix: change the file back, run "
-                      "it until it has caught up, and then reset; or start over",
-                      stage.id, position.partition.topic));
-    }
-  }
-  co_return Status{};
-}
-
 }  // namespace onceflow::app

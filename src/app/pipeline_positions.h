@@ -48,8 +48,6 @@ class PipelinePositions {
   Task<Result<std::vector<std::string>>> passed_over(protocol::PipelineDefinition known,
                                                      Positions begins, std::set<std::string> said,
                                                      engine::DefinitionLog::AskPositions ask);
-  /// kRefused if the stage has not processed all that its topics hold.
-  Task<Status> check_caught_up(const protocol::PipelineDefinition::Stage& stage);
 
   MonotonicTime deadline() const;
 

@@ -520,9 +520,6 @@ class Reset {
     if (stage.state.empty() || (before != nullptr && before->state == stage.state)) {
       co_return Status{};
     }
-    if (before != nullptr) {
-      CO_RETURN_IF_ERROR(co_await places_.check_caught_up(*before));
-    }
     CO_RETURN_IF_ERROR(co_await plan_deletion(stage.changelog_topic, "its state begins empty"));
     if (before != nullptr) {
       // Written again without the id of the changelog that is gone.

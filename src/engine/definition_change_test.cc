@@ -199,6 +199,31 @@ TEST(DefinitionChange, a_renamed_aggregate_leaves_its_repartition_topic) {
   EXPECT_THAT(left(totals(), after), ElementsAre("k p-k-repartition"));
 }
 
+TEST(DefinitionChange, what_was_keyed_as_the_file_said_before_must_be_read) {
+  const auto with = [](const std::string& state) {
+    PipelineDefinition definition = totals();
+    definition.stages[1].state = "values 1\n" + state;
+    return definition;
+  };
+  const PipelineDefinition before = with("set $.x = 1\nkey k = $.k\naggregate n = count(*)\n");
+  EXPECT_THAT(left(before, with("set $.x = 2\nkey k = $.k\naggregate n = count(*)\n")),
+              ElementsAre("k p-k-repartition"));
+  EXPECT_THAT(left(before, with("set $.x = 1\nkey k = $.j\naggregate n = count(*)\n")),
+              ElementsAre("k p-k-repartition"));
+  // What is counted of them is the file's to say.
+  EXPECT_THAT(left(before, with("set $.x = 1\nkey k = $.k\naggregate n = sum($.x)\n")), IsEmpty());
+  EXPECT_THAT(left(before, with("where $.x > 0\nset $.x = 1\nkey k = $.k\n"
+                                "aggregate n = count(*)\n")),
+              IsEmpty());
+  // The pipeline's input is read as the file says now.
+  PipelineDefinition input = before;
+  input.stages.erase(input.stages.begin());
+  input.stages[0].sources = {"in"};
+  PipelineDefinition changed = input;
+  changed.stages[0].state = "values 1\nkey k = $.j\naggregate n = count(*)\n";
+  EXPECT_THAT(left(input, changed), IsEmpty());
+}
+
 TEST(DefinitionChange, a_sink_that_comes_back_beside_another_topic_leaves_the_one_before) {
   PipelineDefinition without = totals();
   without.stages.pop_back();

@@ -131,7 +131,9 @@ Task<Status> DefinitionLog::look_at_left(DefinitionChange& change, MonotonicTime
   if (change.must_be_read) {
     if (!unread.empty()) {
       change.weight = DefinitionChange::Weight::kRefused;
-      change.effect = fmt::format("{} would stay unread, and belong to no stage", unread);
+      change.effect = fmt::format(
+          "{} {}", unread,
+          change.effect.empty() ? "would stay unread, and belong to no stage" : change.effect);
     }
   } else {
     change.effect = (unread.empty() ? "all was read; " : unread + " stay unread; ") + change.effect;

@@ -30,6 +30,12 @@ class LeftTopics {
              (after != nullptr ? !has(after->sources, topic) : leaves(before, topic));
     });
     if (left.empty()) {
+      if (after != nullptr && before.sources == after->sources &&
+          std::ranges::none_of(before.sources,
+                               [&](const auto& topic) { return is_source(topic); }) &&
+          made_of(before.state) != made_of(after->state)) {
+        add_keyed_before(before);
+      }
       return;
     }
     const std::string names = fmt::format("{}", fmt::join(left, ", "));
@@ -47,6 +53,30 @@ class LeftTopics {
   std::vector<DefinitionChange> take() { return std::move(changes_); }
 
  private:
+  /// What the records of a state are by the time they are counted. Where only what is counted has
+  /// changed, those that wait are counted as the file says. Older programs have written each
+  /// `where` too.
+  static std::vector<std::string> made_of(const std::string& state) {
+    std::vector<std::string> lines = protocol::definition_lines(state);
+    std::erase_if(lines, [](const std::string& line) {
+      return line.starts_with("aggregate ") || line.starts_with("where ");
+    });
+    return lines;
+  }
+
+  // Its state needs a decision of its own, which is kept to: with --keep-states they are counted as
+  // they are.
+  void add_keyed_before(const Stage& before) {
+    changes_.push_back(
+        {.stage = before.id,
+         .what = fmt::format("it has not read all of topic {}", fmt::join(before.sources, ", ")),
+         .effect = "were made by the steps and the key that the file had before",
+         .keeping_state = DefinitionChange::KeepingState::kAdvised,
+         .left_topics = before.sources,
+         .left_group = before.group_id,
+         .must_be_read = true});
+  }
+
   // The pipeline's input: what is unread there stays unread, and is said as that.
   bool is_source(const std::string& topic) const {
     return std::ranges::any_of(std::vector{&known_, &planned_}, [&](const auto* definition) {

@@ -376,6 +376,13 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPositi
   }
   news_.note(LogLevel::kWarn, "another database",
              found + "; its rows are written again from the beginning");
+  // That is offset 0, also where the topic begins later: its rows cannot be written again then.
+  for (KeptPosition& position : recalled.positions) {
+    if (std::ranges::find(recalled.lost_sources, position.source) != recalled.lost_sources.end()) {
+      position.receipt_offset = Offset(0);
+      position.receipt_beginning = protocol::Receipt::Beginning::kEarliest;
+    }
+  }
   co_return std::move(recalled.positions);
 }
 

@@ -29,7 +29,7 @@ SinkTraceKind parse_sink_trace(std::string_view metadata, std::string_view pipel
 RecalledSink recall_sink(std::vector<KeptPosition> positions,
                          std::span<const client::CommittedOffset> offsets,
                          std::string_view pipeline) {
-  RecalledSink recalled{.positions = std::move(positions), .lost = {}};
+  RecalledSink recalled{.positions = std::move(positions)};
   for (KeptPosition& position : recalled.positions) {
     const auto trace =
         std::ranges::find(offsets, position.source, &client::CommittedOffset::partition);
@@ -44,6 +44,7 @@ RecalledSink recall_sink(std::vector<KeptPosition> positions,
         position.receipt_beginning = protocol::Receipt::Beginning::kLatest;
         break;
       case SinkTraceKind::kRead:
+        recalled.lost_sources.push_back(position.source);
         recalled.lost += fmt::format("{}{}-{} up to offset {}", recalled.lost.empty() ? "" : ", ",
                                      position.source.topic, position.source.partition.value,
                                      trace->offset.value);

@@ -30,7 +30,8 @@ SinkTraceKind parse_sink_trace(std::string_view metadata, std::string_view pipel
 struct RecalledSink {
   std::vector<KeptPosition> positions;  ///< with the beginnings that were decided before
   /// What the sink has read of them into rows that are not there: "in-0 up to offset 5", ….
-  std::string lost;
+  std::string lost{};
+  std::vector<TopicPartition> lost_sources{};
 };
 RecalledSink recall_sink(std::vector<KeptPosition> positions,
                          std::span<const client::CommittedOffset> offsets,

@@ -43,6 +43,7 @@ TEST(SinkTraceTest, a_beginning_that_was_decided_is_gone_back_to) {
 TEST(SinkTraceTest, what_was_read_is_named) {
   const RecalledSink found = recalled(7, sink_trace(SinkTraceKind::kRead, "p"));
   EXPECT_EQ(found.lost, "in-0 up to offset 7");
+  EXPECT_EQ(found.lost_sources, std::vector{in(0)});
   EXPECT_EQ(found.positions[0].receipt_offset, kNoOffset);
 }
 

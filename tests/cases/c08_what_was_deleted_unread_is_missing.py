@@ -127,6 +127,44 @@ def what_was_read_and_then_deleted_is_no_finding(at):
         check("clean — 11 input records accounted for to the last row" in said, said)
 
 
+def rows_of_a_lost_database_that_cannot_be_written_again_are_named_or_skipped(at):
+    """Also of a sink that comes back, which the file did not name in between."""
+    columns = "{ id: lite, sqlite: { file: out.db, table: t, " + COLUMNS + " } }"
+    both = f"name: p\n{SOURCE}\nsinks: [ kafka: {{ topic: out }}, {columns} ]\n"
+    for name in ("lost", "put back"):
+        here = at / name.replace(" ", "-")
+        here.mkdir()
+        with cluster(here) as broker:
+            create_topic(broker.address, "in", 1)
+            produce(broker.address, "in", numbers(0, 10))
+            with Worker(here, both, servers=broker.address) as worker:
+                wait_for(lambda: worker.stage("lite")["totals"]["records_in"] >= 10, "ten", 30)
+                check(worker.stop() == 0, worker.said())
+            for end in ("", "-wal", "-shm"):
+                (here / f"out.db{end}").unlink(missing_ok=True)
+            if name == "put back":
+                with Worker(here, TOPIC, servers=broker.address) as worker:
+                    wait_for(worker.is_running, worker.said, 30)
+                    check(worker.stop() == 0, worker.said())
+            delete_records(broker.address, "out", 0, 6)
+            (here / "p.yaml").write_text(both, encoding="utf-8")
+            flags = ["--bootstrap.servers", broker.address]
+            words = ("stage 'lite': out-0: offsets 0..5 were deleted before this stage had read "
+                     "them", "--skip-deleted")
+            said = onceflow("plan", "p.yaml", *flags, at=here, code=1)
+            check("which has read out-0 up to offset 1" in said, said)
+            with Worker(here, None, servers=broker.address, wait=False) as worker:
+                check(worker.wait(30) == 1, worker.said())
+                for word in words:
+                    check(word in said and word in worker.said(), f"{word}: {said} {worker.said()}")
+            with Worker(here, None, "--skip-deleted", servers=broker.address) as worker:
+                wait_for(lambda: worker.stage("lite")["totals"]["records_in"] >= 4, "four", 30)
+                check(worker.stop() == 0, worker.said())
+            check(rows(here) == [6, 7, 8, 9], rows(here))
+            said = audited(here, broker, None, "--allow-foreign")
+            check("skipped by operator: out-0 offsets 0..5" in said, said)
+
+
 def the_running_audit_says_it_too(at):
     with ten_read_and_five_deleted_unread(at, LITE) as broker:
         with Worker(at, None, "--skip-deleted", "--audit.interval.ms", "100",
