@@ -180,6 +180,7 @@ Task<Result<std::vector<client::CommittedOffset>>> PipelinePositions::reached_by
     co_return co_await ask(std::move(stage), std::move(partitions));
   }
   std::vector<client::CommittedOffset> nowhere;
+  nowhere.reserve(partitions.size());
   for (const TopicPartition& partition : partitions) {
     nowhere.push_back({.partition = partition, .offset = kNoOffset, .metadata = {}});
   }
