@@ -32,6 +32,8 @@ LoopResource::~LoopResource() {
 EventLoop::EventLoop() : asio_(std::make_unique<Asio>()) {
   // A peer that has gone is an error of the write, not a signal.
   std::signal(SIGPIPE, SIG_IGN);
+  // As is a file that may not grow.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 EventLoop::~EventLoop() { shut_down(); }
