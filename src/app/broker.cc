@@ -99,10 +99,9 @@ class BrokerProcess {
       stop_at_once(started.error());
       co_return;
     }
-    std::fprintf(stdout, "onceflow broker ready on %s (node %d, data %s, durability %s)\n",
-                 io::to_string(broker_->local()).c_str(), node_id_, directory_.c_str(),
-                 is_durable_ ? "sync" : "os");
-    std::fflush(stdout);
+    print_line(fmt::format("onceflow broker ready on {} (node {}, data {}, durability {})",
+                           io::to_string(broker_->local()), node_id_, directory_,
+                           is_durable_ ? "sync" : "os"));
     tell(LogLevel::kInfo, "ready",
          fmt::format("on {}, recovered in {:.3f} s", io::to_string(broker_->local()),
                      std::chrono::duration<double>(os_.loop().now() - began).count()));

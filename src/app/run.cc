@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <iostream>
 #include <optional>
 
 #include "app/bootstrap_servers.h"
@@ -91,9 +90,8 @@ class RunProcess {
     log_.emplace(
         options_.log, os_.loop(), tell_,
         [this](const io::Endpoint& endpoint) {
-          std::cout << fmt::format("onceflow run: the embedded log listens on {}, data under {}\n",
-                                   io::to_string(endpoint), options_.log.data_directory)
-                    << std::flush;
+          print_line(fmt::format("onceflow run: the embedded log listens on {}, data under {}",
+                                 io::to_string(endpoint), options_.log.data_directory));
           start_worker(io::to_string(endpoint));
         },
         [this](const Error& error) { fail_with(error); });
@@ -121,10 +119,9 @@ class RunProcess {
     };
     std::vector<io::Endpoint> audited = options.client.bootstrap_servers;
     worker_.emplace(os_.environment(), planned_.plan, std::move(options));
-    std::cout << fmt::format("onceflow run: pipeline '{}', worker {}, {} stage{}, on {}\n",
-                             planned_.plan.pipeline, options_.worker, planned_.plan.stages.size(),
-                             planned_.plan.stages.size() == 1 ? "" : "s", servers)
-              << std::flush;
+    print_line(fmt::format("onceflow run: pipeline '{}', worker {}, {} stage{}, on {}",
+                           planned_.plan.pipeline, options_.worker, planned_.plan.stages.size(),
+                           planned_.plan.stages.size() == 1 ? "" : "s", servers));
     os_.loop().spawn(run_worker());
     if (options_.audit_interval_ms > 0) {
       start_audit(std::move(audited));

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "io/os/line_writer.h"
 #include "io/os/process.h"
 
 namespace onceflow::app {
@@ -102,6 +103,8 @@ void Families::add_process() {
       .add({}, static_cast<double>(usage.open_file_count));
   gauge("process_max_fds", "File descriptors that may be open")
       .add({}, static_cast<double>(usage.open_file_count_max));
+  counter("onceflow_log_lines_lost_total", "Lines that standard streams did not take")
+      .add({}, static_cast<double>(io::lost_line_count()));
 }
 
 void add_loop(Families& families, const std::string& name, io::EventLoop& loop) {

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
+
+#include "app/process_log.h"
 
 namespace onceflow::app {
 
@@ -32,9 +33,8 @@ Result<std::unique_ptr<console::StatusServer>> open_status_port(io::Environment 
 }
 
 void print_status_port(const console::StatusServer& server) {
-  std::cout << fmt::format("onceflow: http://{0}/status and http://{0}/metrics\n",
-                           io::to_string(server.local()))
-            << std::flush;
+  print_line(fmt::format("onceflow: http://{0}/status and http://{0}/metrics",
+                         io::to_string(server.local())));
 }
 
 }  // namespace onceflow::app

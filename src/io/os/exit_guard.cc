@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include "io/os/line_writer.h"
+
 namespace onceflow::io {
 
 struct ExitGuard::State {
@@ -17,6 +19,7 @@ struct ExitGuard::State {
 };
 
 void end_process(int exit_code) {
+  finish_lines();
   std::fflush(stdout);
   std::fflush(stderr);
   ::_exit(exit_code);
