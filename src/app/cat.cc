@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <iostream>
 #include <iterator>
 #include <limits>
@@ -16,8 +18,10 @@
 #include "client/fetcher.h"
 #include "client/partitioner.h"
 #include "client/producer.h"
+#include "io/os/file_descriptor.h"
 #include "io/os/os_blocking_thread.h"
 #include "io/os/os_environment.h"
+#include "io/os/standard_streams.h"
 
 namespace onceflow::app {
 namespace {
@@ -99,13 +103,19 @@ Result<client::ClientOptions> client_options(const CatOptions& options) {
 struct Lines {
   std::vector<std::string> lines;
   bool at_end = false;
+  Status status;  // what cannot be read is no end
 };
 
 Lines read_lines(std::size_t count_max) {
   Lines read;
   std::string line;
   while (read.lines.size() < count_max) {
-    if (!std::getline(std::cin, line)) {
+    const bool has_line = !std::getline(std::cin, line).fail();
+    if (std::cin.eof() && std::ferror(stdin) != 0) {
+      // A line that began before the error is not whole.
+      read.status = io::errno_failure("read", "standard input");
+    }
+    if (!has_line || !read.status) {
       read.at_end = true;
       break;
     }
@@ -127,6 +137,7 @@ Task<Status> produce(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
   io::OsBlockingThread input(os.loop());
   const MonotonicTime started = os.loop().now();
   std::int64_t sent_count = 0;
+  Status was_read;
   for (bool at_end = false; !at_end;) {
     const std::size_t run_max =
         options.rate_per_second > 0
@@ -134,6 +145,7 @@ Task<Status> produce(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
             : 10'000;
     const Lines read = co_await input.run([run_max] { return read_lines(run_max); });
     at_end = read.at_end;
+    was_read = read.status;
     for (const std::string& line : read.lines) {
       protocol::NewRecord record;
       record.timestamp_ms = os.loop().wall_now().ms;
@@ -163,7 +175,12 @@ Task<Status> produce(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
           started + std::chrono::nanoseconds(sent_count * 1'000'000'000 / options.rate_per_second));
     }
   }
-  co_return co_await producer.flush(os.loop().now() + seconds(300));
+  CO_RETURN_IF_ERROR(co_await producer.flush(os.loop().now() + seconds(300)));
+  if (!was_read) {
+    co_return fail(was_read.error().code, fmt::format("{}; records produced before that: {}",
+                                                      was_read.error().text, sent_count));
+  }
+  co_return Status{};
 }
 
 // JSON is UTF-8: other bytes are given as hexadecimal digits, under a name that says so.
@@ -268,7 +285,9 @@ Task<Status> consume(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
             }
           }));
     }
-    std::cout.flush();
+    if (!std::cout.flush()) {
+      break;  // main says why
+    }
     if (options.exit_at_end &&
         std::ranges::all_of(*positions, [&](const client::Fetcher::Position& position) {
           return fetcher.is_at_end(position.partition);
@@ -326,6 +345,11 @@ int run_cat(const Arguments& arguments) {
   }
   if (options.produce == options.consume) {
     std::cerr << "onceflow cat: say -P to produce or -C to consume\n";
+    return kExitUsage;
+  }
+  if (options.produce ? io::is_input_closed() : io::is_output_closed()) {
+    std::cerr << fmt::format("onceflow cat: standard {} is closed\n",
+                             options.produce ? "input" : "output");
     return kExitUsage;
   }
   const auto start = parse_start(options.offset);

@@ -1,9 +1,8 @@
 // onceflow explain: the stages of a pipeline, the commit point of each, and the guarantee that
 // follows; starts nothing.
-#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -28,7 +27,7 @@ int run_explain(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
-  fmt::print("{}", json ? pipeline::explain_json(*planned) : pipeline::explain_text(*planned));
+  std::cout << (json ? pipeline::explain_json(*planned) : pipeline::explain_text(*planned));
   return kExitOk;
 }
 

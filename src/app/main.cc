@@ -1,11 +1,17 @@
 // onceflow: a table of subcommands. Each has a file of its own, src/app/<name>.cc, which parses its
 // arguments and wires the parts together, in the order in which data meets them.
-#include <cstdio>
+#include <fmt/format.h>
+
+#include <iostream>
 #include <string_view>
 
 #include "app/change_commands.h"
+#include "io/os/line_writer.h"
+#include "io/os/standard_streams.h"
 
 namespace {
+
+namespace io = onceflow::io;
 
 using onceflow::app::Arguments;
 
@@ -30,26 +36,22 @@ constexpr Command kCommands[] = {
     {"cat", "write lines to a topic, or read a topic as lines", onceflow::app::run_cat},
 };
 
-void print_usage(std::FILE* stream) {
-  std::fputs("usage: onceflow COMMAND [ARGUMENTS]\n\n", stream);
+void print_usage() {
+  std::cout << "usage: onceflow COMMAND [ARGUMENTS]\n\n";
   for (const Command& command : kCommands) {
-    std::fprintf(stream, "  %-10.*s %.*s\n", static_cast<int>(command.name.size()),
-                 command.name.data(), static_cast<int>(command.summary.size()),
-                 command.summary.data());
+    std::cout << fmt::format("  {:<10} {}\n", command.name, command.summary);
   }
-  std::fputs("\n'onceflow COMMAND --help' says more.\n", stream);
+  std::cout << "\n'onceflow COMMAND --help' says more.\n";
 }
 
-}  // namespace
-
-int main(int argument_count, char** arguments) {
+int run_command(int argument_count, char** arguments) {
   const std::string_view name = argument_count > 1 ? arguments[1] : "--help";
   if (name == "--help" || name == "-h" || name == "help") {
-    print_usage(stdout);
+    print_usage();
     return onceflow::app::kExitOk;
   }
   if (name == "--version") {
-    std::puts("onceflow " ONCEFLOW_VERSION);
+    std::cout << "onceflow " ONCEFLOW_VERSION "\n";
     return onceflow::app::kExitOk;
   }
   for (const Command& command : kCommands) {
@@ -57,7 +59,26 @@ int main(int argument_count, char** arguments) {
       return command.run(Arguments(arguments + 2, arguments + argument_count));
     }
   }
-  std::fprintf(stderr, "onceflow: '%.*s' is no command; 'onceflow --help' lists them\n",
-               static_cast<int>(name.size()), name.data());
+  std::cerr << fmt::format("onceflow: '{}' is no command; 'onceflow --help' lists them\n", name);
   return onceflow::app::kExitUsage;
+}
+
+// Of every command: what standard output has not taken was not done.
+int finish_output(int exit_code) {
+  std::cout.flush();
+  io::finish_lines();
+  const auto written = io::standard_output_status();
+  if (written) {
+    return exit_code;
+  }
+  std::cerr << "onceflow: " << written.error().text << '\n';
+  return exit_code == onceflow::app::kExitOk ? onceflow::app::kExitFailed : exit_code;
+}
+
+}  // namespace
+
+int main(int argument_count, char** arguments) {
+  io::open_closed_streams();
+  std::cout.rdbuf(&io::StandardOutput::instance());
+  return finish_output(run_command(argument_count, arguments));
 }
