@@ -78,7 +78,9 @@ class Draw {
                                             R"("2024-02-30")"sv,
                                             R"("[1,2]")"sv,
                                             R"("1e400")"sv,
-                                            R"("%_")"sv};
+                                            R"("%_")"sv,
+                                            R"("\uffff")"sv,
+                                            R"("a\ufffe\ufffd")"sv};
     return one_of(kScalars);
   }
 
@@ -124,7 +126,7 @@ class Draw {
     }
     const std::string a = expression(depth - 1);
     const std::string b = operand();
-    static constexpr std::array<std::string_view, 40> kShapes = {"A and B",
+    static constexpr std::array<std::string_view, 42> kShapes = {"A and B",
                                                                  "A or B",
                                                                  "not A",
                                                                  "A is null",
@@ -163,7 +165,9 @@ class Draw {
                                                                  "A & B",
                                                                  "~ A",
                                                                  "mod(A, B)",
-                                                                 "trim(A)"};
+                                                                 "trim(A)",
+                                                                 "A glob B",
+                                                                 "unicode(A)"};
     std::string text;
     for (const char letter : kShapes[below(kShapes.size())]) {
       text += letter == 'A' ? "(" + a + ")" : letter == 'B' ? b : std::string(1, letter);

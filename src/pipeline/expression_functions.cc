@@ -211,10 +211,55 @@ void json_function(sqlite3_context* call, int, sqlite3_value** arguments) {
 // ---------------------------------------------------------------------------------------------
 // text
 
+struct Character {
+  std::uint32_t code_point = 0;
+  std::size_t byte_count = 0;
+};
+
+// The first one of a text that is UTF-8 and not empty.
+Character first_character(std::string_view text) {
+  const auto byte_at = [&](std::size_t index) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(text[index]));
+  };
+  const std::uint32_t lead = byte_at(0);
+  Character character{.code_point = lead, .byte_count = 1};
+  if (lead >= 0xc0) {
+    const std::size_t byte_count = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    character.code_point = lead & (0x7fU >> byte_count);
+    for (; character.byte_count < std::min(byte_count, text.size()); ++character.byte_count) {
+      character.code_point = character.code_point << 6 | (byte_at(character.byte_count) & 0x3f);
+    }
+  }
+  return character;
+}
+
+// SQLite's reader of characters, which `like` and `glob` match by, takes U+FFFE and U+FFFF for
+// U+FFFD. With all from U+FFFE on two places further the same texts match the same patterns: it
+// reads those as they are, to the last, and their order, which `glob` asks for, is the same.
+std::string with_room_for_noncharacters(std::string_view text) {
+  constexpr std::uint32_t kFirstMoved = 0xfffe;
+  std::string moved;
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    if (character.code_point < kFirstMoved) {
+      moved += text.substr(0, character.byte_count);
+    } else {
+      const std::uint32_t code_point = character.code_point + 2;
+      for (const std::uint32_t bits :
+           {0xf0U | code_point >> 18, 0x80U | (code_point >> 12 & 0x3f),
+            0x80U | (code_point >> 6 & 0x3f), 0x80U | (code_point & 0x3f)}) {
+        moved += static_cast<char>(bits);
+      }
+    }
+    text.remove_prefix(character.byte_count);
+  }
+  return moved;
+}
+
 void whole_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  const std::string_view user = text_of(arguments[1]);
   if (sqlite3_value_type(arguments[0]) == SQLITE_TEXT) {
     const std::string_view text = text_of(arguments[0]);
-    const std::string_view user = text_of(arguments[1]);
     if (text.contains('\0')) {
       refuse(call, {fmt::format("a text with U+0000 comes to {}", user),
                     fmt::format("{} would end it there", user),
@@ -228,8 +273,20 @@ void whole_function(sqlite3_context* call, int, sqlite3_value** arguments) {
                     "mend the producer, or take the bytes in digits with hex(…)"});
       return;
     }
+    if (matches_characters(user) && may_have_noncharacters(text)) {
+      return_value(call, std::string_view(with_room_for_noncharacters(text)));
+      return;
+    }
   }
   sqlite3_result_value(call, arguments[0]);
+}
+
+// SQLite's own takes U+FFFE and U+FFFF for U+FFFD.
+void unicode_function(sqlite3_context* call, int, sqlite3_value** arguments) {
+  const std::string_view text = text_of(arguments[0]);
+  if (!text.empty()) {
+    sqlite3_result_int64(call, first_character(text).code_point);
+  }
 }
 
 // SQLite reads a text in the place of a condition as the number that it begins with, else as 0.
@@ -350,7 +407,7 @@ bool register_functions(sqlite3* database, EvaluationContext& context) {
       {"onceflow_whole", 2, whole_function}, {"onceflow_time", 2, time_function},
       {"onceflow_first", 2, first_function}, {"onceflow_next", 2, next_function},
       {"onceflow_last", 2, last_function},   {"onceflow_moment", 3, moment_function},
-      {"replace", 3, replace_function},
+      {"replace", 3, replace_function},      {"unicode", 1, unicode_function},
   };
   return register_all(database, context, kFunctions) &&
          register_number_functions(database, context) && register_json_functions(database, context);

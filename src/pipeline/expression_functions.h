@@ -6,11 +6,13 @@
 // SQLite's own ever gets one.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json_document.h"
@@ -49,5 +51,13 @@ bool register_functions(sqlite3* database, EvaluationContext& context);
 
 /// Beginning of the names that only translated expressions call.
 inline constexpr std::string_view kOwnFunctionPrefix = "onceflow_";
+
+/// Those of SQLite's that read their texts by characters, and compare these.
+inline bool matches_characters(std::string_view user) { return user == "like" || user == "glob"; }
+/// U+FFFE and what is after it begins with such a byte; so do a few others.
+inline bool may_have_noncharacters(std::string_view text) {
+  return std::ranges::any_of(text,
+                             [](char byte) { return static_cast<unsigned char>(byte) >= 0xef; });
+}
 
 }  // namespace onceflow::pipeline

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "pipeline/expression_functions.h"
 #include "pipeline/expression_numbers.h"
 #include "pipeline/expression_text.h"
 #include "pipeline/expression_times.h"
@@ -67,6 +68,11 @@ bool is_arithmetic(const Node& node) {
 
 bool is_text_literal(const Node& node) {
   return node.kind == NodeKind::kLiteral && node.text.starts_with('\'');
+}
+
+// Not by SQLite's own reader of characters.
+bool is_matched(const Node& literal, std::string_view user) {
+  return matches_characters(user) && may_have_noncharacters(literal.text);
 }
 
 // What printf() makes of the argument, where its format is known.
@@ -180,7 +186,7 @@ class Emitter {
   // A child for what ends text at U+0000: it must have none, and be UTF-8.
   std::string whole(const Node& node, std::size_t index, std::string_view user) {
     const Node& operand = *node.children[index];
-    return operand.kind == NodeKind::kLiteral
+    return operand.kind == NodeKind::kLiteral && !is_matched(operand, user)
                ? emit(operand)
                : fmt::format("onceflow_whole({}, '{}')", emit(operand), user);
   }
@@ -384,7 +390,7 @@ class Emitter {
       }
       return fmt::format("onceflow_integer({}, '{}')", value, function);
     }
-    if (given.kind == NodeKind::kLiteral &&
+    if (given.kind == NodeKind::kLiteral && !is_matched(given, function) &&
         (is_text_literal(given) || given.text.size() <= kDigitsOfAnyDouble)) {
       return value;
     }

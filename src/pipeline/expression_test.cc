@@ -475,6 +475,22 @@ TEST(Expression, what_is_not_exact_is_refused_where_exact_numbers_are_asked_for)
   refused("abs($.big * 2)", "neither 64 bits nor a double hold");
 }
 
+// SQLite's own reader takes U+FFFE and U+FFFF for U+FFFD.
+TEST(Expression, noncharacters_in_a_literal_are_matched_as_they_are) {
+  constexpr std::string_view kTexts = R"({"x":"a\ufffd","y":"a\uffff","z":"\udbff\udfff"})";
+  EXPECT_EQ(evaluate("$.x like '%\uffff'", kTexts), "0");
+  EXPECT_EQ(evaluate("$.y like 'A\uffff'", kTexts), "1");
+  EXPECT_EQ(evaluate("$.y like '%\ufffe'", kTexts), "0");
+  EXPECT_EQ(evaluate("$.y like 'a\ufffe\uffff' escape '\ufffe'", kTexts), "1");
+  EXPECT_EQ(evaluate("glob('a[\ufffe]', $.y)", kTexts), "0");
+  EXPECT_EQ(evaluate("like('%\uffff', $.x)", kTexts), "0");
+  EXPECT_EQ(evaluate("$.z glob '[\uffff-\U0010ffff]'", kTexts), "1");
+  EXPECT_EQ(evaluate("$.z glob '[\uffff-\U0010fffe]'", kTexts), "0");
+  EXPECT_EQ(evaluate("unicode('\uffff')"), "65535");
+  EXPECT_EQ(evaluate("unicode($.z)", kTexts), "1114111");
+  EXPECT_EQ(evaluate("unicode('')"), "null");
+}
+
 TEST(Expression, a_collation_belongs_to_a_comparison) {
   for (const std::string_view text :
        {"$.a collate nocase", "upper($.a collate nocase)", "$.a || $.b collate nocase",
