@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "io/os/special_file.h"
 #include "protocol/position_topics.h"
 
 namespace onceflow::audit {
@@ -58,6 +59,10 @@ class SqliteTableReader::Statement {
     const auto* data = static_cast<const std::byte*>(sqlite3_column_blob(statement_.get(), column));
     return {data, static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
   }
+  /// Whatever the encoding of the database is.
+  std::string_view utf8(int column) const {
+    return reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  }
   /// By its storage class, whatever the column is declared as.
   Value value(int column) const {
     switch (sqlite3_column_type(statement_.get(), column)) {
@@ -88,6 +93,10 @@ void SqliteTableReader::Close::operator()(sqlite3* database) const { sqlite3_clo
 // Not read-only: after a crash a reader, too, must be able to bring the journal home. query_only
 // keeps statements from writing.
 Result<std::unique_ptr<TableReader>> SqliteTableReader::open(const TableSubject& table) {
+  if (const std::string_view special = io::special_file(table.location); !special.empty()) {
+    return fail(ErrorCode::kIo,
+                fmt::format("sqlite {}: it is {}, and holds no tables", table.location, special));
+  }
   auto reader = std::unique_ptr<SqliteTableReader>(new SqliteTableReader(table));
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(table.location.c_str(), &raw,
@@ -105,7 +114,24 @@ Result<std::unique_ptr<TableReader>> SqliteTableReader::open(const TableSubject&
       set != SQLITE_OK) {
     return std::unexpected(reader->error(set));
   }
+  RETURN_IF_ERROR(reader->check_encoding());
   return reader;
+}
+
+// Bytes are compared.
+Status SqliteTableReader::check_encoding() const {
+  auto statement = Statement::prepare(*this, "PRAGMA encoding", {});
+  RETURN_IF_ERROR(statement);
+  const auto row = statement->step();
+  RETURN_IF_ERROR(row);
+  const std::string_view encoding = statement->utf8(0);
+  return encoding == "UTF-8"
+             ? Status()
+             : fail(ErrorCode::kIo,
+                    fmt::format("sqlite {}: its text is {} (PRAGMA encoding), in which SQLite "
+                                "does not keep every text, and a sink writes UTF-8; `onceflow "
+                                "plan` says what to do",
+                                table_.location, encoding));
 }
 
 Error SqliteTableReader::error(int code) const {

@@ -34,6 +34,7 @@ class SqliteTableReader final : public TableReader {
   class Statement;
 
   explicit SqliteTableReader(TableSubject table) : table_(std::move(table)) {}
+  Status check_encoding() const;
   Result<bool> has_table(const std::string& name);
   Result<bool> has_column(const std::string& table, const std::string& column);
   Status visit_receipts(std::string_view condition, std::span<const std::string> parameters,

@@ -61,6 +61,23 @@ bool is_ok(const pg_result* result) {
   }
 }
 
+std::unexpected<Error> refuse_encoding(std::string_view what) {
+  return fail(ErrorCode::kRefused,
+              fmt::format("{}; the rule: text is kept as it is, and in a code of several bytes "
+                          "that is not UTF8 PostgreSQL may write a character as another one "
+                          "(EUC_JP: U+00A6 as U+FFE4); the fix: CREATE DATABASE … ENCODING 'UTF8' "
+                          "LOCALE 'C.UTF-8' TEMPLATE template0, and name it in the sink's `dsn`",
+                          what));
+}
+
+// In a code of one byte PostgreSQL refuses what that lacks, and SQL_ASCII takes bytes as they come.
+Status check_encoding(std::string_view encoding) {
+  const bool is_refused = encoding.starts_with("EUC_") || encoding == "MULE_INTERNAL";
+  return is_refused ? refuse_encoding(
+                          fmt::format("the database keeps text as {} (server_encoding)", encoding))
+                    : Status();
+}
+
 // Parameters in the shape in which libpq takes them; views into `parameters`.
 struct ParameterArrays {
   std::vector<Oid> types;
@@ -148,12 +165,13 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::open(
   const Outcome settings = connection->execute(
       // With row_security off, what a policy would hide is an error.
       fmt::format("SET row_security = off; SET statement_timeout = {}; SET lock_timeout = {}; "
-                  "SET idle_in_transaction_session_timeout = {}",
+                  "SET idle_in_transaction_session_timeout = {}; SHOW server_encoding",
                   options.statement_timeout.count(), options.lock_timeout.count(),
                   options.idle_in_transaction_timeout.count()));
   if (!settings) {
     return fail(ErrorCode::kConnectionLost, settings.error().text, Recovery::kRetriable);
   }
+  RETURN_IF_ERROR(check_encoding(settings->text(0, 0)));
   return connection;
 }
 
@@ -188,6 +206,11 @@ Status PostgresConnection::connect(const PostgresSinkOptions& options) {
     return {};
   }
   ConnectFailure failure = judge_connect_failure(raw == nullptr ? "" : PQerrorMessage(raw));
+  // The client speaks UTF-8.
+  if (failure.sqlstate == "0A000" && failure.text.contains("conversion between")) {
+    return refuse_encoding(
+        std::string_view(failure.text).substr(0, failure.text.find(" (SQLSTATE")));
+  }
   if (is_missing_right(failure.sqlstate)) {
     failure.text += fmt::format("; the fix: GRANT CONNECT ON DATABASE {} TO {}",
                                 quoted_name(PQdb(raw)), quoted_name(PQuser(raw)));

@@ -10,8 +10,48 @@
 
 #include "base/check.h"
 #include "connectors/sqlite_errors.h"
+#include "io/os/special_file.h"
 
 namespace onceflow::connectors {
+namespace {
+
+// SQLite opens a device too, and then waits for what it wrote to come back.
+Status check_keeps_bytes(const std::string& file) {
+  const std::string_view special = io::special_file(file);
+  return special.empty()
+             ? Status()
+             : fail(ErrorCode::kRefused,
+                    fmt::format("cannot open {}: it is {}; the rule: positions and rows are kept "
+                                "in a file; the fix: name a file on disk as the sink's `file`",
+                                file, special));
+}
+
+// On its way to UTF-16 and back U+FFFE and U+FFFF become U+FFFD.
+Status check_encoding(SqliteConnection& connection, const std::string& file) {
+  const auto named = [&](Error error) {
+    error.text = fmt::format("{}: {}", file, error.text);
+    return std::unexpected(std::move(error));
+  };
+  Result<SqliteStatement> statement = connection.prepare("PRAGMA encoding");
+  if (!statement) {
+    return named(std::move(statement).error());
+  }
+  if (const auto step = statement->step(); !step) {
+    return named(step.error());
+  }
+  const std::string_view encoding = statement->text(0);
+  return encoding == "UTF-8"
+             ? Status()
+             : fail(ErrorCode::kRefused,
+                    fmt::format("the text in {0} is {1} (PRAGMA encoding); the rule: text is kept "
+                                "as it is, and SQLite writes U+FFFE and U+FFFF as U+FFFD there; "
+                                "the fix: name a new file as the sink's `file`, {0}.utf8, after "
+                                "sqlite3 {0} .dump | sqlite3 {0}.utf8, which cuts texts at U+0000, "
+                                "or without it, to write all rows again",
+                                file, encoding));
+}
+
+}  // namespace
 
 void SqliteStatement::Finalize::operator()(sqlite3_stmt* statement) const {
   sqlite3_finalize(statement);
@@ -90,6 +130,7 @@ std::string_view SqliteStatement::text(int column) const {
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& file,
                                                                  milliseconds busy_timeout,
                                                                  int flags) {
+  RETURN_IF_ERROR(check_keeps_bytes(file));
   auto connection = std::make_unique<SqliteConnection>();
   sqlite3* raw = nullptr;
   const int code = sqlite3_open_v2(file.c_str(), &raw,
@@ -102,6 +143,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
   }
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, static_cast<int>(busy_timeout.count()));
+  RETURN_IF_ERROR(check_encoding(*connection, file));
   return connection;
 }
 

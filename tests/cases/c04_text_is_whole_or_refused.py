@@ -2,10 +2,13 @@
 refused by name."""
 
 import json
+import os
 import re
 import sqlite3
+import subprocess
 
-from harness import Worker, audit, check, consume, kcat, produce, shared_postgres, wait_for
+from harness import (Worker, audit, check, consume, kcat, onceflow, produce, shared_postgres,
+                     wait_for)
 
 SOURCE = "name: p\nsource: { kafka: { topics: [t] } }\n"
 RECORDS = [r'{"id":1,"name":"ab\u0000cd"}', r'{"id":2,"name":"ab\u0000ef"}',
@@ -27,6 +30,11 @@ def rows(folder, sql="SELECT id, name FROM rows"):
             return sorted(database.execute(sql))
     except sqlite3.OperationalError:
         return []
+
+
+def rows_of(file, table="rows"):
+    with sqlite3.connect(file) as database:
+        return sorted(database.execute(f"SELECT id, name FROM {table}"))
 
 
 def refusal(at, pipeline, records, *words):
@@ -96,6 +104,84 @@ def half_of_a_pair_is_refused_where_it_is_read_and_the_fix_helps(at):
         wait_for(lambda: rows(at) == [(2, "\U0001f600")], lambda: f"the whole pair: {rows(at)}")
         check(worker.stop() == 0, worker.said())
     audit(at)
+
+
+def noncharacters_are_not_taken_for_another_character(at):
+    step = ("steps:\n  - id: kept\n"
+            "    where: \"$.name not like '%\ufffd%' and unicode($.name) <> 65533\"\n")
+    records = [r'{"id":1,"name":"\uffff"}', r'{"id":2,"name":"\ufffe"}',
+               r'{"id":3,"name":"\ufffd"}']
+    with Worker(at, SOURCE + step + SQLITE) as worker:
+        produce(worker.address, "t", records)
+        wait_for(lambda: rows(at) == [(1, "\uffff"), (2, "\ufffe")], lambda: ascii(rows(at)))
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
+def a_sqlite_file_of_another_encoding_is_refused_and_the_fix_helps(at):
+    with sqlite3.connect(at / "out.db") as database:
+        database.execute("PRAGMA encoding='UTF-16'")
+        database.execute("CREATE TABLE rows (id INTEGER, name TEXT, onceflow_source TEXT)")
+        database.execute("CREATE TABLE other AS SELECT 0 AS id, 'é' AS name")
+    with Worker(at, SOURCE + SQLITE, wait=False) as worker:
+        check(worker.wait() == 1, worker.said())
+        said = worker.said()
+    check("the text in out.db is UTF-16le (PRAGMA encoding)" in said, said)
+    for verb in ("plan", "reset"):
+        words = onceflow(verb, "p.yaml", "--data-dir", "data",
+                         *(["--to-earliest"] if verb == "reset" else []), at=at, code=1)
+        check("UTF-16le" in words, words)
+    # The audit compares bytes.
+    words = audit(at, code=None)
+    check("its text is UTF-16le" in words, words)
+    fix = re.search(r"after (sqlite3 out\.db \.dump \| sqlite3 out\.db\.utf8),", said).group(1)
+    subprocess.run(fix, shell=True, check=True, cwd=at)
+    with Worker(at, SOURCE + SQLITE.replace("out.db", "out.db.utf8")) as worker:
+        produce(worker.address, "t", [r'{"id":1,"name":"\uffff"}'])
+        wait_for(lambda: rows_of(at / "out.db.utf8") == [(1, "\uffff")], worker.said)
+        check(worker.stop() == 0, worker.said())
+    check(rows_of(at / "out.db.utf8", "other") == [(0, "é")], "the other table")
+    audit(at)
+
+
+def what_is_no_file_is_refused_as_one(at):
+    (at / "folder").mkdir()
+    os.mkfifo(at / "pipe")
+    for file, kind in (("/dev/null", "a device"), ("/dev/full", "a device"),
+                       ("folder", "a directory"), ("pipe", "a pipe")):
+        with Worker(at, SOURCE + SQLITE.replace("out.db", file), wait=False) as worker:
+            check(worker.wait() == 1, worker.said())
+            check(f"cannot open {file}: it is {kind}" in worker.said(), worker.said())
+
+
+def a_postgres_database_that_changes_characters_is_refused_and_the_fix_helps(at):
+    database = shared_postgres()
+    dsn = database.dsn.rsplit("/", 1)[0]
+    for encoding in ("EUC_JP", "MULE_INTERNAL"):
+        name = f"c04_{encoding.lower()}"
+        database.query(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' "
+                       "TEMPLATE template0")
+        with Worker(at, SOURCE + postgres_sink(f"{dsn}/{name}"), wait=False) as worker:
+            check(worker.wait() == 1, worker.said())
+            check(encoding in worker.said() and "a character as another one" in worker.said(),
+                  worker.said())
+            fix = re.search(r"CREATE DATABASE … (.*? template0)", worker.said()).group(1)
+    database.query(f"CREATE DATABASE c04_utf8 {fix}")
+    for name, encoding in (("c04_utf8", None), ("c04_latin1", "LATIN1"),
+                           ("c04_ascii", "SQL_ASCII")):
+        if encoding:
+            database.query(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' "
+                           "TEMPLATE template0")
+        database.query("CREATE TABLE rows (id bigint, name text, onceflow_source text)",
+                       f"{dsn}/{name}")
+        here = at / name
+        here.mkdir()
+        with Worker(here, SOURCE + postgres_sink(f"{dsn}/{name}")) as worker:
+            produce(worker.address, "t", ['{"id":1,"name":"\u00a6é"}'])
+            wait_for(lambda n=name: database.query("SELECT count(*) FROM rows", f"{dsn}/{n}")
+                     == [["1"]], worker.said)
+            check(worker.stop() == 0, worker.said())
+        audit(here)
 
 
 def json_that_is_not_utf8_is_not_json(at):
