@@ -52,6 +52,34 @@ Task<Status> check_stage(std::shared_ptr<client::Cluster> cluster, const Stage& 
   co_return Status{};
 }
 
+/// Whether it has committed a position past the beginning of a topic that it reads.
+Task<Result<bool>> has_read(std::shared_ptr<client::Cluster> cluster,
+                            protocol::PipelineDefinition::Stage stage, MonotonicTime deadline) {
+  std::vector<TopicPartition> partitions;
+  for (const std::string& source : stage.sources) {
+    const auto topic = co_await cluster->existing_topic(source, deadline);
+    if (!topic && topic.error().code != ErrorCode::kNotFound) {
+      co_return std::unexpected(topic.error());
+    }
+    for (std::int32_t index = 0; topic && index < topic->partition_count(); ++index) {
+      partitions.push_back({source, PartitionIndex(index)});
+    }
+  }
+  client::Admin admin(cluster);
+  const auto positions = co_await admin.committed(stage.group_id, partitions, deadline);
+  CO_RETURN_IF_ERROR(positions);
+  const auto starts =
+      co_await admin.list_offsets(std::move(partitions), client::Admin::kEarliest,
+                                  client::IsolationLevel::kReadUncommitted, deadline);
+  CO_RETURN_IF_ERROR(starts);
+  co_return std::ranges::any_of(*positions, [&](const client::CommittedOffset& position) {
+    const auto start =
+        std::ranges::find(*starts, position.partition, &client::ListedOffset::partition);
+    return position.offset != kNoOffset && start != starts->end() &&
+           position.offset > start->offset;
+  });
+}
+
 }  // namespace
 
 Task<Result<Offset>> deleted_up_to(std::shared_ptr<client::Cluster> cluster, std::string topic,
@@ -99,6 +127,44 @@ Task<Status> check_nothing_was_emptied(std::shared_ptr<client::Cluster> cluster,
                       "receipt is left",
                       topic, start->value - 1),
           options);
+    }
+  }
+  co_return Status{};
+}
+
+Task<Status> tell_of_gone_outputs(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                  const KnownDefinition& known, const StageOptions& options,
+                                  const TellEvent& tell) {
+  if (!known.is_known()) {
+    co_return Status{};
+  }
+  const MonotonicTime deadline = cluster->scheduler().now() + options.call_timeout;
+  for (const TopicSpec& spec : plan.topics) {
+    const auto writer = std::ranges::find_if(
+        known.current().stages, [&](const protocol::PipelineDefinition::Stage& stage) {
+          return !stage.is_database() &&
+                 std::ranges::find(stage.outputs, spec.name) != stage.outputs.end();
+        });
+    if (spec.is_internal || writer == known.current().stages.end()) {
+      continue;
+    }
+    const auto topic = co_await cluster->existing_topic(spec.name, deadline);
+    if (topic || topic.error().code != ErrorCode::kNotFound) {
+      CO_RETURN_IF_ERROR(topic);
+      continue;
+    }
+    const auto has_begun = co_await has_read(cluster, *writer, deadline);
+    CO_RETURN_IF_ERROR(has_begun);
+    if (*has_begun) {
+      tell({.level = LogLevel::kWarn,
+            .stage = writer->id,
+            .event = "made anew",
+            .text = fmt::format(
+                "topic {0} is gone, to which the stage has written what came of all that it has "
+                "read: a start makes it anew, and it begins empty; restore it before the start; "
+                "or, to write all of it again: onceflow reset {1} --to-earliest --execute; "
+                "onceflow audit {1} says what is missing",
+                spec.name, options.file)});
     }
   }
   co_return Status{};

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/log_event.h"
 #include "client/cluster.h"
 #include "engine/definition_change.h"
 #include "engine/stage_options.h"
@@ -28,6 +29,13 @@ Task<Status> check_receipts_are_kept(std::shared_ptr<client::Cluster> cluster, c
 /// Where no definition and no receipt can be read. kRefused: there were some.
 Task<Status> check_nothing_was_emptied(std::shared_ptr<client::Cluster> cluster,
                                        std::string definitions_topic, const StageOptions& options);
+
+/// Of each topic that the file names, that a stage of `known` writes to and that is gone it tells
+/// with a warning: a start makes it anew, and it begins empty. After a reset nothing has been
+/// written yet, and nothing is told.
+Task<Status> tell_of_gone_outputs(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                  const KnownDefinition& known, const StageOptions& options,
+                                  const TellEvent& tell);
 
 /// kRefused. `what` is lost: "topic p-receipts is gone".
 std::unexpected<Error> has_run_before(std::string_view what, const StageOptions& options);

@@ -155,6 +155,20 @@ Task<Result<StageLoop::Sources>> StageLoop::find_sources() {
   co_return sources;
 }
 
+// Anew: what is known of one that was deleted since would be gone by, in silence. One that is not
+// there is waited for where it is opened.
+Task<Status> StageLoop::look_up_outputs() {
+  for (const std::string& output : written_topics()) {
+    cluster_->forget_topic(output);
+    const auto topic = co_await cluster_->existing_topic(output, call_deadline());
+    if (!topic && topic.error().code != ErrorCode::kNotFound) {
+      co_return std::unexpected(topic.error());
+    }
+  }
+  knows_outputs_ = true;
+  co_return Status{};
+}
+
 // Partition 0 is the one that a first start opens for all of them. A cluster may have deleted a
 // group's position with the topic; the newest receipt tells of it still.
 Task<Status> StageLoop::check_not_read(PositionKeeper& keeper,
@@ -275,10 +289,9 @@ bool StageLoop::look_for_trouble() {
 // The producer looks for a topic that was deleted until its transaction's time is over, and says
 // nothing meanwhile; a leader that changes is found sooner.
 bool StageLoop::look_for_outputs() {
-  has_worked_ = has_worked_ || is_working_;  // Before, nobody may have looked them up.
   const bool writes = is_working_ || status_.state() == StageState::kRecovering ||
                       status_.state() == StageState::kWaitingForTopic;
-  if (!has_worked_ || !writes || without_leader(written_topics()).empty()) {
+  if (!knows_outputs_ || !writes || without_leader(written_topics()).empty()) {
     output_gone_since_.reset();
     return false;
   }

@@ -60,6 +60,8 @@ class StageLoop : public StageTask {
     std::vector<std::string> gone;  ///< topics: not there before a first start, or deleted since
   };
   Task<Result<Sources>> find_sources();
+  /// After it, the look from outside names a topic that is written to and is gone.
+  Task<Status> look_up_outputs();
   /// Of topics that are gone, and would be made anew, nothing may have been read.
   Task<Status> check_not_read(PositionKeeper& keeper, const std::vector<std::string>& gone);
   /// Where reading begins; what could not be compared with the log is told. `place`: where `keeper`
@@ -96,7 +98,7 @@ class StageLoop : public StageTask {
 
   std::int64_t commit_number_ = 0;
   bool is_working_ = false;
-  bool has_worked_ = false;
+  bool knows_outputs_ = false;  ///< they were looked up: one that is not known is gone
   InputWatch input_watch_;
   HoldInquiry inquiry_;
   std::vector<TopicPartition> told_held_;

@@ -114,10 +114,10 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   CO_RETURN_IF_ERROR(co_await output_->take_over(call_deadline()));
   status_.transaction_open_since.reset();
   news_.doing("looking up the topics that it writes to");
+  CO_RETURN_IF_ERROR(co_await look_up_outputs());
   for (TopicWriter& writer : writers_) {
     CO_RETURN_IF_ERROR(co_await writer.open(*cluster_, call_deadline()));
   }
-  cluster_->forget_topic(receipts_.topic());
   CO_RETURN_IF_ERROR(co_await receipts_.open(*cluster_, call_deadline()));
   reset_totals();
   group_metadata_ = reader_.group_metadata();
@@ -125,7 +125,6 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   co_await peers_.end_what_is_left(now() + kPeersTimeout);
   news_.doing("reading the committed positions of group '" + stage_.group_id + "'");
   if (state_) {
-    cluster_->forget_topic(changelog_->topic());
     CO_RETURN_IF_ERROR(co_await changelog_->open(*cluster_, call_deadline()));
     CO_RETURN_IF_ERROR(co_await check_partition_counts());
     kept_positions_.begin(group_metadata_, changelog_->topic(), changelog_->topic_id());

@@ -209,6 +209,8 @@ Task<Status> Worker::prepare() {
   CO_RETURN_IF_ERROR(changes);
   CO_RETURN_IF_ERROR(co_await check_own_topics(*before));
   CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), tell_once_));
+  CO_RETURN_IF_ERROR(
+      co_await tell_of_gone_outputs(cluster_, plan_, *before, stage_options_, tell_once_));
   client::Admin admin(cluster_);
   CO_RETURN_IF_ERROR(co_await look_at_sources(admin, deadline()));
   CO_RETURN_IF_ERROR(co_await take_place());
@@ -360,6 +362,8 @@ Task<Status> Worker::rehearse_before_stages(Rehearsal& found) {
   }
   CO_RETURN_IF_ERROR(co_await check_own_topics(*known));
   CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), tell_once_));
+  CO_RETURN_IF_ERROR(
+      co_await tell_of_gone_outputs(cluster_, plan_, *known, stage_options_, tell_once_));
   client::Admin admin(cluster_);
   const auto sources = co_await look_at_sources(admin, deadline());
   if (!sources && sources.error().code != ErrorCode::kNotFound) {

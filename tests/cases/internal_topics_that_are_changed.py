@@ -79,6 +79,46 @@ def the_changelog_is_made_anew_under_it(at):
             check("CHECK" not in worker.said(), worker.said())
 
 
+def a_sinks_topic_that_is_gone_is_made_anew_with_a_warning(at):
+    with cluster(at) as broker:
+        counts_once(at, broker)
+        # After a reset all is written again: nothing will be missing.
+        delete_topic(broker.address, "out")
+        onceflow("reset", "p.yaml", "--to-earliest", "--execute", "--bootstrap.servers",
+                 broker.address, at=at)
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: len(consume(broker.address, "out")) == len(KEYS), worker.said)
+            check(worker.stop() == 0, worker.said())
+            check("topic out is gone" not in worker.said(), worker.said())
+        delete_topic(broker.address, "out")
+        warning = "topic out is gone, to which the stage has written"
+        planned = onceflow("plan", "p.yaml", "--bootstrap.servers", broker.address, at=at,
+                           code=None)
+        check(warning in planned, planned)
+        with Worker(at, None, servers=broker.address) as worker:
+            check(worker.stop() == 0, worker.said())
+            check(warning in worker.said(), worker.said())
+        onceflow("reset", "p.yaml", "--to-earliest", "--execute", "--bootstrap.servers",
+                 broker.address, at=at)
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: len(consume(broker.address, "out")) == len(KEYS), worker.said)
+            check(worker.stop() == 0, worker.said())
+
+
+def a_sinks_topic_that_goes_as_its_stage_begins_is_named(at):
+    with cluster(at) as broker:
+        create_topic(broker.address, "in", 1)
+        produce(broker.address, "in", KEYS)
+        with Worker(at, COUNTS, servers=broker.address) as worker:
+            wait_for(lambda: "waiting for partitions" in worker.said(), worker.said)
+            delete_topic(broker.address, "out")
+            wait_for(lambda: "waiting for topic" in worker.said(), worker.said, 15)
+            check("out, which does not exist" in worker.said(), worker.said())
+            create_topic(broker.address, "out", 1)
+            wait_for(lambda: len(consume(broker.address, "out")) == len(KEYS), worker.said)
+            check(worker.stop() == 0, worker.said())
+
+
 TABLE = COUNTS.replace("kafka: { topic: out }", "sqlite: { file: out.db, table: t, mode: upsert }")
 BOTH = COUNTS.replace("sinks: [ kafka: { topic: out } ]", """sinks:
   - kafka: { topic: out }
