@@ -6,20 +6,24 @@
 #include <optional>
 #include <string_view>
 
+#include "protocol/definition_lines.h"
+
 namespace onceflow::audit {
 namespace {
 
 constexpr std::string_view kKeyColumn = "key column ";
 constexpr std::string_view kColumn = "column ";
 
-/// The column that the rest of a line speaks of ("NAME TYPE = EXPRESSION"). Names may hold
-/// anything: the longest that fits is meant.
+/// The column that the rest of a line speaks of ("NAME TYPE = EXPRESSION"). In lines of earlier
+/// versions names may hold anything: the longest that fits is meant.
 std::optional<std::size_t> find_column(const TableSubject& table, std::string_view line) {
   std::optional<std::size_t> found;
   for (std::size_t index = 0; index < table.columns.size(); ++index) {
     const ColumnSubject& column = table.columns[index];
-    if (line.starts_with(fmt::format("{} {} = ", column.name, to_string(column.type))) &&
-        (!found || column.name.size() > table.columns[*found].name.size())) {
+    const std::string end = fmt::format(" {} = ", to_string(column.type));
+    const bool fits = line.starts_with(protocol::name_in_line(column.name) + end) ||
+                      line.starts_with(column.name + end);
+    if (fits && (!found || column.name.size() > table.columns[*found].name.size())) {
       found = index;
     }
   }

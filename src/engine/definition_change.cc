@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "engine/left_topics.h"
+#include "protocol/definition_lines.h"
 
 namespace onceflow::engine {
 namespace {
@@ -56,29 +57,59 @@ std::vector<std::string> missing_in(const std::vector<std::string>& all,
 }
 
 // The lines that decide what a state is, and how its keys are made up: all but what is done to
-// records before they are counted. Older programs have written each `where` too.
+// records before they are counted. Older programs have written each `where` too, and literals over
+// several lines: of those nobody can say what a line is.
 std::vector<std::string> shape_of(const std::string& state) {
   constexpr std::string_view kIs = " = ";
-  std::vector<std::string> shape;
-  for (std::string& line : definition_lines(state)) {
-    if (line.starts_with("where ") || line.starts_with("set ")) {
-      continue;
+  std::vector<std::string> shape = definition_lines(state);
+  if (!std::ranges::all_of(shape, protocol::has_closed_quotes)) {
+    return shape;
+  }
+  std::erase_if(shape, [](const std::string& line) {
+    return line.starts_with("where ") || protocol::without_border(line).starts_with("set ");
+  });
+  for (std::string& line : shape) {
+    // A name of an older program may hold the sign too; where it does not tell, the whole line
+    // counts.
+    const std::size_t begin = protocol::begin_of_expression(line);
+    if (protocol::without_border(line).starts_with("key ") && begin != std::string::npos &&
+        line.find(kIs, begin) == std::string::npos) {
+      line.resize(begin);
     }
-    // A name may hold the sign too; where it does not tell, the whole line counts.
-    const std::size_t place = line.find(kIs);
-    if (line.starts_with("key ") && place != std::string::npos && place == line.rfind(kIs)) {
-      line.resize(place);
-    }
-    shape.push_back(std::move(line));
   }
   return shape;
 }
 
 std::vector<std::string> keys_of(const std::string& state) {
   std::vector<std::string> keys;
-  std::ranges::copy_if(definition_lines(state), std::back_inserter(keys),
-                       [](const std::string& line) { return line.starts_with("key "); });
+  std::ranges::copy_if(
+      definition_lines(state), std::back_inserter(keys),
+      [](const std::string& line) { return protocol::without_border(line).starts_with("key "); });
   return keys;
+}
+
+// What else comes of a `where` that treats records without a value in another way; empty: none
+// does.
+std::string_view effect_on_deletions(const std::string& before, const std::string& after) {
+  const auto passes = [](const std::string& steps) {
+    return std::ranges::any_of(definition_lines(steps), [](const std::string& line) {
+      return line.starts_with("where ") && line.ends_with(protocol::kPassesDeletions);
+    });
+  };
+  const auto judges = [](const std::string& steps) {
+    return std::ranges::any_of(definition_lines(steps), [](const std::string& line) {
+      return line.starts_with("where ") && !line.ends_with(protocol::kPassesDeletions);
+    });
+  };
+  if (passes(after) && judges(before) && !passes(before)) {
+    return "; a record without a value passes from now on and deletes the row of its key; where the "
+           "condition dropped one before, what it was to delete stays";
+  }
+  if (judges(after) && passes(before) && !passes(after)) {
+    return "; a record without a value does not pass unasked any more: where the condition is null or "
+           "false for it, it is dropped, and a table that is filled later keeps the row of its key";
+  }
+  return "";
 }
 
 // A sum goes on by digits with what it has come to by SQL's numbers; a mean was rounded each time.
@@ -167,6 +198,14 @@ class Comparison {
     return topics;
   }
 
+  // The plan's stage as the version wrote it that has recorded the one before.
+  static Stage in_form_of(const Stage& before, Stage after) {
+    after.steps = protocol::in_form_of(before.steps, after.steps);
+    after.state = protocol::in_form_of(before.state, after.state);
+    after.columns = protocol::in_form_of(before.columns, after.columns);
+    return after;
+  }
+
   // The stage that sets an aggregate's key: what is to be said of it is said of the aggregate.
   static bool is_before_aggregate(const PipelineDefinition& definition, const Stage& stage) {
     constexpr std::string_view kEnd = "-key";
@@ -184,12 +223,14 @@ class Comparison {
     }
     const std::string id = stage.id.substr(0, stage.id.size() - std::string_view("-key").size());
     const Stage* before = find_before(id);
-    return before == nullptr || before->state != planned_.find(id)->state;
+    return before == nullptr ||
+           before->state != protocol::in_form_of(before->state, planned_.find(id)->state);
   }
 
   // ---------------------------------------------------------------------------------- the same id
 
-  void compare(const Stage& before, const Stage& after) {
+  void compare(const Stage& before, const Stage& planned) {
+    const Stage after = in_form_of(before, planned);
     if (before.is_database() != after.is_database() ||
         before.state.empty() != after.state.empty()) {
       refuse(after.id, "it is a stage of another kind than before",
@@ -204,7 +245,8 @@ class Comparison {
       changes_.back().keeping_state = keeping(before.state, after.state);
     } else if (before.steps != after.steps && !is_said_of_aggregate(after)) {
       note(after.id, difference(before.steps, after.steps),
-           "it holds from the next record on; what was written before stays as it is");
+           fmt::format("it holds from the next record on; what was written before stays as it is{}",
+                       effect_on_deletions(before.steps, after.steps)));
     }
     compare_columns(before, after);
     compare_group(before, after);
@@ -301,7 +343,7 @@ class Comparison {
   const Stage* find_renamed(const Stage& stage) {
     for (const Stage& before : known_.stages) {
       if (planned_.find(before.id) == nullptr && before.is_database() == stage.is_database() &&
-          before.state == stage.state &&
+          before.state == protocol::in_form_of(before.state, stage.state) &&
           (!stage.state.empty() ||
            (before.database == stage.database && before.outputs == stage.outputs))) {
         return &before;

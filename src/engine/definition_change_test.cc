@@ -453,6 +453,53 @@ TEST(DefinitionChange, a_state_may_be_kept_where_its_shape_is_the_same) {
             KeepingState::kRefused);
 }
 
+TEST(DefinitionChange, a_state_is_kept_by_its_steps_and_not_by_what_their_lines_hold) {
+  const std::string begin = "values 1\n";
+  const std::string key = "key k = $.k\nalso key l = $.l\n";
+  const std::string count = "aggregate n = count(*)\n";
+  const std::string sets = "set $.a = $.x\nalso set $.b = $.a\n";
+  EXPECT_EQ(keeping(begin + sets + key + count,
+                    begin + "set $.a = $.x\nthen set $.b = $.a\n" + key + count),
+            KeepingState::kAdvised);
+  EXPECT_EQ(keeping(begin + key + count, begin + "key k = $.k\nthen key l = $.l\n" + count),
+            KeepingState::kRefused);
+  EXPECT_EQ(keeping(begin + key + count, begin + "key k = $.k\nalso key l = $.m\n" + count),
+            KeepingState::kAllowed);
+  EXPECT_EQ(
+      keeping(begin + "key \"a = b\" = $.x\n" + count, begin + "key \"a = c\" = $.x\n" + count),
+      KeepingState::kRefused);
+  EXPECT_EQ(
+      keeping(begin + "key \"a = b\" = $.x\n" + count, begin + "key \"a = b\" = $.y\n" + count),
+      KeepingState::kAllowed);
+  EXPECT_EQ(keeping(begin + "key k = $.k\naggregate m = max($.v || e'\\x0aset a')\n",
+                    begin + "key k = $.k\naggregate m = max($.v || e'\\x0aset b')\n"),
+            KeepingState::kRefused);
+  // As an earlier version recorded them.
+  EXPECT_EQ(keeping(begin + "key k = $.k\naggregate m = max($.v || '\nset a')\n",
+                    begin + "key k = $.k\naggregate m = max($.v || e'\\x0aset b')\n"),
+            KeepingState::kRefused);
+  EXPECT_EQ(keeping(begin + "set $.a = $.x\nset $.b = $.a\nkey k = $.k\nkey l = $.l\n" + count,
+                    begin + "set $.a = $.y\nthen set $.b = $.a\n" + key + count),
+            KeepingState::kAdvised);
+  EXPECT_EQ(keeping(begin + "key k = $.k\naggregate in all = count(*)\n",
+                    begin + "set $.a = 1\nkey k = $.k\naggregate \"in all\" = count(*)\n"),
+            KeepingState::kAdvised);
+}
+
+TEST(DefinitionChange, what_becomes_of_deletions_is_said) {
+  PipelineDefinition judged = totals();
+  judged.stages[0].steps = "where $.x > 1\nkey k = $.k\n";
+  PipelineDefinition passed = totals();
+  passed.stages[0].steps = "where $.x > 1, passes deletions\nkey k = $.k\n";
+  EXPECT_THAT(noted(judged, passed),
+              AllOf(HasSubstr("`where $.x > 1` is now `where $.x > 1, passes deletions`; it holds"),
+                    HasSubstr("; a record without a value passes from now on")));
+  EXPECT_THAT(noted(passed, judged), HasSubstr("a record without a value does not pass unasked"));
+  PipelineDefinition other = passed;
+  other.stages[0].steps = "where $.x > 2, passes deletions\nkey k = $.k\n";
+  EXPECT_THAT(noted(passed, other), Not(HasSubstr("without a value")));
+}
+
 TEST(DefinitionChange, a_state_is_not_kept_beside_what_needs_another_decision) {
   PipelineDefinition after =
       with_state("values 1\nwhere $.x\nkey k = $.k\naggregate n = count(*)\n");

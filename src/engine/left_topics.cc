@@ -7,6 +7,8 @@
 #include <iterator>
 #include <string>
 
+#include "protocol/definition_lines.h"
+
 namespace onceflow::engine {
 namespace {
 
@@ -33,7 +35,7 @@ class LeftTopics {
       if (after != nullptr && before.sources == after->sources &&
           std::ranges::none_of(before.sources,
                                [&](const auto& topic) { return is_source(topic); }) &&
-          made_of(before.state) != made_of(after->state)) {
+          made_of(before.state) != made_of(protocol::in_form_of(before.state, after->state))) {
         add_keyed_before(before);
       }
       return;
@@ -58,6 +60,9 @@ class LeftTopics {
   /// `where` too.
   static std::vector<std::string> made_of(const std::string& state) {
     std::vector<std::string> lines = protocol::definition_lines(state);
+    if (!std::ranges::all_of(lines, protocol::has_closed_quotes)) {
+      return lines;
+    }
     std::erase_if(lines, [](const std::string& line) {
       return line.starts_with("aggregate ") || line.starts_with("where ");
     });

@@ -11,7 +11,9 @@
 #include "base/check.h"
 
 #include "pipeline/definition_spelling.h"
+#include "pipeline/deletions.h"
 #include "pipeline/sink_columns.h"
+#include "protocol/definition_lines.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -32,24 +34,30 @@ std::string_view name_of(engine::AggregateFunction function) {
   return "unknown";
 }
 
-std::string definition_of(const StepSpec& step) {
-  std::string text;
-  for (const Assignment& assignment : step.set) {
-    text += fmt::format("set {} = {}\n", canonical_path(assignment.path),
-                        canonical_text(assignment.expression.text));
+using Lines = std::vector<std::string>;
+
+Lines lines_of(const std::vector<Assignment>& set) {
+  Lines lines;
+  for (const Assignment& assignment : set) {
+    lines.push_back(fmt::format("set {} = {}", canonical_path(assignment.path),
+                                canonical_text(assignment.expression.text)));
   }
-  if (step.key) {
-    for (const NamedExpression& column : step.key->columns) {
-      text += fmt::format("key {} = {}\n", column.name, canonical_text(column.expression.text));
-    }
+  return lines;
+}
+
+Lines lines_of(const KeySpec& key) {
+  Lines lines;
+  for (const NamedExpression& column : key.columns) {
+    lines.push_back(fmt::format("key {} = {}", protocol::name_in_line(column.name),
+                                canonical_text(column.expression.text)));
   }
-  return text;
+  return lines;
 }
 
 std::string definition_of(const AggregateStepSpec& step) {
   std::string text;
   for (const AggregateColumnSpec& column : step.columns) {
-    text += fmt::format("aggregate {} = {}({}){}\n", column.column.name,
+    text += fmt::format("aggregate {} = {}({}){}\n", protocol::name_in_line(column.column.name),
                         name_of(column.column.function),
                         column.argument ? canonical_text(column.argument->text) : "*",
                         column.column.is_decimal ? " decimal" : "");
@@ -61,7 +69,7 @@ std::string definition_of(const SinkSpec& sink, const std::vector<ResolvedColumn
   std::string text = sink.mode == connectors::SinkMode::kUpsert ? "mode upsert\n" : "mode append\n";
   for (const ResolvedColumn& column : columns) {
     text += fmt::format("{} {} {} = {}\n", column.column.is_key ? "key column" : "column",
-                        column.column.name, to_string(column.column.type),
+                        protocol::name_in_line(column.column.name), to_string(column.column.type),
                         canonical_text(column.expression.text));
   }
   return text;
@@ -84,21 +92,27 @@ class Walk {
     definition_.flags = planned_.plan.offset_reset == engine::OffsetReset::kLatest
                             ? "auto.offset.reset: latest"
                             : "auto.offset.reset: earliest";
+    const bool has_deletions = has_tables_with_deletions(planned_.spec);
     for (const StepSpec& step : planned_.spec.steps) {
       if (keeps_state_) {
         close();
       }
       if (step.where) {
         // Which records come is no part of what a state is made of them.
-        open_ += fmt::format("where {}\n", canonical_text(step.where->text));
+        const bool passes = has_deletions && passes_deletions(step.where->text);
+        open_ += fmt::format("where {}{}\n", canonical_text(step.where->text),
+                             passes ? protocol::kPassesDeletions : "");
       }
-      add(definition_of(step));
+      add_step(lines_of(step.set));
       if (step.key) {
+        add_step(lines_of(*step.key));
         key_ = &*step.key;
       }
       if (step.aggregate) {
         close();
-        add(definition_of(*step.aggregate));
+        const std::string lines = definition_of(*step.aggregate);
+        open_ += lines;
+        all_ += lines;
         keeps_state_ = true;
         shape_ = AggregateShape{*key_, *step.aggregate};
       }
@@ -110,9 +124,9 @@ class Walk {
   }
 
  private:
-  void add(const std::string& lines) {
-    open_ += lines;
-    all_ += lines;
+  void add_step(const Lines& lines) {
+    protocol::append_step(open_, lines);
+    protocol::append_step(all_, lines);
   }
 
   // The next stage is what has been walked through since the last one.

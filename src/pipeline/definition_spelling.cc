@@ -12,7 +12,9 @@
 #include "base/decimal.h"
 #include "base/json_document.h"
 #include "base/json_text.h"
+#include "pipeline/deletions.h"
 #include "pipeline/expression_text.h"
+#include "protocol/definition_lines.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -55,7 +57,7 @@ std::vector<std::string> tokens_of(std::string_view expression) {
   for (const Token& token : translated->tokens) {
     switch (token.kind) {
       case TokenKind::kText:
-        tokens.emplace_back(token.text);
+        tokens.push_back(protocol::literal_in_line(token.text));
         break;
       case TokenKind::kNumber:
         tokens.push_back(canonical_number(token.text));
@@ -112,11 +114,25 @@ std::string canonical_text(std::string_view expression) {
 
 namespace {
 
+using Lines = std::vector<std::string>;
+
 constexpr std::string_view kIs = " = ";
+constexpr std::string_view kWhere = "where ";
+
+// What a line `where CONDITION` says of records without a value; empty: nothing.
+std::string_view end_of_condition(std::string_view line) {
+  for (const std::string_view end : {protocol::kPassesDeletions, protocol::kJudgesDeletions}) {
+    if (line.ends_with(end)) {
+      return line.substr(line.size() - end.size());
+    }
+  }
+  return "";
+}
 
 // nullopt: it is not an expression.
 std::optional<std::string> canonical_expression(std::string_view text) {
-  return translate_expression(text) ? std::optional(canonical_text(text)) : std::nullopt;
+  const std::string plain = protocol::with_plain_literals(text);
+  return translate_expression(plain) ? std::optional(canonical_text(plain)) : std::nullopt;
 }
 
 // `begin`, the expression up to `end` bytes before the line's end, and those.
@@ -146,7 +162,7 @@ std::optional<std::string> canonical_set(std::string_view line) {
 
 // "aggregate NAME = FUNCTION(EXPRESSION)", and whether it is computed by digits.
 std::optional<std::string> canonical_aggregate(std::string_view line) {
-  const std::size_t sign = line.find(kIs);
+  const std::size_t sign = protocol::begin_of_expression(line);
   const std::size_t begin = sign == std::string_view::npos ? sign : line.find('(', sign);
   const std::size_t end = line.rfind(')');
   return begin == std::string_view::npos || end == std::string_view::npos || end < begin
@@ -156,9 +172,8 @@ std::optional<std::string> canonical_aggregate(std::string_view line) {
 
 // A line of a definition as this version writes it; nullopt: it is not understood.
 std::optional<std::string> canonical_line(std::string_view line) {
-  constexpr std::string_view kWhere = "where ";
   if (line.starts_with(kWhere)) {
-    return canonical_after(line, kWhere.size());
+    return canonical_after(line, kWhere.size(), end_of_condition(line).size());
   }
   if (line.starts_with("set ")) {
     return canonical_set(line);
@@ -169,48 +184,135 @@ std::optional<std::string> canonical_line(std::string_view line) {
   if (line.starts_with("values ") || line.starts_with("mode ")) {
     return std::string(line);
   }
-  const bool is_named = line.starts_with("key ") || line.starts_with("column ");
-  const std::size_t place = line.find(kIs);
-  return is_named && place != std::string_view::npos ? canonical_after(line, place + kIs.size())
-                                                     : std::nullopt;
+  const std::size_t begin = protocol::begin_of_expression(line);
+  return begin != std::string_view::npos ? canonical_after(line, begin) : std::nullopt;
 }
 
-// A text literal may go over several lines, and what is in it is not to be touched: one line that
-// is not understood, and all stay.
-std::vector<std::string> canonical_lines(const std::vector<std::string>& lines) {
-  std::vector<std::string> canonical;
+// In earlier versions a text literal went over several lines, and what is in it is not to be
+// touched: one line that is not understood, and all stay.
+Lines canonical_lines(const Lines& lines) {
+  Lines canonical;
   for (const std::string& line : lines) {
-    auto understood = canonical_line(line);
+    auto understood = canonical_line(protocol::without_border(line));
     if (!understood) {
       return lines;
     }
-    canonical.push_back(*std::move(understood));
+    canonical.push_back(std::string(protocol::border_of(line)) + *understood);
   }
   return canonical;
 }
 
+// The index of the line in `lines` that is this one but for borders.
+std::optional<std::size_t> find_line(const Lines& lines, std::string_view line) {
+  const auto place =
+      std::ranges::find(lines, protocol::without_border(line),
+                        [](const std::string& other) { return protocol::without_border(other); });
+  return place == lines.end() ? std::nullopt
+                              : std::optional(static_cast<std::size_t>(place - lines.begin()));
+}
+
 // Each line of `text` that means one of `recorded` as it is written there.
 std::string spelled_as(const std::string& text, const std::string& recorded) {
-  const std::vector<std::string> lines = protocol::definition_lines(text);
-  const std::vector<std::string> recorded_lines = protocol::definition_lines(recorded);
-  const std::vector<std::string> canonical = canonical_lines(lines);
-  const std::vector<std::string> canonical_recorded = canonical_lines(recorded_lines);
-  if (canonical == canonical_recorded) {
+  const Lines lines = protocol::definition_lines(text);
+  const Lines recorded_lines = protocol::definition_lines(recorded);
+  const Lines canonical = canonical_lines(lines);
+  const Lines canonical_recorded = canonical_lines(recorded_lines);
+  if (canonical == canonical_recorded ||
+      canonical_lines(protocol::definition_lines(protocol::in_form_of(recorded, text))) ==
+          canonical_recorded) {
     return recorded;
   }
   std::string spelled;
   for (std::size_t index = 0; index < lines.size(); ++index) {
-    const auto same = std::ranges::find(canonical_recorded, canonical[index]);
-    const bool is_recorded =
-        same != canonical_recorded.end() &&
-        std::ranges::find(recorded_lines, lines[index]) == recorded_lines.end();
-    spelled += is_recorded
-                   ? recorded_lines[static_cast<std::size_t>(same - canonical_recorded.begin())]
-                   : lines[index];
+    const std::string& line = lines[index];
+    const auto same = find_line(canonical_recorded, canonical[index]);
+    spelled += same && !find_line(recorded_lines, line)
+                   ? std::string(protocol::border_of(line))
+                         .append(protocol::without_border(recorded_lines[*same]))
+                   : line;
     spelled += '\n';
   }
   return spelled;
 }
+
+bool reads_value(std::string_view line, std::size_t begin) {
+  const std::string expression = protocol::with_plain_literals(line.substr(begin));
+  return !translate_expression(expression) || pipeline::reads_value(expression);
+}
+
+// Each record reaches a table with `mode upsert` under its own key, so that conditions on its value
+// pass one without: has_tables_with_deletions() of the recorded file.
+bool has_tables_with_deletions(const protocol::PipelineDefinition& recorded) {
+  const auto keys_by_value = [](const std::string& text, std::string_view kind) {
+    return std::ranges::any_of(protocol::definition_lines(text), [&](const std::string& line) {
+      const std::size_t begin = protocol::begin_of_expression(line);
+      return protocol::without_border(line).starts_with(kind) &&
+             (begin == std::string::npos || reads_value(line, begin));
+    });
+  };
+  return std::ranges::none_of(recorded.stages,
+                              [&](const Stage& stage) {
+                                return !stage.state.empty() || keys_by_value(stage.steps, "key ");
+                              }) &&
+         std::ranges::any_of(recorded.stages, [&](const Stage& stage) {
+           return stage.columns.starts_with("mode upsert\n") &&
+                  !keys_by_value(stage.columns, "key column ");
+         });
+}
+
+// What a `where` says of records without a value. Earlier versions did not write it: of their
+// lines, `is_passing` tells it, which is that of the recorded pipeline.
+class Deletions {
+ public:
+  Deletions(const std::string& recorded, bool is_passing)
+      : recorded_(protocol::definition_lines(recorded)),
+        canonical_(canonical_lines(recorded_)),
+        is_passing_(is_passing) {}
+
+  // `text` as recorded where that means the same; where the recorded line says nothing, and the
+  // new one would, it is said.
+  std::string said_as_recorded(const std::string& text) const {
+    std::string said;
+    for (const std::string& line : protocol::definition_lines(text)) {
+      said += line.starts_with(kWhere) ? said_of(line) : line;
+      said += '\n';
+    }
+    return said;
+  }
+
+ private:
+  std::string said_of(const std::string& line) const {
+    const std::string_view condition = without_end(line);
+    const auto same = std::ranges::find_if(
+        canonical_, [&](const std::string& other) { return without_end(other) == condition; });
+    if (same == canonical_.end()) {
+      return line;
+    }
+    const std::string_view before = end_of_condition(*same);
+    const bool passes = end_of_condition(line) == protocol::kPassesDeletions;
+    if (passes == passed(*same)) {
+      return std::string(condition).append(before);
+    }
+    return passes ? line : std::string(condition).append(protocol::kJudgesDeletions);
+  }
+
+  bool passed(std::string_view line) const {
+    const std::string_view end = end_of_condition(line);
+    const std::string condition =
+        protocol::with_plain_literals(without_end(line).substr(kWhere.size()));
+    return end.empty()
+               ? is_passing_ && translate_expression(condition) && passes_deletions(condition)
+               : end == protocol::kPassesDeletions;
+  }
+
+  static std::string_view without_end(std::string_view line) {
+    return line.substr(0, line.size() - end_of_condition(line).size());
+  }
+
+  Lines recorded_;
+  Lines canonical_;
+  bool is_passing_;
+};
 
 }  // namespace
 
@@ -224,11 +326,13 @@ protocol::PipelineDefinition spelled_as(protocol::PipelineDefinition planned,
     all.state += stage.state;
     all.columns += stage.columns;
   }
+  const bool has_deletions = has_tables_with_deletions(recorded);
   for (Stage& stage : planned.stages) {
     const Stage* same = recorded.find(stage.id);
     same = same != nullptr ? same : known.find(stage.id);
     const Stage& before = same != nullptr ? *same : all;
-    stage.steps = spelled_as(stage.steps, before.steps);
+    stage.steps = spelled_as(Deletions(before.steps, has_deletions).said_as_recorded(stage.steps),
+                             before.steps);
     stage.state = spelled_as(stage.state, before.state);
     stage.columns = spelled_as(stage.columns, before.columns);
   }

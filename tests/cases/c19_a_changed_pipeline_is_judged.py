@@ -20,6 +20,10 @@ UPSERT = ("  - sqlite: { file: a.db, table: t, mode: upsert, key: [k], "
           "columns: { k: $.k, x: $.x } }\n")
 WHERE = "  - { id: w, where: $.x > 0 }\n"
 SUM = "s: sum($.x)"
+BY_THE_RECORD = ("  - sqlite: { file: a.db, table: t, mode: upsert, key: [k], "
+                 "columns: { k: \"coalesce(key, '-')\", x: $.x } }\n")
+SETS = "  - { id: y, set: { $.y: $.x + 1 } }\n  - { id: x, set: { $.x: $.y } }\n"
+ONE_SET = "  - { id: y, set: { $.y: $.x + 1, $.x: $.y } }\n"
 
 
 def totals(steps=WHERE + aggregate(SUM), sinks=TOPIC + TABLE, **more):
@@ -40,10 +44,18 @@ ROWS_OF_THE_PAGE = {
          "`aggregate n = count(*)` is new"),
         (totals, totals(WHERE + aggregate("total: sum($.x)")), "is now `aggregate total")],
     "the key of an aggregate": [
-        (totals, totals(WHERE + aggregate(SUM, key="$.x")), "`key k = $.k` is now `key x = $.x`")],
+        (totals, totals(WHERE + aggregate(SUM, key="$.x")), "`key k = $.k` is now `key x = $.x`"),
+        (lambda: totals(aggregate(SUM, key="{ k: $.k, l: $.x }"), TOPIC),
+         totals("  - { id: p, key: $.k }\n" + aggregate(SUM, key="{ l: $.x }"), TOPIC),
+         "`also key l = $.x` is now `then key l = $.x`"),
+        (lambda: totals(aggregate(SUM, key='{ "a = key": $.k }'), TOPIC),
+         totals(aggregate(SUM, key='{ a: "key = $.k" }'), TOPIC),
+         '`key "a = key" = $.k` is now `key a = key = $.k`')],
     "a `set` or `key` before an aggregate": [
         (totals, totals(WHERE + "  - { id: v, set: { $.x: 1 } }\n" + aggregate(SUM)),
-         "`set $.x = 1` is new")],
+         "`set $.x = 1` is new"),
+        (lambda: totals(SETS + aggregate(SUM)), totals(ONE_SET + aggregate(SUM)),
+         "`then set $.x = $.y` is now `also set $.x = $.y`")],
     "the id of a step with an aggregate": [
         (totals, totals(WHERE + aggregate(SUM, id="other")), "k is now called other")],
     "a step with an aggregate added": [
@@ -85,6 +97,13 @@ ROWS_OF_THE_PAGE = {
         (totals, totals(WHERE.replace("> 0", "> 1") + aggregate(SUM)), "is now `where $.x > 1`")],
     "a `where`, `set` or `key` without an aggregate after it": [
         (rows, rows("  - { id: w, where: $.x > 1 }\n"), "is now `where $.x > 1`")],
+    "what a `where` does with deletions, as a table with `mode: upsert` decides": [
+        (lambda: rows(sinks=TOPIC + BY_THE_RECORD), rows(sinks=TOPIC),
+         "judges deletions`; it holds from the next record on; what was written before stays as it "
+         "is; a record without a value does not pass unasked any more"),
+        (lambda: rows(sinks=TOPIC), rows(sinks=TOPIC + BY_THE_RECORD),
+         "passes deletions`; it holds from the next record on; what was written before stays as it "
+         "is; a record without a value passes from now on")],
     "a column's expression, outside of an upsert's key": [
         (rows, rows(sinks=ROWS.replace("x: $.x", "x: $.y")), "rows written before stay"),
         (lambda: rows(sinks=UPSERT), rows(sinks=UPSERT.replace("x: $.x", "x: $.y")),

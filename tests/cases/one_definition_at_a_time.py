@@ -9,6 +9,8 @@ from harness.changes import pipeline
 QUICK = ["--override", "group.initial.rebalance.delay.ms=0", "--override", "num.partitions=4"]
 WHERE = "  - { id: w, where: $.n > 0 }\n"
 OTHER = WHERE.replace("> 0", "% 2 = 0")
+SETS = "  - { id: m, set: { $.m: $.n + 1 } }\n  - { id: n, set: { $.n: $.m } }\n"
+ONE_SET = "  - { id: m, set: { $.m: $.n + 1, $.n: $.m } }\n"
 ROWS = "  - sqlite: { file: ../a.db, table: t, columns: { n: $.n } }\n"
 TOPICS = "  - kafka: { topic: out }\n"
 
@@ -40,6 +42,7 @@ def a_newcomer_with_another_file_is_refused_and_the_older_goes_on(at):
         (pipeline(WHERE, TOPICS), pipeline(OTHER, TOPICS), "is now `where $.n % 2 = 0`"),
         (pipeline("", TOPICS), pipeline("  - { id: s, set: { $.m: 1 } }\n", TOPICS),
          "`set $.m = 1` is new"),
+        (pipeline(SETS, TOPICS), pipeline(ONE_SET, TOPICS), "is now `also set $.n = $.m`"),
         (pipeline("", ROWS), pipeline("", ROWS.replace("n: $.n", "n: $.n + 1000")),
          "column n text = $.n + 1000"),
         (pipeline("", TOPICS), pipeline("", TOPICS, more="guarantee: at_least_once\n"),
