@@ -19,6 +19,7 @@
 #include "io/os/exit_guard.h"
 #include "io/os/os_environment.h"
 #include "io/os/signals.h"
+#include "pipeline/remarks.h"
 #include "proof/audit_subject.h"
 
 namespace onceflow::app {
@@ -66,6 +67,9 @@ class RunProcess {
     const io::Signals signals(os_.loop(), [this](int) { stop(); });
     tell(LogLevel::kInfo, "starting",
          fmt::format("pipeline '{}', worker {}", planned_.plan.pipeline, options_.worker));
+    for (const pipeline::Problem& remark : pipeline::remarks_on_kept_deletions(planned_.spec)) {
+      tell(LogLevel::kInfo, "note", pipeline::describe(options_.file, remark));
+    }
     if (options_.status.port && !open_status()) {
       return exit_code_;
     }

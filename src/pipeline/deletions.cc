@@ -1,9 +1,11 @@
 #include "pipeline/deletions.h"
 
 #include <algorithm>
-#include <vector>
+#include <optional>
+#include <utility>
 
 #include "base/check.h"
+#include "pipeline/deletion_condition.h"
 #include "pipeline/expression_text.h"
 #include "pipeline/sink_columns.h"
 
@@ -20,10 +22,41 @@ bool is_word(const Token& token, std::string_view word) {
   return token.kind == TokenKind::kWord && lower(token.text) == word;
 }
 
+// As text, for a record that has this key and no value; nullopt: null, or refused.
+std::optional<std::string> value_without_fields(const Expression& expression,
+                                                std::string_view key) {
+  auto program = Program::prepare({{expression, ColumnForm::kValue}});
+  CHECK(program.has_value());  // SQLite has accepted it
+  engine::Record record;
+  record.key = as_bytes(key);
+  if (!(*program)->run({}, record)) {
+    return std::nullopt;
+  }
+  const auto value = (*program)->column(0);
+  engine::Arena arena;
+  return value && !is_null(*value) ? std::optional(std::string(render_text(*value, arena)))
+                                   : std::nullopt;
+}
+
+// A part of a key, of the record or of a row, tells records without a value by the key that they
+// came with. The keys that are tried are texts, numbers and JSON.
+bool is_told_by_the_key(const Expression& part) {
+  if (!reads_value(part.text)) {
+    return true;
+  }
+  const auto one = value_without_fields(part, "1");
+  const auto two = value_without_fields(part, "2");
+  return one && two && one != two;
+}
+
+bool upserts(const SinkSpec& sink) {
+  return sink.kind != SinkKind::kKafka && sink.mode == connectors::SinkMode::kUpsert;
+}
+
 bool keys_by_the_record(const SinkSpec& sink, const PipelineSpec& spec) {
   const auto columns = resolve_columns(sink, std::nullopt, spec);
-  return columns && std::ranges::none_of(*columns, [](const ResolvedColumn& column) {
-           return column.column.is_key && reads_value(column.expression.text);
+  return columns && std::ranges::all_of(*columns, [](const ResolvedColumn& column) {
+           return !column.column.is_key || is_told_by_the_key(column.expression);
          });
 }
 
@@ -35,36 +68,48 @@ bool reads_value(std::string_view expression) {
   });
 }
 
+std::vector<std::string> tables_that_upsert(const PipelineSpec& spec) {
+  std::vector<std::string> tables;
+  if (std::ranges::none_of(spec.steps, [](const StepSpec& step) { return !!step.aggregate; })) {
+    for (const SinkSpec& sink : spec.sinks) {
+      if (upserts(sink)) {
+        tables.push_back(sink.table);
+      }
+    }
+  }
+  return tables;
+}
+
 bool has_tables_with_deletions(const PipelineSpec& spec) {
   const bool changes_keys = std::ranges::any_of(spec.steps, [](const StepSpec& step) {
     return step.aggregate ||
-           (step.key && std::ranges::any_of(step.key->columns, [](const NamedExpression& part) {
-              return reads_value(part.expression.text);
+           (step.key && !std::ranges::all_of(step.key->columns, [](const NamedExpression& part) {
+              return is_told_by_the_key(part.expression);
             }));
   });
   return !changes_keys && std::ranges::any_of(spec.sinks, [&](const SinkSpec& sink) {
-    return sink.kind != SinkKind::kKafka && sink.mode == connectors::SinkMode::kUpsert &&
-           keys_by_the_record(sink, spec);
+    return upserts(sink) && keys_by_the_record(sink, spec);
   });
 }
 
 bool passes_deletions(std::string_view condition) {
   const std::vector<Token> tokens = tokens_of(condition);
-  for (std::size_t index = 0; index + 1 < tokens.size(); ++index) {
-    if (!is_word(tokens[index], "value")) {
-      continue;
-    }
-    const Token& next = tokens[index + 1];
-    const bool is_null =
-        index + 2 < tokens.size() && is_word(next, "is") && is_word(tokens[index + 2], "null");
-    const bool is_not_null = index + 3 < tokens.size() && is_word(next, "is") &&
-                             is_word(tokens[index + 2], "not") &&
-                             is_word(tokens[index + 3], "null");
-    if (is_null || is_not_null || is_word(next, "isnull") || is_word(next, "notnull")) {
-      return false;
-    }
+  return std::ranges::any_of(tokens,
+                             [](const Token& token) { return token.kind == TokenKind::kPath; }) &&
+         std::ranges::none_of(tokens, [](const Token& token) { return is_word(token, "value"); });
+}
+
+DeletionsAtWhere deletions_at_where(const PipelineSpec& spec, std::string_view condition) {
+  if (passes_deletions(condition) && has_tables_with_deletions(spec)) {
+    return DeletionsAtWhere::kPassUnlessOut;
   }
-  return reads_value(condition);
+  auto judged = DeletionCondition::prepare(condition, DeletionCondition::Unknown::kOtherParts);
+  CHECK(judged.has_value());  // SQLite has accepted it
+  const auto [may_be_true, may_be_else] = (*judged)->judge({}, {});
+  if (!may_be_true) {
+    return DeletionsAtWhere::kKeptOut;
+  }
+  return may_be_else ? DeletionsAtWhere::kAsked : DeletionsAtWhere::kPass;
 }
 
 }  // namespace onceflow::pipeline

@@ -3,7 +3,9 @@
 // would stay for ever. Stateless.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "pipeline/spec.h"
 
@@ -12,12 +14,27 @@ namespace onceflow::pipeline {
 /// The expression computes from the record's value or its fields.
 bool reads_value(std::string_view expression);
 
-/// Whether each record reaches a table with `mode: upsert` under the key that it came with, so that
-/// one without a value deletes its row there.
+/// The tables with `mode: upsert`, whose rows records without a value may delete; none behind an
+/// aggregate, whose results all have a value.
+std::vector<std::string> tables_that_upsert(const PipelineSpec& spec);
+
+/// Whether each record reaches one of them under the key that it came with, so that one without a
+/// value deletes its row there: what of the row's key reads fields comes to the record's own key
+/// where they are null, as `coalesce($.id, key)`.
 bool has_tables_with_deletions(const PipelineSpec& spec);
 
-/// Whether a `where` with this condition passes records without a value unasked: it reads their
-/// value, and does not say what is to become of them (`value is null`, `value is not null`).
+/// Whether a `where` with this condition passes records without a value unasked, those apart that
+/// it is not true of whatever their fields (deletion_condition.h): it reads fields, and does not
+/// name `value`. One that names it is obeyed as it is written.
 bool passes_deletions(std::string_view condition);
+
+/// What a `where` in front of tables_that_upsert() makes of records without a value.
+enum class DeletionsAtWhere {
+  kPass,           ///< all of them
+  kPassUnlessOut,  ///< but those that it is not true of whatever their fields
+  kAsked,          ///< as any other record
+  kKeptOut,        ///< none of them passes
+};
+DeletionsAtWhere deletions_at_where(const PipelineSpec& spec, std::string_view condition);
 
 }  // namespace onceflow::pipeline

@@ -11,6 +11,7 @@
 #include "base/json_document.h"
 #include "base/json_text.h"
 #include "base/utf8.h"
+#include "pipeline/deletion_condition.h"
 #include "pipeline/json_fields.h"
 #include "pipeline/yaml_text.h"
 
@@ -60,16 +61,22 @@ class Step {
 
 class Where : public engine::Operator {
  public:
-  Where(Step step, NoValue no_value) : step_(std::move(step)), no_value_(no_value) {}
+  /// `deletions` is null where records without a value are judged as any other.
+  Where(Step step, std::unique_ptr<DeletionCondition> deletions)
+      : step_(std::move(step)), deletions_(std::move(deletions)) {}
 
   Status process(Chunk& chunk) override {
     std::size_t kept = 0;
     for (std::size_t index = 0; index < chunk.records.size(); ++index) {
-      const bool is_deletion = no_value_ == NoValue::kPasses && !chunk.records[index].value;
-      if (!is_deletion) [[likely]] {
-        RETURN_IF_ERROR(step_.run(chunk, chunk.records[index]));
+      const Record& record = chunk.records[index];
+      bool is_kept = false;
+      if (deletions_ && !record.value) [[unlikely]] {
+        is_kept = deletions_->judge(chunk.source, record).may_be_true;
+      } else {
+        RETURN_IF_ERROR(step_.run(chunk, record));
+        is_kept = step_.program().is_true(0);
       }
-      if (is_deletion || step_.program().is_true(0)) {
+      if (is_kept) {
         if (kept != index) {
           chunk.records[kept] = chunk.records[index];
         }
@@ -82,7 +89,7 @@ class Where : public engine::Operator {
 
  private:
   Step step_;
-  NoValue no_value_;
+  std::unique_ptr<DeletionCondition> deletions_;
 };
 
 // What is made of JSON nests deeper than its parts, and nobody reads it beyond JsonDocument's
@@ -377,7 +384,14 @@ engine::Factory<engine::Operator> make_where(std::string step, Expression condit
           no_value]() -> Result<std::unique_ptr<engine::Operator>> {
     Result<Step> made = make_step(step, {{condition, ColumnForm::kTruth}});
     RETURN_IF_ERROR(made);
-    return std::make_unique<Where>(std::move(*made), no_value);
+    std::unique_ptr<DeletionCondition> deletions;
+    if (no_value == NoValue::kPasses) {
+      auto prepared =
+          DeletionCondition::prepare(condition.text, DeletionCondition::Unknown::kFields);
+      RETURN_IF_ERROR(prepared);
+      deletions = std::move(*prepared);
+    }
+    return std::make_unique<Where>(std::move(*made), std::move(deletions));
   };
 }
 

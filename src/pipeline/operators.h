@@ -22,7 +22,7 @@ std::unexpected<Error> refuse_record(std::string_view step, const engine::Chunk&
 /// What a `where` makes of a record without a value.
 enum class NoValue {
   kJudged,  ///< as any other
-  kPasses,  ///< it deletes a row of a table (deletions.h)
+  kPasses,  ///< it deletes a row of a table, unless the condition is not true whatever its fields
 };
 /// Keeps the records for which the expression is true; false and null drop a record.
 engine::Factory<engine::Operator> make_where(std::string step, Expression condition,

@@ -1,6 +1,7 @@
 #include "pipeline/remarks.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "pipeline/deletions.h"
 #include "pipeline/sink_columns.h"
 #include "pipeline/yaml_text.h"
 
@@ -69,10 +71,75 @@ void add_remarks(std::vector<Problem>& remarks, const SinkSpec& sink,
   }
 }
 
+std::string condition_with(std::string_view before, const Expression& condition) {
+  return fmt::format("`where: {}`", as_yaml_scalar(fmt::format("{} ({})", before, condition.text)));
+}
+
+Problem remark_on_passing(const StepSpec& step, const std::string& tables) {
+  return {step.line,
+          fmt::format("step {} passes records without a value, which delete rows of {}, but those "
+                      "that it is not true of whatever their fields",
+                      step.id, tables),
+          "a condition on fields is true of none of them, so it would keep each row for ever",
+          fmt::format("where rows are to stay, write {}",
+                      condition_with("value is not null and", *step.where))};
+}
+
+Problem remark_on_kept(const StepSpec& step, const std::string& tables, bool are_told_by_key) {
+  return {step.line,
+          fmt::format("step {} drops all records without a value, so none of them deletes a row "
+                      "of {}",
+                      step.id, tables),
+          are_told_by_key
+              ? "a condition that names `value` is obeyed as it is written; value and fields are "
+                "null there"
+              : "a record without a value deletes the row of the key that it came with, and the "
+                "rows here have another, from fields",
+          are_told_by_key
+              ? fmt::format("where they are to delete rows, write {}",
+                            condition_with("value is null or", *step.where))
+              : "where they are to delete rows, begin with a table whose key is the record's own: "
+                "`key`, or `coalesce(…, key)`"};
+}
+
+Problem remark_on_asked(const StepSpec& step, const std::string& tables) {
+  return {step.line,
+          fmt::format("step {} asks records without a value, which delete rows of {}, as any other",
+                      step.id, tables),
+          "value and all fields are null there, and what is not true drops the record",
+          fmt::format("where all of them are to pass, write {}",
+                      condition_with("value is null or", *step.where))};
+}
+
+std::optional<Problem> remark_on_deletions(const PipelineSpec& spec, const StepSpec& step) {
+  const std::vector<std::string> upserting = tables_that_upsert(spec);
+  if (upserting.empty() || !step.where) {
+    return std::nullopt;
+  }
+  const std::string tables =
+      fmt::format("table{} {}", upserting.size() == 1 ? "" : "s", fmt::join(upserting, ", "));
+  switch (deletions_at_where(spec, step.where->text)) {
+    case DeletionsAtWhere::kPassUnlessOut:
+      return remark_on_passing(step, tables);
+    case DeletionsAtWhere::kKeptOut:
+      return remark_on_kept(step, tables, has_tables_with_deletions(spec));
+    case DeletionsAtWhere::kAsked:
+      return remark_on_asked(step, tables);
+    case DeletionsAtWhere::kPass:
+      break;  // it says so itself
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<Problem> remarks_on(const PipelineSpec& spec) {
   std::vector<Problem> remarks;
+  for (const StepSpec& step : spec.steps) {
+    if (auto remark = remark_on_deletions(spec, step)) {
+      remarks.push_back(std::move(*remark));
+    }
+  }
   const auto last = std::find_if(spec.steps.rbegin(), spec.steps.rend(),
                                  [](const StepSpec& step) { return step.aggregate.has_value(); });
   if (last == spec.steps.rend()) {
@@ -82,6 +149,18 @@ std::vector<Problem> remarks_on(const PipelineSpec& spec) {
   for (const SinkSpec& sink : spec.sinks) {
     if (sink.kind != SinkKind::kKafka) {
       add_remarks(remarks, sink, *last->aggregate, later);
+    }
+  }
+  return remarks;
+}
+
+std::vector<Problem> remarks_on_kept_deletions(const PipelineSpec& spec) {
+  std::vector<Problem> remarks;
+  const std::vector<std::string> upserting = tables_that_upsert(spec);
+  for (const StepSpec& step : spec.steps) {
+    if (!upserting.empty() && step.where &&
+        deletions_at_where(spec, step.where->text) == DeletionsAtWhere::kKeptOut) {
+      remarks.push_back(*remark_on_deletions(spec, step));
     }
   }
   return remarks;

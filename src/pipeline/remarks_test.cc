@@ -48,5 +48,41 @@ TEST(Remarks, a_number_in_a_column_of_text_is_told) {
   EXPECT_EQ(remarks("count(*)", table("$.s"), ", { id: a, set: { $.s: \"'x'\" } }"), "");
 }
 
+std::string remarks_on_where(const std::string& condition, const std::string& sink) {
+  const auto spec = parse_pipeline(
+      "p.yaml",
+      "name: p\nsource: { kafka: { topics: [in] } }\nsteps:\n  - { id: w, where: \"" + condition +
+          "\" }\nsinks: [ " + sink + " ]\n",
+      [](const std::string&) { return std::nullopt; });
+  const std::string all =
+      spec ? describe("p.yaml", remarks_on(*spec)) : describe("p.yaml", spec.error());
+  const std::string kept = spec ? describe("p.yaml", remarks_on_kept_deletions(*spec)) : "";
+  EXPECT_TRUE(kept.empty() || kept == all) << kept;
+  return (kept.empty() ? "" : "kept: ") + all;
+}
+
+TEST(Remarks, what_a_where_makes_of_records_without_a_value_is_told) {
+  const auto table = [](const std::string& key) {
+    return "sqlite: { file: f, table: t, mode: upsert, key: k, columns: { k: \"" + key + "\" } }";
+  };
+  std::string said = remarks_on_where("$.v > 1", table("key"));
+  EXPECT_TRUE(
+      said.starts_with("p.yaml:4: step w passes records without a value, which delete rows "
+                       "of table t, but those"))
+      << said;
+  EXPECT_TRUE(said.contains("write `where: value is not null and ($.v > 1)`")) << said;
+  said = remarks_on_where("json_valid(value) and $.v > 1", table("coalesce($.id, key)"));
+  EXPECT_TRUE(said.starts_with("kept: p.yaml:4: step w drops all records without a value")) << said;
+  EXPECT_TRUE(said.contains("`where: value is null or (json_valid(value) and $.v > 1)`")) << said;
+  said = remarks_on_where("$.v > 1", table("$.id"));
+  EXPECT_TRUE(said.starts_with("kept: p.yaml:4: step w drops all records without a value")) << said;
+  EXPECT_TRUE(said.contains("rows here have another, from fields")) << said;
+  said = remarks_on_where("key <> 'a'", table("key"));
+  EXPECT_TRUE(said.starts_with("p.yaml:4: step w asks records without a value")) << said;
+  EXPECT_EQ(remarks_on_where("value is null or $.v > 1", table("key")), "");
+  EXPECT_EQ(remarks_on_where("$.v > 1", "kafka: { topic: out }"), "");
+  EXPECT_EQ(remarks_on_where("$.v > 1", "sqlite: { file: f, table: t }"), "");
+}
+
 }  // namespace
 }  // namespace onceflow::pipeline

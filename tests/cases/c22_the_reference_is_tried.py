@@ -390,7 +390,11 @@ SENTENCES = {
     "A record without a value deletes a row": "deletions_pass_a_condition_on_fields",
     "So where such a table takes its key from":
         "deletions_pass_a_condition_on_fields",
-    "One that speaks of them is obeyed": "a_condition_that_speaks_of_deletions_is_obeyed",
+    "Such a key may ask fields first": "a_key_from_the_records_own_is_its_own",
+    "A record without a value is dropped only if": "a_deletion_that_no_fields_let_in_is_dropped",
+    "For that `and`, `or`, `not`, `case`": "is_false_where_no_fields_make_it_true",
+    "A condition that names `value` anywhere is": "however_value_is_named_it_is_obeyed",
+    "tell of each such `where` what it does": "a_where_that_keeps_deletions_out_says_so",
     "A condition on the key alone is asked": "a_condition_that_speaks_of_deletions_is_obeyed",
     "An update that no longer meets the condition": "deletions_pass_a_condition_on_fields",
     "Behind an aggregate nobody can send one": "results_are_marked_and_not_dropped",

@@ -288,7 +288,8 @@ def deletions_pass_a_where_on_fields_and_one_that_speaks_of_them_is_obeyed(at):
             ("field", "$.v <> 'no'", ["b"]),
             ("coalesce", "coalesce($.v, '') = 'yes'", ["b"]),
             ("not_null", "$.v is not null", ["b"]),
-            ("valid", "json_valid(value)", ["b"]),
+            ("valid", "json_valid(value)", ["a", "b"]),
+            ("null_or_valid", "value is null or json_valid(value)", ["b"]),
             ("key", "key <> 'c'", ["b"]),
             ("kept_out", "value is not null and $.v <> 'no'", ["a", "b"])]:
         here = at / name
