@@ -25,6 +25,7 @@
 #include "app/reset_notes.h"
 #include "app/reset_receipts.h"
 #include "app/reset_tables.h"
+#include "app/shell_words.h"
 #include "base/check.h"
 #include "client/admin.h"
 #include "client/group_admin.h"
@@ -72,7 +73,8 @@ class Reset {
   Task<int> run() {
     const Status done = co_await prepare_and_run();
     if (!done) {
-      std::cerr << "onceflow reset: " << done.error().text << '\n';
+      std::cerr << "onceflow reset: " << with_file_named(done.error().text, command_.named())
+                << '\n';
       co_return kExitFailed;
     }
     co_return kExitOk;
@@ -129,6 +131,7 @@ class Reset {
 
   Task<Status> carry_out() {
     CO_RETURN_IF_ERROR(try_out());
+    CO_RETURN_IF_ERROR(co_await tables_.check_fit());
     std::cout << fmt::format("{} pipeline '{}'\n", command_.executes ? "resetting" : "would reset",
                              definition_.pipeline);
     if (command_.executes) {

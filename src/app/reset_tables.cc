@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <variant>
 
 #include "base/check.h"
+#include "connectors/sink.h"
 #include "engine/kept_position.h"
+#include "engine/topology.h"
 #include "protocol/position_topics.h"
 
 namespace onceflow::app {
@@ -104,6 +107,27 @@ Status ResetTables::check_rights(const protocol::PipelineDefinition& definition,
 Status ResetTables::try_out(const DefinitionStage& stage, connectors::SinkReset reset,
                             const TopicId& receipts_id) const {
   return named(stage, run(stage, std::move(reset), receipts_id, connectors::ResetRun::kTrial));
+}
+
+// A sink's own look, which takes no partition and so compares no position: those are what the reset
+// moves.
+Task<Status> ResetTables::check_fit() const {
+  std::vector<Status> looked;
+  for (const engine::Stage& stage : planned_.plan.stages) {
+    const auto* output = std::get_if<engine::SinkOutput>(&stage.output);
+    if (output == nullptr) {
+      continue;
+    }
+    const auto sink = output->make_sink(log_.os.environment());
+    CO_RETURN_IF_ERROR(sink);
+    const auto found = co_await (*sink)->look({});
+    if (!found && found.error().code == ErrorCode::kRefused) {
+      looked.push_back(fail(ErrorCode::kRefused,
+                            fmt::format("sink {}: {}; run would refuse it; nothing was done",
+                                        stage.id, found.error().text)));
+    }
+  }
+  co_return joined_errors(looked);
 }
 
 Status ResetTables::run(const DefinitionStage& stage, connectors::SinkReset reset,

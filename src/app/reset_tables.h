@@ -8,6 +8,7 @@
 
 #include "app/log_task.h"
 #include "app/pipeline_positions.h"
+#include "base/task.h"
 #include "connectors/sink_past.h"
 #include "pipeline/planner.h"
 #include "protocol/definition.h"
@@ -33,6 +34,10 @@ class ResetTables {
   /// Of all sinks of the file, and all at once: what their users may not do and the reset needs.
   Status check_rights(const protocol::PipelineDefinition& definition,
                       const connectors::SinkReset& reset) const;
+  /// kRefused, of all sinks at once: what run would refuse of the tables of the file. A reset
+  /// changes rows, and no table, so that what fits before it fits after it. A database that does
+  /// not answer is not judged.
+  Task<Status> check_fit() const;
   /// Of a stage of the file; positions say which receipts topic there is.
   Status reset(const DefinitionStage& stage, connectors::SinkReset reset,
                const TopicId& receipts_id) const {

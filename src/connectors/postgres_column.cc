@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/decimal.h"
+#include "connectors/postgres_table.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -12,12 +14,20 @@ namespace {
 /// What the server adds to each modifier, so that 0 is one, too (VARHDRSZ).
 constexpr std::int32_t kModifierBase = 4;
 
-std::unexpected<Error> not_kept(std::string_view name, const PostgresColumn& column,
-                                std::string_view what, std::string_view fix) {
+/// A column of the sink's table.
+struct Written {
+  const SinkTable& table;
+  std::string_view name;
+  const PostgresColumn& column;
+};
+
+std::unexpected<Error> not_kept(const Written& written, std::string_view what,
+                                std::string_view type) {
   return fail(ErrorCode::kRefused,
               fmt::format("column {} is {} but got {}; the rule: a column keeps values as they are "
-                          "written, none is rounded or cut; the fix: {}",
-                          name, column.declaration, what, fix));
+                          "written, none is rounded or cut; the fix: {} TYPE {}",
+                          written.name, written.column.declaration, what,
+                          postgres_alter_column(written.table, written.name), type));
 }
 
 // In NUMERIC(precision, scale); the scale may be below zero.
@@ -28,47 +38,51 @@ std::int64_t scale_of(std::int32_t modifier) {
   return (raw ^ kScaleSign) - kScaleSign;
 }
 
-Status check_numeric(std::string_view name, const PostgresColumn& column, const Value& value) {
+Status check_numeric(const Written& written, const Value& value) {
+  const PostgresColumn& column = written.column;
   const auto number = column.modifier < 0 ? std::nullopt : DecimalNumber::of(value);
   if (!number || number->digits().empty() || number->exponent() >= -scale_of(column.modifier)) {
     return {};
   }
-  return not_kept(name, column, fmt::format("the number {}", number->to_string()),
-                  fmt::format("ALTER COLUMN {} TYPE numeric, which keeps every digit", name));
+  return not_kept(written, fmt::format("the number {}", number->to_string()),
+                  "numeric, which keeps every digit");
 }
 
-// The server refuses what is too long itself, but cuts what is so by spaces alone.
-Status check_varchar(std::string_view name, const PostgresColumn& column, std::string_view text) {
+// The server would cut what is too long by spaces alone.
+Status check_varchar(const Written& written, std::string_view text) {
+  const std::int32_t modifier = written.column.modifier;
+  if (modifier < 0 || std::ssize(text) <= modifier - kModifierBase) {
+    return {};
+  }
   // Every byte but those inside a character.
   const auto length = std::ranges::count_if(
       text, [](char letter) { return (static_cast<unsigned char>(letter) & 0xc0U) != 0x80U; });
-  if (column.modifier < 0 || !text.ends_with(' ') || length <= column.modifier - kModifierBase) {
-    return {};
-  }
-  return not_kept(name, column, fmt::format("a text of {} characters", length),
-                  fmt::format("ALTER COLUMN {} TYPE text", name));
+  return length <= modifier - kModifierBase
+             ? Status()
+             : not_kept(written, fmt::format("a text of {} characters", length), "text");
 }
 
 // Of a timestamp(3), which the server would round to; no zeros end the text's fraction.
-Status check_fraction(std::string_view name, const PostgresColumn& column, std::string_view text) {
+Status check_fraction(const Written& written, std::string_view text) {
+  const PostgresColumn& column = written.column;
   const std::size_t point = text.find('.');
   const std::size_t end = text.find_last_not_of('Z');
   if (column.modifier < 0 || point == std::string_view::npos ||
       static_cast<std::int64_t>(end - point) <= column.modifier) {
     return {};
   }
-  return not_kept(
-      name, column, text,
-      fmt::format("ALTER COLUMN {} TYPE {}", name,
-                  column.type == PostgresType::kTimestamp ? "timestamp" : "timestamptz"));
+  return not_kept(written, text,
+                  column.type == PostgresType::kTimestamp ? "timestamp" : "timestamptz");
 }
 
 }  // namespace
 
-Status check_kept(std::string_view name, const PostgresColumn& column, const Value& value) {
+Status check_kept(const SinkTable& table, std::string_view name, const PostgresColumn& column,
+                  const Value& value) {
   if (is_null(value)) {
     return {};
   }
+  const Written written{table, name, column};
   Buffer unused;
   WireWriter writer(unused);
   switch (column.type) {
@@ -77,21 +91,21 @@ Status check_kept(std::string_view name, const PostgresColumn& column, const Val
       return write_postgres_field(writer, column.type, value)
                  ? Status()
                  : not_kept(
-                       name, column,
+                       written,
                        fmt::format("{}, which is out of its range", std::get<std::int64_t>(value)),
-                       fmt::format("ALTER COLUMN {} TYPE bigint", name));
+                       "bigint");
     case PostgresType::kFloat4:
       return write_postgres_field(writer, column.type, value)
                  ? Status()
-                 : not_kept(name, column, fmt::format("{}", std::get<double>(value)),
-                            fmt::format("ALTER COLUMN {} TYPE double precision", name));
+                 : not_kept(written, fmt::format("{}", std::get<double>(value)),
+                            "double precision");
     case PostgresType::kNumeric:
-      return check_numeric(name, column, value);
+      return check_numeric(written, value);
     case PostgresType::kTimestamptz:
     case PostgresType::kTimestamp:
-      return check_fraction(name, column, std::get<std::string_view>(value));
+      return check_fraction(written, std::get<std::string_view>(value));
     case PostgresType::kVarchar:
-      return check_varchar(name, column, std::get<std::string_view>(value));
+      return check_varchar(written, std::get<std::string_view>(value));
     default:
       return {};
   }

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/value.h"
 #include "connectors/postgres_binary.h"
+#include "connectors/sink.h"
 
 namespace onceflow::connectors {
 
@@ -20,6 +21,7 @@ struct PostgresColumn {
 
 /// kRefused, with column, rule and fix, for a value that the column does not keep as it is: the
 /// server would round or cut it without a word, or refuse it. `value` is of the sink's type.
-Status check_kept(std::string_view name, const PostgresColumn& column, const Value& value);
+Status check_kept(const SinkTable& table, std::string_view name, const PostgresColumn& column,
+                  const Value& value);
 
 }  // namespace onceflow::connectors

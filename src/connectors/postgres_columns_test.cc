@@ -61,7 +61,7 @@ TEST(PostgresColumn, tells_what_would_be_rounded_or_cut) {
       {float4, Value()},
       {{PostgresType::kInt2}, std::int64_t{-32768}}};
   for (const auto& [column, value] : kept) {
-    EXPECT_TRUE(check_kept("c", column, value)) << show(value);
+    EXPECT_TRUE(check_kept({.table = "t"}, "c", column, value)) << show(value);
   }
   const std::vector<std::pair<PostgresColumn, Value>> refused = {
       {numeric(10, 2), Decimal{"1.005"}},
@@ -74,15 +74,18 @@ TEST(PostgresColumn, tells_what_would_be_rounded_or_cut) {
       {{PostgresType::kTimestamp, 0}, text("2024-02-29T12:30:00.1")},
       {varchar, text("Köln ")},
       {varchar, text("Kolb ")},
+      {varchar, text("Kölner")},
       {float4, 0.123456789},
       {float4, 16777217.0},
       {float4, 1e39},
       {{PostgresType::kInt2}, std::int64_t{32768}}};
   for (const auto& [column, value] : refused) {
-    const Status checked = check_kept("c", column, value);
+    const Status checked = check_kept({.table = "t"}, "c", column, value);
     ASSERT_FALSE(checked) << show(value);
     EXPECT_TRUE(checked.error().text.contains("column c is ")) << checked.error().text;
-    EXPECT_TRUE(checked.error().text.contains("the fix: ALTER COLUMN c")) << checked.error().text;
+    EXPECT_TRUE(
+        checked.error().text.contains("the fix: ALTER TABLE \"t\" ALTER COLUMN \"c\" TYPE "))
+        << checked.error().text;
   }
 }
 

@@ -20,6 +20,9 @@ constexpr PostgresErrorRule kRules[] = {
     {"21", kRecord, "a query in a trigger found more rows than one", kMendRecord},
     {"22", kRecord, "a value does not fit its column", kMendRecord},
     {"23", kRecord, "the row breaks a constraint of the table", kMendRecord},
+    {"23502", kRecord, "a column of the table takes no null",
+     "coalesce(…, a value) in the sink's `columns`, or ALTER TABLE ... ALTER COLUMN ... DROP NOT "
+     "NULL"},
     {"25006", kPasses, "the server is read-only: a standby, or a disk that fills up", ""},
     {"25P", kPasses, "the server ended a transaction that took too long", ""},
     {"26", kSetUp, "a prepared statement is gone: a pooler changed the session",

@@ -95,7 +95,11 @@ Status PostgresStore::prepare_statements() {
       !prepared) {
     return std::unexpected(to_error(prepared.error()));
   }
-  // Only planning finds out whether the key is unique; explaining plans and does nothing.
+  // Only planning finds out whether the key is unique; explaining plans and does nothing. What it
+  // refuses would end the transaction, in which the rows are looked at then.
+  if (const auto kept = connection_->execute("SAVEPOINT onceflow_key"); !kept) {
+    return std::unexpected(to_error(kept.error()));
+  }
   std::string nulls = "NULL";
   for (std::size_t index = 0; index < table_.columns.size(); ++index) {
     nulls += ", NULL";
@@ -107,7 +111,10 @@ Status PostgresStore::prepare_statements() {
     if (planned.error().sqlstate != kNoUniqueKey) {
       return std::unexpected(to_error(planned.error()));
     }
-    return fail(ErrorCode::kRefused, unique_key_needed(table_, planned.error().text));
+    if (const auto back = connection_->execute("ROLLBACK TO onceflow_key"); !back) {
+      return std::unexpected(to_error(back.error()));
+    }
+    return refuse_without_unique_key(*connection_, table_, planned.error().text);
   }
   for (const auto& [name, sql] :
        {std::pair(kDeleteStatement, postgres_delete_sql(table_, written_table_)),
@@ -298,7 +305,8 @@ std::expected<std::vector<Value>, CommitOutcome> PostgresStore::convert(
         return std::unexpected(refused(row, fmt::format("key column {} is null", column.name)));
       }
       values[row * width + index] = *value;
-      if (const Status kept = check_kept(column.name, written_table_.columns[index], *value);
+      if (const Status kept =
+              check_kept(table_, column.name, written_table_.columns[index], *value);
           !kept) {
         return std::unexpected(refused(row, kept.error().text));
       }

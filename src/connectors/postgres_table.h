@@ -39,9 +39,13 @@ Error to_error(const PostgresFailure& failure);
 std::string postgres_shape_sql(std::string_view parameter);
 /// Quoted; `schema.table` names a table in a schema.
 std::string postgres_table_name(const SinkTable& table);
+/// The beginning of a statement: ALTER TABLE "t" ALTER COLUMN "c".
+std::string postgres_alter_column(const SinkTable& table, std::string_view name);
 
-/// For an upsert into a table that has no unique key like the sink's: what, rule and fix.
-std::string unique_key_needed(const SinkTable& table, std::string_view what);
+/// For an upsert into a table that has no unique key like the sink's: what, rule and fix. Looks at
+/// the rows; the transaction is of no use where that fails.
+std::unexpected<Error> refuse_without_unique_key(PostgresConnection& connection,
+                                                 const SinkTable& table, std::string_view what);
 
 /// COPY … FROM STDIN of the columns in the table's order, then onceflow_source.
 std::string postgres_copy_sql(const SinkTable& table);

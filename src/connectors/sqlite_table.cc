@@ -140,6 +140,15 @@ Result<bool> schema_says(SqliteConnection& connection, const SinkTable& table,
   return statement->integer(0) != 0;
 }
 
+// As shared_key_sql() has it; empty: there is none.
+Result<std::string> shared_key(SqliteConnection& connection, const SinkTable& table) {
+  Result<SqliteStatement> statement = connection.prepare(shared_key_sql(table, kDialect));
+  RETURN_IF_ERROR(statement);
+  const auto step = statement->step();
+  RETURN_IF_ERROR(step);
+  return *step == SqliteStatement::Step::kRow ? std::string(statement->text(0)) : std::string();
+}
+
 }  // namespace
 
 Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkTable& table) {
@@ -161,12 +170,13 @@ Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkT
   if (table.mode == SinkMode::kUpsert) {
     // SQLite itself says whether the key is unique in the table.
     if (const auto prepared = connection.prepare(sqlite_write_row_sql(table)); !prepared) {
-      const std::string key = fmt::format("{}", fmt::join(key_columns(table, kDialect), ", "));
-      return refuse(
-          table, prepared.error().text,
-          fmt::format("an upsert needs a primary key or unique index on ({})", key),
+      const Result<std::string> shared = shared_key(connection, table);
+      RETURN_IF_ERROR(shared);
+      return refuse_without_unique_key(
+          table, kDialect, prepared.error().text,
           fmt::format("CREATE UNIQUE INDEX {} ON {} ({})", quote_identifier(table.table + "_key"),
-                      quote_identifier(table.table), key));
+                      quote_identifier(table.table), fmt::join(key_columns(table, kDialect), ", ")),
+          *shared);
     }
   }
   return TableState::kExisting;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/utf8.h"
 #include "connectors/convert_value.h"
 
 namespace onceflow::connectors {
@@ -158,6 +159,46 @@ Status check_columns(const SinkTable& table, const SqlDialect& dialect,
   }
   return fail(ErrorCode::kRefused, fmt::format("table {} does not fit in {} places: {}",
                                                table.table, mismatches.size(), all));
+}
+
+std::string shared_key_sql(const SinkTable& table, const SqlDialect& dialect) {
+  const std::vector<std::string> key = key_columns(table, dialect);
+  std::vector<std::string> shown;
+  std::vector<std::string> not_null;
+  shown.reserve(key.size());
+  not_null.reserve(key.size());
+  for (const std::string& name : key) {
+    shown.push_back(fmt::format("CAST({} AS text)", name));
+    not_null.push_back(fmt::format("{} IS NOT NULL", name));
+  }
+  return fmt::format(
+      "SELECT {0} FROM (SELECT {1} FROM {2} LIMIT 1000000) AS looked_at WHERE {3} GROUP BY {1} "
+      "HAVING count(*) > 1 LIMIT 1",
+      fmt::join(shown, " || ', ' || "), fmt::join(key, ", "), dialect.quote_table(table.table),
+      fmt::join(not_null, " AND "));
+}
+
+std::unexpected<Error> refuse_without_unique_key(const SinkTable& table, const SqlDialect& dialect,
+                                                 std::string_view what,
+                                                 std::string_view create_index,
+                                                 std::string_view shared) {
+  const std::string key = fmt::format("{}", fmt::join(key_columns(table, dialect), ", "));
+  const std::string rule =
+      fmt::format("an upsert needs a primary key or unique index on ({})", key);
+  if (shared.empty()) {
+    return refuse(table, what, rule, create_index);
+  }
+  constexpr std::size_t kShownMax = 60;
+  return refuse(
+      table,
+      fmt::format("{}, and several of its rows have one key, {}", what,
+                  printable(shared.substr(0, kShownMax))),
+      rule + ", and such an index is not made where rows share a key",
+      fmt::format("give the sink another `table`, which is made with its key; or, where none of "
+                  "the rows is to stay: DELETE FROM {}; {}; and onceflow reset FILE --to-earliest "
+                  "--delete-rows --execute; or delete by hand all rows of each key but one, then "
+                  "make the index",
+                  dialect.quote_table(table.table), create_index));
 }
 
 std::vector<std::string> key_columns(const SinkTable& table, const SqlDialect& dialect) {

@@ -42,6 +42,16 @@ Status check_columns(const SinkTable& table, const SqlDialect& dialect,
 /// Makes it one that takes no value; `to_ordinary`: the statements that make it one that does.
 void refuse_generated(ExistingColumn& column, const SinkTable& table, std::string_view to_ordinary);
 
+/// A query: a key that several rows share, as a text, of the first million of rows; no row: none.
+/// Where there is one, no unique index can be made.
+std::string shared_key_sql(const SinkTable& table, const SqlDialect& dialect);
+/// For an upsert into a table that has no unique key like the sink's. `create_index`: the statement
+/// that makes one; `shared`: what shared_key_sql() has found, empty: nothing.
+std::unexpected<Error> refuse_without_unique_key(const SinkTable& table, const SqlDialect& dialect,
+                                                 std::string_view what,
+                                                 std::string_view create_index,
+                                                 std::string_view shared);
+
 /// Quoted, in the table's order.
 std::vector<std::string> key_columns(const SinkTable& table, const SqlDialect& dialect);
 std::string create_table_sql(const SinkTable& table, const SqlDialect& dialect);

@@ -118,6 +118,67 @@ def a_trigger_that_keeps_rows_is_found_before_anything_is_done(at):
         reset(at, broker, "--to-earliest", "--delete-rows", "--execute")
 
 
+def two_keys(key, extra=""):
+    return (f"name: p\n{SOURCE}\nsinks: [ sqlite: {{ file: out.db, table: t, mode: upsert,"
+            f" key: [{key}], columns: {{ id: $.id, kind: $.kind{extra} }} }} ]\n")
+
+
+KINDS = [{"id": "1", "kind": "a"}, {"id": "1", "kind": "b"}]
+WAYS = (("--to-current",), ("--to-latest", "--keep-rows"), ("--to-earliest", "--keep-rows"),
+        ("--to-earliest", "--delete-rows"))
+
+
+def a_table_that_run_would_refuse_is_refused_before_anything_is_done(at):
+    """With all that does not fit it; the statements of the message mend it, and run begins."""
+    with cluster(at) as broker:
+        create_topic(broker.address, "in", 1)
+        filled(at, broker, two_keys("id, kind"), 2, KINDS)
+        (at / "p.yaml").write_text(two_keys("id", ", extra: $.extra, more: $.more"))
+        for way in WAYS:
+            for more in ((), ("--execute",)):
+                said = reset(at, broker, *way, *more, code=1)
+                fixes = re.findall(r"the fix: (ALTER TABLE .*?)(?:; \(|; run would)", said)
+                check(len(fixes) == 2 and "nothing was done" in said, f"{way}: {said}")
+        with sqlite3.connect(at / "out.db") as database:
+            for fix in fixes:
+                database.execute(fix)
+        said = reset(at, broker, *WAYS[-1], "--execute", code=1)
+        check("several of its rows have one key, 1" in said, said)
+        fix, index, again = re.search(r"none of the rows is to stay: (DELETE .*?); (CREATE .*?); "
+                                      r"and (onceflow reset p.yaml .*?);", said).groups()
+        with sqlite3.connect(at / "out.db") as database:
+            database.execute(fix)
+            database.execute(index)
+        onceflow(*again.split()[1:], at=at)
+        filled(at, broker, two_keys("id", ", extra: $.extra, more: $.more"), 2, [])
+        with sqlite3.connect(at / "out.db") as database:
+            found = database.execute("SELECT id, kind FROM t").fetchall()
+        check(found == [("1", "b")], found)
+        onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at)
+
+
+def a_key_that_rows_of_postgres_share_is_named(at):
+    server = shared_postgres()
+    dsn = server.new_database()
+
+    def text(key):
+        return two_keys(key).replace("sqlite: { file: out.db", f"postgres: {{ dsn: '{dsn}'")
+    with cluster(at) as broker:
+        create_topic(broker.address, "in", 1)
+        filled(at, broker, text("id, kind"), 2, KINDS)
+        (at / "p.yaml").write_text(text("id"))
+        for way in WAYS:
+            said = reset(at, broker, *way, "--execute", code=1)
+            check("several of its rows have one key, 1" in said and "nothing was done" in said,
+                  f"{way}: {said}")
+        fix = re.search(r"none of the rows is to stay: (DELETE .*?; CREATE .*?);", said)[1]
+        server.query(fix, dsn)
+        reset(at, broker, *WAYS[-1], "--execute")
+        filled(at, broker, text("id"), 2, [])
+        check(server.query("SELECT id, kind FROM t", dsn) == [["1", "b"]], "one row")
+        onceflow("audit", "p.yaml", "--bootstrap.servers", broker.address, at=at)
+
+
 def records_that_are_passed_over_are_counted(at):
     """Not their offsets: markers of transactions take some, too."""
     two = (f"name: p\n{SOURCE}\nsinks:\n  - {{ id: a, sqlite: {{ file: out.db, table: t, {COLUMNS}"

@@ -66,9 +66,9 @@ def what_rows_are_kept_by_needs_a_decision(at):
 def rows_of_another_mode_are_not_covered(at):
     feed(at, users(mode="mode: append"), 4, 1)
     refused(at, users("id: key, n: $.n"))
-    reset(at, "--to-current", "--execute")
     with sqlite3.connect(at / "a.db") as database:
         database.execute("CREATE UNIQUE INDEX id ON t (id)")
+    reset(at, "--to-current", "--execute")
     feed(at, users("id: key, n: $.n"), 2, 2)
     said = audit(at)
     check("2 rows of that time remain, and are not judged" in said, said)
