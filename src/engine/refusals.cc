@@ -1,5 +1,7 @@
 #include "engine/refusals.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -59,6 +61,13 @@ bool Refusals::holds(const TopicPartition& source) const {
 Status Refusals::held_up() const {
   const auto reached = std::ranges::find(known_, true, &Known::is_reached);
   return reached == known_.end() ? Status{} : Status(std::unexpected(reached->error));
+}
+
+std::string way_past(const TopicPartition& source, Offset offset) {
+  return fmt::format(
+      "past this record alone: `- {{ id: known, where: \"not (topic = '{}' and partition = {} and "
+      "offset = {})\" }}`",
+      source.topic, source.partition.value, offset.value);
 }
 
 }  // namespace onceflow::engine

@@ -14,6 +14,7 @@
 
 #include <limits>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/ids.h"
@@ -64,5 +65,9 @@ class Refusals {
   std::vector<Known> known_;  ///< one a partition at most
   std::optional<Refusal> noted_;
 };
+
+/// The way past one record that no condition tells from others, ready to be typed: a step that
+/// knows it by its place.
+std::string way_past(const TopicPartition& source, Offset offset);
 
 }  // namespace onceflow::engine

@@ -654,10 +654,13 @@ std::string SinkStage::describe_refusal(const connectors::CommitOutcome& outcome
   }
   const connectors::SinkRow& row = open_.rows[outcome.refused_row];
   const TopicPartition& source = sources_[row.source_index];
+  // The group of a stage that comes after another, all steps, has its name.
+  const bool has_steps = stage_.group_id != fmt::format("{}-{}", options_.pipeline, stage_.id);
   return fmt::format(
       "{} refuses the row of {}-{}@{}: {}; mend the record, the columns or the "
-      "table, then start again; nothing was skipped",
-      where, source.topic, source.partition.value, row.source_offset.value, outcome.text);
+      "table, then start again; nothing was skipped{}",
+      where, source.topic, source.partition.value, row.source_offset.value, outcome.text,
+      has_steps ? "; " + way_past(source, row.source_offset) : "");
 }
 
 // For tools that show a group's lag, and as a trace. Where it is lost, the one before stays.

@@ -11,8 +11,10 @@
 #include "base/json_document.h"
 #include "base/json_text.h"
 #include "base/utf8.h"
+#include "engine/refusals.h"
 #include "pipeline/deletion_condition.h"
 #include "pipeline/json_fields.h"
+#include "pipeline/sink_columns.h"
 #include "pipeline/yaml_text.h"
 
 namespace onceflow::pipeline {
@@ -24,8 +26,8 @@ using engine::Record;
 // What every operator here has: its step's name for messages, and the prepared program.
 class Step {
  public:
-  Step(std::string name, std::unique_ptr<Program> program)
-      : name_(std::move(name)), program_(std::move(program)) {}
+  Step(std::string name, std::unique_ptr<Program> program, StepBefore before = StepBefore::kHelps)
+      : name_(std::move(name)), program_(std::move(program)), before_(before) {}
 
   Program& program() { return *program_; }
 
@@ -47,7 +49,7 @@ class Step {
 
   std::unexpected<Error> refuse(const Chunk& chunk, const Record& record,
                                 const RecordProblem& problem) const {
-    return refuse_record(name_, chunk, record, problem);
+    return refuse_record(name_, chunk, record, problem, before_);
   }
   std::unexpected<Error> refuse(const Chunk& chunk, const Record& record, std::string what,
                                 std::string rule, std::string fix) const {
@@ -57,6 +59,7 @@ class Step {
  private:
   std::string name_;
   std::unique_ptr<Program> program_;
+  StepBefore before_;
 };
 
 class Where : public engine::Operator {
@@ -254,7 +257,7 @@ class ColumnProjection : public engine::Projection {
       for (std::size_t index = 0; index < columns_.size(); ++index) {
         const Result<Value> value = step_.column(chunk, record, index);
         RETURN_IF_ERROR(value);
-        if (columns_[index].is_key && !is_null(*value)) {
+        if (columns_[index].is_key) {
           if (const auto problem = problem_of_key(index, *value)) [[unlikely]] {
             return step_.refuse(chunk, record, *problem);
           }
@@ -272,9 +275,21 @@ class ColumnProjection : public engine::Projection {
   const Step& step() const { return step_; }
 
  private:
-  // What a column of text would write as another value's text.
+  // Null, and what a column of text would write as another value's text.
   std::optional<RecordProblem> problem_of_key(std::size_t index, const Value& value) {
     const ProjectedColumn& column = columns_[index];
+    if (is_null(value)) {
+      return RecordProblem{
+          fmt::format("key column {} would be null", column.name),
+          "a row is found by its key, and null is equal to nothing",
+          fmt::format("give it a value: write `{}: {}`, or in the `key` of the aggregate where one "
+                      "groups by it; or {}",
+                      column.name,
+                      as_yaml_scalar(
+                          fmt::format("coalesce({}, {})", column.expression.text,
+                                      in_place_of_null(column.type.value_or(ColumnType::kText)))),
+                      step_before(fmt::format("{} is not null", column.expression.text)))};
+    }
     const auto* text = std::get_if<std::string_view>(&value);
     const bool is_json = text != nullptr && step_.program().is_json(index);
     if (column.type != ColumnType::kText || (text != nullptr && !is_json)) {
@@ -337,23 +352,25 @@ class Guard : public engine::Operator {
   std::vector<Value> values_;
 };
 
-Result<Step> make_step(const std::string& name, std::vector<ProgramColumn> columns) {
+Result<Step> make_step(const std::string& name, std::vector<ProgramColumn> columns,
+                       StepBefore before = StepBefore::kHelps) {
   Result<std::unique_ptr<Program>> program = Program::prepare(std::move(columns));
   if (!program) {
     return fail(program.error().code, fmt::format("step {}: {}", name, program.error().text));
   }
-  return Step(name, std::move(*program));
+  return Step(name, std::move(*program), before);
 }
 
 Result<ColumnProjection> make_column_projection(const std::string& step,
-                                                const std::vector<ProjectedColumn>& columns) {
+                                                const std::vector<ProjectedColumn>& columns,
+                                                StepBefore before = StepBefore::kHelps) {
   std::vector<ProgramColumn> program;
   program.reserve(columns.size());
   for (const ProjectedColumn& column : columns) {
     program.push_back(
         {column.expression, is_json(column.type) ? ColumnForm::kDocument : ColumnForm::kValue});
   }
-  Result<Step> made = make_step(step, std::move(program));
+  Result<Step> made = make_step(step, std::move(program), before);
   RETURN_IF_ERROR(made);
   return ColumnProjection(std::move(*made), columns);
 }
@@ -361,21 +378,23 @@ Result<ColumnProjection> make_column_projection(const std::string& step,
 }  // namespace
 
 std::unexpected<Error> refuse_record(std::string_view step, const Chunk& chunk,
-                                     const Record& record, const RecordProblem& problem) {
-  // Where no condition tells such records from others, their place does.
-  const std::string& topic = chunk.source.topic;
-  const std::int32_t partition = chunk.source.partition.value;
-  const std::string past_it =
-      problem.fix.contains("- { id: known, where: ")
-          ? ""
-          : fmt::format(
-                "; past this record alone: `- {{ id: known, where: \"not (topic = '{}' and "
-                "partition = {} and offset = {})\" }}`",
-                topic, partition, record.offset.value);
+                                     const Record& record, const RecordProblem& problem,
+                                     StepBefore before) {
+  std::string past_it;
+  if (before == StepBefore::kIsTooLate) {
+    past_it = fmt::format(
+        "; the record is in topic {} already, past all steps of the file: another column or "
+        "expression in the sink's `columns` takes it where it is; a step or a `key` that is "
+        "changed makes it anew: onceflow reset FILE --to-earliest --delete-rows --execute",
+        chunk.source.topic);
+  } else if (!problem.fix.contains("- { id: known, where: ")) {
+    // Where no condition tells such records from others, their place does.
+    past_it = "; " + engine::way_past(chunk.source, record.offset);
+  }
   return fail(ErrorCode::kRefused,
-              fmt::format("step {}, record {}/{}@{}: {}; the rule: {}; the fix: {}{}", step, topic,
-                          partition, record.offset.value, printable(problem.what), problem.rule,
-                          problem.fix, past_it));
+              fmt::format("step {}, record {}/{}@{}: {}; the rule: {}; the fix: {}{}", step,
+                          chunk.source.topic, chunk.source.partition.value, record.offset.value,
+                          printable(problem.what), problem.rule, problem.fix, past_it));
 }
 
 engine::Factory<engine::Operator> make_where(std::string step, Expression condition,
@@ -426,10 +445,11 @@ engine::Factory<engine::Operator> make_key(std::string step, std::vector<Express
 }
 
 engine::Factory<engine::Projection> make_projection(std::string step,
-                                                    std::vector<ProjectedColumn> columns) {
-  return [step = std::move(step),
-          columns = std::move(columns)]() -> Result<std::unique_ptr<engine::Projection>> {
-    Result<ColumnProjection> made = make_column_projection(step, columns);
+                                                    std::vector<ProjectedColumn> columns,
+                                                    StepBefore before) {
+  return [step = std::move(step), columns = std::move(columns),
+          before]() -> Result<std::unique_ptr<engine::Projection>> {
+    Result<ColumnProjection> made = make_column_projection(step, columns, before);
     RETURN_IF_ERROR(made);
     return std::make_unique<ColumnProjection>(std::move(*made));
   };

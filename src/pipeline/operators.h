@@ -15,9 +15,15 @@
 
 namespace onceflow::pipeline {
 
+/// Whether a step of the file can still keep a record from where it is refused.
+enum class StepBefore {
+  kHelps,
+  kIsTooLate,  ///< all steps are in stages before, and the record is in the topic after them
+};
 /// The refusal of a record by a step: both are named, with what is wrong, the rule and the fix.
 std::unexpected<Error> refuse_record(std::string_view step, const engine::Chunk& chunk,
-                                     const engine::Record& record, const RecordProblem& problem);
+                                     const engine::Record& record, const RecordProblem& problem,
+                                     StepBefore before = StepBefore::kHelps);
 
 /// What a `where` makes of a record without a value.
 enum class NoValue {
@@ -42,7 +48,8 @@ engine::Factory<engine::Operator> make_key(std::string step, std::vector<Express
                                            NullKey null_key);
 
 engine::Factory<engine::Projection> make_projection(std::string step,
-                                                    std::vector<ProjectedColumn> columns);
+                                                    std::vector<ProjectedColumn> columns,
+                                                    StepBefore before = StepBefore::kHelps);
 
 /// Refuses what a later stage would: evaluates its columns and keeps nothing of them. `check` (may
 /// be empty) judges the value of each column by its index; the error says what is wrong, and after

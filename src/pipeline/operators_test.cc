@@ -172,10 +172,38 @@ TEST(Projection, a_key_column_of_text_takes_text_alone) {
   }
   EXPECT_EQ(outcome(R"({"x":"7"})", "$.x"), "taken");
   EXPECT_EQ(outcome(R"({"x":"[7]"})", "$.x"), "taken");
-  EXPECT_EQ(outcome("{}", "$.x"), "taken");
+  EXPECT_TRUE(outcome("{}", "$.x")
+                  .contains("key column k would be null; the rule: a row is found by its key, and "
+                            "null is equal to nothing; the fix: give it a value: write `k: "
+                            "\"coalesce($.x, 'none')\"`"));
   EXPECT_TRUE(outcome(R"({"x":7})", "$.x")
                   .contains("write `k: cast($.x as text)` where both are one, or start over "
                             "(onceflow reset) with the column of `type: integer`"));
+}
+
+TEST(Projection, a_text_is_converted_where_it_is_exactly_a_value) {
+  const auto said = [](ColumnType type, const std::string& value) {
+    engine::Chunk chunk = chunk_of({"{\"x\":" + value + "}"});
+    auto projection = *make_projection("out", {{"c", expression("$.x"), type}})();
+    std::vector<Value> values;
+    const Status status = projection->evaluate(chunk, values);
+    return status ? "taken" : status.error().text;
+  };
+  EXPECT_TRUE(said(ColumnType::kBoolean, R"("True")")
+                  .contains("case $.x when 'True' then 1 when 'False' then 0 else $.x end"));
+  EXPECT_TRUE(said(ColumnType::kInteger, R"("12")")
+                  .contains("iif(cast($.x as integer) = $.x, cast($.x as integer), $.x)"));
+  const std::vector<std::pair<ColumnType, std::string>> others = {
+      {ColumnType::kBoolean, R"("maybe")"}, {ColumnType::kBoolean, "2"},
+      {ColumnType::kInteger, R"("12.5")"},  {ColumnType::kInteger, R"("1e3")"},
+      {ColumnType::kInteger, "1.5"},        {ColumnType::kInteger, R"("9223372036854775808")"},
+      {ColumnType::kReal, R"("1.234,50")"}, {ColumnType::kReal, R"("1e400")"},
+      {ColumnType::kReal, R"("inf")"},      {ColumnType::kDecimal, R"("1.234,50")"}};
+  for (const auto& [type, value] : others) {
+    const std::string text = said(type, value);
+    EXPECT_TRUE(text.contains("- { id: known, where: ") && !text.contains("write `value: "))
+        << text;
+  }
 }
 
 }  // namespace

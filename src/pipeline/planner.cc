@@ -302,19 +302,7 @@ class Planner {
     if (!columns) {
       return;  // reported where the stage is closed
     }
-    std::vector<ProjectedColumn> guarded = projected(sink, *columns);
-    open_.operators.push_back(make_guard(
-        sink.id, std::move(guarded),
-        [columns = std::move(*columns)](std::size_t index, const Value& value,
-                                        engine::Arena&) -> Status {
-          const connectors::SinkColumn& column = columns[index].column;
-          return column.is_key && is_null(value)
-                     ? fail(ErrorCode::kRefused,
-                            fmt::format("key column {} would be null; give it a value with "
-                                        "coalesce(…, {})",
-                                        column.name, in_place_of_null(column.type)))
-                     : Status();
-        }));
+    open_.operators.push_back(make_guard(sink.id, projected(sink, *columns), {}));
   }
 
   static std::vector<ProjectedColumn> projected(const SinkSpec& sink,
@@ -400,8 +388,9 @@ class Planner {
     report.commit_point = fmt::format("one {} transaction: rows, positions and receipt", kind);
     report.guarantee = Guarantee::kExactlyOnce;
     report.mechanism = "positions in the rows' own transaction, zombies fenced by claimed epoch";
+    const StepBefore before = plan_.stages.empty() ? StepBefore::kHelps : StepBefore::kIsTooLate;
     stage.output =
-        engine::SinkOutput{kind, table, make_projection(sink.id, projected(sink, *columns)),
+        engine::SinkOutput{kind, table, make_projection(sink.id, projected(sink, *columns), before),
                            make_sink_factory(sink, table)};
     plan_.stages.push_back(std::move(stage));
     report_.stages.push_back(std::move(report));

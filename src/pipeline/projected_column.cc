@@ -2,15 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <string_view>
 #include <utility>
 
 #include "base/decimal.h"
 #include "base/json_document.h"
+#include "base/parse_number.h"
 #include "base/typed_text.h"
 #include "base/utf8.h"
 #include "connectors/convert_value.h"
 #include "pipeline/step_against.h"
+#include "pipeline/yaml_text.h"
 
 namespace onceflow::pipeline {
 namespace {
@@ -76,6 +81,69 @@ std::optional<RecordProblem> problem_of_text(const ProjectedColumn& column, std:
   return std::nullopt;
 }
 
+// The pairs of texts that people write for true and false.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kTruths = {{
+    {"true", "false"},
+    {"True", "False"},
+    {"TRUE", "FALSE"},
+    {"t", "f"},
+    {"yes", "no"},
+    {"Yes", "No"},
+    {"y", "n"},
+    {"on", "off"},
+    {"1", "0"},
+}};
+
+// An expression that is the text's value where the text is exactly one of the type, and of any
+// other text that text, which the column goes on refusing: a cast alone would make 1 of '1,5' and 0
+// of 'true'. Empty: this text is no value of the type.
+std::string exact_value_of(const std::string& expression, ColumnType type, std::string_view text) {
+  if (type == ColumnType::kBoolean) {
+    const auto pair = std::ranges::find_if(
+        kTruths, [&](const auto& truth) { return truth.first == text || truth.second == text; });
+    return pair == kTruths.end() ? ""
+                                 : fmt::format(
+                                       "case {0} when '{1}' then 1 when '{2}' then 0 else "
+                                       "{0} end",
+                                       expression, pair->first, pair->second);
+  }
+  double real = 0;
+  const char* const past = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), past, real);
+  const bool is_number = DecimalNumber::parse(text) && error == std::errc() && end == past;
+  if (!is_number || (type == ColumnType::kInteger && !parse_number<std::int64_t>(text))) {
+    return "";
+  }
+  return fmt::format("iif(cast({0} as {1}) = {0}, cast({0} as {1}), {0})", expression,
+                     to_string(type));
+}
+
+// The type that takes the value as it is.
+ColumnType type_of(const Value& value) {
+  return std::holds_alternative<std::int64_t>(value)       ? ColumnType::kInteger
+         : std::holds_alternative<double>(value)           ? ColumnType::kReal
+         : std::holds_alternative<std::string_view>(value) ? ColumnType::kText
+                                                           : ColumnType::kDecimal;
+}
+
+// For columns of numbers and booleans.
+std::string fix_of_number(const ProjectedColumn& column, ColumnType type, const Value& value) {
+  const auto* text = std::get_if<std::string_view>(&value);
+  const std::string exact =
+      text == nullptr ? "" : exact_value_of(column.expression.text, type, *text);
+  // Beyond what a double holds an integer is a decimal, too.
+  const ColumnType other = type == ColumnType::kReal && type_of(value) == ColumnType::kInteger
+                               ? ColumnType::kDecimal
+                               : type_of(value);
+  return fmt::format(
+      "{}give the column `type: {}`, which keeps it as it is; or {}",
+      exact.empty()
+          ? ""
+          : fmt::format("write `value: {}`, which leaves what is no {} to be refused; or ",
+                        as_yaml_scalar(exact), to_string(type)),
+      to_string(other), step_against(column.expression.text, value));
+}
+
 struct Advice {
   std::string_view rule;
   std::string_view fix;
@@ -111,8 +179,7 @@ Advice advice_of(ColumnType type) {
           "`type: json` keeps a document as it is written; keep what is not JSON out by a step "
           "before this one: `where: value is null or json_valid(value)`"};
     default:
-      return {"a column takes values of its type, or null",
-              "give the column another `type:`, or convert with cast(… as …)"};
+      return {"a column takes values of its type, or null", ""};
   }
 }
 
@@ -151,8 +218,9 @@ std::expected<Value, RecordProblem> fit_value(const ProjectedColumn& column, con
       column.type ? connectors::convert_value(column.name, *column.type, typed) : typed;
   if (!converted) {
     const Advice advice = advice_of(*column.type);
-    return std::unexpected(
-        RecordProblem{converted.error().text, std::string(advice.rule), std::string(advice.fix)});
+    return std::unexpected(RecordProblem{
+        converted.error().text, std::string(advice.rule),
+        advice.fix.empty() ? fix_of_number(column, *column.type, value) : std::string(advice.fix)});
   }
   if (const auto* text = std::get_if<std::string_view>(&*converted)) {
     if (auto problem = problem_of_text(column, *text)) {

@@ -138,7 +138,7 @@ void read_key(YamlReader& reader, const YAML::Node& node, StepSpec& step) {
 
 // `sum($.amount)` in its parts; the argument is a view into the text.
 struct Call {
-  std::string_view function;
+  std::string function;  ///< in lower case, as SQL takes it
   std::string_view argument;
 };
 
@@ -148,7 +148,8 @@ std::optional<Call> split_call(std::string_view text) {
   if (open == std::string_view::npos || !text.ends_with(')')) {
     return std::nullopt;
   }
-  return Call{trim(text.substr(0, open)), trim(text.substr(open + 1, text.size() - open - 2))};
+  return Call{lower(trim(text.substr(0, open))),
+              trim(text.substr(open + 1, text.size() - open - 2))};
 }
 
 std::optional<ColumnType> read_type(YamlReader& reader, const YAML::Node& map) {

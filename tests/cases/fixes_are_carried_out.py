@@ -294,6 +294,89 @@ def a_key_that_does_not_fit_its_type_in_postgres(at):
     a_key_that_does_not_fit_its_type(at, Pg, no_zero)
 
 
+ANEW = "(onceflow reset p.yaml[^;]* --to-earliest --delete-rows --execute)"
+# A type, a text that is exactly one of its values, that value, and a text that a cast would alter.
+TYPED = [("boolean", "true", 1, "truth"), ("boolean", "no", 0, "maybe"),
+         ("integer", "12", 12, "1.234,50"), ("real", "12.5", 12.5, "12,5")]
+
+
+def read(at, sql):
+    try:
+        with sqlite3.connect(at / "o.db") as database:
+            return database.execute(sql).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def a_text_is_converted_where_it_is_exactly_a_value(at):
+    """And only there: what is left is refused, and its step keeps it out."""
+    for index, (kind, exact, value, other) in enumerate(TYPED):
+        here = at / f"{index}"
+        here.mkdir()
+        column = SQLITE.format(", columns: { v: { value: VALUE, type: " + kind + " } }")
+        with Worker(here, pipeline(sinks=column.replace("VALUE", "$.v"))) as worker:
+            produce(worker.address, "in", [f'{{"v":"{exact}"}}', f'{{"v":"{other}"}}'], good=False)
+            check(worker.wait() == 1, worker.said())
+            found = re.search(r"write `value: (.*?)`", worker.said())
+            check(found, worker.said())
+        text = column.replace("VALUE", found[1])
+        with Worker(here, pipeline(sinks=text)) as worker:
+            check(worker.wait() == 1, worker.said())
+            said = worker.said()
+        check(read(here, "SELECT v FROM rows") == [(value,)], read(here, "SELECT v FROM rows"))
+        check("but got the text" in said and "write `value: " not in said, said)
+        with Worker(here, pipeline(step_of(said), text)) as worker:
+            produce(worker.address, "in", [f'{{"v":"{exact}"}}'], good=False)
+            wait_for(lambda: len(read(here, "SELECT v FROM rows")) == 2, worker.said)
+            check(worker.stop() == 0, worker.said())
+        audit(here)
+
+
+def what_no_step_can_keep_out_any_more_is_read_anew(at):
+    """A table is put beside a topic that has the record already."""
+    steps = "  - { id: s, set: { $.y: 1 } }\n"
+    topic = "  - kafka: { topic: out }\n"
+    table = topic + SQLITE.format(", columns: { x: { value: $.x, type: integer } }")
+    with Worker(at, pipeline(steps, topic)) as worker:
+        produce(worker.address, "in", ['{"x":1}', '{"x":"x"}', '{"x":3}'])
+        wait_for(lambda: len(values(worker)) == 3, worker.said)
+        check(worker.stop() == 0, worker.said())
+    with Worker(at, pipeline(steps, table)) as worker:
+        check(worker.wait() == 1, worker.said())
+        said = worker.said()
+    check("past all steps of the file" in said and "past this record alone" not in said, said)
+    anew = re.search(ANEW, said)[1]
+    (at / "p.yaml").write_text(pipeline(steps + step_of(said), table), encoding="utf-8")
+    onceflow(*anew.split()[1:], at=at)
+    with Worker(at, pipeline(steps + step_of(said), table)) as worker:
+        wait_for(lambda: read(at, "SELECT x FROM rows ORDER BY x") == [(1,), (3,)], worker.said)
+        check(worker.stop() == 0, worker.said())
+    audit(at)
+
+
+def a_group_whose_key_is_null_is_given_a_value(at):
+    text = "  - {{ id: g, key: {{ s: $.s, d: {} }}, aggregate: {{ n: count(*) }} }}\n"
+    topic = "  - kafka: { topic: out }\n"
+    table = topic + SQLITE.format(", mode: upsert")
+    with Worker(at, pipeline(text.format("$.d"), topic)) as worker:
+        produce(worker.address, "in", ['{"d":null,"s":"x"}', '{"d":"a","s":"x"}'])
+        wait_for(lambda: len(values(worker)) == 2, worker.said)
+        check(worker.stop() == 0, worker.said())
+    with Worker(at, pipeline(text.format("$.d"), table)) as worker:
+        check(worker.wait() == 1, worker.said())
+        said = worker.said()
+    value, anew = re.search(r"key column d would be null; .* write `d: (.*?)`, or in the `key` of "
+                            r"the aggregate.*" + ANEW, said).groups()
+    given = pipeline(text.format(value), table)
+    (at / "p.yaml").write_text(given, encoding="utf-8")
+    onceflow(*anew.split()[1:], at=at)
+    with Worker(at, given) as worker:
+        wait_for(lambda: read(at, "SELECT d, n FROM rows ORDER BY d") == [("a", 1), ("none", 1)],
+                 worker.said)
+        check(worker.stop() == 0, worker.said())
+    audit(at, code=None)
+
+
 def revenue_is_exact(at):
     text = pipeline(aggregate("revenue: { value: sum($.price * $.qty), type: decimal }"),
                     "  - kafka: { topic: out }\n" + SQLITE.format(", mode: upsert"))
