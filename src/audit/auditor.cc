@@ -483,6 +483,7 @@ void Auditor::judge_aggregate(const StageHistory& history) {
 
 void Auditor::judge() {
   progress("judging");
+  report_.is_being_reset = check_reset_has_ended(definitions_, report_.findings);
   for (const StageHistory& history : histories_) {
     check_tiling(history, histories_, scans_, report_.findings);
     check_input_records(history, scans_, report_.findings);

@@ -54,6 +54,10 @@ nlohmann::json to_json(const StageReport& stage) {
           {"partitions", std::move(partitions)}};
 }
 
+std::string being_reset(const AuditReport& report) {
+  return report.is_being_reset ? ", and a reset has not ended" : "";
+}
+
 }  // namespace
 
 std::int64_t AuditReport::input_records() const {
@@ -77,7 +81,8 @@ std::string verdict(const AuditReport& report) {
   const std::int64_t lag = report.not_yet_processed();
   if (report.has_judged_nothing()) {
     return "nothing to judge: no stage has left a receipt" +
-           (lag > 0 ? fmt::format(", {} not yet processed", lag) : std::string());
+           (lag > 0 ? fmt::format(", {} not yet processed", lag) : std::string()) +
+           being_reset(report);
   }
   if (!report.has_findings()) {
     std::string text = fmt::format("{}{} accounted for{}", report.is_clean() ? "clean — " : "",
@@ -100,7 +105,7 @@ std::string verdict(const AuditReport& report) {
       text += fmt::format(", {} repeated as at_least_once allows",
                           count_of(report.allowed_repeats, "record"));
     }
-    return text;
+    return text + being_reset(report);
   }
   std::vector<std::string> kinds;
   for (const FindingKind kind : kFindingKinds) {
@@ -108,7 +113,8 @@ std::string verdict(const AuditReport& report) {
       kinds.push_back(fmt::format("{} {}", findings.count(kind), to_string(kind)));
     }
   }
-  return fmt::format("{} ({})", count_of(findings.count(), "finding"), fmt::join(kinds, ", "));
+  return fmt::format("{} ({}){}", count_of(findings.count(), "finding"), fmt::join(kinds, ", "),
+                     being_reset(report));
 }
 
 std::string to_text(const AuditReport& report) {

@@ -44,6 +44,8 @@ struct AuditReport {
   /// Stages whose records were judged by more than one definition.
   std::int64_t redefined_stages = 0;
   bool has_receipts = true;
+  /// A reset was begun and has not ended: what it has taken away by now nothing tells.
+  bool is_being_reset = false;
 
   bool has_findings() const { return findings.count() > 0; }
   /// Nothing is wrong, but a part was skipped on purpose or could not be judged.

@@ -449,6 +449,18 @@ TEST_F(TableAuditTest, without_a_receipts_topic_no_start_over_can_be_told) {
   EXPECT_THAT(verdict_, HasSubstr("to the last row"));
 }
 
+TEST_F(TableAuditTest, rows_of_a_stage_that_the_file_does_not_have_were_not_kept_by_a_reset) {
+  append_honestly();
+  execute(
+      "UPDATE onceflow_receipts SET stage = 'former' WHERE receipt_id = "
+      "(SELECT min(receipt_id) FROM onceflow_receipts)");
+  audit(false);
+  EXPECT_THAT(notes_,
+              Contains(HasSubstr("of which receipts of stage former speak, which the file does not "
+                                 "have")));
+  EXPECT_THAT(notes_, ::testing::Not(Contains(HasSubstr("begun anew"))));
+}
+
 // ---------------------------------------------------------------------------- rows that were kept
 
 class KeptRowsAuditTest : public TableAuditTest {

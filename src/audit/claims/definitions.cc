@@ -346,4 +346,24 @@ std::size_t check_definitions(const StageHistory& history, const DefinitionRecor
   return DefinitionCheck(history, known, findings).run();
 }
 
+bool check_reset_has_ended(const DefinitionRecords& known, Findings& findings) {
+  const protocol::PipelineDefinition* begun = nullptr;
+  for (const protocol::PipelineDefinition& record : known.all()) {
+    if (record.kind == Kind::kResetBegun) {
+      begun = begun == nullptr ? &record : begun;
+    } else if (record.kind != Kind::kRun) {
+      begun = nullptr;
+    }
+  }
+  if (begun == nullptr) {
+    return false;
+  }
+  findings.not_covered(fmt::format(
+      "a reset was begun ({}) and has not ended: what it takes away is there in part, and no worker "
+      "starts; run the same command again: onceflow reset FILE {} --execute",
+      to_iso8601_ms(WallTime(begun->written_at_ms)),
+      begun->flags.empty() ? "--to-…" : begun->flags));
+  return true;
+}
+
 }  // namespace onceflow::audit

@@ -14,4 +14,8 @@ namespace onceflow::audit {
 std::size_t check_definitions(const StageHistory& history, const DefinitionRecords& known,
                               Findings& findings);
 
+/// Whether a reset was begun and has not ended; what it was told is said then, and that its parts
+/// that are done are not told from those that are not.
+bool check_reset_has_ended(const DefinitionRecords& known, Findings& findings);
+
 }  // namespace onceflow::audit

@@ -244,6 +244,29 @@ TEST_F(DefinitionsTest, a_state_that_was_begun_anew_stays_new_whatever_reset_com
   EXPECT_THAT(found(), IsEmpty());
 }
 
+TEST_F(DefinitionsTest, a_reset_that_has_not_ended_is_said_with_what_ends_it) {
+  const PipelineDefinition first = definition("", kSum);
+  know(first);
+  begin_reset(first, "--to-earliest --delete-rows");
+  know(first);                        // no worker ends it
+  begin_reset(first, "--to-latest");  // of two at once the first counts
+  for (const bool has_ended : {false, true}) {
+    if (has_ended) {
+      know(definition("", kSum, Kind::kAccepted));
+    }
+    DefinitionRecords known("p");
+    EXPECT_TRUE(run_now(known.read_to_end(log_)));
+    Findings findings(20);
+    EXPECT_EQ(check_reset_has_ended(known, findings), !has_ended);
+    EXPECT_EQ(findings.not_covered_count(), has_ended ? 0 : 1);
+    if (!has_ended) {
+      EXPECT_THAT(findings.notes(),
+                  Contains(HasSubstr("run the same command again: onceflow reset FILE "
+                                     "--to-earliest --delete-rows --execute")));
+    }
+  }
+}
+
 TEST_F(DefinitionsTest, a_start_over_begins_a_state_that_the_file_has_not_changed) {
   const PipelineDefinition first = definition("", kSum);
   const PipelineDefinition kept = definition("", kHundredfold, Kind::kStatesKept);

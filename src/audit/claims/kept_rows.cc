@@ -1,6 +1,7 @@
 #include "audit/claims/kept_rows.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -57,8 +58,10 @@ void KeptRows::add_receipt(const protocol::Receipt& receipt,
     has_list_ = true;
     without_source_count_ += output.record_count - static_cast<std::int64_t>(receipt.rows.size());
     without_source_left_ = without_source_count_;
+    kept_at_ms_ = std::max(kept_at_ms_, receipt.committed_at_ms);
+  } else {
+    former_sinks_.insert(receipt.stage);
   }
-  kept_at_ms_ = std::max(kept_at_ms_, receipt.committed_at_ms);
 }
 
 std::vector<KeptRows::Row>::iterator KeptRows::find_first(const RowSource& source) {
@@ -131,9 +134,11 @@ void KeptRows::put_all_back() {
 void KeptRows::tell(const std::string& table, const RowSources& sources, const FateOf& fate_of,
                     std::string_view unclear, Findings& findings) const {
   RowRanges there;
+  RowRanges of_former_sinks;
   RowNames gone(sources);
   RowNames unclear_names(sources);
   RowNames other(sources);
+  RowNames other_of_former_sinks(sources);
   std::int64_t listed_count = without_source_count_;
   std::int64_t listed_there = without_source_there_;
   for (const Row& row : rows_) {
@@ -142,9 +147,9 @@ void KeptRows::tell(const std::string& table, const RowSources& sources, const F
                                     row.shape->is_kept_alike ? row.key_hash : 0)
                           : Fate::kGone;
     if (row.first != State::kFree) {
-      there.add(row.source);
+      (row.of == Of::kReset ? there : of_former_sinks).add(row.source);
       if (row.first == State::kOther) {
-        other.add(row.source);
+        (row.of == Of::kReset ? other : other_of_former_sinks).add(row.source);
       }
     }
     if (row.of != Of::kReset || fate == Fate::kReplaced) {
@@ -163,6 +168,12 @@ void KeptRows::tell(const std::string& table, const RowSources& sources, const F
   const std::string at = to_iso8601_ms(WallTime(kept_at_ms_));
   const std::string which =
       gone.after("gone") + unclear_names.after(unclear) + other.after("not as their receipts said");
+  if (of_former_sinks.row_count() > 0) {
+    findings.not_covered(fmt::format(
+        "table {}: {}, of which receipts of stage {} speak, which the file does not have{}", table,
+        of_former_sinks.describe(sources), fmt::join(former_sinks_, ", "),
+        other_of_former_sinks.after("not as those say")));
+  }
   const bool is_any_listed_there = listed_there > 0 || listed_count == 0;
   if (there.row_count() > 0) {
     findings.not_covered(
