@@ -1,7 +1,6 @@
 #include "app/pipeline_positions.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -19,10 +18,13 @@ constexpr Duration kCallTimeout = seconds(15);
 
 }  // namespace
 
-bool lies_between_stages(std::string_view pipeline, std::string_view topic) {
-  constexpr std::array<std::string_view, 3> kEnds = {"-repartition", "-results", "-rows"};
-  return topic.starts_with(pipeline) && topic.substr(pipeline.size()).starts_with("-") &&
-         std::ranges::any_of(kEnds, [&](std::string_view end) { return topic.ends_with(end); });
+std::vector<engine::StartOver::Place> start_over_places(const Positions& positions) {
+  std::vector<engine::StartOver::Place> places;
+  places.reserve(positions.size());
+  for (const connectors::ClaimedPartition& position : positions) {
+    places.push_back({position.source, position.topic_id, position.next_offset});
+  }
+  return places;
 }
 
 std::set<std::string> internal_topics_of(const protocol::PipelineDefinition& definition) {

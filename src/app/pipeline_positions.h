@@ -23,8 +23,9 @@ std::string describe(const Positions& positions);
 
 std::vector<TopicPartition> sources_of(const Positions& positions);
 
-/// Whether a topic has the name of one that lies between stages of the pipeline.
-bool lies_between_stages(std::string_view pipeline, std::string_view topic);
+using engine::lies_between_stages;
+/// Of a start-over, for the record that ends it.
+std::vector<engine::StartOver::Place> start_over_places(const Positions& positions);
 /// Those of a definition, and its changelogs.
 std::set<std::string> internal_topics_of(const protocol::PipelineDefinition& definition);
 std::set<std::string> groups_of(const protocol::PipelineDefinition& definition);

@@ -222,6 +222,9 @@ class Reset {
     definition.kind = command_.to == ResetTo::kKeepStates
                           ? protocol::PipelineDefinition::Kind::kStatesKept
                           : protocol::PipelineDefinition::Kind::kAccepted;
+    if (engine::is_start_over(flags_of(command_))) {
+      definition.flags += engine::places_text(places_begun_);
+    }
     CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
     std::cout << "done: onceflow run " << command_.named() << " begins with it\n";
     co_return Status{};
@@ -241,13 +244,8 @@ class Reset {
       what = known->is_being_reset() ? "another reset has begun, and goes on in its place"
                                      : "another reset has ended this one";
     }
-    co_return fail(
-        ErrorCode::kRefused,
-        fmt::format("pipeline '{}': {}; the rule: of two resets one goes on, and none undoes what "
-                    "has run since; this one has stopped here; the fix: onceflow plan {} says how "
-                    "it is now; to reset it once more: onceflow reset {} {} --execute",
-                    definition_.pipeline, what, command_.named(), command_.named(),
-                    flags_of(command_)));
+    co_return fail(ErrorCode::kRefused,
+                   turn_is_lost(definition_.pipeline, what, command_.named(), flags_of(command_)));
   }
 
   // ------------------------------------------------------------------------------------ members
@@ -318,6 +316,10 @@ class Reset {
     const auto begins = co_await places_.at_time(planned_.spec.source.topics, timestamp_ms);
     CO_RETURN_IF_ERROR(begins);
     CO_RETURN_IF_ERROR(co_await note_what_is_never_read(*begins));
+    const auto ends = co_await places_.ends_of(kept_topics(definition_));
+    CO_RETURN_IF_ERROR(ends);
+    places_begun_ = start_over_places(*begins);
+    std::ranges::move(start_over_places(*ends), std::back_inserter(places_begun_));
     for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
       const DefinitionStage& stage = definition_.stages[index];
       if (stage.is_database()) {
@@ -412,10 +414,11 @@ class Reset {
     for (std::size_t index = 0; index < definition_.stages.size(); ++index) {
       const DefinitionStage& stage = definition_.stages[index];
       CO_RETURN_IF_ERROR(co_await plan_state(stage));
-      const DefinitionStage* before = index == 0 && !known_.current().stages.empty()
-                                          ? &known_.current().stages.front()
-                                          : predecessor_of(stage);
-      CO_RETURN_IF_ERROR(co_await plan_position(before, stage));
+      const auto before = index == 0 && !known_.current().stages.empty()
+                              ? Result<const DefinitionStage*>(&known_.current().stages.front())
+                              : predecessor_of(stage);
+      CO_RETURN_IF_ERROR(before);
+      CO_RETURN_IF_ERROR(co_await plan_position(*before, stage));
     }
     std::ranges::move(states_of_the_past(known_.current(), definition_),
                       std::back_inserter(notes_));
@@ -434,15 +437,7 @@ class Reset {
     if (!engine::leaves_unread(*changes)) {
       co_return Status{};
     }
-    std::vector<engine::DefinitionChange> unread = *changes;
-    std::erase_if(unread, [](const auto& change) { return !change.must_be_read; });
-    co_return fail(
-        ErrorCode::kRefused,
-        fmt::format("not all is read that lies between the stages:\n{}the rule: what a stage has "
-                    "passed on reaches the next one before the file leaves their topic; the fix: "
-                    "choose one of\n{}",
-                    engine::describe(unread, engine::DefinitionChange::Weight::kRefused),
-                    engine::ways_on(unread, definition_, command_.named(), " --execute")));
+    co_return fail(ErrorCode::kRefused, not_all_is_read(*changes, definition_, command_.named()));
   }
 
   // The group has a copy of a sink's positions, for where the file does not name the database any
@@ -457,16 +452,7 @@ class Reset {
         co_return std::unexpected(past.error());
       }
       if (past) {
-        std::vector<client::CommittedOffset> found;
-        for (const TopicPartition& partition : partitions) {
-          const auto place =
-              std::ranges::find(past->positions, partition, &ClaimedPartition::source);
-          found.push_back(
-              {.partition = partition,
-               .offset = place == past->positions.end() ? kNoOffset : place->next_offset,
-               .metadata = {}});
-        }
-        co_return found;
+        co_return offsets_in(*past, std::move(partitions));
       }
     }
     co_return co_await admin_.committed(stage->group_id, std::move(partitions), deadline());
@@ -483,13 +469,8 @@ class Reset {
     const auto changes = co_await definitions_.changes(known_, deadline());
     CO_RETURN_IF_ERROR(changes);
     if (engine::has_refusal(*changes) && !engine::may_keep_states(*changes)) {
-      co_return fail(
-          ErrorCode::kRefused,
-          fmt::format("the states do not fit the file:\n{}the rule: a state is kept where its "
-                      "aggregates and the names of its key are the same, and nothing else needs a "
-                      "decision; the fix: choose one of\n{}",
-                      engine::describe(*changes, engine::DefinitionChange::Weight::kRefused),
-                      engine::ways_on(*changes, definition_, command_.named(), " --execute")));
+      co_return fail(ErrorCode::kRefused,
+                     states_do_not_fit(*changes, definition_, command_.named()));
     }
     for (const engine::DefinitionChange& change : *changes) {
       if (change.weight == engine::DefinitionChange::Weight::kRefused) {
@@ -505,17 +486,21 @@ class Reset {
     co_return Status{};
   }
 
-  const DefinitionStage* predecessor_of(const DefinitionStage& stage) const {
+  Result<const DefinitionStage*> predecessor_of(const DefinitionStage& stage) const {
     const protocol::PipelineDefinition& known = known_.current();
     if (const DefinitionStage* same = known.find(stage.id)) {
       return same;
     }
+    std::vector<const DefinitionStage*> former;
     for (const DefinitionStage& before : known.stages) {
       if (definition_.find(before.id) == nullptr && engine::takes_over(before, stage)) {
-        return &before;
+        former.push_back(&before);
       }
     }
-    return nullptr;
+    if (stage.is_database() && former.size() > 1) {
+      return tables_.known_in(stage, former);
+    }
+    return former.empty() ? nullptr : former.front();
   }
 
   Task<Status> plan_state(const DefinitionStage& stage) {
@@ -526,7 +511,7 @@ class Reset {
     CO_RETURN_IF_ERROR(co_await plan_deletion(stage.changelog_topic, "its state begins empty"));
     if (before != nullptr) {
       // Written again without the id of the changelog that is gone.
-      const auto positions = co_await positions_of(*before);
+      const auto positions = co_await positions_of(*before, stage);
       CO_RETURN_IF_ERROR(positions);
       plan_offsets(stage, *positions);
     }
@@ -548,12 +533,15 @@ class Reset {
       }
     }
     if (is_same_place && (reads_the_same || is_first)) {
+      if (stage.is_database()) {
+        CO_RETURN_IF_ERROR(co_await note_if_it_is_elsewhere(stage));
+      }
       co_return before->id == stage.id ? Status{} : co_await plan_new_name(*before, stage);
     }
     if (before == nullptr || !(reads_the_same || is_first)) {
       co_return co_await plan_position_at_end(stage, before);
     }
-    auto positions = co_await positions_of(*before);
+    auto positions = co_await positions_of(*before, stage);
     CO_RETURN_IF_ERROR(positions);
     plan_positions_at(stage, *positions);
     co_return Status{};
@@ -568,7 +556,7 @@ class Reset {
     if (!is_first) {
       co_return co_await plan_position_at_end(stage, &stage);
     }
-    const auto positions = co_await positions_of(stage);
+    const auto positions = co_await positions_of(stage, stage);
     CO_RETURN_IF_ERROR(positions);
     plan_table_positions(stage, *positions);
     co_return Status{};
@@ -584,7 +572,7 @@ class Reset {
 
   // Its position stays where it is; the receipts so far are the old name's.
   Task<Status> plan_new_name(const DefinitionStage& before, const DefinitionStage& stage) {
-    const auto positions = co_await positions_of(before);
+    const auto positions = co_await positions_of(before, stage);
     CO_RETURN_IF_ERROR(positions);
     plan_receipt(stage, *positions);
     co_return Status{};
@@ -602,17 +590,37 @@ class Reset {
     co_return Status{};
   }
 
-  Task<Result<Positions>> positions_of(const DefinitionStage& stage) {
+  // For the stage of the file that goes on with them.
+  Task<Result<Positions>> positions_of(const DefinitionStage& stage, const DefinitionStage& after) {
     if (!stage.is_database()) {
       co_return co_await places_.committed(stage.group_id, stage.sources);
     }
-    const auto past = tables_.past_of(stage);
+    const auto past = after.is_database() ? tables_.past_in(after, stage) : tables_.past_of(stage);
     CO_RETURN_IF_ERROR(past);
+    if (!has_any(*past)) {
+      auto copy = co_await places_.committed(stage.group_id, stage.sources);
+      CO_RETURN_IF_ERROR(copy);
+      if (!copy->empty()) {
+        co_return fail(ErrorCode::kRefused, is_elsewhere(stage, after, *copy) + kFixOfElsewhere);
+      }
+    }
     Positions positions;
     std::ranges::copy_if(past->positions, std::back_inserter(positions),
                          [](const ClaimedPartition& one) { return one.next_offset >= Offset(0); });
     CO_RETURN_IF_ERROR(co_await places_.add_topic_ids(positions));
     co_return positions;
+  }
+
+  // What is done with it run decides, and says.
+  Task<Status> note_if_it_is_elsewhere(const DefinitionStage& stage) {
+    const auto past = tables_.past_of(stage);
+    CO_RETURN_IF_ERROR(past);
+    const auto copy = co_await places_.committed(stage.group_id, stage.sources);
+    CO_RETURN_IF_ERROR(copy);
+    if (!has_any(*past) && !copy->empty()) {
+      notes_.push_back(is_elsewhere(stage, stage, *copy) + kRunDecidesElsewhere);
+    }
+    co_return Status{};
   }
 
   // ------------------------------------------------------------------------------------- databases
@@ -759,6 +767,7 @@ class Reset {
   OtherPipelines others_;
   PipelinePositions places_;
   ResetTables tables_;
+  std::vector<engine::StartOver::Place> places_begun_;  ///< of a start-over
   std::vector<std::string> groups_there_;
   std::vector<Act> acts_;
   std::vector<std::string> notes_;

@@ -32,6 +32,42 @@ std::string describe_start_over(const Stage& stage, const connectors::SinkPast& 
   return what;
 }
 
+std::string is_elsewhere(const Stage& stage, const Stage& after, const Positions& read) {
+  return fmt::format(
+      "the database of sink {} holds no position of sink {}, which has read {} (group {}): it is "
+      "another database than before, or was emptied",
+      after.id, stage.id, describe(read), stage.group_id);
+}
+
+std::string states_do_not_fit(const std::vector<engine::DefinitionChange>& changes,
+                              const protocol::PipelineDefinition& planned,
+                              const std::string& file) {
+  return fmt::format(
+      "the states do not fit the file:\n{}the rule: a state is kept where its aggregates and the "
+      "names of its key are the same, and nothing else needs a decision; the fix: choose one of\n{}",
+      engine::describe(changes, engine::DefinitionChange::Weight::kRefused),
+      engine::ways_on(changes, planned, file, " --execute"));
+}
+
+std::string not_all_is_read(std::vector<engine::DefinitionChange> changes,
+                            const protocol::PipelineDefinition& planned, const std::string& file) {
+  std::erase_if(changes, [](const auto& change) { return !change.must_be_read; });
+  return fmt::format(
+      "not all is read that lies between the stages:\n{}the rule: what a stage has passed on reaches "
+      "the next one before the file leaves their topic; the fix: choose one of\n{}",
+      engine::describe(changes, engine::DefinitionChange::Weight::kRefused),
+      engine::ways_on(changes, planned, file, " --execute"));
+}
+
+std::string turn_is_lost(const std::string& pipeline, const std::string& what,
+                         const std::string& file, const std::string& flags) {
+  return fmt::format(
+      "pipeline '{}': {}; the rule: of two resets one goes on, and none undoes what has run since; "
+      "this one has stopped here; the fix: onceflow plan {} says how it is now; to reset it once "
+      "more: onceflow reset {} {} --execute",
+      pipeline, what, file, file, flags);
+}
+
 std::string begins_with_what_comes(const Stage& stage, const Stage* before) {
   const std::string now = fmt::format("{}", fmt::join(stage.sources, ", "));
   return before == nullptr || before->sources == stage.sources
@@ -42,17 +78,25 @@ std::string begins_with_what_comes(const Stage& stage, const Stage* before) {
                    stage.id, fmt::join(before->sources, ", "), now);
 }
 
-std::vector<std::string> kept_outputs(const protocol::PipelineDefinition& planned) {
-  std::vector<std::string> notes;
+std::vector<std::string> kept_topics(const protocol::PipelineDefinition& planned) {
+  std::vector<std::string> topics;
   for (const Stage& stage : planned.stages) {
     for (const std::string& topic : stage.outputs) {
       if (!stage.is_database() && !lies_between_stages(planned.pipeline, topic)) {
-        notes.push_back(
-            fmt::format("topic {} keeps its records: its readers get the results once more; the "
-                        "audit does not cover those of before",
-                        topic));
+        topics.push_back(topic);
       }
     }
+  }
+  return topics;
+}
+
+std::vector<std::string> kept_outputs(const protocol::PipelineDefinition& planned) {
+  std::vector<std::string> notes;
+  for (const std::string& topic : kept_topics(planned)) {
+    notes.push_back(
+        fmt::format("topic {} keeps its records: its readers get the results once more; the "
+                    "audit does not cover those of before",
+                    topic));
   }
   return notes;
 }

@@ -15,10 +15,29 @@ std::string describe_start_over(const protocol::PipelineDefinition::Stage& stage
                                 const connectors::SinkPast& past, bool deletes_rows,
                                 bool keeps_rows, const Positions& positions);
 
+/// Of a sink that has read something, which the database that would go on with it does not know.
+std::string is_elsewhere(const protocol::PipelineDefinition::Stage& stage,
+                         const protocol::PipelineDefinition::Stage& after, const Positions& read);
+inline constexpr const char* kFixOfElsewhere =
+    "; the rule: going on needs where it was; the fix: name the database of before in the file; or "
+    "leave the sink's name as it was, and run it until this database is filled; or start over";
+inline constexpr const char* kRunDecidesElsewhere =
+    "; onceflow plan says whether run fills it, and from where";
+/// Why states are not kept, and the ways on.
+std::string states_do_not_fit(const std::vector<engine::DefinitionChange>& changes,
+                              const protocol::PipelineDefinition& planned, const std::string& file);
+/// Why a pipeline does not go on past what lies between its stages, and the ways on.
+std::string not_all_is_read(std::vector<engine::DefinitionChange> changes,
+                            const protocol::PipelineDefinition& planned, const std::string& file);
+/// Of a reset that is not the one that goes on.
+std::string turn_is_lost(const std::string& pipeline, const std::string& what,
+                         const std::string& file, const std::string& flags);
 /// Of a stage whose topics are not there yet; `before`: the same stage as it was, null if it is
 /// new.
 std::string begins_with_what_comes(const protocol::PipelineDefinition::Stage& stage,
                                    const protocol::PipelineDefinition::Stage* before);
+/// Topics of the user that the pipeline writes.
+std::vector<std::string> kept_topics(const protocol::PipelineDefinition& planned);
 /// Topics of the user in which results stay that are made once more.
 std::vector<std::string> kept_outputs(const protocol::PipelineDefinition& planned);
 /// Sinks that the file does not name any more.

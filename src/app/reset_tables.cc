@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
 #include <variant>
 
 #include "base/check.h"
@@ -40,43 +43,132 @@ Status named(const protocol::PipelineDefinition::Stage& stage, Status done) {
                      done.error().recovery);
 }
 
+bool is_on(const SinkSpec& sink, const protocol::PipelineDefinition::Stage& stage) {
+  return sink.kind == pipeline::SinkKind::kSqlite
+             ? stage.database == "sqlite " + sink.file
+             : sink.kind == pipeline::SinkKind::kPostgres && stage.database == to_string(sink.kind);
+}
+
 }  // namespace
 
-const SinkSpec* ResetTables::sink_on(const std::string& database) const {
-  const auto place = std::ranges::find_if(planned_.spec.sinks, [&](const SinkSpec& sink) {
-    return sink.kind == pipeline::SinkKind::kSqlite ? database == "sqlite " + sink.file
-                                                    : to_string(sink.kind) == database;
-  });
-  return place == planned_.spec.sinks.end() ? nullptr : &*place;
+bool has_any(const connectors::SinkPast& past) {
+  return past.position_count + past.receipt_count > 0;
+}
+
+std::vector<client::CommittedOffset> offsets_in(const connectors::SinkPast& past,
+                                                std::vector<TopicPartition> partitions) {
+  std::vector<client::CommittedOffset> found;
+  found.reserve(partitions.size());
+  for (TopicPartition& partition : partitions) {
+    const auto place =
+        std::ranges::find(past.positions, partition, &connectors::ClaimedPartition::source);
+    found.push_back({.partition = std::move(partition),
+                     .offset = place == past.positions.end() ? kNoOffset : place->next_offset,
+                     .metadata = {}});
+  }
+  return found;
 }
 
 connectors::SinkTable ResetTables::table_of(const DefinitionStage& stage) const {
   return {planned_.spec.name, stage.id, stage.outputs.front(), {}, {}};
 }
 
+Result<connectors::SinkPast> ResetTables::read(const SinkSpec& sink,
+                                               const DefinitionStage& stage) const {
+  if (sink.kind == pipeline::SinkKind::kPostgres) {
+    return connectors::read_postgres_past({.dsn = sink.dsn}, table_of(stage));
+  }
+  const auto exists = log_.os.disk().exists(sink.file);
+  RETURN_IF_ERROR(exists);
+  return *exists ? connectors::read_sqlite_past({.file = sink.file}, table_of(stage))
+                 : Result<connectors::SinkPast>(connectors::SinkPast{});
+}
+
 Result<connectors::SinkPast> ResetTables::past_of(const DefinitionStage& stage) const {
-  // Several sinks may be of one kind: the one of that name, else any that names the database.
-  const auto same = std::ranges::find(planned_.spec.sinks, stage.id, &SinkSpec::id);
-  const SinkSpec* sink = same != planned_.spec.sinks.end() &&
-                                 same->kind != pipeline::SinkKind::kKafka &&
-                                 (same->kind == pipeline::SinkKind::kPostgres ||
-                                  stage.database == "sqlite " + same->file)
-                             ? &*same
-                             : sink_on(stage.database);
-  if (sink == nullptr) {
+  const std::vector<SinkSpec>& sinks = planned_.spec.sinks;
+  const auto same = std::ranges::find(sinks, stage.id, &SinkSpec::id);
+  if (same != sinks.end() && is_on(*same, stage)) {
+    return read(*same, stage);
+  }
+  if (stage.database == to_string(pipeline::SinkKind::kPostgres)) {
+    return past_in_postgres(stage);
+  }
+  const auto place =
+      std::ranges::find_if(sinks, [&](const SinkSpec& sink) { return is_on(sink, stage); });
+  if (place == sinks.end()) {
     return fail(ErrorCode::kRefused,
                 fmt::format("the position of sink {} is in {}, which the file does not name; "
                             "the rule: going on needs where it was; the fix: leave the sink "
                             "in the file, or start over",
                             stage.id, stage.database));
   }
-  if (sink->kind == pipeline::SinkKind::kPostgres) {
-    return connectors::read_postgres_past({.dsn = sink->dsn}, table_of(stage));
+  return read(*place, stage);
+}
+
+// What is known of a stage does not say which of all PostgreSQL databases is its own: that of the
+// sink that writes its table now, where it knows of the stage. Another one of the file may know of
+// it too, from a time when the sink had that dsn.
+Result<connectors::SinkPast> ResetTables::past_in_postgres(const DefinitionStage& stage) const {
+  std::optional<connectors::SinkPast> found;
+  std::set<std::string> asked;
+  for (const SinkSpec& sink : planned_.spec.sinks) {
+    if (sink.kind != pipeline::SinkKind::kPostgres || sink.table != stage.outputs.front() ||
+        !asked.insert(sink.dsn).second) {
+      continue;
+    }
+    auto past = read(sink, stage);
+    RETURN_IF_ERROR(past);
+    if (!has_any(*past)) {
+      continue;
+    }
+    if (found) {
+      return fail(ErrorCode::kRefused,
+                  fmt::format("two databases of the file hold positions of sink {}, table {}; the "
+                              "rule: going on needs where it was; the fix: leave the sink in the "
+                              "file, or start over",
+                              stage.id, stage.outputs.front()));
+    }
+    found = std::move(*past);
   }
-  const auto exists = log_.os.disk().exists(sink->file);
-  RETURN_IF_ERROR(exists);
-  return *exists ? connectors::read_sqlite_past({.file = sink->file}, table_of(stage))
-                 : Result<connectors::SinkPast>(connectors::SinkPast{});
+  if (found) {
+    return *std::move(found);
+  }
+  return fail(ErrorCode::kRefused,
+              fmt::format("the position of sink {} is in a PostgreSQL database, and none of a sink "
+                          "of the file that writes table {} holds it; the rule: going on needs "
+                          "where it was; the fix: leave the sink in the file, or start over",
+                          stage.id, stage.outputs.front()));
+}
+
+Result<connectors::SinkPast> ResetTables::past_in(const DefinitionStage& after,
+                                                  const DefinitionStage& stage) const {
+  const auto sink = std::ranges::find(planned_.spec.sinks, after.id, &SinkSpec::id);
+  CHECK(sink != planned_.spec.sinks.end());
+  return is_on(*sink, stage) ? read(*sink, stage) : past_of(stage);
+}
+
+Result<const ResetTables::DefinitionStage*> ResetTables::known_in(
+    const DefinitionStage& after, const std::vector<const DefinitionStage*>& stages) const {
+  std::vector<const DefinitionStage*> known;
+  std::string names;
+  for (const DefinitionStage* stage : stages) {
+    const auto past = past_in(after, *stage);
+    RETURN_IF_ERROR(past);
+    if (has_any(*past)) {
+      known.push_back(stage);
+    }
+    names += (names.empty() ? "" : ", ") + stage->id;
+  }
+  if (known.size() != 1) {
+    return fail(ErrorCode::kRefused,
+                fmt::format("sink {} writes table {}, as {} did, and its database holds positions "
+                            "of {} of them; the rule: a sink goes on where one other was; the fix: "
+                            "give one sink another name at a time, with a reset for each; or start "
+                            "over",
+                            after.id, after.outputs.front(), names,
+                            known.empty() ? "none" : "more than one"));
+  }
+  return known.front();
 }
 
 Result<bool> ResetTables::has_missed_start_over(const DefinitionStage& stage,

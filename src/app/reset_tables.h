@@ -9,6 +9,7 @@
 #include "app/log_task.h"
 #include "app/pipeline_positions.h"
 #include "base/task.h"
+#include "client/group_metadata.h"
 #include "connectors/sink_past.h"
 #include "pipeline/planner.h"
 #include "protocol/definition.h"
@@ -17,6 +18,12 @@ namespace onceflow::app {
 
 /// The first error, with the texts of all of its code.
 Status joined_errors(const std::vector<Status>& done);
+
+/// The database knows of the sink.
+bool has_any(const connectors::SinkPast& past);
+/// Its positions in these partitions, as a group would say them.
+std::vector<client::CommittedOffset> offsets_in(const connectors::SinkPast& past,
+                                                std::vector<TopicPartition> partitions);
 
 class ResetTables {
  public:
@@ -27,7 +34,14 @@ class ResetTables {
       : log_(std::move(log)), planned_(planned) {}
 
   /// What is kept of a stage that writes a database; the stage may be of the pipeline as it was.
+  /// kRefused: the file does not tell in which database.
   Result<connectors::SinkPast> past_of(const DefinitionStage& stage) const;
+  /// The same of a stage that another one of the file goes on with, in the database of that one.
+  Result<connectors::SinkPast> past_in(const DefinitionStage& after,
+                                       const DefinitionStage& stage) const;
+  /// Which of several, any of which the stage of the file would go on with, its database knows.
+  Result<const DefinitionStage*> known_in(const DefinitionStage& after,
+                                          const std::vector<const DefinitionStage*>& stages) const;
   /// Of a stage of the file: its positions are of a start-over that had another receipts topic.
   Result<bool> has_missed_start_over(const DefinitionStage& stage,
                                      const TopicId& receipts_id) const;
@@ -50,7 +64,9 @@ class ResetTables {
  private:
   Status run(const DefinitionStage& stage, connectors::SinkReset reset, const TopicId& receipts_id,
              connectors::ResetRun run) const;
-  const pipeline::SinkSpec* sink_on(const std::string& database) const;
+  Result<connectors::SinkPast> read(const pipeline::SinkSpec& sink,
+                                    const DefinitionStage& stage) const;
+  Result<connectors::SinkPast> past_in_postgres(const DefinitionStage& stage) const;
   connectors::SinkTable table_of(const DefinitionStage& stage) const;
 
   LogAtHand log_;

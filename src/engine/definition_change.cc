@@ -453,6 +453,10 @@ void KnownDefinition::add(const PipelineDefinition& record) {
   if (begun_ || record.kind == Kind::kStatesKept) {
     newest_reset_ = {record.kind, record.written_at_ms};
   }
+  PipelineDefinition counted = record;
+  if (begun_ && is_start_over(begun_->flags)) {
+    newest_start_over_ = take_start_over(begun_->flags, counted);
+  }
   begun_.reset();
   was_at_least_once_ = was_at_least_once_ || record.guarantee != kExactlyOnce;
   accept_states(record);
@@ -462,7 +466,7 @@ void KnownDefinition::add(const PipelineDefinition& record) {
     }
   }
   std::erase_if(retired_, [&](const Stage& stage) { return record.find(stage.id) != nullptr; });
-  current_ = record;
+  current_ = std::move(counted);
   is_known_ = true;
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/start_over.h"
 #include "protocol/definition.h"
 
 namespace onceflow::engine {
@@ -68,6 +69,8 @@ class KnownDefinition {
   /// The newest; none: it was never reset. One that begins beside another reset does not count;
   /// where the same is begun again, the later one does.
   const std::optional<ResetMark>& newest_reset() const { return newest_reset_; }
+  /// The newest that has ended; none: it was never started over.
+  const std::optional<StartOver>& newest_start_over() const { return newest_start_over_; }
   /// Records outside of transactions may be its own.
   bool was_at_least_once() const { return was_at_least_once_; }
   /// Everything that differs; empty if nothing was known.
@@ -85,6 +88,7 @@ class KnownDefinition {
   protocol::PipelineDefinition current_;
   std::optional<protocol::PipelineDefinition> begun_;  ///< the first, where it was repeated
   std::optional<ResetMark> newest_reset_;
+  std::optional<StartOver> newest_start_over_;
   /// Tables that the pipeline no longer writes; their positions are still there.
   std::vector<protocol::PipelineDefinition::Stage> retired_;
   std::map<std::string, std::vector<std::uint64_t>> accepted_states_;  ///< by stage

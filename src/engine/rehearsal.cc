@@ -17,6 +17,26 @@ void StageRehearsal::note_kept(std::span<const KeptPosition> positions) {
   });
 }
 
+namespace {
+
+// Where a start-over has put it. Else the change itself says it.
+void say_where_it_begins(DefinitionChange& change, const StageRehearsal& stage) {
+  std::string places;
+  for (const OpenedPosition& position : stage.begins) {
+    const TopicPartition& source = position.before.source;
+    if (position.beginning == protocol::Receipt::Beginning::kReset &&
+        std::ranges::find(change.begins_in, source.topic) != change.begins_in.end()) {
+      places += fmt::format("{}{}-{}@{}", places.empty() ? "" : ", ", source.topic,
+                            source.partition.value, position.next_offset.value);
+    }
+  }
+  if (!places.empty()) {
+    change.effect = "its table is filled from where the newest start-over was to begin: " + places;
+  }
+}
+
+}  // namespace
+
 void say_what_is_kept(std::span<DefinitionChange> changes, std::span<const StageRehearsal> stages) {
   constexpr std::size_t kNamedMax = 8;
   for (DefinitionChange& change : changes) {
@@ -36,6 +56,7 @@ void say_what_is_kept(std::span<DefinitionChange> changes, std::span<const Stage
       }
     }
     if (kept.empty()) {
+      say_where_it_begins(change, *stage);
       continue;
     }
     const std::size_t count = kept.size();

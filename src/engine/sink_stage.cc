@@ -12,6 +12,7 @@
 #include <variant>
 
 #include "base/error_class.h"
+#include "base/log_line.h"
 #include "base/record_hash.h"
 #include "base/utf8.h"
 #include "client/partitioner.h"
@@ -62,6 +63,9 @@ class SinkStage final : public StageLoop, private PositionKeeper {
     CO_RETURN_IF_ERROR(make_sink());
     co_return co_await sink_->newest_definitions();
   }
+  void begin_after(std::optional<StartOver> start_over) override {
+    start_over_ = std::move(start_over);
+  }
 
  private:
   Task<Status> rehearse(StageRehearsal& found) override;
@@ -82,6 +86,10 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   Task<Status> open(std::vector<OpenedPosition> positions) override;
 
   Status make_sink();
+  /// Where the newest start-over has put it, if that was to begin in these; returns which those
+  /// are, for people.
+  Task<Result<std::string>> recall_start_over(std::vector<KeptPosition>& positions);
+  Status check_start_over_is_known(const KeptPosition& position) const;
   /// Where `latest` was decided to be, before the database knows it.
   Task<Status> leave_trace(const std::vector<OpenedPosition>& opened);
   Task<Result<std::vector<connectors::ClaimedPartition>>> claim(
@@ -117,8 +125,9 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   const SinkOutput& plan_;
   const std::string committing_;  ///< what it is doing then
   std::unique_ptr<connectors::Sink> sink_;
-  std::string receipts_id_;             ///< empty: there is no such topic, or nobody knows its id
-  std::set<TopicPartition> are_dated_;  ///< their rows say so
+  std::optional<StartOver> start_over_;  ///< the pipeline's newest
+  std::string receipts_id_;              ///< empty: there is no such topic, or nobody knows its id
+  std::set<TopicPartition> are_dated_;   ///< their rows say so
   OperatorChain operators_;
   std::unique_ptr<Projection> columns_;
   MonotonicTime compare_at_;
@@ -346,6 +355,57 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::find_receipts(
   co_return positions;  // The claim has brought them.
 }
 
+Status SinkStage::check_start_over_is_known(const KeptPosition& position) const {
+  if (!start_over_->is_unknown ||
+      std::ranges::find(start_over_->topics, position.source.topic) == start_over_->topics.end()) {
+    return {};
+  }
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format(
+          "{0} table '{1}': the database holds no position of this sink, and pipeline '{2}' was "
+          "started over ({3}) by a version that did not write down where {4} was to begin; the "
+          "rule: a start-over reaches each sink, or the results of before it would be in the table "
+          "beside the new ones; the fix: restore the database, or name the one before in the file; "
+          "or start over once more: onceflow reset {5} --to-earliest (--delete-rows | --keep-rows) "
+          "--execute",
+          plan_.kind, plan_.table.table, options_.pipeline,
+          to_iso8601_ms(WallTime(start_over_->ended_at_ms)), position.source.topic, options_.file));
+}
+
+// Its database does not know of it: it is another one, or the sink is.
+Task<Result<std::string>> SinkStage::recall_start_over(std::vector<KeptPosition>& positions) {
+  std::string places;
+  if (!start_over_ || options_.seeded_bug == kLostDatabaseIsFirstStart) {
+    co_return places;
+  }
+  const bool is_reached =
+      std::ranges::find(start_over_->stages, stage_.id) != start_over_->stages.end();
+  if (!is_reached && options_.offset_reset == OffsetReset::kLatest) {
+    co_return places;  // It begins at the end, as what is new does.
+  }
+  for (KeptPosition& position : positions) {
+    if (position.receipt_offset != kNoOffset) {
+      continue;  // It has begun since.
+    }
+    CO_RETURN_IF_ERROR(check_start_over_is_known(position));
+    const StartOver::Place* place = start_over_->find(position.source);
+    if (place == nullptr) {
+      continue;
+    }
+    const auto topic = co_await cluster_->existing_topic(position.source.topic, call_deadline());
+    CO_RETURN_IF_ERROR(topic);
+    if (is_another_topic(place->topic_id, topic_id_text(topic->id))) {
+      continue;
+    }
+    position.receipt_offset = place->offset;
+    position.receipt_beginning = protocol::Receipt::Beginning::kReset;
+    places += fmt::format("{}{}-{}@{}", places.empty() ? "" : ", ", position.source.topic,
+                          position.source.partition.value, place->offset.value);
+  }
+  co_return places;
+}
+
 // A first start has left no trace. Who has one had another database: what it had read into that one
 // is read again, or it is not begun.
 Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPosition> positions) {
@@ -358,6 +418,8 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPositi
                                                          now() + options_.decision_wait_max());
   CO_RETURN_IF_ERROR(traces);
   RecalledSink recalled = recall_sink(std::move(positions), *traces, options_.pipeline);
+  const auto begun_anew = co_await recall_start_over(recalled.positions);
+  CO_RETURN_IF_ERROR(begun_anew);
   if (recalled.lost.empty() || options_.seeded_bug == kLostDatabaseIsFirstStart) {
     co_return std::move(recalled.positions);
   }
@@ -374,11 +436,15 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPositi
                     "--to-earliest, or --to-datetime TIME)",
                     found, options_.file));
   }
-  news_.note(LogLevel::kWarn, "another database",
-             found + "; its rows are written again from the beginning");
+  news_.note(
+      LogLevel::kWarn, "another database",
+      found + "; its rows are written again from " +
+          (begun_anew->empty() ? std::string("the beginning")
+                               : "where the newest start-over was to begin: " + *begun_anew));
   // That is offset 0, also where the topic begins later: its rows cannot be written again then.
   for (KeptPosition& position : recalled.positions) {
-    if (std::ranges::find(recalled.lost_sources, position.source) != recalled.lost_sources.end()) {
+    if (position.receipt_beginning == protocol::Receipt::Beginning::kNone &&
+        std::ranges::find(recalled.lost_sources, position.source) != recalled.lost_sources.end()) {
       position.receipt_offset = Offset(0);
       position.receipt_beginning = protocol::Receipt::Beginning::kEarliest;
     }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,8 @@ class StageTask {
   }
   /// Before run(): a record of others is refused where it is read.
   virtual void expect_writers(SourceWriters writers) = 0;
+  /// Before run(): the pipeline's newest start-over, for positions that are not in the log.
+  virtual void begin_after(std::optional<StartOver> /*start_over*/) {}
   /// Before run(): what the worker has met with while it prepared.
   virtual void report(StageEvent event, StageCause cause, Aloud aloud) = 0;
   /// Gives its partitions to the others, whatever run() is waiting for; its open commit is fenced.

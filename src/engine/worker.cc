@@ -229,6 +229,7 @@ Task<Status> Worker::prepare() {
   co_await tell_of_topic_settings();
   for (std::size_t index = 0; index < stages_.size(); ++index) {
     stages_[index]->accept_states(known->accepted_states(plan_.stages[index].id));
+    stages_[index]->begin_after(known->newest_start_over());
     stages_[index]->expect_writers(writers_before(plan_.stages[index], *known));
   }
   if (!changes->empty() && options_.on_notice) {
@@ -302,6 +303,7 @@ Task<Status> Worker::rehearse_stages_once(const KnownDefinition& known,
 Task<Status> Worker::rehearse_stage(StageTask& stage, const KnownDefinition& known,
                                     StageRehearsal& found) {
   stage.accept_states(known.accepted_states(found.stage));
+  stage.begin_after(known.newest_start_over());
   co_return co_await stage.rehearse(found);
 }
 

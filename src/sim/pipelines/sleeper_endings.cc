@@ -113,6 +113,9 @@ class Reset {
       protocol::PipelineDefinition record = definition_;
       record.kind = kind;
       record.flags = "--to-earliest --delete-rows";
+      if (kind == Kind::kAccepted) {
+        record.flags += engine::places_text({});
+      }
       CHECK((co_await definitions.write(std::move(record),
                                         process.scheduler().now() + Ending::kVisitMax))
                 .has_value());
