@@ -43,8 +43,9 @@ std::string states_do_not_fit(const std::vector<engine::DefinitionChange>& chang
                               const protocol::PipelineDefinition& planned,
                               const std::string& file) {
   return fmt::format(
-      "the states do not fit the file:\n{}the rule: a state is kept where its aggregates and the "
-      "names of its key are the same, and nothing else needs a decision; the fix: choose one of\n{}",
+      "the states do not fit the file:\n{}the rule: a state is kept where its aggregates and "
+      "the names of its key are the same, and nothing else needs a decision; the fix: choose one "
+      "of\n{}",
       engine::describe(changes, engine::DefinitionChange::Weight::kRefused),
       engine::ways_on(changes, planned, file, " --execute"));
 }
@@ -53,8 +54,8 @@ std::string not_all_is_read(std::vector<engine::DefinitionChange> changes,
                             const protocol::PipelineDefinition& planned, const std::string& file) {
   std::erase_if(changes, [](const auto& change) { return !change.must_be_read; });
   return fmt::format(
-      "not all is read that lies between the stages:\n{}the rule: what a stage has passed on reaches "
-      "the next one before the file leaves their topic; the fix: choose one of\n{}",
+      "not all is read that lies between the stages:\n{}the rule: what a stage has passed on "
+      "reaches the next one before the file leaves their topic; the fix: choose one of\n{}",
       engine::describe(changes, engine::DefinitionChange::Weight::kRefused),
       engine::ways_on(changes, planned, file, " --execute"));
 }

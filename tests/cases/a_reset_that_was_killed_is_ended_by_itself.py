@@ -76,6 +76,9 @@ def is_ended_by_itself(at, text, arguments, others, expected):
             check(f"the fix: {line}" in said, f"{other} before step {step}, rehearsed: {said}")
         refused_on_log(folder, text, arguments)
         check(line in plan(folder, text, 1), f"plan names {line}")
+        judged = audit(folder, code=None)
+        check("a reset has not ended" in judged and "to the last row" not in judged and
+              f"onceflow reset FILE {' '.join(arguments)} --execute" in judged, judged)
         changed = text.replace("$.k", "$.v")
         said = refused_on_log(folder, changed, arguments)
         check("change the file back" in said, said)

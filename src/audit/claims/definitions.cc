@@ -359,8 +359,8 @@ bool check_reset_has_ended(const DefinitionRecords& known, Findings& findings) {
     return false;
   }
   findings.not_covered(fmt::format(
-      "a reset was begun ({}) and has not ended: what it takes away is there in part, and no worker "
-      "starts; run the same command again: onceflow reset FILE {} --execute",
+      "a reset was begun ({}) and has not ended: what it takes away is there in part, and no "
+      "worker starts; run the same command again: onceflow reset FILE {} --execute",
       to_iso8601_ms(WallTime(begun->written_at_ms)),
       begun->flags.empty() ? "--to-…" : begun->flags));
   return true;
