@@ -455,9 +455,9 @@ TEST_F(TableAuditTest, rows_of_a_stage_that_the_file_does_not_have_were_not_kept
       "UPDATE onceflow_receipts SET stage = 'former' WHERE receipt_id = "
       "(SELECT min(receipt_id) FROM onceflow_receipts)");
   audit(false);
-  EXPECT_THAT(notes_,
-              Contains(HasSubstr("of which receipts of stage former speak, which the file does not "
-                                 "have")));
+  EXPECT_THAT(notes_, Contains(HasSubstr(
+                          "of which onceflow_receipts speaks under a stage that the file does "
+                          "not have")));
   EXPECT_THAT(notes_, ::testing::Not(Contains(HasSubstr("begun anew"))));
 }
 

@@ -1,7 +1,6 @@
 #include "audit/claims/kept_rows.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -59,8 +58,6 @@ void KeptRows::add_receipt(const protocol::Receipt& receipt,
     without_source_count_ += output.record_count - static_cast<std::int64_t>(receipt.rows.size());
     without_source_left_ = without_source_count_;
     kept_at_ms_ = std::max(kept_at_ms_, receipt.committed_at_ms);
-  } else {
-    former_sinks_.insert(receipt.stage);
   }
 }
 
@@ -170,9 +167,9 @@ void KeptRows::tell(const std::string& table, const RowSources& sources, const F
       gone.after("gone") + unclear_names.after(unclear) + other.after("not as their receipts said");
   if (of_former_sinks.row_count() > 0) {
     findings.not_covered(fmt::format(
-        "table {}: {}, of which receipts of stage {} speak, which the file does not have{}", table,
-        of_former_sinks.describe(sources), fmt::join(former_sinks_, ", "),
-        other_of_former_sinks.after("not as those say")));
+        "table {}: {}, of which onceflow_receipts speaks under a stage that the file does not "
+        "have{}",
+        table, of_former_sinks.describe(sources), other_of_former_sinks.after("not as those say")));
   }
   const bool is_any_listed_there = listed_there > 0 || listed_count == 0;
   if (there.row_count() > 0) {

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,8 +80,7 @@ class KeptRows {
   std::int64_t without_source_count_ = 0;
   std::int64_t without_source_there_ = 0;
   std::int64_t without_source_left_ = 0;
-  std::int64_t kept_at_ms_ = 0;         ///< by the newest list
-  std::set<std::string> former_sinks_;  ///< whose receipts speak of the others
+  std::int64_t kept_at_ms_ = 0;  ///< by the newest list
 };
 
 }  // namespace onceflow::audit
