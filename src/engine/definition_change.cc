@@ -102,12 +102,13 @@ std::string_view effect_on_deletions(const std::string& before, const std::strin
     });
   };
   if (passes(after) && judges(before) && !passes(before)) {
-    return "; a record without a value passes from now on and deletes the row of its key; where the "
-           "condition dropped one before, what it was to delete stays";
+    return "; a record without a value passes from now on and deletes the row of its key; where "
+           "the condition dropped one before, what it was to delete stays";
   }
   if (judges(after) && passes(before) && !passes(after)) {
-    return "; a record without a value does not pass unasked any more: where the condition is null or "
-           "false for it, it is dropped, and a table that is filled later keeps the row of its key";
+    return "; a record without a value does not pass unasked any more: where the condition is null "
+           "or false for it, it is dropped, and a table that is filled later keeps the row of its "
+           "key";
   }
   return "";
 }

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "client/admin.h"
 #include "engine/definition_log.h"
+#include "engine/start_over.h"
 #include "pipeline/definition.h"
 #include "sim/pipelines/ending.h"
 #include "sim/pipelines/own_topics.h"
