@@ -109,10 +109,10 @@ def what_a_column_would_round_or_cut_is_refused_by_name_and_the_fix_helps(at):
         with Worker(folder, pipeline) as worker:
             produce(worker.address, "t", [f'{{"v":{value}}}'])
             check(worker.wait() == 1, worker.said())
-            for word in ("t-0@0", "column v is ", shown, f"ALTER COLUMN v TYPE {fix}"):
+            for word in ("t-0@0", "column v is ", shown, f'ALTER COLUMN "v" TYPE {fix}'):
                 check(word in worker.said(), f"{word!r} is not in: {worker.said()}")
         check(database.query("SELECT count(*) FROM rows", dsn) == [["0"]], "a row was written")
-        database.query(f"ALTER TABLE rows ALTER COLUMN v TYPE {fix}", dsn)
+        database.query(f'ALTER TABLE "rows" ALTER COLUMN "v" TYPE {fix}', dsn)
         with Worker(folder, pipeline) as worker:
             wait_for(lambda db=dsn: database.query("SELECT count(*) FROM rows", db) == [["1"]],
                      "the row")
@@ -260,9 +260,9 @@ def a_fraction_that_a_column_would_round_is_refused(at):
                  '{"v":"2024-02-29T12:30:00.1234Z"}'])
         check(worker.wait() == 1, worker.said())
         for word in ("t-0@1", "column v is timestamp(3) with time zone but got 2024-02-29T12:30:00"
-                     ".1234Z", "ALTER COLUMN v TYPE timestamptz"):
+                     ".1234Z", 'ALTER COLUMN "v" TYPE timestamptz'):
             check(word in worker.said(), f"{word!r} is not in: {worker.said()}")
-    database.query("ALTER TABLE rows ALTER COLUMN v TYPE timestamptz", dsn)
+    database.query('ALTER TABLE "rows" ALTER COLUMN "v" TYPE timestamptz', dsn)
     with Worker(at, pipeline) as worker:
         wait_for(lambda: database.query("SELECT count(*) FROM rows", dsn) == [["2"]], "both rows")
         check(worker.stop() == 0, worker.said())
