@@ -51,6 +51,7 @@ function(onceflow_layer name)
     endif()
   endforeach()
   target_link_libraries(${library} ${scope} ${ONCEFLOW_FOREIGN_${name}})
+  onceflow_read_precompiled(sources "${sources}")
 
   if(main)
     add_executable(onceflow ${main})
@@ -63,9 +64,13 @@ function(onceflow_layer name)
     # What a test says runs once: optimising it costs more than half of its build and wins nothing.
     # A test that counts allocations counts those of optimised callers; one that flips each byte of
     # a log, draws histories, or fills a request with 100 MiB says it millions of times.
-    list(FILTER tests EXCLUDE REGEX
+    target_compile_options(${name}_test PRIVATE -O0)
+    set(optimised ${tests})
+    list(FILTER optimised INCLUDE REGEX
       "(_allocation|/broker|/crash|/journal_reader|/recovery|/replay)_test\\.cc$")
-    set_source_files_properties(${tests} PROPERTIES COMPILE_OPTIONS -O0)
+    set_source_files_properties(${optimised} PROPERTIES COMPILE_OPTIONS -O2)
+    list(REMOVE_ITEM tests ${optimised})
+    onceflow_read_precompiled(tests "${tests}")
     gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX ${name}/
       WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} PROPERTIES TIMEOUT 120)
   endif()
