@@ -16,7 +16,6 @@
 #include "base/utf8.h"
 #include "client/partitioner.h"
 #include "engine/group_positions.h"
-#include "engine/seeded_bugs.h"
 #include "engine/sink_trace.h"
 #include "engine/stage_loop.h"
 #include "engine/start_positions.h"
@@ -267,7 +266,7 @@ Task<Status> SinkStage::learn_receipts_id() {
 }
 
 Status SinkStage::check_start_over(const std::vector<connectors::ClaimedPartition>& claimed) const {
-  if (options_.seeded_bug == kStartOverIsNotCompared) {
+  if (options_.seeded_bug == SeededBug::kStartOverIsNotCompared) {
     return {};
   }
   for (const connectors::ClaimedPartition& partition : claimed) {
@@ -358,7 +357,7 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPositi
                                                          now() + options_.decision_wait_max());
   CO_RETURN_IF_ERROR(traces);
   RecalledSink recalled = recall_sink(std::move(positions), *traces, options_.pipeline);
-  if (recalled.lost.empty() || options_.seeded_bug == kLostDatabaseIsFirstStart) {
+  if (recalled.lost.empty() || options_.seeded_bug == SeededBug::kLostDatabaseIsFirstStart) {
     co_return std::move(recalled.positions);
   }
   const std::string found = fmt::format(

@@ -260,12 +260,13 @@ TEST(Walker, an_index_that_is_damaged_is_noted_and_one_that_misleads_is_a_findin
     test.append({.value = std::string(60'000, 'v')});
   }
   test.settle();
+  const std::uint32_t seed = segment_seed(partition_seed(test.partition().id()), Offset(0));
   test.close();
   const std::string path = "data/topics/t-0/00000000000000000000.index";
   EXPECT_GT(walk(test).index_entry_count, 0U);
   auto image = test.world.disk.image();
   Buffer& bytes = image.files[path];
-  auto entry = decode_index_entry(bytes);
+  auto entry = decode_index_entry(bytes, seed);
   ASSERT_TRUE(entry);
   bytes[3] ^= std::byte{1};
   test.world.disk.restore(image);
@@ -274,12 +275,12 @@ TEST(Walker, an_index_that_is_damaged_is_noted_and_one_that_misleads_is_a_findin
   EXPECT_THAT(noted.notes, ElementsAre(HasSubstr(path + " byte 0")));
 
   entry->offset = entry->offset + 1;
-  encode_index_entry(*entry, bytes.data());
+  encode_index_entry(*entry, seed, bytes.data());
   test.world.disk.restore(image);
   EXPECT_THAT(texts(walk(test)), ElementsAre(HasSubstr(path + " 0: an entry for offset")));
   entry->offset = entry->offset - 1;
   entry->position += 1;
-  encode_index_entry(*entry, bytes.data());
+  encode_index_entry(*entry, seed, bytes.data());
   test.world.disk.restore(image);
   EXPECT_THAT(texts(walk(test)), ElementsAre(HasSubstr("where no batch begins")));
 }
