@@ -1,13 +1,13 @@
 // onceflow explain: the stages of a pipeline, the commit point of each, and the guarantee that
 // follows; starts nothing.
-#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
+#include <iostream>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
+#include "app/masked_streams.h"
 #include "app/pipeline_file.h"
 #include "pipeline/explain.h"
 
@@ -28,7 +28,8 @@ int run_explain(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
-  fmt::print("{}", json ? pipeline::explain_json(*planned) : pipeline::explain_text(*planned));
+  const MaskedStreams masked_streams(planned->spec.secrets);
+  std::cout << (json ? pipeline::explain_json(*planned) : pipeline::explain_text(*planned));
   return kExitOk;
 }
 

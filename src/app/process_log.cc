@@ -1,7 +1,7 @@
 #include "app/process_log.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <iostream>
 #include <map>
 
 #include "io/os/os_clock.h"
@@ -19,8 +19,9 @@ TellEvent log_to_stderr(std::string component, LogFormat format) {
   return [component = std::move(component), format](const LogEvent& event) {
     const io::OsClock clock;
     const std::string line = to_log_line(event, clock.wall_now(), format, component);
-    // One call, so that lines of several threads do not mix.
-    std::fputs(line.c_str(), stderr);
+    // One call, so that lines of several threads do not mix; and past the stream, whose own state
+    // they would share.
+    std::cerr.rdbuf()->sputn(line.data(), static_cast<std::streamsize>(line.size()));
   };
 }
 

@@ -17,6 +17,7 @@
 #include "app/bootstrap_servers.h"
 #include "app/change_commands.h"
 #include "app/log_task.h"
+#include "app/masked_streams.h"
 #include "app/other_pipelines.h"
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
@@ -772,6 +773,7 @@ int run_reset(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
+  const MaskedStreams masked_streams(planned->spec.secrets);
   if (command->log.bootstrap_servers.empty()) {
     command->log.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }

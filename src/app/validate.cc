@@ -2,11 +2,12 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
+#include <iostream>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
+#include "app/masked_streams.h"
 #include "app/pipeline_file.h"
 #include "pipeline/explain.h"
 #include "pipeline/remarks.h"
@@ -26,9 +27,10 @@ int run_validate(const Arguments& arguments) {
   int exit_code = kExitOk;
   for (const std::string& file : files) {
     if (const auto planned = load_pipeline_file(file)) {
-      fmt::print("{}: ok ({})\n", file, pipeline::summary(*planned));
+      const MaskedStreams masked_streams(planned->spec.secrets);
+      std::cout << fmt::format("{}: ok ({})\n", file, pipeline::summary(*planned));
       for (const pipeline::Problem& remark : pipeline::remarks_on(planned->spec)) {
-        fmt::print("note: {}\n", pipeline::describe(file, remark));
+        std::cout << fmt::format("note: {}\n", pipeline::describe(file, remark));
       }
     } else {
       exit_code = kExitUsage;
