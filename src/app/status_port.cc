@@ -16,13 +16,11 @@ void add_status_options(CLI::App& app, StatusPortOptions& options) {
       ->capture_default_str();
 }
 
-Result<std::unique_ptr<console::StatusServer>> open_status_port(io::Environment environment,
-                                                                const StatusPortOptions& options,
-                                                                console::ReadStatus read_status,
-                                                                console::ReadHealth read_health) {
+Result<std::unique_ptr<console::StatusServer>> open_status_port(
+    io::Environment environment, const StatusPortOptions& options,
+    std::shared_ptr<console::Pages> pages) {
   auto server = console::StatusServer::start(
-      environment, {.listen = {options.address, options.port.value_or(0)}}, std::move(read_status),
-      std::move(read_health));
+      environment, {.listen = {options.address, options.port.value_or(0)}}, std::move(pages));
   if (!server) {
     return fail(server.error().code,
                 fmt::format("--status-address {} --status-port {}: {}", options.address,
@@ -31,9 +29,9 @@ Result<std::unique_ptr<console::StatusServer>> open_status_port(io::Environment 
   return server;
 }
 
-void print_status_port(const console::StatusServer& server) {
+void print_status_port(const io::Endpoint& endpoint) {
   std::cout << fmt::format("onceflow: http://{0}/status and http://{0}/metrics\n",
-                           io::to_string(server.local()))
+                           io::to_string(endpoint))
             << std::flush;
 }
 
