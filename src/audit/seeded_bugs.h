@@ -1,4 +1,5 @@
-// Seeded bugs (base/seeded_bug.h) of the auditor alone: as engine/seeded_bugs.h.
+// Seeded bugs (base/seeded_bug.h) of the auditor alone. They have a header of their own because every
+// file of the program includes that one, and a bug more would rebuild them all.
 #pragma once
 
 #include "base/seeded_bug.h"
