@@ -334,7 +334,7 @@ std::string column_sql(const ProgramColumn& column, bool is_fast) {
     case ColumnForm::kJson:
     case ColumnForm::kDocument:
       return !is_fast && column.expression.path ? fmt::format("onceflow_json(onceflow_digits({}))",
-                                                              quoted(*column.expression.path))
+                                                              sql_literal(*column.expression.path))
                                                 : fmt::format("onceflow_json({})", sql);
     case ColumnForm::kTruth:
       return column.expression.is_condition ? fmt::format("({}) IS TRUE", sql)

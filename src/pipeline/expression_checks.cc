@@ -85,8 +85,9 @@ std::optional<ExpressionError> misplaced_collation_below(const Node& node) {
 
 bool is_no_time(std::string_view text, bool takes_numbers, const IsNull& is_null) {
   return !may_be_time(text, takes_numbers) ||
-         (is_null(fmt::format("datetime({})", quoted(text))) &&
-          !(takes_numbers && !is_null(fmt::format("datetime({}, 'unixepoch')", quoted(text)))));
+         (is_null(fmt::format("datetime({})", sql_literal(text))) &&
+          !(takes_numbers &&
+            !is_null(fmt::format("datetime({}, 'unixepoch')", sql_literal(text)))));
 }
 
 // SQLite takes a clock where no time is given.
@@ -121,8 +122,9 @@ std::optional<ExpressionError> wrong_time(const Node& call, const IsNull& is_nul
   for (std::size_t index = time + 1; index < call.children.size(); ++index) {
     const std::string modifier = literal(index);
     // Some are for times that are numbers.
-    if (!modifier.empty() && is_null(fmt::format("datetime('2000-01-01', {})", quoted(modifier))) &&
-        is_null(fmt::format("datetime(1000, {})", quoted(modifier)))) {
+    if (!modifier.empty() &&
+        is_null(fmt::format("datetime('2000-01-01', {})", sql_literal(modifier))) &&
+        is_null(fmt::format("datetime(1000, {})", sql_literal(modifier)))) {
       return problem_at(*call.children[index],
                         fmt::format("{} is not a modifier of a time", call.children[index]->text),
                         "what SQLite does not know as a modifier makes the time null",

@@ -167,7 +167,7 @@ class Emitter {
 
   std::string field(std::string_view function, const Node& node) const {
     return is_fast_ ? field_parameter(node.text)
-                    : fmt::format("{}({})", function, quoted(node.text));
+                    : fmt::format("{}({})", function, sql_literal(node.text));
   }
 
   // As text, in which a real has all its digits: SQLite writes 15 of them.

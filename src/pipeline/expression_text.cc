@@ -497,7 +497,7 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-std::string quoted(std::string_view text) {
+std::string sql_literal(std::string_view text) {
   std::string result = "'";
   for (const char letter : text) {
     result.append(letter == '\'' ? 2 : 1, letter);

@@ -67,7 +67,7 @@ std::string path_of_name(std::string_view name);
 /// In SQL's lower case.
 std::string lower(std::string_view text);
 /// As a literal of SQL, and what a literal stands for.
-std::string quoted(std::string_view text);
+std::string sql_literal(std::string_view text);
 std::string unquoted(std::string_view literal);
 
 /// Of an argument that printf() takes for an integer, be it a width.

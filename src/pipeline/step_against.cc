@@ -39,7 +39,7 @@ std::string condition_against(std::string_view expression, const Value& value) {
   }
   const auto text = std::get<std::string_view>(value);
   constexpr std::size_t kDigitsMax = 200;
-  return is_plain(text) ? fmt::format("{} is not {}", expression, quoted(text))
+  return is_plain(text) ? fmt::format("{} is not {}", expression, sql_literal(text))
          : text.size() <= kDigitsMax
              ? fmt::format("hex({}) is not '{}'", expression, hexadecimal(text))
              : fmt::format("length(hex({})) is not {}", expression, 2 * text.size());
