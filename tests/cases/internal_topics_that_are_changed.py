@@ -96,8 +96,8 @@ def a_sinks_topic_that_is_gone_is_made_anew_with_a_warning(at):
                            code=None)
         check(warning in planned, planned)
         with Worker(at, None, servers=broker.address) as worker:
+            wait_for(lambda: warning in worker.said(), worker.said)
             check(worker.stop() == 0, worker.said())
-            check(warning in worker.said(), worker.said())
         onceflow("reset", "p.yaml", "--to-earliest", "--execute", "--bootstrap.servers",
                  broker.address, at=at)
         with Worker(at, None, servers=broker.address) as worker:
