@@ -131,6 +131,27 @@ class StartPositionsTest : public client::ClientTest {
     EXPECT_TRUE(settled.has_value() || is_final(settled.error())) << settled.error().text;
     return settled ? std::string() : settled.error().text;
   }
+  /// Offsets 0..2 were read; a fetch shows none after the first, of a log that ends at `end`.
+  void keep_of_what_is_hidden(std::int64_t end) {
+    broker_.script<protocol::FetchRequest>(
+        [end](const protocol::FetchRequest& request, std::int16_t) {
+          protocol::FetchResponse response;
+          for (const auto& topic : request.topics) {
+            auto& answered = response.responses.emplace_back();
+            answered.topic = topic.topic;
+            for (const auto& partition : topic.partitions) {
+              answered.partitions.push_back({.partition_index = partition.partition,
+                                             .high_watermark = end,
+                                             .last_stable_offset = 1});
+            }
+          }
+          return response;
+        });
+    keep(0, 3, id());
+    keeper_.kept[in(0)].receipt_input = protocol::Receipt::Input{
+        .source = in(0), .from_offset = Offset(0), .next_offset = Offset(3), .record_count = 3};
+  }
+
   void keep(std::int32_t partition, std::int64_t offset, std::string topic_id) {
     keeper_.kept[in(partition)] = {
         .source = in(partition), .next_offset = Offset(offset), .topic_id = std::move(topic_id)};
@@ -332,21 +353,7 @@ TEST_F(StartPositionsTest, a_position_past_the_end_of_the_log_is_refused) {
 
 TEST_F(StartPositionsTest, what_was_read_and_is_hidden_now_is_waited_for) {
   end_ = 5;
-  broker_.script<protocol::FetchRequest>([](const protocol::FetchRequest& request, std::int16_t) {
-    protocol::FetchResponse response;
-    for (const auto& topic : request.topics) {
-      auto& answered = response.responses.emplace_back();
-      answered.topic = topic.topic;
-      for (const auto& partition : topic.partitions) {
-        answered.partitions.push_back(
-            {.partition_index = partition.partition, .high_watermark = 5, .last_stable_offset = 1});
-      }
-    }
-    return response;
-  });
-  keep(0, 3, id());
-  keeper_.kept[in(0)].receipt_input = protocol::Receipt::Input{
-      .source = in(0), .from_offset = Offset(0), .next_offset = Offset(3), .record_count = 3};
+  keep_of_what_is_hidden(5);
   const auto settled = settle({0});
   ASSERT_FALSE(settled.has_value());
   EXPECT_FALSE(is_final(settled.error()));
@@ -355,21 +362,7 @@ TEST_F(StartPositionsTest, what_was_read_and_is_hidden_now_is_waited_for) {
 }
 
 TEST_F(StartPositionsTest, an_end_before_what_was_read_is_found_before_others_write_past_it) {
-  broker_.script<protocol::FetchRequest>([](const protocol::FetchRequest& request, std::int16_t) {
-    protocol::FetchResponse response;
-    for (const auto& topic : request.topics) {
-      auto& answered = response.responses.emplace_back();
-      answered.topic = topic.topic;
-      for (const auto& partition : topic.partitions) {
-        answered.partitions.push_back(
-            {.partition_index = partition.partition, .high_watermark = 1, .last_stable_offset = 1});
-      }
-    }
-    return response;
-  });
-  keep(0, 3, id());
-  keeper_.kept[in(0)].receipt_input = protocol::Receipt::Input{
-      .source = in(0), .from_offset = Offset(0), .next_offset = Offset(3), .record_count = 3};
+  keep_of_what_is_hidden(1);
   end_ = 1;
   EXPECT_THAT(refusal({0}), HasSubstr("the topic ends at offset 1"));
   end_ = 5;  // They have written meanwhile.
