@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,9 +36,9 @@ constexpr Duration kAskTimeout = seconds(15);
 
 struct StageFate {
   std::string id;
-  std::string_view fate;  ///< kept, changed, new, gone, begins (nothing is kept of it), unknown
-  std::string_view
-      state;  ///< kept, to be reset, to be kept or reset, new, left behind; empty: it has none
+  std::string_view fate;   ///< kept, changed, new, gone, begins (nothing is kept of it), unknown
+  std::string_view state;  ///< kept, empty (its changelog is not there), to be reset, to be kept or
+                           ///< reset, new, left behind; none: it has none
 };
 
 bool may_keep_state(const std::vector<DefinitionChange>& changes, const std::string& stage) {
@@ -54,6 +55,7 @@ struct Findings {
   engine::Rehearsal rehearsal;
   std::vector<LogEvent> news;
   std::vector<std::string> kept;
+  std::set<std::string> stages_without_changelog;
 
   bool is_refused() const {
     return engine::has_refusal(rehearsal.changes) || !rehearsal.refusals.empty();
@@ -81,9 +83,10 @@ std::vector<StageFate> fates(const Findings& found, const PipelineDefinition& pl
     if (old != nullptr) {
       fate.fate = begins(found, stage.id) ? "begins" : *old != stage ? "changed" : "kept";
       if (!stage.state.empty()) {
-        fate.state = old->state == stage.state           ? "kept"
-                     : may_keep_state(changes, stage.id) ? "to be kept or reset"
-                                                         : "to be reset";
+        fate.state = found.stages_without_changelog.contains(stage.id) ? "empty"
+                     : old->state == stage.state                       ? "kept"
+                     : may_keep_state(changes, stage.id)               ? "to be kept or reset"
+                                                                       : "to be reset";
       }
     }
     result.push_back(fate);
@@ -283,6 +286,26 @@ Task<Result<std::vector<std::string>>> find_kept(LogAtHand log,
   co_return kept;
 }
 
+// A start-over has deleted it, and no worker has made it again.
+Task<Result<std::set<std::string>>> find_stages_without_changelog(LogAtHand log,
+                                                                  const engine::Plan& plan) {
+  std::set<std::string> found;
+  for (const engine::Stage& stage : plan.stages) {
+    if (!stage.aggregate) {
+      continue;
+    }
+    const auto changelog = co_await log.cluster->existing_topic(stage.aggregate->changelog_topic,
+                                                                log.os.loop().now() + kAskTimeout);
+    if (!changelog && changelog.error().code != ErrorCode::kNotFound) {
+      co_return std::unexpected(changelog.error());
+    }
+    if (!changelog) {
+      found.insert(stage.id);
+    }
+  }
+  co_return found;
+}
+
 Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const std::string& file,
                     bool as_json) {
   PipelineDefinition planned = pipeline::definition_of(plan);
@@ -307,6 +330,14 @@ Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const 
       co_return kExitUsage;
     }
     found.kept = *kept;
+  }
+  if (found.rehearsal.unasked.empty()) {
+    auto without = co_await find_stages_without_changelog(log, plan.plan);
+    if (!without) {
+      std::cerr << "onceflow plan: " << without.error().text << '\n';
+      co_return kExitUsage;
+    }
+    found.stages_without_changelog = std::move(*without);
   }
   std::cout << (as_json ? to_json(planned, found) : to_text(planned, file, found));
   co_return exit_code_of(found);

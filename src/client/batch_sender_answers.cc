@@ -132,7 +132,7 @@ void BatchSender::refuse(const Sent& sent, protocol::ErrorCode code, Error error
                              breaks_known_limit
                                  ? "; " + rule_of_topic(partition.name.topic, batch.bytes.size(),
                                                         partition.message_bytes_max)
-                                 : fix_of_broker_error(code));
+                                 : fix_of_topic(code, partition.name.topic, batch.bytes.size()));
   } else if (error_class == ErrorClass::kSetUp) {
     refused_origin_ = batch.origin;
   }

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
+#include <limits>
+
+#include "client/broker_error.h"
 
 namespace onceflow::client {
 namespace {
@@ -31,6 +35,30 @@ std::string rule_of_topic(const std::string& topic, std::size_t bytes, std::size
       "fix: kafka-configs.sh --alter --topic {0} --add-config max.message.bytes={2}, "
       "or make the record smaller",
       topic, bytes_max, std::bit_ceil(bytes + 1));
+}
+
+std::string fix_of_topic(protocol::ErrorCode code, const std::string& topic, std::size_t bytes) {
+  const auto command = [&](const std::string& settings, std::string_view otherwise) {
+    return fmt::format("; the fix: kafka-configs.sh --alter --topic {} --add-config {}{}", topic,
+                       settings, otherwise);
+  };
+  constexpr std::string_view kSmaller = ", or make the record smaller";
+  switch (code) {
+    case protocol::ErrorCode::kMessageTooLarge:
+      return command(fmt::format("max.message.bytes={}", std::bit_ceil(bytes + 1)), kSmaller);
+    case protocol::ErrorCode::kRecordListTooLarge:
+      return command(fmt::format("segment.bytes={}", std::bit_ceil(bytes + 1)), kSmaller);
+    case protocol::ErrorCode::kInvalidTimestamp: {
+      // Which of the two it breaks the broker's clock has decided.
+      constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
+      return command(fmt::format("message.timestamp.before.max.ms={0},"
+                                 "message.timestamp.after.max.ms={0}",
+                                 kAny),
+                     "");
+    }
+    default:
+      return fix_of_broker_error(code);
+  }
 }
 
 }  // namespace onceflow::client

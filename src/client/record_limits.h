@@ -1,5 +1,5 @@
-// The words of a producer about a record that is too large: the same before it is sent and after a
-// broker has refused it. Stateless.
+// The words of a producer about a record that its topic does not take. Of one that is too large
+// they are the same before it is sent and after a broker has refused it. Stateless.
 #pragma once
 
 #include <optional>
@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "protocol/error_code.h"
 
 namespace onceflow::client {
 
@@ -15,5 +16,7 @@ std::string describe_record(const TopicPartition& partition, std::size_t bytes,
                             const std::optional<ByteView>& key);
 /// "the rule: topic … takes batches of at most …; the fix: …"
 std::string rule_of_topic(const std::string& topic, std::size_t bytes, std::size_t bytes_max);
+/// "; the fix: …", with a command where it is a setting of the topic, else that of the table.
+std::string fix_of_topic(protocol::ErrorCode code, const std::string& topic, std::size_t bytes);
 
 }  // namespace onceflow::client

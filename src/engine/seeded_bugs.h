@@ -21,5 +21,7 @@ inline constexpr auto kSleeperGoesOn = static_cast<SeededBug>(105);
 inline constexpr auto kStrangerIsCounted = static_cast<SeededBug>(106);
 /// sink: of which start-over its positions are is not asked (STG-1)
 inline constexpr auto kStartOverIsNotCompared = static_cast<SeededBug>(107);
+/// sink: where a start-over began is known by its database only (STG-1)
+inline constexpr auto kStartOverIsNotRecalled = static_cast<SeededBug>(108);
 
 }  // namespace onceflow::engine

@@ -376,7 +376,8 @@ Status SinkStage::check_start_over_is_known(const KeptPosition& position) const 
 // Its database does not know of it: it is another one, or the sink is.
 Task<Result<std::string>> SinkStage::recall_start_over(std::vector<KeptPosition>& positions) {
   std::string places;
-  if (!start_over_ || options_.seeded_bug == kLostDatabaseIsFirstStart) {
+  if (!start_over_ || options_.seeded_bug == kLostDatabaseIsFirstStart ||
+      options_.seeded_bug == kStartOverIsNotRecalled) {
     co_return places;
   }
   const bool is_reached =

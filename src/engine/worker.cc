@@ -64,17 +64,18 @@ class Alarm {
   const io::TimerId timer_;
 };
 
-// A worker that was killed leaves its transaction open, which hides what lies after it.
-LogEvent long_rehearsal(const std::string& stage, Duration transaction_timeout) {
-  return {.level = LogLevel::kWarn,
-          .stage = stage,
-          .event = "still looking",
-          .text = fmt::format(
-              "it has looked at positions and state for {} so far, and begins after that; a worker "
-              "that was killed may have left a transaction open, which hides what is to be read "
-              "until it has timed out (transaction.timeout.ms: {})",
-              to_text(kQuietRehearsal),
-              std::chrono::duration_cast<milliseconds>(transaction_timeout).count())};
+LogEvent long_rehearsal(const Stage& stage) {
+  const std::string_view cause =
+      std::holds_alternative<SinkOutput>(stage.output)
+          ? "the database has not answered: another transaction may hold the table or the file"
+      : stage.aggregate ? "a large state takes longest to read, and the cluster may be slow"
+                        : "the cluster may be slow";
+  return {
+      .level = LogLevel::kWarn,
+      .stage = stage.id,
+      .event = "still looking",
+      .text = fmt::format("what it keeps is read before the file is recorded, for {} so far; {}",
+                          to_text(kQuietRehearsal), cause)};
 }
 
 }  // namespace
@@ -285,12 +286,12 @@ Task<Status> Worker::rehearse_stages_once(const KnownDefinition& known,
                                           std::vector<StageRehearsal>& found) {
   StageOptions options = stage_options_;
   options.tell = tell_nobody();
-  for (const std::unique_ptr<StageTask>& stage : make_stages(std::move(options))) {
-    found.push_back({.stage = stage->status().stage});
-    const Alarm alarm(environment_.scheduler, kQuietRehearsal, [this, id = found.back().stage] {
-      options_.stage.tell(long_rehearsal(id, options_.stage.transaction_timeout()));
-    });
-    const Status rehearsed = co_await rehearse_stage(*stage, known, found.back());
+  const std::vector<std::unique_ptr<StageTask>> stages = make_stages(std::move(options));
+  for (std::size_t index = 0; index < stages.size(); ++index) {
+    found.push_back({.stage = plan_.stages[index].id});
+    const Alarm alarm(environment_.scheduler, kQuietRehearsal,
+                      [this, index] { options_.stage.tell(long_rehearsal(plan_.stages[index])); });
+    const Status rehearsed = co_await rehearse_stage(*stages[index], known, found.back());
     if (!rehearsed) {
       Error error = rehearsed.error();
       error.text = fmt::format("stage '{}': {}", found.back().stage, error.text);

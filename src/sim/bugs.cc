@@ -32,6 +32,7 @@ const std::vector<BugKind>& bug_kinds() {
       {engine::kSleeperGoesOn, "sleeper-goes-on", "endings", "STG-2"},
       {engine::kStrangerIsCounted, "stranger-is-counted", "endings", "STG-1"},
       {engine::kStartOverIsNotCompared, "start-over-is-not-compared", "endings", "STG-1"},
+      {engine::kStartOverIsNotRecalled, "start-over-is-not-recalled", "endings", "STG-1"},
       {audit::kStartOverIsNotAudited, "start-over-is-not-audited", "endings", "AUD-1"},
       {SeededBug::kTopicByNameOnly, "topic-by-name-only", "endings", "STG-1"},
       {SeededBug::kTimeoutApartFromInterval, "timeout-apart-from-interval", "pipeline", "STG-1"},

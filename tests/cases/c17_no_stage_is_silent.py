@@ -4,6 +4,7 @@ when it is over; and SIGTERM ends it within 5 s, whatever is away."""
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -19,6 +20,12 @@ sinks: [ { kafka: { topic: out } } ]
 TO_POSTGRES = """name: p
 source: { kafka: { topics: [orders] } }
 sinks: [ { postgres: { dsn: "${env:DSN}", table: t } } ]
+"""
+
+
+TO_SQLITE = """name: p
+source: {{ kafka: {{ topics: [orders] }} }}
+{steps}sinks: [ {{ sqlite: {{ file: o.db, table: t }} }} ]
 """
 
 
@@ -166,6 +173,27 @@ def an_address_that_is_none_ends_every_command(at):
                         ["reset", "p.yaml", "--to-earliest"]):
             said = onceflow(*command, "--bootstrap.servers", address, at=at, code=2, seconds=20)
             check(address in said, f"{command}: {said}")
+
+
+def a_changed_file_that_waits_for_its_table_says_so(at):
+    with Worker(at, TO_SQLITE.format(steps="")) as worker:
+        produce(worker.address, "orders", [{"v": 1}])
+        wait_for(lambda: worker.stage()["totals"]["commits"] > 0, worker.said)
+        check(worker.stop() == 0, worker.said())
+    holder = sqlite3.connect(at / "o.db", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = exclusive")
+    holder.execute("BEGIN EXCLUSIVE")
+    holder.execute("CREATE TABLE held (a)")
+    with Worker(at, TO_SQLITE.format(steps="steps: [ { id: w, where: $.v > 0 } ]\n"),
+                wait=False) as worker:
+        wait_for(lambda: len(lines(worker, "still looking")) == 1, worker.said)
+        check("another transaction may hold the table or the file" in worker.said(),
+              worker.said())
+        holder.execute("ROLLBACK")
+        holder.close()
+        wait_for(worker.is_running, worker.said)
+        check(len(lines(worker, "still looking")) == 1, worker.said())
+        check(worker.stop() == 0, worker.said())
 
 
 def a_foreign_open_transaction_is_named_with_what_it_holds_back(at):

@@ -383,3 +383,14 @@ def what_comes_back_goes_on_and_is_said_to(at):
         begun(here, broker, pipeline(sinks=lite()))
         shutil.copy(here / "a.db", here / "b.db")
         both_go_on(here, broker, pipeline(sinks=lite("b.db")), f"is now sqlite b.db; {kept}in-0@5")
+
+
+def a_state_that_a_start_over_has_deleted_is_empty(at):
+    text = pipeline(aggregate("c: count(*)"))
+    with Broker(at) as broker:
+        begun(at, broker, text)
+        check("stage k, its state: kept" in planned(at, broker, text, 0), "its state is there")
+        onceflow("reset", "p.yaml", "--bootstrap.servers", broker.address, "--to-earliest",
+                 "--execute", at=at)
+        both_go_on(at, broker, text, "stage k, its state: empty")
+        check("stage k, its state: kept" in planned(at, broker, text, 0), "it is there again")

@@ -472,7 +472,8 @@ std::vector<StoredValue> DrawnPipeline::identity_of(const Row& row) const {
 // it must have all.
 std::vector<std::size_t> DrawnPipeline::beginnings(const SimDatabase::Table& table,
                                                    const InputTopic& input) const {
-  std::vector<std::size_t> begins(input.partitions.size(), 0);
+  std::vector<std::size_t> begins = begins_at_;
+  begins.resize(input.partitions.size(), 0);
   if (!begins_at_latest_) {
     return begins;
   }

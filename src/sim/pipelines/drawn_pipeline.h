@@ -34,6 +34,8 @@ class DrawnPipeline {
   const std::string& next_file() const { return next_file_; }
   /// That is its file from now on, for the records from these offsets on, by partition.
   void go_on_with_next_file(std::vector<std::size_t> offsets);
+  /// What lies before these offsets, by partition, is not its input any more.
+  void begin_at(std::vector<std::size_t> offsets) { begins_at_ = std::move(offsets); }
   /// Of the consumer group and stage that read the input.
   bool begins_at_latest() const { return begins_at_latest_; }
   /// The row of a key is its last record: all records of a key must be in one partition.
@@ -83,6 +85,7 @@ class DrawnPipeline {
   Steps next_steps_;
   bool has_gone_on_ = false;
   std::vector<std::size_t> next_from_;  ///< by partition; what is not there is 0
+  std::vector<std::size_t> begins_at_;  ///< by partition; what is not there is 0
   /// The row of one document, or, of an aggregate, its key columns.
   std::function<std::vector<StoredValue>(const Document&)> row_of_;
   std::vector<std::function<StoredValue(const std::vector<const Document*>&)>> aggregates_;

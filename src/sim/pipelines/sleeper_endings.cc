@@ -73,13 +73,16 @@ void file_changed_asleep(Ending& ending) {
   ending.expect_right(what);
 }
 
-// What `onceflow reset --to-earliest --delete-rows --execute` does, by the same calls, and by hand
-// what it leaves: topics of results. A group that has a member again is waited for.
+// What `onceflow reset --delete-rows --execute` does, by the same calls, and by hand what it
+// leaves: topics of results. A group that has a member again is waited for.
 class Reset {
  public:
-  Reset(Ending& ending, const DrawnPipeline& pipeline)
+  /// To the earliest records, or to these places.
+  Reset(Ending& ending, const DrawnPipeline& pipeline,
+        std::vector<engine::StartOver::Place> places = {})
       : ending_(ending),
         pipeline_(pipeline),
+        places_(std::move(places)),
         planned_(DrawnPipeline::plan(pipeline.file())),
         definition_(pipeline::definition_of(planned_)) {}
 
@@ -113,9 +116,9 @@ class Reset {
       engine::DefinitionLog definitions(cluster, definition_, {});
       protocol::PipelineDefinition record = definition_;
       record.kind = kind;
-      record.flags = "--to-earliest --delete-rows";
+      record.flags = places_.empty() ? "--to-earliest --delete-rows" : "--to-latest --delete-rows";
       if (kind == Kind::kAccepted) {
-        record.flags += engine::places_text({});
+        record.flags += engine::places_text(places_);
       }
       CHECK((co_await definitions.write(std::move(record),
                                         process.scheduler().now() + Ending::kVisitMax))
@@ -168,6 +171,7 @@ class Reset {
 
   Ending& ending_;
   const DrawnPipeline& pipeline_;
+  const std::vector<engine::StartOver::Place> places_;
   const pipeline::PlannedPipeline planned_;
   const protocol::PipelineDefinition definition_;
 };
@@ -187,6 +191,46 @@ void reset(Ending& ending) {
   ending.feed(ending.draw_documents());
   ending.scene.workers.take_up();
   ending.expect_right("it was reset");
+}
+
+// The ends of its input.
+std::vector<engine::StartOver::Place> latest(Ending& ending) {
+  std::vector<engine::StartOver::Place> places;
+  ending.visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+    const auto topic = co_await cluster->existing_topic(
+        kInputTopic, process.scheduler().now() + Ending::kVisitMax);
+    CHECK(topic.has_value());
+    for (std::size_t index = 0; index < ending.scene.input.partitions.size(); ++index) {
+      const auto end =
+          static_cast<std::int64_t>(ending.scene.input.partitions[index].documents.size());
+      places.push_back({{kInputTopic, PartitionIndex(static_cast<std::int32_t>(index))},
+                        engine::topic_id_text(topic->id),
+                        Offset(end)});
+    }
+  });
+  return places;
+}
+
+// The database that was told of it is gone: where it was to begin is in the log alone.
+void database_lost_after_a_reset(Ending& ending) {
+  ending.take_down();
+  DrawnPipeline& pipeline = ending.scene.pipelines.front();
+  if (DrawnPipeline::plan(pipeline.file()).plan.stages.size() > 1 || pipeline.begins_at_latest()) {
+    return;  // Its position is its group's, or it begins at the end by itself.
+  }
+  const std::string what = "it was reset to the latest records, and its database lost";
+  ending.scene.world.note("world", fmt::format("{}: {}", pipeline.name(), what));
+  std::vector<engine::StartOver::Place> places = latest(ending);
+  std::vector<std::size_t> begins;
+  std::ranges::transform(places, std::back_inserter(begins), [](const auto& place) {
+    return static_cast<std::size_t>(place.offset.value);
+  });
+  pipeline.begin_at(std::move(begins));
+  Reset(ending, pipeline, std::move(places)).run();
+  ending.scene.database.forget_all(pipeline.table());
+  ending.feed(ending.draw_documents());
+  ending.scene.workers.take_up();
+  ending.expect_right(what);
 }
 
 // Its rows and its position are of before: what comes now would be beside them.
@@ -233,6 +277,7 @@ std::span<const EndingKind> sleeper_endings() {
       {"file changed asleep", file_changed_asleep},
       {"reset", reset},
       {"table of before the reset", table_of_before_the_reset},
+      {"database lost after a reset", database_lost_after_a_reset},
       {"reset asleep", reset_asleep},
   };
   return kEndings;
