@@ -394,7 +394,7 @@ void Journal::prepare_next_file() {
   const auto size_bytes = file.file->size();
   if (size_bytes && *size_bytes >= options_.file_bytes) {
     file.size_bytes = *size_bytes;
-    next_file_ready(std::move(file), {});
+    name_next_file(std::move(file));  // one whose filling has failed may have its size alone
     return;
   }
   // The first file is smaller, and one whose filling has failed.
@@ -426,12 +426,17 @@ bool Journal::has_room_for(std::uint64_t bytes) const {
   return !free_bytes || *free_bytes >= bytes + options_.free_bytes_min;
 }
 
-// A file whose name is not durable is not there after a crash, whatever was synced in it.
+// A file whose name is not durable is not there after a crash, whatever was synced in it. If the
+// sync fails, nothing says whether a later one would tell: the file is left alone until the next
+// start, which makes all names durable.
 void Journal::name_next_file(OpenFile file) {
   environment_.disk.async_sync_directory(
       options_.directory, [this, alive = alive_, file = std::move(file)](Status status) mutable {
-        if (*alive) {
-          next_file_ready(std::move(file), std::move(status));
+        if (*alive && status) {
+          next_file_ready(std::move(file), {});
+        } else if (*alive) {
+          preparing_ = false;
+          prepare_not_before_ = environment_.scheduler.now() + seconds(1);
         }
       });
 }
