@@ -321,7 +321,10 @@ Task<Status> SinkStage::rehearse(StageRehearsal& found) {
   CO_RETURN_IF_ERROR(prepare());
   auto sources = co_await find_sources();
   CO_RETURN_IF_ERROR(sources);
-  CO_RETURN_IF_ERROR(co_await check_not_read(*this, sources->gone));
+  RehearsedPositions rehearsed(
+      *this, [this](std::vector<TopicPartition> wanted) { return look(std::move(wanted)); },
+      RehearsedPositions::Receipts::kKept, found);
+  CO_RETURN_IF_ERROR(co_await check_not_read(rehearsed, sources->gone));
   const auto looked = co_await sink_->look(std::move(sources->partitions));
   CO_RETURN_IF_ERROR(looked);
   tell_remarks(*looked);
@@ -329,9 +332,6 @@ Task<Status> SinkStage::rehearse(StageRehearsal& found) {
   CO_RETURN_IF_ERROR(check_start_over(*looked));
   std::vector<KeptPosition> kept = to_kept(*looked);
   found.note_kept(kept);
-  RehearsedPositions rehearsed(
-      *this, [this](std::vector<TopicPartition> wanted) { return look(std::move(wanted)); },
-      RehearsedPositions::Receipts::kKept, found);
   const auto positions =
       co_await settle(rehearsed, kPositionsTable, std::move(kept), LogBounds::kChecked);
   CO_RETURN_IF_ERROR(positions);
