@@ -113,7 +113,18 @@ Task<Result<Positions>> PipelinePositions::at_time(std::vector<std::string> topi
 }
 
 Task<Result<Positions>> PipelinePositions::ends_of(std::vector<std::string> topics) {
-  co_return co_await at_time(std::move(topics), client::Admin::kLatest);
+  const auto partitions = co_await partitions_of(std::move(topics));
+  CO_RETURN_IF_ERROR(partitions);
+  const auto ends = co_await admin_.list_offsets(
+      *partitions, client::Admin::kLatest, client::IsolationLevel::kReadUncommitted, deadline());
+  CO_RETURN_IF_ERROR(ends);
+  Positions positions;
+  positions.reserve(ends->size());
+  std::ranges::transform(*ends, std::back_inserter(positions), [](const auto& end) {
+    return connectors::ClaimedPartition{.source = end.partition, .next_offset = end.offset};
+  });
+  CO_RETURN_IF_ERROR(co_await add_topic_ids(positions));
+  co_return positions;
 }
 
 Task<Result<Positions>> PipelinePositions::committed(std::string group,

@@ -36,8 +36,10 @@ class PipelinePositions {
 
   /// Of the topics that are there.
   Task<Result<std::vector<TopicPartition>>> partitions_of(std::vector<std::string> topics);
-  /// In each partition: kEarliest, kLatest, or the first record of that time, the end without one.
+  /// In each partition: kEarliest, kLatest, or the first record of that time, the end without one:
+  /// before what an open transaction has written, which may still come.
   Task<Result<Positions>> at_time(std::vector<std::string> topics, std::int64_t timestamp_ms);
+  /// Of all that was written: results that an open transaction still hides lie before it.
   Task<Result<Positions>> ends_of(std::vector<std::string> topics);
   /// What the group has committed in them.
   Task<Result<Positions>> committed(std::string group, std::vector<std::string> topics);

@@ -580,7 +580,7 @@ class Reset {
 
   // A stage that is new, or reads other topics than before, reads what is written from now on.
   Task<Status> plan_position_at_end(const DefinitionStage& stage, const DefinitionStage* before) {
-    const auto positions = co_await places_.ends_of(stage.sources);
+    const auto positions = co_await places_.at_time(stage.sources, client::Admin::kLatest);
     CO_RETURN_IF_ERROR(positions);
     if (positions->empty()) {
       notes_.push_back(begins_with_what_comes(stage, before));

@@ -119,7 +119,7 @@ std::expected<ResetCommand, int> read_reset_command(const Arguments& arguments) 
       "--to-latest", [&] { command.to = ResetTo::kLatest; },
       "start over: with what is written from now on");
   std::string datetime;
-  to->add_option(
+  const CLI::Option* const to_datetime = to->add_option(
       "--to-datetime", datetime,
       "start over: at the first record of this time or later, 2026-11-29T10:15:00 (UTC)");
   to->add_flag_callback(
@@ -130,9 +130,11 @@ std::expected<ResetCommand, int> read_reset_command(const Arguments& arguments) 
       "go on where it is, with the states as they are: for another `set` or `key` before "
       "an aggregate");
   to->require_option(1);
-  app.add_flag("--delete-rows", command.deletes_rows, "start over: empty the sinks' tables");
+  CLI::Option* const deletes_rows =
+      app.add_flag("--delete-rows", command.deletes_rows, "start over: empty the sinks' tables");
   app.add_flag("--keep-rows", command.keeps_rows,
-               "start over: leave the rows that are there, although theirs come again");
+               "start over: leave the rows that are there, although theirs come again")
+      ->excludes(deletes_rows);
   app.add_flag("--remove-members", command.removes_members,
                "workers that were killed count as gone before their session has ended");
   app.add_flag("--execute", command.executes, "do it");
@@ -146,13 +148,20 @@ std::expected<ResetCommand, int> read_reset_command(const Arguments& arguments) 
   } catch (const CLI::ParseError& error) {
     return std::unexpected(app.exit(error) == 0 ? kExitOk : kExitUsage);
   }
-  if (!datetime.empty()) {
+  if (*to_datetime) {
     const auto parsed = parse_reset_time(datetime);
     if (!parsed) {
       return std::unexpected(kExitUsage);
     }
     command.to = ResetTo::kDatetime;
     command.datetime_ms = *parsed;
+  }
+  const bool goes_on = command.to == ResetTo::kCurrent || command.to == ResetTo::kKeepStates;
+  if (goes_on && (command.deletes_rows || command.keeps_rows)) {
+    std::cerr << "onceflow reset: --delete-rows and --keep-rows say what becomes of rows that are "
+                 "made again; --to-current and --keep-states make none again; the fix: leave the "
+                 "flag out\n";
+    return std::unexpected(kExitUsage);
   }
   command.log.flags = log_flags_of(app);
   return command;

@@ -24,6 +24,19 @@ TEST(ResetCommand, its_flags_are_typed_again_as_they_were_meant) {
   EXPECT_EQ(reset.named(), "'my file.yaml' --data-dir data");
 }
 
+TEST(ResetCommand, flags_that_mean_nothing_together_are_refused) {
+  using Flags = std::vector<std::string>;
+  EXPECT_TRUE(read_reset_command({"p.yaml", "--to-earliest", "--keep-rows"}));
+  for (const Flags& flags :
+       {Flags{"--to-datetime", ""}, Flags{"--to-earliest", "--keep-rows", "--delete-rows"},
+        Flags{"--to-current", "--delete-rows"}, Flags{"--to-current", "--keep-rows"},
+        Flags{"--keep-states", "--delete-rows"}}) {
+    Flags arguments = {"p.yaml"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    EXPECT_FALSE(read_reset_command(arguments)) << flags.back();
+  }
+}
+
 TEST(ResetCommand, only_the_same_reset_ends_one) {
   ResetCommand begun = command(ResetTo::kEarliest);
   begun.deletes_rows = true;

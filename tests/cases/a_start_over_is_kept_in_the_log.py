@@ -4,8 +4,10 @@ gets the new results, and not the old ones again; plan, run and audit agree."""
 
 import sqlite3
 
-from harness import Worker, audit, check, produce, shared_postgres, wait_for
+from harness import (Worker, audit, check, cluster, onceflow, produce, shared_postgres,
+                     wait_for)
 from harness.changes import aggregate, pipeline, plan, reset
+from harness.rdkafka import OpenTransaction
 
 OUT = "  - kafka: { topic: out }\n"
 COLUMNS = "columns: { n: { value: $.n, type: integer } }"
@@ -157,3 +159,21 @@ def a_new_postgres_database_gets_the_new_results_alone(at):
     run_to(at, text(dsns[1]), [5], lambda: rows(dsns[1]) >= 6)
     check(rows(dsns[1]) == 6, rows(dsns[1]))
     audit(at)
+
+
+def results_behind_an_open_transaction_are_old_too(at):
+    text = pipeline("", OUT + lite())
+    with cluster(at) as broker:
+        def to(records, reached):
+            with Worker(at, text, servers=broker.address) as worker:
+                produce(broker.address, "in", [{"n": number} for number in records])
+                wait_for(lambda: reached(worker), worker.said, 60)
+                check(worker.stop() == 0, worker.said())
+        to(range(3), lambda _: numbers(at) == [0, 1, 2])
+        with OpenTransaction(broker.port, "stranger", "out", 2) as hides:
+            to(range(3, 8), lambda worker: worker.stage("kafka")["totals"]["commits"] > 0)
+            onceflow("reset", "p.yaml", "--bootstrap.servers", broker.address, "--to-earliest",
+                     "--delete-rows", "--execute", at=at)
+            hides.abort()
+        to([8], lambda _: 8 in numbers(at))
+        check(numbers(at) == list(range(9)), numbers(at))

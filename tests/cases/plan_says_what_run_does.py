@@ -394,3 +394,12 @@ def a_state_that_a_start_over_has_deleted_is_empty(at):
                  "--execute", at=at)
         both_go_on(at, broker, text, "stage k, its state: empty")
         check("stage k, its state: kept" in planned(at, broker, text, 0), "it is there again")
+
+
+def a_source_that_is_not_there_leaves_the_database_alone(at):
+    with Broker(at) as broker:
+        planned(at, broker, pipeline(sinks=lite()), 0)
+        check(not (at / "a.db").exists(), "plan has made the file")
+        query(at, "CREATE TABLE theirs (a)")
+        planned(at, broker, pipeline(sinks=lite()), 0)
+        check(query(at, "SELECT name FROM sqlite_master") == [("theirs",)], "plan has made tables")
