@@ -36,7 +36,7 @@ def helps(at, broker, said, records):
                         said)
     check(command, said)
     topic, settings = command.groups()
-    for setting in settings.rstrip(",").split(","):
+    for setting in settings.rstrip(",;").split(","):
         set_topic_config(broker.address, topic, *setting.split("="))
     with Worker(at, COPY, servers=broker.address) as worker:
         wait_for(lambda: consume(broker.address, topic) == records, worker.said)
