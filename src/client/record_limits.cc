@@ -20,6 +20,18 @@ std::string shown(ByteView key) {
   return text + (key.size() > kShownBytes ? "..." : "");
 }
 
+std::string command(const std::string& topic, std::string_view settings) {
+  return fmt::format("the fix: kafka-configs.sh --alter --topic {} --add-config {}", topic,
+                     settings);
+}
+
+// The setting bounds bytes.
+std::string command_or_smaller(const std::string& topic, std::string_view setting,
+                               std::size_t bytes) {
+  return command(topic, fmt::format("{}={}", setting, std::bit_ceil(bytes + 1))) +
+         ", or make the record smaller";
+}
+
 }  // namespace
 
 std::string describe_record(const TopicPartition& partition, std::size_t bytes,
@@ -30,32 +42,21 @@ std::string describe_record(const TopicPartition& partition, std::size_t bytes,
 }
 
 std::string rule_of_topic(const std::string& topic, std::size_t bytes, std::size_t bytes_max) {
-  return fmt::format(
-      "the rule: topic {0} takes batches of at most max.message.bytes, {1} bytes; the "
-      "fix: kafka-configs.sh --alter --topic {0} --add-config max.message.bytes={2}, "
-      "or make the record smaller",
-      topic, bytes_max, std::bit_ceil(bytes + 1));
+  return fmt::format("the rule: topic {} takes batches of at most max.message.bytes, {} bytes; {}",
+                     topic, bytes_max, command_or_smaller(topic, "max.message.bytes", bytes));
 }
 
 std::string fix_of_topic(protocol::ErrorCode code, const std::string& topic, std::size_t bytes) {
-  const auto command = [&](const std::string& settings, std::string_view otherwise) {
-    return fmt::format("; the fix: kafka-configs.sh --alter --topic {} --add-config {}{}", topic,
-                       settings, otherwise);
-  };
-  constexpr std::string_view kSmaller = ", or make the record smaller";
   switch (code) {
     case protocol::ErrorCode::kMessageTooLarge:
-      return command(fmt::format("max.message.bytes={}", std::bit_ceil(bytes + 1)), kSmaller);
+      return "; " + command_or_smaller(topic, "max.message.bytes", bytes);
     case protocol::ErrorCode::kRecordListTooLarge:
-      return command(fmt::format("segment.bytes={}", std::bit_ceil(bytes + 1)), kSmaller);
-    case protocol::ErrorCode::kInvalidTimestamp: {
+      return "; " + command_or_smaller(topic, "segment.bytes", bytes);
+    case protocol::ErrorCode::kInvalidTimestamp:
       // Which of the two it breaks the broker's clock has decided.
-      constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
-      return command(fmt::format("message.timestamp.before.max.ms={0},"
-                                 "message.timestamp.after.max.ms={0}",
-                                 kAny),
-                     "");
-    }
+      return "; " + command(topic, fmt::format("message.timestamp.before.max.ms={0},"
+                                               "message.timestamp.after.max.ms={0}",
+                                               std::numeric_limits<std::int64_t>::max()));
     default:
       return fix_of_broker_error(code);
   }
