@@ -10,7 +10,7 @@ A definition is a list of lines; what follows a '#' is a comment.
     versions 3-12          the versions we speak
     flexible 9+            from here on compact lengths and tagged fields; `never`
     request                then its fields; `response` likewise (`data` for a structure)
-      FIELD TYPE [VERSIONS] [tag N] [= DEFAULT]
+      FIELD TYPE [VERSIONS] [tag N] [= DEFAULT] [REPEATS]
 
 FIELD is Kafka's name in snake_case. Fields stand in wire order; a tagged field stands anywhere.
 TYPE is one of
@@ -23,6 +23,13 @@ and may end in '?' (may be null in every version of the field) or '?7+' (in thes
 VERSIONS is `3`, `3-7` or `3+`; without it the field exists wherever its parent does.
 DEFAULT is the value of the field in versions that lack it, and of a fresh structure: 0, false,
 empty, or null for a field that may be null in all its versions, unless said otherwise.
+REPEATS says what it means that elements of an array name the same thing again. Each array of a
+request says it, so that no handler does the work of one thing many times:
+    once KEY...     nonsense: the first of them stays, with `is_repeated` set, to be refused
+    merged KEY...   one thing: their arrays are joined, of their other fields the last counts
+    merged          the same of plain values: the first of them stays
+    repeats         elements name nothing, or nothing is done for them
+where the KEYs are the fields that name an element; A|B is A if it is not null, else B.
 
 In C++ a message is a plain struct with the structures of its definition nested in it. Bytes and
 records are views into the decoded buffer. A field set by the caller but unknown to the version
@@ -107,6 +114,7 @@ class Field:
     def __init__(self, name, is_array, element, nullable, versions, tag, default):
         self.name, self.is_array, self.element = name, is_array, element
         self.nullable, self.versions, self.tag, self.default = nullable, versions, tag, default
+        self.repeats, self.keys = None, []
 
     @property
     def is_structure(self):
@@ -118,6 +126,9 @@ class Field:
         if self.default is not None:
             return self.default == "null"
         return self.nullable is not None and self.nullable.covers(self.versions)
+
+    def key_fields(self):
+        return [name for key in self.keys for name in key.split("|")]
 
     def element_type(self):
         return self.element if self.is_structure else PRIMITIVES[self.element][0]
@@ -162,6 +173,7 @@ class Field:
 class Structure:
     def __init__(self, name, versions):
         self.name, self.versions, self.fields = name, versions, []
+        self.is_once = False  # the element of an array in which it stands once
 
     def wire_fields(self):
         return [field for field in self.fields if field.tag is None]
@@ -254,6 +266,7 @@ def parse_fields(lines, position, depth, message, structure):
                     message.structures.append(inner)
                 else:
                     widen(known, message)
+            check_repeats(field, message)
         except DefinitionError as error:
             sys.exit(f"{message.definition.path}:{number}: {error}")
     return position
@@ -271,6 +284,28 @@ def widen(structure, message):
             field.versions = new
             if field.is_structure:
                 widen(message.structure(field.element), message)
+
+
+def check_repeats(field, message):
+    if field.is_array and message.role == "request" and field.repeats is None:
+        raise DefinitionError(f"{field.name}: say what repeated elements mean: once, merged or "
+                              "repeats")
+    if field.repeats is None:
+        return
+    if not field.is_array or message.role != "request":
+        raise DefinitionError(f"{field.name} is not an array of a request, and nothing repeats")
+    if field.repeats == "once" and not field.is_structure:
+        raise DefinitionError(f"{field.name}: plain values cannot say that they are repeated; "
+                              "write merged")
+    if (field.is_structure and field.repeats != "repeats") != bool(field.keys) or \
+            len(field.keys) > 1 and any("|" in key for key in field.keys):
+        raise DefinitionError(f"{field.name}: {field.repeats} by which fields?")
+    if field.is_structure:
+        structure = message.structure(field.element)
+        structure.is_once |= field.repeats == "once"
+        known = {inner.name for inner in structure.fields if not inner.is_array}
+        if unknown := [key for key in field.key_fields() if key not in known]:
+            raise DefinitionError(f"{field.element} has no field {unknown[0]} to be named by")
 
 
 def parse_field(words, outer, definition):
@@ -298,6 +333,9 @@ def parse_field(words, outer, definition):
     if rest and rest[0] == "=":
         default = rest[1]
         rest = rest[2:]
+    repeats, keys = None, []
+    if rest and rest[0] in ("once", "merged", "repeats"):
+        repeats, keys, rest = rest[0], rest[1:], []
     if rest:
         raise DefinitionError(f"'{' '.join(rest)}' is too much")
     nullable = None
@@ -309,7 +347,9 @@ def parse_field(words, outer, definition):
             raise DefinitionError("a single structure that may be null is not supported")
     if default == "null" and not nullable:
         raise DefinitionError(f"{name} is null by default but may not be null")
-    return Field(name, bool(match[1]), element, nullable, versions, tag, default)
+    field = Field(name, bool(match[1]), element, nullable, versions, tag, default)
+    field.repeats, field.keys = repeats, keys
+    return field
 
 
 # ------------------------------------------------------------------------------------- generating
@@ -340,6 +380,13 @@ def under(condition, statements, indent="  "):
     return [f"{indent}if ({condition}) {{", *[indent + "  " + s for s in statements], indent + "}"]
 
 
+def read_suffix(field, message):
+    """Which of the codec's functions reads one element."""
+    if field.element == "string" and message.role == "response":
+        return "answered_string"
+    return PRIMITIVES[field.element][1]
+
+
 def read_call(field, message, target, reader):
     nullable = ""
     if field.nullable:
@@ -349,14 +396,14 @@ def read_call(field, message, target, reader):
         if field.is_structure:
             body = "read_fields(source, version, element);"
         elif field.element in VARIABLE:
-            body = f"codec::read_{PRIMITIVES[field.element][1]}(source, flexible, element);"
+            body = f"codec::read_{read_suffix(field, message)}(source, flexible, element);"
         else:
             body = f"codec::read_{PRIMITIVES[field.element][1]}(source, element);"
         return [f"codec::read_array({reader}, flexible, {nullable}{least}, {target},",
                 f"                  [&](WireReader& source, auto& element) {{ {body} }});"]
     if field.is_structure:
         return [f"read_fields({reader}, version, {target});"]
-    suffix = PRIMITIVES[field.element][1]
+    suffix = read_suffix(field, message)
     if field.element in VARIABLE:
         return [f"codec::read_{suffix}({reader}, flexible, {nullable}{target});"]
     return [f"codec::read_{suffix}({reader}, {target});"]
@@ -454,6 +501,66 @@ def generate_write(message, structure, cpp_name):
     return lines + ["}", ""]
 
 
+def has_arrays(message, structure):
+    return any(field.is_array and field.repeats != "repeats" or
+               field.is_structure and has_arrays(message, message.structure(field.element))
+               for field in structure.fields)
+
+
+def key_expression(field):
+    """What `element` of the array is known by."""
+    if not field.is_structure:
+        return "(element)"
+    one = [f"element.{key}" for key in field.keys]
+    one = [f"codec::first_of({', element.'.join(key.split('|'))})" if "|" in key else key
+           for key in one]
+    if len(one) == 1 and "first_of" in one[0]:
+        return one[0]
+    return f"std::tie({', '.join(one)})"
+
+
+def generate_absorb(field, element):
+    """Statements of a function that takes what `again` says to `first`, of the same name."""
+    if field.repeats == "once":
+        return ["first.is_repeated = true;"]
+    lines = []
+    for inner in element.fields:
+        if inner.is_array:
+            lines.append(f"codec::join(first.{inner.name}, std::move(again.{inner.name}));")
+        elif inner.name not in field.key_fields():
+            lines.append(f"first.{inner.name} = std::move(again.{inner.name});")
+    return lines
+
+
+def generate_collapse(message, structure, cpp_name):
+    """What makes each element of the structure's arrays stand once, from the outside in."""
+    lines = [f"void collapse_fields({cpp_name}& value) {{"]
+    for field in structure.fields:
+        element = message.structure(field.element) if field.is_structure else None
+        into = element is not None and has_arrays(message, element)
+        if field.is_structure and not field.is_array and into:
+            lines.append(f"  collapse_fields(value.{field.name});")
+        if not field.is_array:
+            continue
+        if field.repeats != "repeats":
+            key = key_expression(field)
+            absorb = generate_absorb(field, element) if element else []
+            taken = "auto& first, [[maybe_unused]] auto& again" if absorb else "auto&, auto&"
+            lines += [f"  codec::collapse_repeats(value.{field.name},",
+                      f"      [](const auto& element) -> decltype(auto) {{ return {key}; }},",
+                      f"      []({taken}) {{ {' '.join(absorb)} }});"]
+        if into:
+            lines.append(f"  codec::for_each_element(value.{field.name}, "
+                         "[](auto& element) { collapse_fields(element); });")
+    return lines + ["}", ""]
+
+
+def repeats_of(field):
+    """The last argument of a FieldInfo, where it is not the default."""
+    word = {None: None, "once": "kRefused", "merged": "kMerged", "repeats": "kKept"}[field.repeats]
+    return f", Repeats::{word}" if word else ""
+
+
 def generate_visit(structure, indent):
     lines = [f"{indent}template <typename Self, typename Visitor>",
              f"{indent}static void for_each_field([[maybe_unused]] Self& self,",
@@ -464,7 +571,8 @@ def generate_visit(structure, indent):
         if field.nullable:
             may_be_null = field.nullable.condition(field.versions)
         lines += under(field.versions.condition(structure.versions),
-                       [f'visitor(FieldInfo{{"{field.name}", {may_be_null}}}, self.{field.name});'],
+                       [f'visitor(FieldInfo{{"{field.name}", {may_be_null}{repeats_of(field)}}}, '
+                        f'self.{field.name});'],
                        indent + "  ")
     return lines + [f"{indent}}}"]
 
@@ -478,6 +586,10 @@ def generate_members(message, structure, indent):
                                 or field.element == "uuid" or field.nullable):
             initial = ""
         lines.append(f"{indent}{field.cpp_type()} {field.name}{initial};")
+    if structure.is_once:
+        lines += [f"{indent}/// Not of the wire: another named the same; set by "
+                  "collapse_repeats().",
+                  f"{indent}bool is_repeated = false;"]
     if structure.fields:
         lines.append("")
     lines += generate_visit(structure, indent)
@@ -529,7 +641,11 @@ def generate_message_struct(message):
     lines += ["  /// Reads one message; whatever follows it is left in the reader. Views point",
               "  /// into the reader's bytes. kUnsupported for a version not ours, else kCorrupt.",
               f"  static Result<{message.name}> decode(WireReader& reader, std::int16_t version);",
-              f"  void encode(WireWriter& writer, std::int16_t version) const;", ""]
+              f"  void encode(WireWriter& writer, std::int16_t version) const;"]
+    if message.role == "request":
+        lines += ["  /// Makes one of the elements that name the same thing, in every array.",
+                  "  void collapse_repeats();"]
+    lines.append("")
     lines += generate_members(message, message.structures[-1], "  ")
     return lines + ["};", ""]
 
@@ -556,7 +672,8 @@ def generate_header(definition):
 def generate_source(definition):
     stem = definition.path.stem
     lines = [f"// Generated from {definition.path.name}; do not edit.",
-             f'#include "protocol/messages/{stem}.h"', "", '#include "protocol/codec.h"', "",
+             f'#include "protocol/messages/{stem}.h"', "", "#include <tuple>", "",
+             '#include "protocol/codec.h"', '#include "protocol/repeats.h"', "",
              "namespace onceflow::protocol {", "namespace {", ""]
     for message in definition.messages:
         for structure in message.structures:
@@ -564,6 +681,8 @@ def generate_source(definition):
             cpp_name = f"{message.name}::{structure.name}" if nested else message.name
             lines += generate_read(message, structure, cpp_name)
             lines += generate_write(message, structure, cpp_name)
+            if message.role == "request" and has_arrays(message, structure):
+                lines += generate_collapse(message, structure, cpp_name)
     lines += ["}  // namespace", ""]
     for message in definition.messages:
         for structure in message.structures:
@@ -588,6 +707,11 @@ def generate_source(definition):
             f"  CHECK(version >= kVersionMin && version <= kVersionMax);",
             f"  write_fields(writer, version, *this);",
             f"}}", ""]
+        if message.role == "request":
+            lines += [f"void {message.name}::collapse_repeats() {{"]
+            if has_arrays(message, message.structures[-1]):
+                lines.append("  collapse_fields(*this);")
+            lines += ["}", ""]
     return lines + ["}  // namespace onceflow::protocol"]
 
 

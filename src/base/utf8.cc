@@ -66,12 +66,15 @@ std::size_t find_invalid_utf8(std::string_view bytes) {
   return std::string_view::npos;
 }
 
-std::string printable(std::string_view bytes) {
+namespace {
+
+template <typename IsEscaped>
+std::string escaped(std::string_view bytes, IsEscaped is_escaped) {
   std::string text;
   std::size_t invalid = find_invalid_utf8(bytes);
   for (std::size_t index = 0; index < bytes.size(); ++index) {
     const auto byte = static_cast<unsigned char>(bytes[index]);
-    if (index == invalid || byte < 0x20 || byte == 0x7f) {
+    if (index == invalid || is_escaped(byte)) {
       text += fmt::format("\\x{:02x}", byte);
     } else {
       text += bytes[index];
@@ -82,6 +85,16 @@ std::string printable(std::string_view bytes) {
     }
   }
   return text;
+}
+
+}  // namespace
+
+std::string printable(std::string_view bytes) {
+  return escaped(bytes, [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; });
+}
+
+std::string as_utf8(std::string_view bytes) {
+  return escaped(bytes, [](unsigned char) { return false; });
 }
 
 void append_utf8(std::string& text, std::uint32_t code_point) {

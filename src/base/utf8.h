@@ -18,6 +18,8 @@ inline bool is_utf8(std::string_view bytes) {
 
 /// For messages: control characters and bytes that are not UTF-8 become \x00 to \xff.
 std::string printable(std::string_view bytes);
+/// As UTF-8: bytes that are not become \x80 to \xff, so that different ones stay different.
+std::string as_utf8(std::string_view bytes);
 
 /// `code_point` is a scalar value: no surrogate, at most 0x10ffff.
 void append_utf8(std::string& text, std::uint32_t code_point);

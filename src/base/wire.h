@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -61,6 +62,18 @@ class WireReader {
   void fail() {
     ok_ = false;
     position_ = bytes_.size();
+  }
+
+  /// What is decoded may take this much memory beside the input, and fails beyond it.
+  void limit_memory(std::size_t bytes_max) { memory_left_ = bytes_max; }
+  std::size_t memory_left() const { return memory_left_; }
+  bool take_memory(std::size_t bytes) {
+    if (bytes > memory_left_) {
+      fail();
+      return false;
+    }
+    memory_left_ -= bytes;
+    return true;
   }
 
   template <typename Integer>
@@ -154,6 +167,7 @@ class WireReader {
 
   ByteView bytes_;
   std::size_t position_ = 0;
+  std::size_t memory_left_ = std::numeric_limits<std::size_t>::max();
   bool ok_ = true;
 };
 

@@ -116,10 +116,13 @@ std::expected<void, BatchFault> check_record(const RecordBatchHeader& header,
     // -1 is a record without a timestamp.
     if (timestamp != -1 &&
         (timestamp < options.timestamp_ms_min || timestamp > options.timestamp_ms_max)) {
-      return fault(ErrorCode::kInvalidTimestamp,
-                   fmt::format("the timestamp {} of record {} is outside of {} to {}", timestamp,
-                               index, options.timestamp_ms_min, options.timestamp_ms_max),
-                   index);
+      return fault(
+          ErrorCode::kInvalidTimestamp,
+          fmt::format("the timestamp {} of record {} is outside of {} to {}; correct the "
+                      "producer's clock, or set the topic's message.timestamp.after.max.ms "
+                      "(or before.max.ms)",
+                      timestamp, index, options.timestamp_ms_min, options.timestamp_ms_max),
+          index);
     }
   }
   return {};

@@ -11,8 +11,11 @@ std::unexpected<Error> unsupported_version(std::string_view message, std::int16_
 }
 
 std::unexpected<Error> malformed(std::string_view message, std::int16_t version) {
-  return fail(onceflow::ErrorCode::kCorrupt,
-              fmt::format("{} version {} does not decode", message, version));
+  return fail(
+      onceflow::ErrorCode::kCorrupt,
+      fmt::format("{} version {} does not decode: it is cut short, a length reaches past its "
+                  "end, a null stands where none may, or a text is not UTF-8",
+                  message, version));
 }
 
 }  // namespace onceflow::protocol::codec

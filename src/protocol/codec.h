@@ -4,8 +4,14 @@
 //
 // Reading: a failure is left in the reader. No length is believed before it is compared with what
 // is left, and nothing is reserved beyond kReserveCountMax elements, so a lying length costs
-// nothing. Writing: a null where the version has none, or a string beyond kStringBytesMax, is our
-// bug.
+// nothing; what is read may have a limit (WireReader::limit_memory).
+//
+// A string of a request that is not UTF-8 is a failure: it would be an id or a name, and go on into
+// logs, pages and other clients' answers. Stricter than Kafka, whose broker reads U+FFFD in its
+// place, so that two ids become one. In a response such bytes become \x80 to \xff: one bad name
+// does not take the other answers away.
+//
+// Writing: a null where the version has none, or a string beyond kStringBytesMax, is our bug.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +27,7 @@
 #include "base/check.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/utf8.h"
 #include "base/wire.h"
 #include "protocol/error_code.h"
 
@@ -124,9 +131,22 @@ inline std::optional<std::string_view> read_string_view(WireReader& reader, bool
   return reader.read_text(*length);
 }
 
+/// A text or an array with memory of its own takes so much more than what is in it.
+inline constexpr std::size_t kAllocationBytes = 32;
+
+/// Nothing of a failed reader, or beyond its limit.
+inline std::string own_text(WireReader& reader, std::string_view text) {
+  const bool fits_in_place = text.size() <= std::string().capacity();
+  if (!fits_in_place && !reader.take_memory(text.size() + kAllocationBytes)) {
+    return {};
+  }
+  return std::string(text);
+}
+
 inline void read_string(WireReader& reader, bool flexible, std::string& value) {
-  if (const auto text = read_string_view(reader, flexible)) {
-    value = *text;
+  const auto text = read_string_view(reader, flexible);
+  if (text && is_utf8(*text)) {
+    value = own_text(reader, *text);
   } else {
     reader.fail();
   }
@@ -134,8 +154,39 @@ inline void read_string(WireReader& reader, bool flexible, std::string& value) {
 
 inline void read_string(WireReader& reader, bool flexible, bool null_allowed,
                         std::optional<std::string>& value) {
+  const auto text = read_string_view(reader, flexible);
+  if (text && is_utf8(*text)) {
+    value.emplace(own_text(reader, *text));
+  } else {
+    value.reset();
+    if (text || !null_allowed) {
+      reader.fail();
+    }
+  }
+}
+
+/// As UTF-8, whatever it is. What would be too long to be sent again is a failure.
+inline std::string answered_text(WireReader& reader, std::string_view text) {
+  std::string result = as_utf8(text);
+  if (result.size() > kStringBytesMax) {
+    reader.fail();
+  }
+  return result;
+}
+
+/// As read_string, for a response.
+inline void read_answered_string(WireReader& reader, bool flexible, std::string& value) {
   if (const auto text = read_string_view(reader, flexible)) {
-    value.emplace(*text);
+    value = answered_text(reader, *text);
+  } else {
+    reader.fail();
+  }
+}
+
+inline void read_answered_string(WireReader& reader, bool flexible, bool null_allowed,
+                                 std::optional<std::string>& value) {
+  if (const auto text = read_string_view(reader, flexible)) {
+    value = answered_text(reader, *text);
   } else {
     value.reset();
     if (!null_allowed) {
@@ -215,6 +266,9 @@ template <typename T, typename ReadElement>
 void read_elements(WireReader& reader, std::size_t count, std::vector<T>& values,
                    ReadElement& read_element) {
   values.clear();
+  if (count > 0 && !reader.take_memory(count * sizeof(T) + kAllocationBytes)) {
+    return;
+  }
   values.reserve(std::min(count, kReserveCountMax));
   for (std::size_t index = 0; index < count && reader.ok(); ++index) {
     if constexpr (std::is_same_v<T, bool>) {
@@ -279,8 +333,10 @@ void read_tagged_fields(WireReader& reader, ReadField read_field) {
   for (std::uint64_t index = 0; index < count && reader.ok(); ++index) {
     const std::uint64_t tag = reader.read_unsigned_varint();
     WireReader field(reader.read_sized_bytes());
+    field.limit_memory(reader.memory_left());
     if (reader.ok()) {
       read_field(tag, field);
+      reader.limit_memory(field.memory_left());
       if (!field.ok()) {
         reader.fail();
       }

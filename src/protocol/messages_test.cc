@@ -174,6 +174,109 @@ TEST(Messages, null_is_an_error_where_it_is_not_allowed) {
   }
 }
 
+/// Sets the text at one place of a message, counted in the order of the fields; false if there are
+/// fewer. `Message` by for_each_field, structures in arrays by their first element.
+class TextSetter {
+ public:
+  TextSetter(std::size_t place, std::string text) : left_(place), text_(std::move(text)) {}
+
+  template <typename Structure>
+  void visit(Structure& structure, std::int16_t version) {
+    Structure::for_each_field(structure, version, [&](const FieldInfo&, auto& value) {
+      if (!is_done_) {
+        put(value, version);
+      }
+    });
+  }
+  bool is_done() const { return is_done_; }
+
+ private:
+  void put(std::string& value, std::int16_t) {
+    if (left_-- == 0) {
+      value = text_;
+      is_done_ = true;
+    }
+  }
+  template <typename T>
+  void put(std::optional<T>& value, std::int16_t version) {
+    put(value ? *value : value.emplace(), version);
+  }
+  template <typename T>
+  void put(std::vector<T>& values, std::int16_t version) {
+    if constexpr (!std::is_arithmetic_v<T>) {
+      put(values.empty() ? values.emplace_back() : values.front(), version);
+    }
+  }
+  template <typename T>
+  void put(T& value, std::int16_t version) {
+    if constexpr (requires { T::for_each_field(value, version, [](auto&&...) {}); }) {
+      visit(value, version);
+    }
+  }
+
+  std::size_t left_;
+  std::string text_;
+  bool is_done_ = false;
+};
+
+template <typename Message>
+constexpr bool kIsResponse = std::string_view(Message::kName).ends_with("Response");
+
+TEST(Messages, every_text_of_a_request_is_utf8) {
+  std::size_t tried = 0;
+  for_each_message_and_version([&]<typename Message>(std::int16_t version) {
+    if (kIsResponse<Message>) {
+      return;
+    }
+    for (std::size_t place = 0;; ++place) {
+      Message sound;
+      TextSetter sound_setter(place, "gr\u00fc\u00df\n");
+      sound_setter.visit(sound, version);
+      if (!sound_setter.is_done()) {
+        break;
+      }
+      ++tried;
+      const Buffer good = encode(sound, version);
+      WireReader good_reader(good);
+      ASSERT_TRUE(Message::decode(good_reader, version).has_value()) << place;
+      for (const char* const text :
+           {"\xff", "a\xc3", "\xed\xa0\x80", "\xc0\xaf", "\xf4\x90\x80\x80"}) {
+        Message unsound;
+        TextSetter(place, text).visit(unsound, version);
+        const Buffer bad = encode(unsound, version);
+        WireReader reader(bad);
+        ASSERT_FALSE(Message::decode(reader, version).has_value()) << place << " " << text;
+      }
+    }
+  });
+  EXPECT_GT(tried, 300U);
+}
+
+TEST(Messages, bytes_of_a_response_that_are_not_utf8_are_escaped) {
+  ListGroupsResponse response;
+  response.groups = {{.group_id = "a\xff"
+                                  "b"},
+                     {.group_id = "c"}};
+  const Buffer bytes = encode(response, 4);
+  WireReader reader(bytes);
+  const auto decoded = ListGroupsResponse::decode(reader, 4);
+  ASSERT_TRUE(decoded.has_value());
+  EXPECT_EQ(decoded->groups.at(0).group_id, "a\\xffb");
+  EXPECT_EQ(decoded->groups.at(1).group_id, "c");
+}
+
+TEST(Messages, a_text_of_a_response_that_could_not_be_sent_again_is_refused) {
+  const auto decodes = [](std::size_t count) {
+    ListGroupsResponse response;
+    response.groups = {{.group_id = std::string(count, '\xff')}};
+    const Buffer bytes = encode(response, 4);
+    WireReader reader(bytes);
+    return ListGroupsResponse::decode(reader, 4).has_value();
+  };
+  EXPECT_TRUE(decodes(8191));
+  EXPECT_FALSE(decodes(8192));
+}
+
 TEST(Messages, a_string_above_32767_bytes_is_refused_in_flexible_versions_too) {
   const auto decode_with_key_bytes = [](std::size_t count) {
     Buffer bytes;

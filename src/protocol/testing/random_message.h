@@ -1,6 +1,7 @@
 // For tests: messages and bytes with random contents, the same for the same seed.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <limits>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "base/utf8.h"
 #include "protocol/error_code.h"
 #include "protocol/field_info.h"
 
@@ -63,9 +65,12 @@ class RandomMessages {
     }
   }
   void put(std::string& value, std::int16_t, bool) {
-    value.resize(below(8) == 0 ? 300 : below(12));
-    for (char& character : value) {
-      character = static_cast<char>(next());
+    value.clear();
+    for (std::size_t left = below(8) == 0 ? 100 : below(6); left > 0; --left) {
+      constexpr std::array<std::uint32_t, 4> kLimits = {0x80, 0x800, 0xd800, 0x2000};
+      const std::size_t kind = below(kLimits.size());
+      append_utf8(value, static_cast<std::uint32_t>(kind == 3 ? 0x10000 : 0) +
+                             static_cast<std::uint32_t>(below(kLimits[kind])));
     }
   }
   void put(ByteView& value, std::int16_t, bool) {
