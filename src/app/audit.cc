@@ -11,10 +11,13 @@
 #include "app/commands.h"
 #include "app/embedded_log.h"
 #include "app/log_task.h"
+#include "app/masked_streams.h"
 #include "app/pipeline_file.h"
 #include "app/process_log.h"
+#include "app/progress_line.h"
 #include "audit/auditor.h"
 #include "audit/kafka_log_reader.h"
+#include "io/os/boot_id.h"
 #include "io/os/os_environment.h"
 #include "io/os/process.h"
 #include "io/os/signals.h"
@@ -26,7 +29,6 @@ namespace {
 
 constexpr Duration kCaughtUpPoll = milliseconds(200);
 constexpr std::int64_t kCaughtUpMsMax = std::int64_t{365} * 24 * 3'600'000;
-constexpr std::size_t kBarWidth = 24;
 
 struct AuditCommand {
   std::string file;
@@ -36,37 +38,6 @@ struct AuditCommand {
   bool allow_foreign = false;
   bool compare_states = false;
   std::int64_t until_caught_up_ms = -1;
-};
-
-/// One line that is drawn over, where somebody looks at it.
-class ProgressLine {
- public:
-  explicit ProgressLine(bool is_shown) : is_shown_(is_shown) {}
-  ~ProgressLine() { clear(); }
-
-  void show(const audit::AuditProgress& progress) {
-    std::string bar;
-    if (progress.steps > 0) {
-      const auto done = static_cast<std::size_t>(progress.steps_done) * kBarWidth /
-                        static_cast<std::size_t>(progress.steps);
-      bar = fmt::format("[{:<{}}] {}/{} ", std::string(done, '#'), kBarWidth, progress.steps_done,
-                        progress.steps);
-    }
-    show(bar + progress.doing);
-  }
-  void show(const std::string& text) {
-    if (is_shown_) {
-      std::cout << "\r\x1b[K" << text << std::flush;
-    }
-  }
-  void clear() {
-    if (is_shown_) {
-      std::cout << "\r\x1b[K" << std::flush;
-    }
-  }
-
- private:
-  bool is_shown_;
 };
 
 // One audit's life. Where the pipeline lives on the embedded log and nobody runs it, the log is
@@ -131,7 +102,7 @@ class AuditProcess {
              command_.allow_foreign ? audit::Strangers::kAllowed : audit::Strangers::kRefused,
          .aggregate_states = command_.compare_states ? audit::AggregateStates::kCompared
                                                      : audit::AggregateStates::kNotCompared});
-    auditor.on_progress([this](const audit::AuditProgress& state) { progress_.show(state); });
+    auditor.on_progress([this](const audit::AuditProgress& state) { show(state); });
     bool is_caught_up = true;
     if (command_.until_caught_up_ms >= 0) {
       const auto waited = co_await wait_until_caught_up(auditor);
@@ -156,6 +127,16 @@ class AuditProcess {
                  : report->has_judged_nothing()          ? kExitUsage
                                                          : kExitOk;
     os_.loop().stop();
+  }
+
+  void show(const audit::AuditProgress& state) {
+    if (state.steps > 0) {
+      progress_.show(static_cast<std::uint64_t>(state.steps_done),
+                     static_cast<std::uint64_t>(state.steps),
+                     fmt::format("{}/{} {}", state.steps_done, state.steps, state.doing));
+    } else {
+      progress_.show(state.doing);
+    }
   }
 
   Task<Result<bool>> wait_until_caught_up(audit::Auditor& auditor) {
@@ -208,6 +189,9 @@ std::string to_text(const log::WalkReport& report, const std::string& directory)
   if (report.finding_count > report.findings.size()) {
     text += fmt::format("and {} more\n", report.finding_count - report.findings.size());
   }
+  if (report.lost_offset_count > 0) {
+    text += fmt::format("  salvaged: {} offsets are known to be lost\n", report.lost_offset_count);
+  }
   return text + (report.finding_count == 0
                      ? "log: sound\n"
                      : fmt::format("log: {} finding{}\n", report.finding_count,
@@ -226,6 +210,7 @@ std::string to_json(const log::WalkReport& report, const std::string& directory)
                                  {"producers", report.producer_count},
                                  {"journal_frames", report.frame_count},
                                  {"journal_entries", report.entry_count},
+                                 {"lost_offset_count", report.lost_offset_count},
                                  {"finding_count", report.finding_count},
                                  {"notes", report.notes},
                                  {"findings", nlohmann::ordered_json::array()}};
@@ -239,7 +224,7 @@ std::string to_json(const log::WalkReport& report, const std::string& directory)
 int check_log_directory(const AuditCommand& command) {
   io::OsEnvironment os;
   const std::string& directory = command.log.data_directory;
-  const auto report = log::walk_log_directory(os.disk(), directory);
+  const auto report = log::walk_log_directory(os.disk(), directory, io::read_boot_id());
   if (!report) {
     std::cerr << "onceflow audit: cannot judge: " << report.error().text << '\n';
     return kExitUsage;
@@ -289,6 +274,7 @@ int run_audit(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
+  const MaskedStreams masked_streams(planned->spec.secrets);
   if (command.bootstrap_servers.empty()) {
     command.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }

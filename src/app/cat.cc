@@ -357,6 +357,11 @@ int run_cat(const Arguments& arguments) {
     std::cerr << "onceflow cat: " << start.error().text << '\n';
     return kExitUsage;
   }
+  if (!is_utf8(options.topic)) {
+    std::cerr << "onceflow cat: -t " << printable(options.topic)
+              << ": a name is text in UTF-8; no topic has this one\n";
+    return kExitUsage;
+  }
   const auto client = client_options(options);
   if (!client) {
     std::cerr << "onceflow cat: " << client.error().text << '\n';

@@ -21,5 +21,7 @@ int run_explain(const Arguments& arguments);
 int run_audit(const Arguments& arguments);
 int run_sim(const Arguments& arguments);
 int run_cat(const Arguments& arguments);
+int run_salvage(const Arguments& arguments);
+int run_dump(const Arguments& arguments);
 
 }  // namespace onceflow::app

@@ -34,6 +34,9 @@ constexpr Command kCommands[] = {
     {"audit", "account for every record of a pipeline, to the last row", onceflow::app::run_audit},
     {"sim", "run the whole system through simulated faults", onceflow::app::run_sim},
     {"cat", "write lines to a topic, or read a topic as lines", onceflow::app::run_cat},
+    {"salvage", "save what can be read of a damaged log into a new directory",
+     onceflow::app::run_salvage},
+    {"dump", "print what a file of the log says", onceflow::app::run_dump},
 };
 
 void print_usage() {

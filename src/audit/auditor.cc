@@ -15,7 +15,6 @@
 #include "audit/claims/topic_outputs.h"
 #include "audit/names.h"
 #include "audit/record_search.h"
-#include "audit/seeded_bugs.h"
 
 namespace onceflow::audit {
 namespace {
@@ -169,7 +168,7 @@ Task<Status> Auditor::read_table(StageHistory& history) {
   }
   const auto topic = co_await reader_.describe(subject_.receipts_topic);
   CO_RETURN_IF_ERROR(topic);
-  if (options_.seeded_bug != kStartOverIsNotAudited) {
+  if (options_.seeded_bug != SeededBug::kStartOverIsNotAudited) {
     check_start_over(stage, *positions, subject_.receipts_topic, *topic, report_.findings);
   }
   if (history.has_lost_its_first_receipts()) {

@@ -17,7 +17,6 @@
 #include "base/utf8.h"
 #include "client/partitioner.h"
 #include "engine/group_positions.h"
-#include "engine/seeded_bugs.h"
 #include "engine/sink_trace.h"
 #include "engine/stage_loop.h"
 #include "engine/start_positions.h"
@@ -276,7 +275,7 @@ Task<Status> SinkStage::learn_receipts_id() {
 }
 
 Status SinkStage::check_start_over(const std::vector<connectors::ClaimedPartition>& claimed) const {
-  if (options_.seeded_bug == kStartOverIsNotCompared) {
+  if (options_.seeded_bug == SeededBug::kStartOverIsNotCompared) {
     return {};
   }
   for (const connectors::ClaimedPartition& partition : claimed) {
@@ -376,8 +375,8 @@ Status SinkStage::check_start_over_is_known(const KeptPosition& position) const 
 // Its database does not know of it: it is another one, or the sink is.
 Task<Result<std::string>> SinkStage::recall_start_over(std::vector<KeptPosition>& positions) {
   std::string places;
-  if (!start_over_ || options_.seeded_bug == kLostDatabaseIsFirstStart ||
-      options_.seeded_bug == kStartOverIsNotRecalled) {
+  if (!start_over_ || options_.seeded_bug == SeededBug::kLostDatabaseIsFirstStart ||
+      options_.seeded_bug == SeededBug::kStartOverIsNotRecalled) {
     co_return places;
   }
   const bool is_reached =
@@ -421,7 +420,7 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPositi
   RecalledSink recalled = recall_sink(std::move(positions), *traces, options_.pipeline);
   const auto begun_anew = co_await recall_start_over(recalled.positions);
   CO_RETURN_IF_ERROR(begun_anew);
-  if (recalled.lost.empty() || options_.seeded_bug == kLostDatabaseIsFirstStart) {
+  if (recalled.lost.empty() || options_.seeded_bug == SeededBug::kLostDatabaseIsFirstStart) {
     co_return std::move(recalled.positions);
   }
   const std::string found = fmt::format(

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "engine/input_comparison.h"
-#include "engine/seeded_bugs.h"
 
 namespace onceflow::engine {
 namespace {
@@ -198,7 +197,7 @@ Status StartPositions::check_receipt(const KeptPosition& position) const {
 }
 
 Task<Status> StartPositions::compare_with_log(std::vector<KeptPosition>& own) {
-  if (options_.seeded_bug == kRestoredLogIsNotCompared) {
+  if (options_.seeded_bug == SeededBug::kRestoredLogIsNotCompared) {
     co_return Status{};
   }
   if (std::ranges::any_of(own, [](const KeptPosition& position) {

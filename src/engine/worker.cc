@@ -13,7 +13,6 @@
 #include "engine/forgotten_definition.h"
 #include "engine/names_in_use.h"
 #include "engine/receipt_search.h"
-#include "engine/seeded_bugs.h"
 #include "engine/stage_reader.h"
 
 namespace onceflow::engine {
@@ -105,7 +104,7 @@ Worker::Worker(io::Environment environment, const Plan& plan, WorkerOptions opti
   stage_options.commit_interval = plan.commit_interval;
   stage_options.seeded_bug = environment.seeded_bug;
   if (options_.definition) {
-    if (environment.seeded_bug != kSleeperGoesOn) {
+    if (environment.seeded_bug != SeededBug::kSleeperGoesOn) {
       stage_options.on_assignment = [this] { return check_others(); };
       stage_options.on_claimed = [this] { return check_definition(); };
     }
@@ -316,7 +315,7 @@ SourceWriters Worker::writers_before(const Stage& stage, const KnownDefinition& 
     });
   };
   if (!std::ranges::all_of(stage.source_topics, is_between_stages) ||
-      environment_.seeded_bug == kStrangerIsCounted) {
+      environment_.seeded_bug == SeededBug::kStrangerIsCounted) {
     return SourceWriters::kAnyone;
   }
   return known.was_at_least_once() ? SourceWriters::kPipeline
@@ -511,7 +510,7 @@ Task<Status> Worker::check_definition() {
   const auto known =
       co_await definitions.read(environment_.scheduler.now() + options_.stage.call_timeout);
   CO_RETURN_IF_ERROR(known);
-  if (environment_.seeded_bug == kResetReachesTheFileOnly) {
+  if (environment_.seeded_bug == SeededBug::kResetReachesTheFileOnly) {
     fence_.begin(*known);
   }
   co_return fence_.check({.known = *known,

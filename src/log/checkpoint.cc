@@ -3,7 +3,7 @@
 //
 //   snapshot in memory, at the journal's end P   (one turn; nothing else runs)
 //   wait until P is durable
-//   write tails, sync every segment that was written since the last checkpoint, one after another
+//   write tails, sync every segment that was written since the last checkpoint (checkpoint_sync.cc)
 //   write the checkpoint file that is not the newest, sync it
 //   release the journal before P
 //
@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "base/crc32c.h"
+#include "log/damage.h"
 #include "log/log_state.h"
 
 namespace onceflow::log {
@@ -25,10 +26,12 @@ void write_segments(WireWriter& writer, const std::vector<SegmentSummary>& segme
     writer.write_varlong(segment.base_offset.value);
     writer.write_unsigned_varint(segment.size_bytes);
     writer.write_varlong(segment.max_timestamp);
+    writer.write_bool(segment.headers_hash.has_value());
+    writer.write_uint32(segment.headers_hash.value_or(0));
   }
 }
 
-std::vector<SegmentSummary> read_segments(WireReader& reader) {
+std::vector<SegmentSummary> read_segments(WireReader& reader, std::uint16_t version) {
   std::vector<SegmentSummary> segments;
   const std::uint64_t count = reader.read_unsigned_varint();
   for (std::uint64_t index = 0; index < count && reader.ok(); ++index) {
@@ -36,6 +39,13 @@ std::vector<SegmentSummary> read_segments(WireReader& reader) {
     segment.base_offset = Offset(reader.read_varlong());
     segment.size_bytes = reader.read_unsigned_varint();
     segment.max_timestamp = reader.read_varlong();
+    if (version >= 2) {
+      const bool is_known = reader.read_bool();
+      const std::uint32_t headers_hash = reader.read_uint32();
+      if (is_known) {
+        segment.headers_hash = headers_hash;
+      }
+    }
     if (segment.size_bytes == 0 ||
         (!segments.empty() && segment.base_offset <= segments.back().base_offset)) {
       reader.fail();
@@ -44,11 +54,34 @@ std::vector<SegmentSummary> read_segments(WireReader& reader) {
   }
   return segments;
 }
+
+// What else belongs to the log; known when the rest has been synced, so it stands at the end.
+void write_journal_files(WireWriter& writer, const Journal* journal, bool is_tail_durable) {
+  writer.write_bool(is_tail_durable);
+  const std::vector<JournalFile> files =
+      journal != nullptr ? journal->files() : std::vector<JournalFile>();
+  writer.write_unsigned_varint(files.size());
+  for (const JournalFile& file : files) {
+    writer.write_unsigned_varint(file.number);
+    writer.write_unsigned_varint(file.size_bytes);
+  }
+}
+
+void read_journal_files(WireReader& reader, JournalKnown& known) {
+  known.is_tail_durable = reader.read_bool();
+  const std::uint64_t count = reader.read_unsigned_varint();
+  for (std::uint64_t index = 0; index < count && reader.ok(); ++index) {
+    JournalFile& file = known.files.emplace_back();
+    file.number = static_cast<std::uint32_t>(reader.read_unsigned_varint());
+    file.size_bytes = reader.read_unsigned_varint();
+  }
+}
 }  // namespace
 
 Buffer CheckpointCodec::encode(LogState& state, MonotonicTime now) {
   Buffer bytes(kCheckpointHeaderBytes + kPlaceBytes, std::byte{0});
   WireWriter writer(bytes);
+  writer.write_sized_string(state.cluster_id);
   writer.write_unsigned_varint(state.topics.by_name().size());
   for (const auto& [name, topic] : state.topics.by_name()) {
     Buffer entry;
@@ -85,6 +118,8 @@ Buffer CheckpointCodec::encode(LogState& state, MonotonicTime now) {
 
 void CheckpointCodec::set_tail(Buffer& checkpoint, const LogState& state, const JournalTail& tail,
                                std::uint64_t sequence) {
+  WireWriter writer(checkpoint);
+  write_journal_files(writer, state.journal.get(), state.options.flush == FlushMode::kDurable);
   std::byte* place = checkpoint.data() + kCheckpointHeaderBytes;
   wire::store_big_endian(place, state.journal_id);
   wire::store_big_endian(place + 8, tail.position.value);
@@ -97,15 +132,18 @@ void CheckpointCodec::set_tail(Buffer& checkpoint, const LogState& state, const 
       checkpoint.data());
 }
 
-Result<CheckpointCodec::Decoded> CheckpointCodec::decode(LogState& state, ByteView body,
-                                                         MonotonicTime now) {
+Result<CheckpointCodec::Decoded> CheckpointCodec::decode(LogState& state, std::uint16_t version,
+                                                         ByteView body, MonotonicTime now) {
   WireReader reader(body);
   Decoded decoded;
-  decoded.journal_id = reader.read_uint64();
-  decoded.tail.position = JournalPosition(reader.read_uint64());
-  decoded.tail.file_sequence = reader.read_uint64();
-  decoded.tail.file_offset = reader.read_uint64();
-  decoded.tail.chain = reader.read_uint32();
+  decoded.journal.journal_id = reader.read_uint64();
+  decoded.journal.tail.position = JournalPosition(reader.read_uint64());
+  decoded.journal.tail.file_sequence = reader.read_uint64();
+  decoded.journal.tail.file_offset = reader.read_uint64();
+  decoded.journal.tail.chain = reader.read_uint32();
+  if (version >= 2) {
+    decoded.cluster_id = reader.read_sized_string();
+  }
   const std::uint64_t topic_count = reader.read_unsigned_varint();
   for (std::uint64_t index = 0; index < topic_count && reader.ok(); ++index) {
     const auto entry = decode_topic_entry(reader.read_sized_bytes());
@@ -118,7 +156,7 @@ Result<CheckpointCodec::Decoded> CheckpointCodec::decode(LogState& state, ByteVi
     for (const auto& partition : (*topic)->partitions) {
       partition->log_start_offset_ = Offset(reader.read_varlong());
       partition->log_end_offset_ = Offset(reader.read_varlong());
-      partition->segments_.adopt(read_segments(reader), partition->log_end_offset_);
+      partition->segments_.adopt(read_segments(reader, version), partition->log_end_offset_);
       const std::uint64_t aborted_count = reader.read_unsigned_varint();
       for (std::uint64_t aborted = 0; aborted < aborted_count && reader.ok(); ++aborted) {
         AbortedTransaction& transaction = partition->aborted_.emplace_back();
@@ -143,79 +181,13 @@ Result<CheckpointCodec::Decoded> CheckpointCodec::decode(LogState& state, ByteVi
     }
   }
   decoded.coordinators = reader.read_sized_bytes();
+  if (version >= 2) {
+    read_journal_files(reader, decoded.journal);
+  }
   if (!reader.ok() || reader.remaining() != 0) {
-    return onceflow::fail(ErrorCode::kCorrupt,
-                          "its checksum is right but its contents do not decode");
+    return fail_damaged(Damage::kCheckpointDoesNotDecode, "body");
   }
   return decoded;
-}
-
-namespace {
-
-// What the checkpoint has to sync: found again by identity at each step, for topics may go
-// meanwhile.
-std::vector<TopicIdPartition> all_partitions(const LogState& state) {
-  std::vector<TopicIdPartition> partitions;
-  partitions.reserve(state.topics.partition_count());
-  for (const auto& [name, topic] : state.topics.by_name()) {
-    for (const auto& partition : topic->partitions) {
-      partitions.push_back(partition->id());
-    }
-  }
-  return partitions;
-}
-
-// What a wait has come to. kCancelled if the log has gone meanwhile: then its state must not be
-// touched again.
-Status unless_closed(const std::shared_ptr<bool>& alive, Status waited = {}) {
-  if (!*alive) {
-    return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
-  }
-  return waited;
-}
-
-}  // namespace
-
-// Makes durable what the partition's segments held when this began.
-Task<Status> LogState::sync_partition(LogState& state, std::shared_ptr<bool> alive,
-                                      TopicIdPartition id) {
-  Partition* partition = state.topics.find(id);
-  if (partition == nullptr) {
-    co_return Status{};
-  }
-  CO_RETURN_IF_ERROR(partition->segments_.flush(1));
-  std::vector<Offset> unsynced;
-  for (const auto& segment : partition->segments_.all()) {
-    if (segment->is_unsynced()) {
-      unsynced.push_back(segment->base_offset());
-    }
-  }
-  for (const Offset base_offset : unsynced) {
-    Segment* segment = partition->segments_.find(base_offset);
-    if (segment == nullptr || !segment->is_unsynced()) {
-      continue;  // retention has taken it
-    }
-    const auto opened = segment->begin_sync();
-    CO_RETURN_IF_ERROR(opened);
-    CO_RETURN_IF_ERROR(unless_closed(alive, co_await (*opened)->sync_later()));
-    partition = state.topics.find(id);
-    if (partition == nullptr) {
-      co_return Status{};
-    }
-  }
-  // Last, for syncing a new file has often done the work of syncing its folder.
-  state.topics_directory_unsynced =
-      partition->segments_.take_directory_new() || state.topics_directory_unsynced;
-  const bool skips_names = state.environment.seeded_bug == SeededBug::kCheckpointBeforeNames;
-  if (partition->segments_.take_directory_unsynced() && !skips_names) {
-    Status synced = unless_closed(alive, co_await state.environment.disk.sync_directory_later(
-                                             partition->segments_.directory()));
-    if (*alive && state.topics.find(id) == nullptr) {
-      co_return Status{};  // deleted meanwhile, and its folder renamed
-    }
-    CO_RETURN_IF_ERROR(synced);
-  }
-  co_return Status{};
 }
 
 Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> alive) {
@@ -223,9 +195,7 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
   const JournalTail tail = co_await io::await_callback<JournalTail>(
       [&state](auto callback) { state.journal->mark(std::move(callback)); });
   CO_RETURN_IF_ERROR(unless_closed(alive));
-  for (const TopicIdPartition& id : all_partitions(state)) {
-    CO_RETURN_IF_ERROR(co_await sync_partition(state, alive, id));
-  }
+  CO_RETURN_IF_ERROR(co_await sync_partitions(state, alive));
   if (state.last_removal > tail.position) {
     // What was removed since the snapshot was not synced above, so the entry that removes it must
     // survive if this checkpoint does.

@@ -1,11 +1,14 @@
 #include "log/format.h"
 
+#include <array>
 #include <charconv>
+#include <cstring>
 
 #include <fmt/format.h>
 
 #include "base/crc32c.h"
 #include "base/wire.h"
+#include "protocol/record_batch.h"
 
 namespace onceflow::log {
 
@@ -14,7 +17,7 @@ using wire::store_big_endian;
 
 void encode_frame_header(FrameHeader& header, std::byte* destination) {
   store_big_endian<std::uint32_t>(destination, kFrameMagic);
-  store_big_endian<std::uint16_t>(destination + 4, kFormatVersion);
+  store_big_endian<std::uint16_t>(destination + 4, kJournalVersion);
   store_big_endian<std::uint16_t>(destination + 6, 0);
   store_big_endian<std::uint64_t>(destination + 8, header.journal_id);
   store_big_endian<std::uint64_t>(destination + 16, header.file_sequence);
@@ -46,7 +49,7 @@ FrameHeader read_frame_header(ByteView bytes) {
 std::optional<FrameHeader> decode_frame_header(ByteView bytes) {
   if (bytes.size() < kFrameHeaderBytes ||
       load_big_endian<std::uint32_t>(bytes.data()) != kFrameMagic ||
-      load_big_endian<std::uint16_t>(bytes.data() + 4) != kFormatVersion) {
+      load_big_endian<std::uint16_t>(bytes.data() + 4) != kJournalVersion) {
     return std::nullopt;
   }
   const FrameHeader header = read_frame_header(bytes);
@@ -119,26 +122,71 @@ std::optional<PartitionDirectory> parse_partition_directory_name(std::string_vie
   return PartitionDirectory{std::string(name.substr(0, dash)), PartitionIndex(*index)};
 }
 
-void encode_index_entry(const IndexEntry& entry, std::byte* destination) {
+std::uint32_t add_to_headers_hash(std::uint32_t headers_hash, ByteView batch) {
+  return crc32c(batch.first(protocol::kBatchHeaderBytes), headers_hash);
+}
+
+std::uint32_t partition_seed(const TopicIdPartition& partition) {
+  std::array<std::byte, 20> bytes;
+  std::memcpy(bytes.data(), partition.topic_id.bytes.data(), 16);
+  store_big_endian(bytes.data() + 16, partition.partition.value);
+  return crc32c(bytes);
+}
+
+std::uint32_t segment_seed(std::uint32_t partition_seed, Offset base_offset) {
+  std::array<std::byte, 8> bytes;
+  store_big_endian(bytes.data(), base_offset.value);
+  return crc32c(bytes, partition_seed);
+}
+
+void encode_index_entry(const IndexEntry& entry, std::uint32_t segment_seed,
+                        std::byte* destination) {
   store_big_endian<std::int64_t>(destination, entry.offset.value);
   store_big_endian<std::uint32_t>(destination + 8, entry.position);
   store_big_endian<std::int64_t>(destination + 12, entry.max_timestamp);
-  store_big_endian<std::uint32_t>(destination + 20, crc32c({destination, 20}));
+  store_big_endian<std::uint32_t>(destination + 20, entry.headers_hash);
+  store_big_endian<std::uint32_t>(destination + 24, crc32c({destination, 24}, segment_seed));
 }
 
-std::optional<IndexEntry> decode_index_entry(ByteView bytes) {
+std::optional<IndexEntry> decode_index_entry(ByteView bytes, std::uint32_t segment_seed) {
   if (bytes.size() < kIndexEntryBytes ||
-      load_big_endian<std::uint32_t>(bytes.data() + 20) != crc32c(bytes.first(20))) {
+      load_big_endian<std::uint32_t>(bytes.data() + 24) != crc32c(bytes.first(24), segment_seed)) {
     return std::nullopt;
   }
   return IndexEntry{.offset = Offset(load_big_endian<std::int64_t>(bytes.data())),
                     .position = load_big_endian<std::uint32_t>(bytes.data() + 8),
+                    .headers_hash = load_big_endian<std::uint32_t>(bytes.data() + 20),
                     .max_timestamp = load_big_endian<std::int64_t>(bytes.data() + 12)};
+}
+
+void encode_journal_note(const JournalNote& note, std::byte* destination) {
+  store_big_endian<std::uint32_t>(destination, kJournalNoteMagic);
+  store_big_endian<std::uint16_t>(destination + 4, kJournalVersion);
+  store_big_endian<std::uint16_t>(destination + 6, 0);
+  store_big_endian(destination + 8, note.journal_id);
+  store_big_endian(destination + 16, note.boot_id);
+  store_big_endian(destination + 24, note.position.value);
+  store_big_endian(destination + 32, note.synced_position.value);
+  store_big_endian<std::uint32_t>(destination + 40, crc32c({destination, 40}));
+}
+
+std::optional<JournalNote> decode_journal_note(ByteView bytes) {
+  if (bytes.size() < kJournalNoteBytes ||
+      load_big_endian<std::uint32_t>(bytes.data()) != kJournalNoteMagic ||
+      load_big_endian<std::uint16_t>(bytes.data() + 4) != kJournalVersion ||
+      load_big_endian<std::uint32_t>(bytes.data() + 40) != crc32c(bytes.first(40))) {
+    return std::nullopt;
+  }
+  return JournalNote{
+      .journal_id = load_big_endian<std::uint64_t>(bytes.data() + 8),
+      .boot_id = load_big_endian<std::uint64_t>(bytes.data() + 16),
+      .position = JournalPosition(load_big_endian<std::uint64_t>(bytes.data() + 24)),
+      .synced_position = JournalPosition(load_big_endian<std::uint64_t>(bytes.data() + 32))};
 }
 
 void encode_checkpoint_header(const CheckpointHeader& header, std::byte* destination) {
   store_big_endian<std::uint32_t>(destination, kCheckpointMagic);
-  store_big_endian<std::uint16_t>(destination + 4, kFormatVersion);
+  store_big_endian<std::uint16_t>(destination + 4, header.version);
   store_big_endian<std::uint16_t>(destination + 6, 0);
   store_big_endian<std::uint64_t>(destination + 8, header.sequence);
   store_big_endian<std::uint64_t>(destination + 16, header.body_bytes);
@@ -146,14 +194,22 @@ void encode_checkpoint_header(const CheckpointHeader& header, std::byte* destina
   store_big_endian<std::uint32_t>(destination + 28, crc32c({destination, 28}));
 }
 
-std::optional<CheckpointHeader> decode_checkpoint_header(ByteView bytes) {
+std::optional<std::uint16_t> checkpoint_version(ByteView bytes) {
   if (bytes.size() < kCheckpointHeaderBytes ||
       load_big_endian<std::uint32_t>(bytes.data()) != kCheckpointMagic ||
-      load_big_endian<std::uint16_t>(bytes.data() + 4) != kFormatVersion ||
       load_big_endian<std::uint32_t>(bytes.data() + 28) != crc32c(bytes.first(28))) {
     return std::nullopt;
   }
-  return CheckpointHeader{.sequence = load_big_endian<std::uint64_t>(bytes.data() + 8),
+  return load_big_endian<std::uint16_t>(bytes.data() + 4);
+}
+
+std::optional<CheckpointHeader> decode_checkpoint_header(ByteView bytes) {
+  const auto version = checkpoint_version(bytes);
+  if (!version || *version < 1 || *version > kCheckpointVersion) {
+    return std::nullopt;
+  }
+  return CheckpointHeader{.version = *version,
+                          .sequence = load_big_endian<std::uint64_t>(bytes.data() + 8),
                           .body_bytes = load_big_endian<std::uint64_t>(bytes.data() + 16),
                           .body_checksum = load_big_endian<std::uint32_t>(bytes.data() + 24)};
 }

@@ -13,8 +13,10 @@
 
 namespace onceflow::log {
 
-/// All formats of this version. A reader refuses a higher one by name.
-inline constexpr std::uint16_t kFormatVersion = 1;
+/// A reader refuses a higher version by name.
+inline constexpr std::uint16_t kJournalVersion = 1;
+/// 1 did not say which files belong to it; it is still read.
+inline constexpr std::uint16_t kCheckpointVersion = 2;
 
 // --- Journal ---
 
@@ -64,6 +66,23 @@ FrameHeader read_frame_header(ByteView bytes);
 std::string journal_file_name(std::uint32_t number);
 std::optional<std::uint32_t> parse_journal_file_name(std::string_view name);
 
+/// What journal.durable says, beside the data directory's checkpoints: how far the journal has
+/// come. Written through the page cache after each frame, so it may be behind after a loss of
+/// power, and never ahead.
+struct JournalNote {
+  std::uint64_t journal_id = 0;
+  std::uint64_t boot_id = 0;        ///< of the machine's life in which it was written; 0: not known
+  JournalPosition position;         ///< written, and there as long as the machine runs
+  JournalPosition synced_position;  ///< on the device
+  friend bool operator==(const JournalNote&, const JournalNote&) = default;
+};
+inline constexpr std::string_view kJournalNoteFileName = "journal.durable";
+inline constexpr std::uint32_t kJournalNoteMagic = 0x4f464e31;  // "OFN1"
+inline constexpr std::size_t kJournalNoteBytes = 44;
+void encode_journal_note(const JournalNote& note, std::byte* destination);
+/// nullopt unless size, magic, version and checksum are right.
+std::optional<JournalNote> decode_journal_note(ByteView bytes);
+
 // --- Segments ---
 
 /// "00000000000000000042.log"
@@ -80,16 +99,26 @@ std::optional<PartitionDirectory> parse_partition_directory_name(std::string_vie
 /// What a deleted partition's folder is called until its files are gone.
 inline constexpr std::string_view kDeletedSuffix = "-delete";
 
+/// The hash of a run of batches: over their headers, which hold the checksums of what follows them.
+std::uint32_t add_to_headers_hash(std::uint32_t headers_hash, ByteView batch);
+
+/// Names a segment's place in a log: index entries carry it, so that those of another segment do
+/// not pass for its own.
+std::uint32_t partition_seed(const TopicIdPartition& partition);
+std::uint32_t segment_seed(std::uint32_t partition_seed, Offset base_offset);
+
 /// One entry of a segment's index: the batch at `position` begins at `offset`.
 struct IndexEntry {
   Offset offset;
   std::uint32_t position = 0;
-  std::int64_t max_timestamp = -1;  ///< of all batches before `position` in this segment
+  std::uint32_t headers_hash = 0;   ///< of all batches before `position` in this segment
+  std::int64_t max_timestamp = -1;  ///< of them
 };
-inline constexpr std::size_t kIndexEntryBytes = 24;
-void encode_index_entry(const IndexEntry& entry, std::byte* destination);
-/// nullopt if its checksum is wrong.
-std::optional<IndexEntry> decode_index_entry(ByteView bytes);
+inline constexpr std::size_t kIndexEntryBytes = 28;
+void encode_index_entry(const IndexEntry& entry, std::uint32_t segment_seed,
+                        std::byte* destination);
+/// nullopt if its checksum is wrong, or it is of another segment.
+std::optional<IndexEntry> decode_index_entry(ByteView bytes, std::uint32_t segment_seed);
 
 // --- Checkpoint ---
 
@@ -97,12 +126,16 @@ inline constexpr std::uint32_t kCheckpointMagic = 0x4f464331;  // "OFC1"
 inline constexpr std::size_t kCheckpointHeaderBytes = 32;
 
 struct CheckpointHeader {
+  std::uint16_t version = kCheckpointVersion;
   std::uint64_t sequence = 0;  ///< the valid one with the higher number counts
   std::uint64_t body_bytes = 0;
   std::uint32_t body_checksum = 0;
 };
 void encode_checkpoint_header(const CheckpointHeader& header, std::byte* destination);
+/// nullopt unless magic, version and header checksum are right.
 std::optional<CheckpointHeader> decode_checkpoint_header(ByteView bytes);
+/// Also one that this program does not read; nullopt unless magic and header checksum are right.
+std::optional<std::uint16_t> checkpoint_version(ByteView bytes);
 /// "checkpoint.0" and "checkpoint.1", written in turn.
 std::string checkpoint_file_name(std::uint64_t sequence);
 

@@ -1,11 +1,13 @@
 #include "log/journal.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/wire.h"
+#include "log/journal_note.h"
 
 namespace onceflow::log {
 
@@ -14,6 +16,7 @@ constexpr std::size_t kFirstFrameBytes = 256u << 10;
 // One is written, one is gathered, one is held by segments that have not written it yet.
 constexpr std::size_t kSpareBuffers = 3;
 constexpr std::size_t kZeroChunkBytes = 256u << 10;
+constexpr Duration kPrepareAgainAfter = seconds(1);
 
 std::size_t round_up_to_blocks(std::size_t bytes) {
   return (bytes + kJournalBlockBytes - 1) / kJournalBlockBytes * kJournalBlockBytes;
@@ -56,9 +59,10 @@ Journal::Journal(const io::Environment& environment, JournalOptions options, Jou
   for (const JournalSlot& slot : start.slots) {
     number_max_ = std::max(number_max_, slot.number);
     if (slot.sequence == 0) {
-      free_.push_back(slot.number);
+      free_.push_back({slot.number, slot.size_bytes});
     } else if (slot.sequence == tail_.file_sequence) {
       current_.number = slot.number;
+      current_.durable_bytes = slot.size_bytes;
     } else {
       used_.push_back(slot);
     }
@@ -83,7 +87,8 @@ std::string Journal::path_of(std::uint32_t number) const {
 Status Journal::open() {
   RETURN_IF_ERROR(environment_.disk.make_directory(options_.directory));
   if (current_.number == 0 && !free_.empty()) {
-    current_.number = free_.back();
+    current_.number = free_.back().number;
+    current_.durable_bytes = free_.back().size_bytes;
     free_.pop_back();
   }
   if (current_.number == 0) {
@@ -105,13 +110,61 @@ Status Journal::open() {
     }
     RETURN_IF_ERROR(current_.file->sync());
     RETURN_IF_ERROR(environment_.disk.sync_directory(options_.directory));
-    current_.size_bytes = options_.first_file_bytes;
+    current_.size_bytes = current_.durable_bytes = options_.first_file_bytes;
   }
   if (tail_.file_sequence == 0) {
     tail_.file_sequence = ++file_sequence_max_;
     tail_.file_offset = 0;
   }
-  return {};
+  return open_note();
+}
+
+// What recovery has read is on the device, whatever the mode: so says the note from now on.
+Status Journal::open_note() {
+  if (options_.data_directory.empty()) {
+    return {};
+  }
+  const std::string path = journal_note_path(options_.data_directory);
+  const auto exists = environment_.disk.exists(path);
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {  // of a version that made none
+    RETURN_IF_ERROR(make_journal_note(environment_.disk, options_.data_directory, note()));
+  }
+  auto file = environment_.disk.open(path, io::OpenMode::kReadWrite);
+  RETURN_IF_ERROR(file);
+  note_ = std::move(*file);
+  RETURN_IF_ERROR(write_note());
+  return note_->sync();
+}
+
+JournalNote Journal::note() const {
+  return {.journal_id = journal_id_,
+          .boot_id = options_.boot_id,
+          .position = durable_,
+          .synced_position = synced_};
+}
+
+// Through the page cache, in place and in one sector: a loss of power leaves this or an older one,
+// which says less.
+Status Journal::write_note() {
+  std::array<std::byte, kJournalNoteBytes> bytes;
+  encode_journal_note(note(), bytes.data());
+  return note_->write_at(0, bytes);
+}
+
+std::vector<JournalFile> Journal::files() const {
+  std::vector<JournalFile> files = free_;
+  for (const JournalSlot& slot : used_) {
+    files.push_back({slot.number, slot.size_bytes});
+  }
+  files.push_back({current_.number, current_.durable_bytes});
+  if (next_) {
+    files.push_back({next_->number, next_->durable_bytes});
+  }
+  // One whose preparation has failed may have neither a size nor a durable name.
+  std::erase_if(files, [](const JournalFile& file) { return file.size_bytes == 0; });
+  std::ranges::sort(files, {}, &JournalFile::number);
+  return files;
 }
 
 // --- Appending ---
@@ -293,6 +346,10 @@ void Journal::frame_written(const FrameHeader& header, Status status) {
   durable_ = tail_.position;
   if (options_.flush == FlushMode::kDurable) {
     synced_ = durable_;
+    current_.durable_bytes = std::max(current_.durable_bytes, tail_.file_offset);
+  }
+  if (note_) {
+    static_cast<void>(write_note());  // if it cannot be written, the older one says less
   }
   sealed_ = is_seal || options_.flush == FlushMode::kOs;
   buffered_bytes_ -= header.payload_bytes;
@@ -358,7 +415,7 @@ void Journal::switch_file_if_full(std::size_t frame_bytes) {
   if (tail_.file_offset + frame_bytes <= current_.size_bytes || tail_.file_offset == 0 || !next_) {
     return;
   }
-  used_.push_back({current_.number, tail_.file_sequence, tail_.position});
+  used_.push_back({current_.number, tail_.file_sequence, tail_.position, current_.durable_bytes});
   if (options_.flush == FlushMode::kOs) {
     unsynced_.push_back({current_.file, tail_.position});
   }
@@ -374,12 +431,13 @@ void Journal::prepare_next_file() {
     return;
   }
   if (free_.empty() && !has_room_for(options_.file_bytes)) {
-    prepare_not_before_ = environment_.scheduler.now() + seconds(1);
+    prepare_not_before_ = environment_.scheduler.now() + kPrepareAgainAfter;
     return;
   }
   OpenFile file;
   if (!free_.empty()) {
-    file.number = free_.back();
+    file.number = free_.back().number;
+    file.durable_bytes = free_.back().size_bytes;
     free_.pop_back();
   } else {
     file.number = ++number_max_;
@@ -392,27 +450,31 @@ void Journal::prepare_next_file() {
   }
   file.file = std::move(*opened);
   const auto size_bytes = file.file->size();
-  if (size_bytes && *size_bytes >= options_.file_bytes) {
+  // One whose filling has failed may have the size, and no durable name.
+  const bool is_named = file.durable_bytes > 0 || options_.flush == FlushMode::kOs;
+  if (size_bytes && *size_bytes >= options_.file_bytes && is_named) {
     file.size_bytes = *size_bytes;
-    name_next_file(std::move(file));  // one whose filling has failed may have its size alone
+    next_file_ready(std::move(file), {});
     return;
   }
   // The first file is smaller, and one whose filling has failed.
-  if (size_bytes && !has_room_for(options_.file_bytes - *size_bytes)) {
+  if (size_bytes && *size_bytes < options_.file_bytes &&
+      !has_room_for(options_.file_bytes - *size_bytes)) {
     next_file_ready(std::move(file), onceflow::fail(ErrorCode::kDiskFull, "no room for zeroes"));
     return;
   }
-  file.size_bytes = options_.file_bytes;
+  file.size_bytes = std::max(options_.file_bytes, size_bytes.value_or(0));
   if (options_.flush == FlushMode::kOs) {
     // No write waits for the device here, so zeroes would be written for nothing.
-    name_next_file(std::move(file));
+    name_next_file(std::move(file), 0);
     return;
   }
   const std::shared_ptr<io::File> handle = file.file;
   handle->async_fill_with_zeros(
       options_.file_bytes, [this, alive = alive_, file = std::move(file)](Status status) mutable {
         if (*alive && status) {
-          name_next_file(std::move(file));
+          const std::uint64_t filled_bytes = file.size_bytes;
+          name_next_file(std::move(file), filled_bytes);
         } else if (*alive) {
           next_file_ready(std::move(file), std::move(status));
         }
@@ -429,16 +491,21 @@ bool Journal::has_room_for(std::uint64_t bytes) const {
 // A file whose name is not durable is not there after a crash, whatever was synced in it. If the
 // sync fails, nothing says whether a later one would tell: the file is left alone until the next
 // start, which makes all names durable.
-void Journal::name_next_file(OpenFile file) {
-  environment_.disk.async_sync_directory(
-      options_.directory, [this, alive = alive_, file = std::move(file)](Status status) mutable {
-        if (*alive && status) {
-          next_file_ready(std::move(file), {});
-        } else if (*alive) {
-          preparing_ = false;
-          prepare_not_before_ = environment_.scheduler.now() + seconds(1);
-        }
-      });
+void Journal::name_next_file(OpenFile file, std::uint64_t filled_bytes) {
+  environment_.disk.async_sync_directory(options_.directory, [this, alive = alive_,
+                                                              file = std::move(file),
+                                                              filled_bytes](Status status) mutable {
+    if (!*alive) {
+      return;
+    }
+    if (!status && file.durable_bytes == 0) {
+      preparing_ = false;
+      prepare_not_before_ = environment_.scheduler.now() + kPrepareAgainAfter;
+      return;
+    }
+    file.durable_bytes = status ? std::max(file.durable_bytes, filled_bytes) : file.durable_bytes;
+    next_file_ready(std::move(file), std::move(status));
+  });
 }
 
 void Journal::next_file_ready(OpenFile file, Status status) {
@@ -446,8 +513,8 @@ void Journal::next_file_ready(OpenFile file, Status status) {
   if (!status) {
     // The current file grows meanwhile; if the disk is full, that is what will say so. The others
     // have their turn before this one is tried again.
-    free_.insert(free_.begin(), file.number);
-    prepare_not_before_ = environment_.scheduler.now() + seconds(1);
+    free_.insert(free_.begin(), {file.number, file.durable_bytes});
+    prepare_not_before_ = environment_.scheduler.now() + kPrepareAgainAfter;
     return;
   }
   next_ = std::make_unique<OpenFile>(std::move(file));
@@ -474,7 +541,7 @@ void Journal::release_before(JournalPosition position) {
   }
   // A file that ends just there may hold seals behind the checkpoint's frame, links of the chain.
   while (!used_.empty() && used_.front().end < position) {
-    free_.push_back(used_.front().number);
+    free_.push_back({used_.front().number, used_.front().size_bytes});
     used_.pop_front();
   }
   schedule_flush();  // for those who wait for room

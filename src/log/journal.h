@@ -41,6 +41,8 @@ struct JournalOptions {
   std::size_t buffered_bytes_max = 64u << 20;     ///< beyond this is_full() says so
   std::uint64_t retained_bytes_max = 1ull << 30;  ///< of the journal without a checkpoint
   std::uint64_t free_bytes_min = 0;               ///< a new file must leave as much on the disk
+  std::string data_directory;  ///< where the note of how far it is durable lies; empty: none
+  std::uint64_t boot_id = 0;   ///< of the machine's life, for the note; 0: not known
   std::size_t frame_bytes_max = 4u << 20;  ///< one write; a larger entry gets a frame of its own
   Duration seal_after = milliseconds(20);  ///< idle time before the last frame is sealed
   /// Called once, when a write or sync has failed. The process must stop.
@@ -59,8 +61,14 @@ struct JournalTail {
 /// sequence says for the how-manieth time any file was begun, so sequences rise along the stream.
 struct JournalSlot {
   std::uint32_t number = 0;
-  std::uint64_t sequence = 0;  ///< 0: free
-  JournalPosition end;         ///< behind its last frame; meaningless while it is written
+  std::uint64_t sequence = 0;    ///< 0: free
+  JournalPosition end;           ///< behind its last frame; meaningless while it is written
+  std::uint64_t size_bytes = 0;  ///< as much of it is durable, zeroes or not
+};
+/// A file of the journal, as a checkpoint knows it. It never gets smaller, and never goes.
+struct JournalFile {
+  std::uint32_t number = 0;
+  std::uint64_t size_bytes = 0;
 };
 
 /// What recovery hands over; all empty for a new journal.
@@ -130,6 +138,8 @@ class Journal {
   void release_before(JournalPosition position);
   JournalPosition released() const { return released_; }
 
+  /// All files that have a durable name and size, by number.
+  std::vector<JournalFile> files() const;
   std::uint64_t flush_count() const { return flush_count_; }
   Duration last_flush() const { return last_flush_; }
   std::size_t file_count() const { return used_.size() + free_.size() + (next_ ? 1 : 0) + 1; }
@@ -138,8 +148,9 @@ class Journal {
   struct Frame;
   struct OpenFile {
     std::uint32_t number = 0;
-    std::shared_ptr<io::File> file;  // shared with the callback of a write in flight
-    std::uint64_t size_bytes = 0;    // zeroed or used before: writes inside change no metadata
+    std::shared_ptr<io::File> file;   // shared with the callback of a write in flight
+    std::uint64_t size_bytes = 0;     // zeroed or used before: writes inside change no metadata
+    std::uint64_t durable_bytes = 0;  // of the size
   };
   struct Waiter {
     JournalPosition position;
@@ -155,12 +166,15 @@ class Journal {
   void flush_and_tell();
   void flush();
   void write(std::unique_ptr<Frame> frame);
+  Status open_note();
+  JournalNote note() const;
+  Status write_note();
   void frame_written(const FrameHeader& header, Status status);
   void run_waiters();
   void switch_file_if_full(std::size_t frame_bytes);
   void prepare_next_file();
   bool has_room_for(std::uint64_t bytes) const;
-  void name_next_file(OpenFile file);
+  void name_next_file(OpenFile file, std::uint64_t filled_bytes);
   void next_file_ready(OpenFile file, Status status);
   void arm_seal();
   void seal_if_idle();
@@ -202,7 +216,8 @@ class Journal {
   bool preparing_ = false;
   MonotonicTime prepare_not_before_{};
   std::deque<JournalSlot> used_;  // by sequence, without the current one
-  std::vector<std::uint32_t> free_;
+  std::vector<JournalFile> free_;
+  std::unique_ptr<io::File> note_;
   std::uint32_t number_max_ = 0;
   std::uint64_t file_sequence_max_ = 0;
 

@@ -7,46 +7,20 @@
 
 #include "base/crc32c.h"
 #include "base/wire.h"
+#include "log/damage.h"
+#include "log/file_window.h"
 
 namespace onceflow::log {
 
 namespace {
-
-constexpr std::size_t kReadBytes = 4u << 20;
-
-// A window over a file that moves forward.
-class FileWindow {
- public:
-  explicit FileWindow(io::File& file) : file_(file) {}
-
-  /// Up to `count` bytes from `offset`; fewer only at the end of the file.
-  Result<ByteView> view(std::uint64_t offset, std::size_t count) {
-    if (offset < start_ || offset + count > start_ + filled_) {
-      if (buffer_.size() < std::max(count, kReadBytes)) {
-        buffer_.resize(std::max(count, kReadBytes));
-      }
-      const auto read_bytes = file_.read_at(offset, buffer_);
-      RETURN_IF_ERROR(read_bytes);
-      start_ = offset;
-      filled_ = *read_bytes;
-    }
-    const std::size_t skip = static_cast<std::size_t>(offset - start_);
-    return ByteView(buffer_).subspan(skip, std::min(count, filled_ - skip));
-  }
-
- private:
-  io::File& file_;
-  Buffer buffer_;
-  std::uint64_t start_ = 0;
-  std::size_t filled_ = 0;
-};
 
 struct SlotFile {
   std::uint32_t number = 0;
   std::string path;
   std::unique_ptr<io::File> file;
   std::optional<FrameHeader>
-      first;              // of its first frame, if that has a sound header of this journal
+      first;  // of its first frame, if that has a sound header of this journal
+  std::uint64_t size_bytes = 0;
   bool is_blank = false;  // the first block is all zeroes: never written
   bool visited = false;
   JournalPosition end;  // if visited: behind the last frame taken from it
@@ -54,13 +28,19 @@ struct SlotFile {
 
 class JournalReader {
  public:
-  JournalReader(io::Disk& disk, const std::string& directory, std::uint64_t journal_id,
-                const JournalTail& from, const JournalEntrySink& sink)
-      : disk_(disk), directory_(directory), journal_id_(journal_id), tail_(from), sink_(sink) {}
+  JournalReader(io::Disk& disk, const std::string& directory, const JournalKnown& known,
+                const JournalEntrySink& sink)
+      : disk_(disk),
+        directory_(directory),
+        known_(known),
+        journal_id_(known.journal_id),
+        tail_(known.tail),
+        sink_(sink) {}
 
   Result<JournalReading> run() {
     const JournalPosition began = tail_.position;
     RETURN_IF_ERROR(open_files());
+    RETURN_IF_ERROR(check_known_files());
     RETURN_IF_ERROR(follow_chain());
     RETURN_IF_ERROR(judge_end());
     JournalReading reading{.replayed_bytes = tail_.position - began, .cut = cut_};
@@ -76,7 +56,8 @@ class JournalReader {
     for (const SlotFile& slot : slots_) {
       const std::uint64_t sequence = slot.first ? slot.first->file_sequence : 0;
       reading.start.file_sequence_max = std::max(reading.start.file_sequence_max, sequence);
-      reading.start.slots.push_back({slot.number, slot.visited ? sequence : 0, slot.end});
+      reading.start.slots.push_back(
+          {slot.number, slot.visited ? sequence : 0, slot.end, slot.size_bytes});
     }
     return reading;
   }
@@ -109,8 +90,27 @@ class JournalReader {
       // What a dying process left in the page cache must not be believed and then lost; nor may its
       // zeroes come to the device later, over frames of the next life.
       RETURN_IF_ERROR(slot.file->sync());
+      const auto size_bytes = slot.file->size();
+      RETURN_IF_ERROR(size_bytes);
+      slot.size_bytes = *size_bytes;
       slot.is_blank = std::ranges::all_of(block, [](std::byte b) { return b == std::byte{0}; });
       slots_.push_back(std::move(slot));
+    }
+    return {};
+  }
+
+  Status check_known_files() {
+    for (const JournalFile& file : known_.files) {
+      const auto slot = std::ranges::find(slots_, file.number, &SlotFile::number);
+      const std::string path = directory_ + "/" + journal_file_name(file.number);
+      if (slot == slots_.end()) {
+        return fail_damaged(Damage::kJournalFileMissing, path);
+      }
+      if (slot->size_bytes < file.size_bytes) {
+        return fail_damaged(Damage::kJournalFileShort, path,
+                            fmt::format("it has {} bytes, the checkpoint knows of {}",
+                                        slot->size_bytes, file.size_bytes));
+      }
     }
     return {};
   }
@@ -121,6 +121,10 @@ class JournalReader {
           slot.first->file_sequence == tail_.file_sequence) {
         enter(slot);
       }
+    }
+    if (current_ == nullptr && known_.is_tail_durable && tail_.file_offset > 0) {
+      return fail_damaged(Damage::kJournalNotAtCheckpoint, directory_,
+                          fmt::format("position {}", tail_.position.value));
     }
     while (true) {
       const auto taken = current_ != nullptr ? take_frame() : Result<bool>(false);
@@ -196,11 +200,7 @@ class JournalReader {
       const std::uint32_t length = reader.read_uint32();
       const ByteView entry = reader.read_bytes(length);
       if (!reader.ok() || entry.empty()) {
-        return onceflow::fail(
-            ErrorCode::kCorrupt,
-            fmt::format("{}: the frame at byte {} is whole but its entries do not "
-                        "decode; it was written by a newer version or is damaged",
-                        current_->path, tail_.file_offset));
+        return fail_damaged(Damage::kJournalEntryDoesNotDecode, end_place());
       }
       const JournalPosition end = header.position + std::uint64_t{reader.position()};
       auto status = sink_({static_cast<EntryType>(entry[0]), entry.subspan(1), end});
@@ -239,17 +239,16 @@ class JournalReader {
       }
       unsynced_lost = unsynced_lost || (*later && (*later)->position > tail_.position);
     }
+    if (tail_.position < known_.durable) {
+      return fail_damaged(Damage::kJournalEndsEarly, end_place(),
+                          fmt::format("it was durable up to position {}, and ends at {}",
+                                      known_.durable.value, tail_.position.value));
+    }
     if (unsynced_lost) {
-      cut_ = fmt::format(
-          "the journal ends at position {}: what was written behind it had not been synced and did "
-          "not survive whole (log.flush=os)",
-          tail_.position.value);
+      cut_ = damage_text(Damage::kJournalUnsyncedLost, directory_,
+                         fmt::format("position {}", tail_.position.value));
     } else if (!torn.empty()) {
-      cut_ = fmt::format(
-          "{}: the last frame of the journal is not whole and was cut off. If power was lost while "
-          "it was written, nothing in it had been acknowledged; otherwise it is damaged, and what "
-          "it held is lost",
-          torn);
+      cut_ = damage_text(Damage::kJournalTailTorn, torn);
     }
     return {};
   }
@@ -297,23 +296,22 @@ class JournalReader {
     }
   }
 
+  // Where the next frame would be.
+  std::string end_place() const {
+    return current_ != nullptr ? fmt::format("{}: byte {}", current_->path, tail_.file_offset)
+                               : fmt::format("{}: position {}", directory_, tail_.position.value);
+  }
+
   Status refuse(const SlotFile& later_slot, const FrameHeader& later) {
-    const std::string place =
-        current_ != nullptr ? fmt::format("{}: byte {}", current_->path, tail_.file_offset)
-                            : fmt::format("{}: position {}", directory_, tail_.position.value);
-    return onceflow::fail(
-        ErrorCode::kCorrupt,
-        fmt::format(
-            "{}: the journal is damaged here, before data that is known to have been durable "
-            "(up to position {}, says {}). Acknowledged data would be lost, so nothing was "
-            "changed and the log does not start. Restore the data directory from a copy, or "
-            "move it away to begin anew.",
-            place, later.durable_position.value, later_slot.path));
+    return fail_damaged(
+        Damage::kJournalDamagedInside, end_place(),
+        fmt::format("up to position {}, says {}", later.durable_position.value, later_slot.path));
   }
 
   io::Disk& disk_;
   const std::string& directory_;
-  std::uint64_t journal_id_;
+  const JournalKnown& known_;
+  const std::uint64_t journal_id_;
   JournalTail tail_;
   const JournalEntrySink& sink_;
   std::vector<SlotFile> slots_;
@@ -325,9 +323,8 @@ class JournalReader {
 }  // namespace
 
 Result<JournalReading> read_journal(io::Disk& disk, const std::string& directory,
-                                    std::uint64_t journal_id, const JournalTail& from,
-                                    const JournalEntrySink& sink) {
-  return JournalReader(disk, directory, journal_id, from, sink).run();
+                                    const JournalKnown& known, const JournalEntrySink& sink) {
+  return JournalReader(disk, directory, known, sink).run();
 }
 
 }  // namespace onceflow::log

@@ -16,6 +16,9 @@
 //   damaged_first_frame_of_a_file_is_refused  the same, at the beginning of a file: refuse
 //   lost_unsynced_frames_are_cut              the same in log.flush=os, never synced: cut
 //   nonsense_in_a_valid_frame_is_refused      an entry that does not decode: refuse
+//   a_missing_or_short_file_is_refused        a file that the checkpoint knows: refuse
+//   an_end_that_the_note_contradicts_is_refused
+//                                             the note says that more was durable: refuse
 #pragma once
 
 #include <functional>
@@ -40,10 +43,19 @@ struct JournalReading {
   std::string cut;  ///< not empty: what was cut off, in a sentence
 };
 
-/// Reads the files of `directory` from `from` on and gives every entry to `sink`. What it has read
-/// is durable when it returns: a frame that a dying process left in the page cache is synced first.
+/// What is known of the journal before it is read.
+struct JournalKnown {
+  std::uint64_t journal_id = 0;
+  JournalTail tail;                ///< of the checkpoint: reading begins here
+  bool is_tail_durable = false;    ///< the frame before it was on the device
+  std::vector<JournalFile> files;  ///< must be there, and as large
+  JournalPosition durable;         ///< all before this was durable, as the note says
+};
+
+/// Reads the files of `directory` and gives every entry from `known.tail` on to `sink`. What it has
+/// read is durable when it returns: a frame that a dying process left in the page cache is synced
+/// first.
 Result<JournalReading> read_journal(io::Disk& disk, const std::string& directory,
-                                    std::uint64_t journal_id, const JournalTail& from,
-                                    const JournalEntrySink& sink);
+                                    const JournalKnown& known, const JournalEntrySink& sink);
 
 }  // namespace onceflow::log

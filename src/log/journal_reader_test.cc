@@ -44,7 +44,8 @@ struct Harness {
   }
   Result<JournalReading> read(std::uint64_t journal_id = kJournalId) {
     entries.clear();
-    return read_journal(world.disk, "journal", journal_id, {}, [this](const JournalEntry& entry) {
+    known.journal_id = journal_id;
+    return read_journal(world.disk, "journal", known, [this](const JournalEntry& entry) {
       entries.emplace_back(as_text(entry.body));
       return Status{};
     });
@@ -55,6 +56,7 @@ struct Harness {
   }
 
   TestWorld world;
+  JournalKnown known;
   FlushMode flush = FlushMode::kDurable;
   std::unique_ptr<Journal> journal;
   std::vector<std::string> entries;
@@ -116,10 +118,11 @@ TEST(JournalReader, released_files_are_used_again_and_their_old_frames_are_not_b
   harness.stop();
   int replayed = 0;
   const auto reading =
-      read_journal(harness.world.disk, "journal", kJournalId, *tail, [&](const JournalEntry&) {
-        ++replayed;
-        return Status{};
-      });
+      read_journal(harness.world.disk, "journal", {.journal_id = kJournalId, .tail = *tail},
+                   [&](const JournalEntry&) {
+                     ++replayed;
+                     return Status{};
+                   });
   ASSERT_TRUE(reading) << reading.error().text;
   EXPECT_EQ(reading->start.tail.position, end);
   EXPECT_EQ(replayed, 3);
@@ -246,7 +249,7 @@ TEST(JournalReader, nonsense_in_a_valid_frame_is_refused) {
   harness.write("a");
   harness.stop();
   const auto reading = read_journal(
-      harness.world.disk, "journal", kJournalId, {},
+      harness.world.disk, "journal", {.journal_id = kJournalId},
       [](const JournalEntry&) -> Status { return fail(ErrorCode::kCorrupt, "nonsense"); });
   ASSERT_FALSE(reading);
   EXPECT_THAT(reading.error().text, HasSubstr("journal/0001.journal: frame at byte 0: nonsense"));
@@ -347,9 +350,15 @@ TEST(Format, golden_bytes_of_a_frame_header_and_an_index_entry) {
             "00000000000000040000000500000006000000070000000800000000");
   EXPECT_EQ(decode_frame_header(bytes)->start_nonce, 8u);
   Buffer entry(kIndexEntryBytes);
-  encode_index_entry({Offset(1), 2, 3}, entry.data());
-  EXPECT_EQ(hex(ByteView(entry).first(20)), "0000000000000001000000020000000000000003");
-  EXPECT_TRUE(decode_index_entry(entry));
+  encode_index_entry({Offset(1), 2, 4, 3}, 5, entry.data());
+  EXPECT_EQ(hex(ByteView(entry).first(24)), "000000000000000100000002000000000000000300000004");
+  EXPECT_TRUE(decode_index_entry(entry, 5));
+  EXPECT_FALSE(decode_index_entry(entry, 6));
+  Buffer note(kJournalNoteBytes);
+  encode_journal_note({1, 2, JournalPosition(3), JournalPosition(4)}, note.data());
+  EXPECT_EQ(hex(ByteView(note).first(40)),
+            "4f464e31000100000000000000000001000000000000000200000000000000030000000000000004");
+  EXPECT_EQ(decode_journal_note(note)->synced_position, JournalPosition(4));
 }
 
 }  // namespace

@@ -5,11 +5,17 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "io/time_slice.h"
 #include "log/log_state.h"
 
 namespace onceflow::log {
 
 using protocol::ErrorCode;
+
+namespace {
+// By retention, before others get their turn: removing one takes the file system long.
+constexpr std::size_t kFilesRemovedAtOnce = 16;
+}  // namespace
 
 protocol::EndTransactionMarker marker_of(const EndTransaction& end) {
   return {.type = end.commit ? protocol::ControlRecordType::kCommit
@@ -144,6 +150,7 @@ JournalPosition Log::append_record(ByteView record) {
 // --- Topics ---
 
 const Topics& Log::topics() const { return state_->topics; }
+const std::string& Log::cluster_id() const { return state_->cluster_id; }
 
 namespace {
 std::unexpected<Refusal> refuse(ErrorCode code, std::string text) {
@@ -200,6 +207,7 @@ TopicAnswer<ChangedTopic> Log::create_topic(std::string_view name, std::int32_t 
   CHECK(topic.has_value());
   const JournalPosition position = state_->journal->append(EntryType::kTopicCreated, body);
   state_->topics.add(*std::move(topic));
+  state_->changes.note_topic(entry.id, state_->topics);
   return ChangedTopic{entry.id, position};
 }
 
@@ -224,6 +232,7 @@ TopicAnswer<ChangedTopic> Log::add_partitions(std::string_view name, std::int32_
       EntryType::kPartitionsAdded, encode_partitions_added({topic->id, partition_count}));
   state_->add_partitions(*topic, partition_count);
   state_->topics.count_partitions(added);
+  state_->changes.note_topic(topic->id, state_->topics);
   return ChangedTopic{topic->id, position};
 }
 
@@ -256,6 +265,7 @@ TopicAnswer<ChangedTopic> Log::delete_topic(std::string_view name) {
     state_->topic_removed(*topic);
   }
   state_->forget_topic(state_->topics.remove(id), position);
+  state_->changes.note_topic(id, state_->topics);
   return ChangedTopic{id, position};
 }
 
@@ -274,6 +284,7 @@ JournalPosition Log::move_log_start(Partition& partition, Offset offset) {
   const JournalPosition position =
       state_->journal->append(EntryType::kLogStartMoved, encode_log_start({partition.id_, offset}));
   auto segments = partition.apply_log_start(offset);
+  state_->changes.note(partition);
   if (segments.empty()) {
     return position;
   }
@@ -307,6 +318,8 @@ Task<void> Log::wait_durable(JournalPosition position) {
   });
 }
 bool Log::is_full() const { return state_->journal->is_full(); }
+
+std::size_t Log::buffered_bytes() const { return state_->journal->buffered_bytes(); }
 void Log::when_not_full(Callback<void()> callback) {
   state_->journal->when_not_full(std::move(callback));
 }
@@ -316,6 +329,15 @@ void Log::on_partition_advanced(std::function<void(Partition&)> listener) {
 }
 void Log::on_topic_removed(std::function<void(const Topic&)> listener) {
   state_->topic_removed = std::move(listener);
+}
+
+// --- Watching ---
+
+void Log::watch() { state_->changes.watch(state_->topics); }
+void Log::begin_news() { state_->changes.begin(); }
+bool Log::has_news() const { return state_->changes.has_more(); }
+LogNews Log::take_news(std::size_t count_max) {
+  return state_->changes.take(state_->topics, count_max);
 }
 
 // --- Upkeep ---
@@ -340,24 +362,66 @@ Task<Status> Log::checkpoint() {
 }
 
 void Log::apply_retention() {
-  LogState& state = *state_;
-  const std::int64_t now_ms = state.environment.scheduler.wall_now().ms;
-  const MonotonicTime oldest =
-      state.environment.scheduler.now() - state.options.producer_id_expiration;
-  for (const auto& [name, topic] : state.topics.by_name()) {
-    for (const auto& partition : topic->partitions) {
-      if (!state.journal->has_failed() && !state.is_closed) {
-        Offset start = partition->retention_start(now_ms);
-        if (state.environment.seeded_bug == SeededBug::kRetentionTakesOneMore &&
-            !partition->segments_.all().empty()) {
-          start = std::max(start, std::min(partition->segments_.all().front()->next_offset(),
-                                           partition->last_stable_offset_));
-        }
-        move_log_start(*partition, start);
-      }
-      partition->producers_.expire(oldest);
+  if (!std::exchange(is_retaining_, true)) {
+    state_->environment.scheduler.spawn(retain_all(state_->alive));
+  }
+}
+
+void Log::apply_retention(std::string_view topic) {
+  if (const Topic* const found = state_->topics.find(topic)) {
+    const std::int64_t now_ms = state_->environment.scheduler.wall_now().ms;
+    for (const auto& partition : found->partitions) {
+      retain(*partition, now_ms);
     }
   }
+}
+
+Task<void> Log::retain_all(std::shared_ptr<bool> alive) {
+  LogState& state = *state_;
+  const std::int64_t now_ms = state.environment.scheduler.wall_now().ms;
+  io::TimeSlice slice(state.environment.scheduler);
+  std::size_t removed_count = 0;
+  // By name and index: topics come and go between slices.
+  std::string name;
+  for (auto place = state.topics.by_name().begin(); place != state.topics.by_name().end();
+       place = state.topics.by_name().upper_bound(name)) {
+    name = place->first;
+    for (std::size_t index = 0;; ++index) {
+      const Topic* const topic = state.topics.find(name);
+      if (topic == nullptr || index >= topic->partitions.size() || state.is_closed) {
+        break;
+      }
+      removed_count += retain(*topic->partitions[index], now_ms);
+      if (removed_count >= kFilesRemovedAtOnce) {
+        removed_count = 0;
+        co_await wait_durable(state.journal->end());
+      } else {
+        co_await slice.rest();
+      }
+      if (!*alive) {
+        co_return;
+      }
+    }
+  }
+  is_retaining_ = false;
+}
+
+// The count of segments that go, when that is durable.
+std::size_t Log::retain(Partition& partition, std::int64_t now_ms) {
+  LogState& state = *state_;
+  const std::size_t before = partition.segments_.all().size();
+  if (!state.journal->has_failed() && !state.is_closed) {
+    Offset start = partition.retention_start(now_ms);
+    if (state.environment.seeded_bug == SeededBug::kRetentionTakesOneMore &&
+        !partition.segments_.all().empty()) {
+      start = std::max(start, std::min(partition.segments_.all().front()->next_offset(),
+                                       partition.last_stable_offset_));
+    }
+    move_log_start(partition, start);
+  }
+  partition.producers_.expire(state.environment.scheduler.now() -
+                              state.options.producer_id_expiration);
+  return before - partition.segments_.all().size();
 }
 
 Task<Status> Log::close() {
@@ -375,11 +439,6 @@ Log::Statistics Log::statistics() const {
   }
   statistics.free_bytes_min = state_->options.free_bytes_min;
   statistics.is_out_of_room = state_->is_out_of_room();
-  for (const auto& [name, topic] : state_->topics.by_name()) {
-    for (const auto& partition : topic->partitions) {
-      statistics.open_transactions += partition->open_transactions().size();
-    }
-  }
   return statistics;
 }
 

@@ -42,7 +42,7 @@ struct LogOptions {
   std::uint64_t journal_file_bytes = 64ull << 20;
   /// How far the journal may run ahead of the last checkpoint: bounds the time of recovery.
   std::uint64_t checkpoint_every_bytes = 128ull << 20;
-  std::size_t journal_buffered_bytes_max = 64u << 20;
+  std::size_t journal_buffered_bytes_max = 32u << 20;
   std::size_t open_files_max = 512;
   /// What is durable is written to a partition's segment when there is as much of it; sooner only
   /// at a checkpoint, or when memory is short.
@@ -51,6 +51,13 @@ struct LogOptions {
   /// reserve, log.free.bytes.min.
   std::uint64_t free_bytes_min = 64ull << 20;
   std::size_t partitions_max = 100'000;
+  /// Of folders that are made, log.dir.mode; the owner of the disk sees to it.
+  std::uint32_t directory_mode = 0700;
+  /// Of the cluster whose log this is, for a log that does not know it yet. The checkpoint keeps
+  /// it.
+  std::string cluster_id;
+  /// Names the life of the machine (io/os/boot_id.h); 0: not known. In it the page cache counts.
+  std::uint64_t boot_id = 0;
 
   Duration producer_id_expiration = std::chrono::hours(24);
   Duration retention_check_interval = std::chrono::minutes(5);
@@ -115,6 +122,7 @@ template <typename T>
 using TopicAnswer = std::expected<T, Refusal>;
 
 class LogState;
+struct LogNews;
 
 class Log {
  public:
@@ -150,6 +158,8 @@ class Log {
   // --- Topics. ---
 
   const Topics& topics() const;
+  /// As the checkpoint keeps it, or LogOptions::cluster_id where it kept none.
+  const std::string& cluster_id() const;
   /// Checks without creating: for validate_only.
   TopicAnswer<TopicConfig> check_new_topic(std::string_view name, std::int32_t partition_count,
                                            const TopicConfigOverrides& overrides) const;
@@ -176,6 +186,8 @@ class Log {
   Task<void> wait_durable(JournalPosition position);
   /// Too much waits to be written: read no more requests until when_not_full calls back.
   bool is_full() const;
+  /// Of entries that are in memory and not in the journal's file yet.
+  std::size_t buffered_bytes() const;
   void when_not_full(Callback<void()> callback);
   bool has_failed() const;
 
@@ -186,6 +198,16 @@ class Log {
   /// Called before a topic's partitions are destroyed: whoever keeps a Partition& lets go.
   void on_topic_removed(std::function<void(const Topic&)> listener);
 
+  // --- Watching (log/log_changes.h). ---
+
+  /// From now on what changes is kept for take_news; all that there is counts as changed.
+  void watch();
+  /// take_news gives what has changed up to now, a piece of about `count_max` each, until has_news
+  /// says that nothing is left.
+  void begin_news();
+  bool has_news() const;
+  LogNews take_news(std::size_t count_max);
+
   // --- Upkeep. ---
 
   /// Writes the coordinators' snapshot into a checkpoint; called while the log is quiet within a
@@ -193,8 +215,11 @@ class Log {
   void set_snapshot_writer(std::function<void(Buffer&)> writer);
   /// By itself every checkpoint_every_bytes; returns when that one is durable.
   Task<Status> checkpoint();
-  /// What the timer does every retention_check_interval.
+  /// What the timer does every retention_check_interval: over all partitions, in slices of time,
+  /// the first of them at once. Nothing if it is under way.
   void apply_retention();
+  /// At once, for what has changed on one topic; nothing if there is none.
+  void apply_retention(std::string_view topic);
   /// Writes what is pending and a last checkpoint. The Log takes nothing more.
   Task<Status> close();
 
@@ -205,7 +230,6 @@ class Log {
     std::uint64_t checkpoint_count = 0;
     std::uint64_t replayed_bytes = 0;  ///< at this start
     Duration recovery{};
-    std::size_t open_transactions = 0;
     /// What the disk has left now; nothing if it does not say.
     std::optional<std::uint64_t> free_bytes;
     std::uint64_t free_bytes_min = 0;  ///< the reserve
@@ -217,9 +241,12 @@ class Log {
   explicit Log(std::unique_ptr<LogState> state);
 
   void start_upkeep(Duration first_after);
+  Task<void> retain_all(std::shared_ptr<bool> alive);
+  std::size_t retain(Partition& partition, std::int64_t now_ms);
   JournalPosition move_log_start(Partition& partition, Offset offset);
 
   std::unique_ptr<LogState> state_;
+  bool is_retaining_ = false;
 };
 
 }  // namespace onceflow::log

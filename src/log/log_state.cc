@@ -5,11 +5,12 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "log/damage.h"
 
 namespace onceflow::log {
 
 namespace {
-constexpr std::size_t kTailBytesMax = 64u << 20;
+constexpr std::size_t kTailBytesMax = 48u << 20;
 constexpr std::uint64_t kRoomCheckBytes = 16u << 20;
 // Segments set nothing aside where there is less than this many times what must be left.
 constexpr std::uint64_t kReservingFreeFactor = 4;
@@ -27,7 +28,8 @@ LogState::LogState(const io::Environment& an_environment, LogOptions the_options
     : environment(an_environment),
       options(std::move(the_options)),
       // A batch that fills a flush is written as soon as it is durable, so it is not held for long.
-      files(environment.disk, options.open_files_max, options.segment_flush_bytes),
+      files(environment.disk, options.open_files_max, options.segment_flush_bytes,
+            environment.seeded_bug),
       checkpoint_done(environment.scheduler) {}
 
 LogState::~LogState() { *alive = false; }
@@ -36,8 +38,8 @@ Result<std::unique_ptr<Topic>> LogState::make_topic(const TopicEntry& entry) {
   auto config = apply_overrides(options.topic_defaults, entry.overrides);
   RETURN_IF_ERROR(config);
   if (entry.partition_count < 1 || !check_topic_name(entry.name)) {
-    return onceflow::fail(ErrorCode::kCorrupt,
-                          "a topic's name or number of partitions is nonsense");
+    return fail_damaged(Damage::kCheckpointDoesNotDecode, "topic",
+                        "its name or number of partitions is nonsense");
   }
   auto topic = std::make_unique<Topic>();
   topic->id = entry.id;
@@ -98,6 +100,7 @@ void LogState::on_durable(JournalPosition position) {
   }
   for (Partition* partition : std::exchange(advanced_, {})) {
     partition->in_advanced_ = false;
+    changes.note(*partition);
     if (partition->advance_high_watermark(partition->durable_end_) && partition_advanced) {
       partition_advanced(*partition);
     }

@@ -17,6 +17,7 @@
 #include "log/entries.h"
 #include "log/journal_reader.h"
 #include "log/log.h"
+#include "log/log_changes.h"
 
 namespace onceflow::log {
 
@@ -49,8 +50,9 @@ class LogState {
   /// Starts a checkpoint unless one is under way.
   void start_checkpoint();
   static Task<Status> write_checkpoint(LogState& state, std::shared_ptr<bool> alive);
-  static Task<Status> sync_partition(LogState& state, std::shared_ptr<bool> alive,
-                                     TopicIdPartition id);
+  /// All that a checkpoint has to make durable of partitions; a step of write_checkpoint.
+  static Task<Status> sync_partitions(LogState& state, std::shared_ptr<bool> alive);
+  static bool is_unsynced(const Partition& partition);
 
   /// Writes tails that are large enough, or all.
   Status flush_all(std::uint64_t unwritten_bytes_min);
@@ -65,6 +67,7 @@ class LogState {
   Topics topics;
   std::unique_ptr<Journal> journal;
   std::uint64_t journal_id = 0;
+  std::string cluster_id;
   std::uint64_t checkpoint_sequence = 0;
   bool topics_directory_unsynced = true;
   JournalPosition last_removal;  // of the last entry that makes files superfluous
@@ -73,6 +76,7 @@ class LogState {
   std::function<void(const Topic&)> topic_removed;
   std::function<void(Buffer&)> snapshot_writer;
   Log::Statistics statistics;
+  LogChanges changes;
 
   // The checkpoint under way, if any.
   bool is_checkpointing = false;
@@ -92,6 +96,11 @@ class LogState {
   }
 
  private:
+  struct SyncWork;
+  static Task<void> do_sync_work(LogState& state, std::shared_ptr<bool> alive,
+                                 std::shared_ptr<SyncWork> work);
+  static Task<Status> sync_partition(LogState& state, std::shared_ptr<bool> alive,
+                                     TopicIdPartition id);
   void flush_later(Partition& partition);
 
   struct PendingAdvance {
@@ -118,6 +127,15 @@ class LogState {
   MonotonicTime room_checked_at_{};
 };
 
+/// What a wait of a task that may outlive the Log has come to. kCancelled if the Log has gone
+/// meanwhile: then its state must not be touched again.
+inline Status unless_closed(const std::shared_ptr<bool>& alive, Status waited = {}) {
+  if (!*alive) {
+    return onceflow::fail(ErrorCode::kCancelled, "the log is closed");
+  }
+  return waited;
+}
+
 /// Writes checkpoints; the functions of checkpoint.cc.
 class CheckpointCodec {
  public:
@@ -126,12 +144,13 @@ class CheckpointCodec {
   static void set_tail(Buffer& checkpoint, const LogState& state, const JournalTail& tail,
                        std::uint64_t sequence);
   struct Decoded {
-    std::uint64_t journal_id = 0;
-    JournalTail tail;
+    JournalKnown journal;
+    std::string cluster_id;
     ByteView coordinators;  ///< a view of the bytes given
   };
   /// `body` is what follows the header, its checksum checked.
-  static Result<Decoded> decode(LogState& state, ByteView body, MonotonicTime now);
+  static Result<Decoded> decode(LogState& state, std::uint16_t version, ByteView body,
+                                MonotonicTime now);
 };
 
 /// One checkpoint, from snapshot to release; then wakes checkpoint_done. Any failure stops the log.
@@ -145,11 +164,14 @@ class Recovery {
 
  private:
   struct CheckpointFile {
+    std::uint16_t version = 0;
     std::uint64_t sequence = 0;
     Buffer bytes;
   };
 
   Result<std::optional<CheckpointFile>> read_checkpoint();
+  /// From the checkpoint; what the journal must hold.
+  Result<JournalKnown> adopt_checkpoint(const CheckpointFile& checkpoint, MonotonicTime now);
   Status make_names_durable();
   Status write_again(const CheckpointFile& checkpoint);
   Status begin_anew();

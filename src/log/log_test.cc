@@ -507,6 +507,26 @@ TEST(Log, retention_by_size_and_time_removes_whole_segments) {
   EXPECT_THAT(test.values(test.partition()), ElementsAre("60:v"));
 }
 
+TEST(Log, a_segment_of_the_future_is_as_old_as_the_next) {
+  TestLog test;
+  test.open();
+  test.create("t", 1, {{"segment.bytes", "200"}, {"retention.ms", "1000"}});
+  for (const std::int64_t timestamp_ms : {std::int64_t{1} << 62, -(std::int64_t{1} << 62)}) {
+    for (int index = 0; index < 3; ++index) {
+      test.append({.timestamp_ms = timestamp_ms});
+    }
+  }
+  test.settle();
+  test.log->apply_retention();
+  EXPECT_EQ(test.partition().log_start_offset(), Offset(0)) << "nothing tells how old they are";
+  for (int index = 0; index < 6; ++index) {
+    test.append({.timestamp_ms = 1000});
+  }
+  test.settle();
+  test.log->apply_retention();
+  EXPECT_EQ(test.partition().log_start_offset(), Offset(12));
+}
+
 TEST(Log, retention_never_cuts_into_an_open_transaction) {
   TestLog test;
   test.open();
@@ -533,7 +553,7 @@ TEST(Log, times_are_found) {
   test.open();
   Partition& partition = test.partition();
   const auto at = [&](std::int64_t timestamp) {
-    const auto found = partition.find_by_timestamp(timestamp, IsolationLevel::kReadUncommitted);
+    const auto found = testing::found_from(partition, timestamp);
     return found && *found ? (*found)->offset.value : -1;
   };
   EXPECT_EQ(at(0), 0);
@@ -542,7 +562,8 @@ TEST(Log, times_are_found) {
   EXPECT_EQ(at(1500), 15);
   EXPECT_EQ(at(2902), 59);
   EXPECT_EQ(at(2903), -1);
-  const auto greatest = partition.find_max_timestamp(IsolationLevel::kReadUncommitted);
+  const auto greatest = testing::found_in(
+      partition, partition.find_batch_of_max_timestamp(IsolationLevel::kReadUncommitted));
   ASSERT_TRUE(greatest && *greatest);
   EXPECT_EQ((*greatest)->timestamp, 2902);
   EXPECT_EQ((*greatest)->offset, Offset(59));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,19 @@ inline Buffer make_batch(const BatchSpec& spec) {
   return builder.finish({.producer = spec.producer,
                          .base_sequence = spec.sequence,
                          .is_transactional = spec.transactional});
+}
+
+using FoundTime = Answer<std::optional<TimestampOffset>>;
+inline FoundTime found_in(Partition& partition, const Answer<std::optional<BatchOfTime>>& batch) {
+  if (!batch) {
+    return std::unexpected(batch.error());
+  }
+  return *batch ? partition.answer_found((*batch)->find_record()) : FoundTime(std::nullopt);
+}
+/// The first record of the time or a later one.
+inline FoundTime found_from(Partition& partition, std::int64_t timestamp) {
+  return found_in(partition,
+                  partition.find_batch_by_timestamp(timestamp, IsolationLevel::kReadUncommitted));
 }
 
 struct RecordingListener final : RecoveryListener {

@@ -8,11 +8,11 @@
 namespace onceflow::log {
 
 Partition::Partition(const Topic& topic, PartitionIndex index, SegmentFiles& files,
-                     std::string directory, std::function<void(const Error&)> on_damage)
+                     std::string directory, const std::function<void(const Error&)>& on_damage)
     : id_{topic.id, index},
       topic_(topic),
-      on_damage_(std::move(on_damage)),
-      segments_(files, std::move(directory)) {}
+      on_damage_(on_damage),
+      segments_(files, std::move(directory), partition_seed(id_)) {}
 
 Partition::~Partition() = default;
 
@@ -49,6 +49,14 @@ Answer<Partition::ReadBatches> Partition::read(Offset from, std::size_t bytes_ma
   return ReadBatches{*bytes, end};
 }
 
+Answer<std::size_t> Partition::first_batch_bytes(Offset from, IsolationLevel isolation) {
+  Segment* const segment = segments_.find(from);
+  if (segment == nullptr || from < log_start_offset_ || from >= visible_end(isolation)) {
+    return std::size_t{0};
+  }
+  return answer(segment->batch_bytes(from));
+}
+
 std::size_t Partition::readable_bytes(Offset from, IsolationLevel isolation) const {
   if (from < log_start_offset_ || from >= visible_end(isolation)) {
     return 0;
@@ -78,10 +86,12 @@ std::vector<AbortedTransaction> Partition::aborted_transactions(Offset from, Off
   return result;
 }
 
-namespace {
-// The first record of the batch at or after `from_timestamp`.
-Result<std::optional<TimestampOffset>> record_by_timestamp(ByteView bytes,
-                                                           std::int64_t from_timestamp) {
+bool BatchOfTime::is_compressed() const {
+  const auto header = protocol::RecordBatchHeader::parse(bytes);
+  return header && header->codec() != protocol::CompressionCodec::kNone;
+}
+
+Result<std::optional<TimestampOffset>> BatchOfTime::find_record() const {
   const auto batch = protocol::RecordBatchView::parse(bytes);
   RETURN_IF_ERROR(batch);
   const protocol::RecordBatchHeader& header = batch->header();
@@ -92,17 +102,16 @@ Result<std::optional<TimestampOffset>> record_by_timestamp(ByteView bytes,
   RETURN_IF_ERROR(decoded);
   for (protocol::RecordReader records = decoded->records();
        const protocol::RecordView& record : records) {
-    if (header.timestamp_of(record) >= from_timestamp) {
+    if (header.timestamp_of(record) >= timestamp) {
       return TimestampOffset{header.timestamp_of(record), header.offset_of(record)};
     }
   }
   return std::nullopt;
 }
-}  // namespace
 
-Answer<std::optional<TimestampOffset>> Partition::find_by_timestamp(std::int64_t timestamp,
-                                                                    IsolationLevel isolation) {
-  using Found = std::optional<TimestampOffset>;
+Answer<std::optional<BatchOfTime>> Partition::find_batch_by_timestamp(std::int64_t timestamp,
+                                                                      IsolationLevel isolation) {
+  using Found = std::optional<BatchOfTime>;
   const Offset upper = visible_end(isolation);
   for (const auto& segment : segments_.all()) {
     if (segment->base_offset() >= upper) {
@@ -111,24 +120,21 @@ Answer<std::optional<TimestampOffset>> Partition::find_by_timestamp(std::int64_t
     if (segment->max_timestamp() < timestamp) {
       continue;
     }
-    Buffer bytes;
-    auto is_found = segment->read_by_timestamp(timestamp, upper, bytes);
+    BatchOfTime batch{.timestamp = timestamp};
+    auto is_found = segment->read_by_timestamp(timestamp, upper, batch.bytes);
     if (!is_found) {
       return answer<Found>(std::unexpected(std::move(is_found).error()));
     }
     if (*is_found) {
-      auto found = answer(record_by_timestamp(bytes, timestamp));
-      if (found && *found && (*found)->offset < log_start_offset_) {
-        (*found)->offset = log_start_offset_;
-      }
-      return found;
+      return batch;
     }
   }
   return Found(std::nullopt);
 }
 
-Answer<std::optional<TimestampOffset>> Partition::find_max_timestamp(IsolationLevel isolation) {
-  using Found = std::optional<TimestampOffset>;
+Answer<std::optional<BatchOfTime>> Partition::find_batch_of_max_timestamp(
+    IsolationLevel isolation) {
+  using Found = std::optional<BatchOfTime>;
   const Offset upper = visible_end(isolation);
   std::int64_t greatest = -1;
   for (const auto& segment : segments_.all()) {
@@ -141,7 +147,16 @@ Answer<std::optional<TimestampOffset>> Partition::find_max_timestamp(IsolationLe
     }
     greatest = std::max(greatest, *here);
   }
-  return greatest < 0 ? Answer<Found>(std::nullopt) : find_by_timestamp(greatest, isolation);
+  return greatest < 0 ? Answer<Found>(std::nullopt) : find_batch_by_timestamp(greatest, isolation);
+}
+
+Answer<std::optional<TimestampOffset>> Partition::answer_found(
+    Result<std::optional<TimestampOffset>> found) {
+  auto answered = answer(std::move(found));
+  if (answered && *answered && (*answered)->offset < log_start_offset_) {
+    (*answered)->offset = log_start_offset_;
+  }
+  return answered;
 }
 
 // --- Writing ---
@@ -221,8 +236,10 @@ bool Partition::advance_high_watermark(Offset end) {
   const Offset old_stable = last_stable_offset_;
   const bool has_moved = end > high_watermark_;
   high_watermark_ = end;
-  while (!ended_not_durable_.empty() && ended_not_durable_.front().marker_offset < end) {
-    ended_not_durable_.pop_front();
+  if (!ended_not_durable_.empty()) {
+    const auto durable_end =
+        std::ranges::lower_bound(ended_not_durable_, end, {}, &EndedTransaction::marker_offset);
+    ended_not_durable_.erase(ended_not_durable_.begin(), durable_end);
   }
   update_last_stable_offset();
   return has_moved || last_stable_offset_ != old_stable;
@@ -230,9 +247,8 @@ bool Partition::advance_high_watermark(Offset end) {
 
 std::vector<std::unique_ptr<Segment>> Partition::apply_log_start(Offset offset) {
   log_start_offset_ = std::max(log_start_offset_, std::min(offset, last_stable_offset_));
-  while (!aborted_.empty() && aborted_.front().last_offset < log_start_offset_) {
-    aborted_.pop_front();
-  }
+  aborted_.erase(aborted_.begin(), std::ranges::lower_bound(aborted_, log_start_offset_, {},
+                                                            &AbortedTransaction::last_offset));
   return segments_.take_before(log_start_offset_);
 }
 
@@ -243,17 +259,26 @@ Offset Partition::retention_start(std::int64_t now_ms) const {
     return start;
   }
   std::uint64_t left_bytes = segments_.size_bytes();
-  for (const auto& segment : segments_.all()) {
+  const auto& segments = segments_.all();
+  const auto tells_its_age = [&](const auto& segment) {
+    return segment->max_timestamp() >= 0 && segment->max_timestamp() <= now_ms;
+  };
+  // The first segment from this one on whose records tell how old they are. One that does not (its
+  // latest timestamp lies in the future, or there is none) is at least as old as the next.
+  auto aged = segments.begin();
+  for (auto place = segments.begin(); place != segments.end(); ++place) {
+    const auto& segment = *place;
+    aged = std::find_if(std::max(aged, place), segments.end(), tells_its_age);
     // Never into what is not stable: an open transaction keeps its data.
     if (segment->next_offset() > last_stable_offset_) {
       break;
     }
-    const bool is_active = segment == segments_.all().back();
+    const bool is_active = segment == segments.back();
     const bool too_much =
         config.retention_bytes >= 0 && !is_active &&
         left_bytes - segment->size_bytes() >= static_cast<std::uint64_t>(config.retention_bytes);
-    const bool too_old = config.retention_ms >= 0 && segment->max_timestamp() >= 0 &&
-                         now_ms - segment->max_timestamp() > config.retention_ms;
+    const bool too_old = config.retention_ms >= 0 && aged != segments.end() &&
+                         now_ms - (*aged)->max_timestamp() > config.retention_ms;
     if (!too_much && !too_old) {
       break;
     }

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <expected>
 #include <functional>
 #include <map>
@@ -45,6 +44,17 @@ struct TimestampOffset {
   Offset offset = kNoOffset;
 };
 
+/// A copy of the batch that holds the first record from a time on.
+struct BatchOfTime {
+  Buffer bytes;
+  std::int64_t timestamp = -1;  ///< that time
+
+  /// Whether find_record may take long: a small batch can unpack to much.
+  bool is_compressed() const;
+  /// Pure, so that it can run anywhere. Nullopt: its header says more than its records.
+  Result<std::optional<TimestampOffset>> find_record() const;
+};
+
 struct Topic;
 
 class Partition {
@@ -79,6 +89,9 @@ class Partition {
   Answer<ReadBatches> read(Offset from, std::size_t bytes_max, IsolationLevel isolation,
                            Buffer& destination, FirstBatch first_batch = FirstBatch::kAlways);
 
+  /// The size of the batch that a fetch from `from` begins with; 0 if there is none to read.
+  Answer<std::size_t> first_batch_bytes(Offset from, IsolationLevel isolation);
+
   /// Bytes that a fetch from `from` could return, as an estimate for fetch.min.bytes: exact for a
   /// reader at the tail, else within one index step; what is not visible yet is counted too. 0 at
   /// the end.
@@ -88,11 +101,14 @@ class Partition {
   /// read_committed fetches only. `upper` is the offset behind the last batch returned.
   std::vector<AbortedTransaction> aborted_transactions(Offset from, Offset upper) const;
 
-  /// The first record at or after `timestamp` below the visible end; nullopt if there is none.
-  Answer<std::optional<TimestampOffset>> find_by_timestamp(std::int64_t timestamp,
-                                                           IsolationLevel isolation);
-  /// The batch with the greatest timestamp (ListOffsets -3): that timestamp, and its last offset.
-  Answer<std::optional<TimestampOffset>> find_max_timestamp(IsolationLevel isolation);
+  /// Where the first record at or after `timestamp` below the visible end is; nullopt if there is
+  /// none.
+  Answer<std::optional<BatchOfTime>> find_batch_by_timestamp(std::int64_t timestamp,
+                                                             IsolationLevel isolation);
+  /// As that, of the greatest timestamp there is (ListOffsets -3).
+  Answer<std::optional<BatchOfTime>> find_batch_of_max_timestamp(IsolationLevel isolation);
+  /// What its find_record() has found, as clients may be told it.
+  Answer<std::optional<TimestampOffset>> answer_found(Result<std::optional<TimestampOffset>> found);
 
   /// A retry of one of the producer's last five batches: where the original went. To be asked
   /// before any check of transactions; append_batch asks it too.
@@ -112,6 +128,8 @@ class Partition {
   friend class LogState;
   friend class Recovery;
   friend class CheckpointCodec;
+  friend class SalvageRun;
+  friend class LogChanges;
 
   struct EndedTransaction {
     Offset first_offset;
@@ -119,7 +137,7 @@ class Partition {
   };
 
   Partition(const Topic& topic, PartitionIndex index, SegmentFiles& files, std::string directory,
-            std::function<void(const Error&)> on_damage);
+            const std::function<void(const Error&)>& on_damage);
 
   // Live and in recovery alike; `batch` has its offset already.
   Segment& apply_batch(const OwnedBytes& batch, const protocol::RecordBatchHeader& header,
@@ -137,12 +155,13 @@ class Partition {
   Answer<T> answer(Result<T> result);
 
   TopicIdPartition id_;
-  const Topic& topic_;  // owns us
-  std::function<void(const Error&)> on_damage_;
+  const Topic& topic_;                                  // owns us
+  const std::function<void(const Error&)>& on_damage_;  // of the log's options
   bool damage_reported_ = false;
   bool skips_unsynced_markers_ = false;  // the seeded bug kLastStablePastUnsyncedMarker
   bool in_advanced_ = false;             // of LogState: once in each of its lists
   bool in_to_flush_ = false;
+  bool is_noted_ = false;  // of LogChanges
   Offset durable_end_{0};  // of LogState: the next high watermark
 
   Offset log_start_offset_{0};
@@ -151,8 +170,9 @@ class Partition {
   Offset last_stable_offset_{0};
   ProducerStates producers_;
   std::map<Offset, ProducerId> open_transactions_;
-  std::deque<EndedTransaction> ended_not_durable_;  // in order of markers
-  std::deque<AbortedTransaction> aborted_;          // in order of markers
+  // Vectors, for most partitions have none, and an empty deque takes 600 bytes.
+  std::vector<EndedTransaction> ended_not_durable_;  // in order of markers
+  std::vector<AbortedTransaction> aborted_;          // in order of markers
   Segments segments_;
 };
 

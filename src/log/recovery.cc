@@ -14,6 +14,9 @@
 //                                               as read_journal says: refuse
 //   a_newer_format_is_refused                   a higher version: refuse
 //   a_short_segment_is_refused                  shorter than the checkpoint says: refuse
+//   a_missing_or_exchanged_segment_is_refused   not there, or of another size: refuse
+//   a_missing_note_is_refused                   journal.durable is gone or damaged: refuse
+//   a_lost_end_of_the_journal_is_refused        the note says that more was durable: refuse
 //   an_overlong_segment_is_cut                  longer than the checkpoint says: cut, replay
 //   a_missing_index_is_built_again              none, or it does not fit: by its first reader
 //   another_process_has_the_folder              the lock is held: kLocked
@@ -23,6 +26,8 @@
 
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "log/damage.h"
+#include "log/journal_note.h"
 #include "log/journal_reader.h"
 #include "log/log_state.h"
 
@@ -39,8 +44,7 @@ constexpr std::uint64_t kCheckpointsBehindMax = 2;
 constexpr std::uint64_t kCheckpointsBehindMaxInCache = 4;
 
 std::unexpected<Error> nonsense(std::string_view what) {
-  return fail(ErrorCode::kCorrupt,
-              fmt::format("the journal does not fit the checkpoint: {}", what));
+  return fail_damaged(Damage::kJournalDoesNotFit, "entry", what);
 }
 }  // namespace
 
@@ -67,26 +71,17 @@ Status Recovery::run() {
 
   const auto checkpoint = read_checkpoint();
   RETURN_IF_ERROR(checkpoint);
-  JournalTail from;
+  JournalKnown known;
   if (*checkpoint) {
-    state_.checkpoint_sequence = (*checkpoint)->sequence;
-    const auto decoded = CheckpointCodec::decode(
-        state_, ByteView((*checkpoint)->bytes).subspan(kCheckpointHeaderBytes), began);
-    if (!decoded) {
-      return fail(decoded.error().code,
-                  fmt::format("{}/{}: {}", state_.options.directory,
-                              checkpoint_file_name((*checkpoint)->sequence), decoded.error().text));
-    }
-    state_.journal_id = decoded->journal_id;
-    from = decoded->tail;
-    if (!decoded->coordinators.empty()) {
-      RETURN_IF_ERROR(listener_.on_snapshot(decoded->coordinators));
-    }
+    auto adopted = adopt_checkpoint(**checkpoint, began);
+    RETURN_IF_ERROR(adopted);
+    known = *std::move(adopted);
   } else {
     RETURN_IF_ERROR(begin_anew());
+    known.journal_id = state_.journal_id;
   }
 
-  auto reading = read_journal(disk, state_.journal_directory(), state_.journal_id, from,
+  auto reading = read_journal(disk, state_.journal_directory(), known,
                               [this](const JournalEntry& entry) { return replay(entry); });
   RETURN_IF_ERROR(reading);
   if (!reading->cut.empty() && state_.environment.seeded_bug != SeededBug::kCutInSilence) {
@@ -107,6 +102,8 @@ Status Recovery::run() {
                                                                ? kCheckpointsBehindMaxInCache
                                                                : kCheckpointsBehindMax),
                                     .free_bytes_min = state_.options.free_bytes_min,
+                                    .data_directory = directory,
+                                    .boot_id = state_.options.boot_id,
                                     .on_fatal = state_.options.on_fatal,
                                 },
                                 std::move(reading->start));
@@ -116,6 +113,38 @@ Status Recovery::run() {
   state_.statistics.replayed_bytes = reading->replayed_bytes;
   state_.statistics.recovery = state_.environment.scheduler.now() - began;
   return {};
+}
+
+Result<JournalKnown> Recovery::adopt_checkpoint(const CheckpointFile& checkpoint,
+                                                MonotonicTime now) {
+  state_.checkpoint_sequence = checkpoint.sequence;
+  auto decoded = CheckpointCodec::decode(
+      state_, checkpoint.version, ByteView(checkpoint.bytes).subspan(kCheckpointHeaderBytes), now);
+  if (!decoded) {
+    Error error = std::move(decoded).error();
+    error.text = fmt::format("{}/{}: {}", state_.options.directory,
+                             checkpoint_file_name(checkpoint.sequence), error.text);
+    return std::unexpected(std::move(error));
+  }
+  state_.journal_id = decoded->journal.journal_id;
+  state_.cluster_id =
+      decoded->cluster_id.empty() ? state_.options.cluster_id : std::move(decoded->cluster_id);
+  if (state_.environment.seeded_bug == SeededBug::kJournalFileNotChecked) {
+    decoded->journal.files.clear();
+    decoded->journal.is_tail_durable = false;
+  } else if (checkpoint.version >= 2) {
+    // Version 1 knew of no note; the first start after it makes one, before its first checkpoint.
+    const auto note =
+        read_journal_note(state_.environment.disk, state_.options.directory, state_.journal_id);
+    RETURN_IF_ERROR(note);
+    if (state_.environment.seeded_bug != SeededBug::kCutInSilence) {
+      decoded->journal.durable = known_durable(*note, state_.options.boot_id);
+    }
+  }
+  if (!decoded->coordinators.empty()) {
+    RETURN_IF_ERROR(listener_.on_snapshot(decoded->coordinators));
+  }
+  return std::move(decoded->journal);
 }
 
 // A process that was killed may have made, renamed or filled files without getting to sync them.
@@ -156,16 +185,13 @@ Result<std::optional<Recovery::CheckpointFile>> Recovery::read_checkpoint() {
     if (!is_whole) {
       damaged = path;
     } else if (!newest || header->sequence > newest->sequence) {
-      newest = CheckpointFile{header->sequence, *std::move(bytes)};
+      newest = CheckpointFile{header->version, header->sequence, *std::move(bytes)};
     }
   }
   if (!newest) {
     RETURN_IF_ERROR(check_nothing_is_there(damaged));
   } else if (!damaged.empty()) {
-    report(ErrorCode::kCorrupt,
-           fmt::format("{}: this checkpoint is torn or damaged; went on from the one before it and "
-                       "the journal",
-                       damaged));
+    report(ErrorCode::kCorrupt, damage_text(Damage::kCheckpointTorn, damaged));
   }
   if (newest) {
     RETURN_IF_ERROR(write_again(*newest));
@@ -214,27 +240,16 @@ Status Recovery::check_nothing_is_there(const std::string& damaged) {
   if (is_empty) {
     return {};
   }
-  return fail(
-      ErrorCode::kCorrupt,
-      fmt::format("{}: there is data here but {}. Acknowledged data would be lost, so nothing was "
-                  "changed and the log does not start. Restore the data directory from a copy, or "
-                  "move it away to begin anew.",
-                  damaged.empty() ? state_.options.directory : damaged,
-                  damaged.empty() ? "no checkpoint" : "no checkpoint that is whole"));
+  return damaged.empty() ? fail_damaged(Damage::kNoCheckpoint, state_.options.directory)
+                         : fail_damaged(Damage::kNoWholeCheckpoint, damaged);
 }
 
 Status Recovery::check_checkpoint_version(const std::string& path, ByteView bytes) {
-  if (bytes.size() < kCheckpointHeaderBytes ||
-      wire::load_big_endian<std::uint32_t>(bytes.data()) != kCheckpointMagic ||
-      wire::load_big_endian<std::uint32_t>(bytes.data() + 28) != crc32c(bytes.first(28))) {
-    return {};
-  }
-  const auto version = wire::load_big_endian<std::uint16_t>(bytes.data() + 4);
-  if (version > kFormatVersion) {
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("{}: written by a newer version (format {}, this one reads up to {}). "
-                            "Start that version, or a newer one.",
-                            path, version, kFormatVersion));
+  const auto version = checkpoint_version(bytes);
+  if (version && *version > kCheckpointVersion) {
+    return fail_damaged(
+        Damage::kNewerFormat, path,
+        fmt::format("format {}, this one reads up to {}", *version, kCheckpointVersion));
   }
   return {};
 }
@@ -246,6 +261,9 @@ Status Recovery::begin_anew() {
   RETURN_IF_ERROR(disk.make_directory(state_.journal_directory()));
   // Where there is a checkpoint there are its folders, also if the machine goes down in between.
   RETURN_IF_ERROR(disk.sync_directory(state_.options.directory));
+  state_.cluster_id = state_.options.cluster_id;
+  RETURN_IF_ERROR(
+      make_journal_note(disk, state_.options.directory, {.journal_id = state_.journal_id}));
   Buffer checkpoint = CheckpointCodec::encode(state_, state_.environment.scheduler.now());
   state_.checkpoint_sequence = 1;
   CheckpointCodec::set_tail(checkpoint, state_, JournalTail{}, state_.checkpoint_sequence);
@@ -399,9 +417,7 @@ Status Recovery::adopt_rest() {
   for (const auto& [name, topic] : state_.topics.by_name()) {
     for (const auto& partition : topic->partitions) {
       RETURN_IF_ERROR(partition->segments_.adopt_files());
-      if (partition->segments_.damage()) {
-        return std::unexpected(*partition->segments_.damage());
-      }
+      RETURN_IF_ERROR(partition->segments_.check_files());
       if (state_.environment.seeded_bug == SeededBug::kForgetOneOfFiveBatches) {
         partition->producers_.forget_one_of_five();
       }

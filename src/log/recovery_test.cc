@@ -4,6 +4,7 @@
 
 #include "base/crc32c.h"
 #include "log/log_testing.h"
+#include "log/walker.h"
 
 namespace onceflow::log {
 namespace {
@@ -15,6 +16,35 @@ using ::testing::IsEmpty;
 using testing::TestLog;
 
 constexpr std::string_view kSegment = "data/topics/t-0/00000000000000000000.log";
+
+// The body of a checkpoint with one topic, one partition and one segment, as version 1 wrote it.
+Buffer as_version_1(ByteView checkpoint) {
+  WireReader reader(checkpoint.subspan(kCheckpointHeaderBytes));
+  Buffer body;
+  WireWriter writer(body);
+  const auto copy = [&](std::size_t count) { append(body, reader.read_bytes(count)); };
+  copy(36);                    // the place in the journal
+  reader.read_sized_string();  // the cluster id
+  writer.write_unsigned_varint(reader.read_unsigned_varint());
+  writer.write_sized_bytes(reader.read_sized_bytes());  // the topic
+  writer.write_varlong(reader.read_varlong());
+  writer.write_varlong(reader.read_varlong());
+  const std::uint64_t segments = reader.read_unsigned_varint();
+  CHECK(segments == 1);
+  writer.write_unsigned_varint(segments);
+  writer.write_varlong(reader.read_varlong());
+  writer.write_unsigned_varint(reader.read_unsigned_varint());
+  writer.write_varlong(reader.read_varlong());
+  reader.read_bytes(5);                                 // the hash
+  copy(2);                                              // no aborted transactions, no producers
+  writer.write_sized_bytes(reader.read_sized_bytes());  // the coordinators
+  Buffer bytes(kCheckpointHeaderBytes);
+  encode_checkpoint_header(
+      {.version = 1, .sequence = 2, .body_bytes = body.size(), .body_checksum = crc32c(body)},
+      bytes.data());
+  append(bytes, body);
+  return bytes;
+}
 
 // A log with "a" checkpointed and "b" in the journal alone, its process dead.
 void prepare(TestLog& test) {
@@ -143,7 +173,7 @@ TEST(Recovery, a_newer_format_is_refused) {
   TestLog test;
   prepare(test);
   Buffer& bytes = test.world.disk.bytes("data/checkpoint.0");
-  wire::store_big_endian<std::uint16_t>(bytes.data() + 4, kFormatVersion + 1);
+  wire::store_big_endian<std::uint16_t>(bytes.data() + 4, kCheckpointVersion + 1);
   wire::store_big_endian(bytes.data() + 28, crc32c(ByteView(bytes).first(28)));
   ASSERT_FALSE(test.try_open());
   EXPECT_EQ(test.error.code, ErrorCode::kUnsupported);
@@ -176,23 +206,26 @@ TEST(Recovery, a_missing_index_is_built_again) {
   }
   test.settle();
   test.checkpoint();
+  const TopicIdPartition id = test.partition().id();
   test.crash_process();
   const std::string path = "data/topics/t-0/00000000000000000000.index";
   ASSERT_GE(test.world.disk.bytes(path).size(), 5 * kIndexEntryBytes);
   const auto image = test.world.disk.image();
-  for (const char* what : {"whole", "gone", "damaged", "of another segment"}) {
+  for (const char* what : {"whole", "gone", "damaged", "misleading", "of another segment"}) {
     SCOPED_TRACE(what);
+    const bool changes_seed = what == std::string("of another segment");
     auto changed = image;
     if (what == std::string("gone")) {
       changed.files.erase(path);
     } else if (what == std::string("damaged")) {
       changed.files[path][30] ^= std::byte{1};
-    } else if (what == std::string("of another segment")) {
+    } else if (what != std::string("whole")) {
       Buffer& bytes = changed.files[path];
+      const std::uint32_t seed = segment_seed(partition_seed(id), Offset(0));
       for (std::size_t at = 0; at < bytes.size(); at += kIndexEntryBytes) {
-        auto entry = *decode_index_entry(ByteView(bytes).subspan(at));
+        auto entry = *decode_index_entry(ByteView(bytes).subspan(at), seed);
         entry.position += 17;
-        encode_index_entry(entry, bytes.data() + at);
+        encode_index_entry(entry, changes_seed ? seed + 1 : seed, bytes.data() + at);
       }
     }
     test.world.disk.restore(changed);
@@ -202,7 +235,7 @@ TEST(Recovery, a_missing_index_is_built_again) {
         test.partition().read(Offset(333), 10, IsolationLevel::kReadUncommitted, bytes);
     ASSERT_TRUE(read);
     EXPECT_EQ(protocol::RecordBatchHeader::parse(bytes)->base_offset, Offset(333));
-    const auto found = test.partition().find_by_timestamp(1222, IsolationLevel::kReadUncommitted);
+    const auto found = testing::found_from(test.partition(), 1222);
     ASSERT_TRUE(found && *found);
     EXPECT_EQ((*found)->offset, Offset(222));
     test.crash_process();
@@ -216,6 +249,250 @@ TEST(Recovery, another_process_has_the_folder) {
   const auto second = Log::open(test.world.environment(), test.options, listener);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::kLocked);
+}
+
+// --- What belongs to the log: its journal, its segments, its identity ---
+
+constexpr std::string_view kJournal = "data/journal/0001.journal";
+
+TEST(Recovery, a_lost_end_of_the_journal_is_refused) {
+  TestLog test;
+  prepare(test);
+  const auto image = test.world.disk.image();
+  const std::string path(kJournal);
+  ASSERT_TRUE(image.files.contains(path));
+  for (const char* what : {"deleted", "cut", "cut to nothing", "zeroed", "zeroed from its end"}) {
+    SCOPED_TRACE(what);
+    auto broken = image;
+    Buffer& bytes = broken.files[path];
+    const std::string_view how = what;
+    if (how == "deleted") {
+      broken.files.erase(path);
+    } else if (how == "cut") {
+      bytes.resize(bytes.size() / 2);
+    } else if (how == "cut to nothing") {
+      bytes.clear();
+    } else {
+      // The last frame and what follows it, or all.
+      std::size_t from = 0;
+      for (std::size_t at = 0; how != "zeroed" && at < bytes.size(); at += kJournalBlockBytes) {
+        const auto header = decode_frame_header(ByteView(bytes).subspan(at));
+        from = header && header->payload_bytes > 0 ? at : from;
+      }
+      std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from), bytes.end(), std::byte{0});
+    }
+    test.world.disk.restore(broken);
+    EXPECT_FALSE(test.try_open());
+    EXPECT_EQ(test.error.code, ErrorCode::kCorrupt);
+    EXPECT_THAT(test.error.text, HasSubstr("data/journal"));
+    EXPECT_THAT(test.error.text, HasSubstr("onceflow salvage"));
+    const auto walked = walk_log_directory(test.world.disk, "data");
+    ASSERT_TRUE(walked);
+    EXPECT_GT(walked->finding_count, 0U);
+  }
+}
+
+TEST(Recovery, an_older_copy_of_the_journal_is_refused) {
+  TestLog test;
+  test.open();
+  test.create();
+  test.append({.value = "a"});
+  test.world.scheduler.run_for(milliseconds(100));
+  const Buffer older = test.world.disk.bytes(std::string(kJournal));
+  test.append({.value = "b"});
+  test.world.scheduler.run_for(milliseconds(100));
+  test.crash_process();
+  test.world.disk.bytes(std::string(kJournal)) = older;
+  ASSERT_FALSE(test.try_open());
+  EXPECT_THAT(test.error.text, HasSubstr("the journal ends before what was durable"));
+}
+
+TEST(Recovery, a_missing_note_is_refused) {
+  TestLog test;
+  prepare(test);
+  const auto image = test.world.disk.image();
+  for (const char* what : {"gone", "damaged", "foreign"}) {
+    SCOPED_TRACE(what);
+    auto broken = image;
+    Buffer& bytes = broken.files["data/journal.durable"];
+    if (what == std::string("gone")) {
+      broken.files.erase("data/journal.durable");
+    } else if (what == std::string("damaged")) {
+      bytes[30] ^= std::byte{1};
+    } else {
+      auto note = *decode_journal_note(bytes);
+      ++note.journal_id;
+      encode_journal_note(note, bytes.data());
+    }
+    test.world.disk.restore(broken);
+    ASSERT_FALSE(test.try_open());
+    EXPECT_EQ(test.error.code, ErrorCode::kCorrupt);
+    EXPECT_THAT(test.error.text, HasSubstr("data/journal.durable"));
+  }
+}
+
+// With log.flush=os the note counts as far as the page cache does: for the machine's life.
+TEST(Recovery, the_note_of_an_unsynced_journal_counts_while_the_machine_runs) {
+  for (const std::uint64_t boot_id : {7, 8}) {
+    TestLog test;
+    test.options.flush = FlushMode::kOs;
+    test.options.boot_id = 7;
+    prepare(test);
+    Buffer& bytes = test.world.disk.bytes(std::string(kJournal));
+    const auto last = static_cast<std::ptrdiff_t>(kJournalBlockBytes);
+    std::fill(bytes.begin() + last, bytes.end(), std::byte{0});
+    test.options.boot_id = boot_id;
+    EXPECT_EQ(test.try_open().has_value(), boot_id == 8) << test.error.text;
+  }
+}
+
+// Two partitions with segments of the same sizes and offsets; of each several.
+void prepare_alike(TestLog& test, int batches) {
+  test.open();
+  test.create("t", 1, {{"segment.bytes", "2000"}});
+  test.create("u", 1, {{"segment.bytes", "2000"}});
+  for (int index = 0; index < batches; ++index) {
+    test.append_to(test.partition("t"), {.value = std::string(300, 't')});
+    test.append_to(test.partition("u"), {.value = std::string(300, 'u')});
+  }
+  test.settle();
+  test.close();
+}
+
+TEST(Recovery, exchanged_segments_are_not_served) {
+  TestLog test;
+  prepare_alike(test, 12);
+  const auto image = test.world.disk.image();
+  std::vector<std::string> names;
+  for (const auto& [path, content] : image.files) {
+    if (path.starts_with("data/topics/t-0/") && path.ends_with(".log")) {
+      names.push_back(path.substr(std::string("data/topics/t-0/").size()));
+    }
+  }
+  ASSERT_GE(names.size(), 3U);
+  for (const std::string& name : names) {
+    SCOPED_TRACE(name);
+    auto changed = image;
+    std::swap(changed.files["data/topics/t-0/" + name], changed.files["data/topics/u-0/" + name]);
+    test.world.disk.restore(changed);
+    test.damage.clear();
+    test.open();
+    for (const char* topic : {"t", "u"}) {
+      for (const std::string& value : test.values(test.partition(topic))) {
+        EXPECT_TRUE(value == "KAFKA_STORAGE_ERROR" || value.ends_with(topic)) << value;
+      }
+      EXPECT_THAT(test.damage, Contains(HasSubstr(std::string(topic) + "-0/" + name)));
+    }
+    test.crash_process();
+    const auto walked = walk_log_directory(test.world.disk, "data");
+    ASSERT_TRUE(walked);
+    EXPECT_GE(walked->finding_count, 2U);
+  }
+}
+
+TEST(Recovery, a_missing_or_exchanged_segment_is_refused) {
+  TestLog test;
+  prepare_alike(test, 12);
+  const auto image = test.world.disk.image();
+  const std::string first(kSegment);
+  const std::string other = "data/topics/u-0/" + first.substr(first.rfind('/') + 1);
+  for (const char* what : {"missing", "cut", "another and longer"}) {
+    SCOPED_TRACE(what);
+    auto changed = image;
+    if (what == std::string("missing")) {
+      changed.files.erase(first);
+    } else if (what == std::string("cut")) {
+      changed.files[first].resize(100);
+    } else {
+      changed.files[first] = changed.files[other];
+      append(changed.files[first], as_bytes("more"));
+    }
+    test.world.disk.restore(changed);
+    ASSERT_FALSE(test.try_open());
+    EXPECT_EQ(test.error.code, ErrorCode::kCorrupt);
+    EXPECT_THAT(test.error.text, HasSubstr(first));
+  }
+}
+
+// A recovery cuts a segment that was written after the checkpoint, and is killed before the next
+// one; a later loss of power brings back what it has cut off, when the segment is not written any
+// more.
+TEST(Recovery, what_a_lost_cut_brings_back_is_cut_again) {
+  TestLog test;
+  prepare_alike(test, 12);
+  auto image = test.world.disk.image();
+  const std::string first(kSegment);
+  const std::size_t size_bytes = image.files[first].size();
+  append(image.files[first], as_bytes("more"));
+  test.world.disk.restore(image);
+  test.open();
+  EXPECT_THAT(test.damage, IsEmpty());
+  EXPECT_EQ(test.values(test.partition("t")).size(), 12U);
+  test.close();
+  EXPECT_EQ(test.world.disk.bytes(first).size(), size_bytes);
+}
+
+// One batch in the middle is another one of the same size, with its right checksum: the headers'
+// hash is what tells, and not the first or the last batch.
+TEST(Recovery, a_forged_batch_in_a_long_segment_is_not_served) {
+  TestLog test;
+  test.open();
+  test.create();
+  for (int index = 0; index < 400; ++index) {
+    test.append({.value = std::string(1000, 'x')});
+  }
+  test.settle();
+  test.close();
+  Buffer& bytes = test.world.disk.bytes(std::string(kSegment));
+  protocol::RecordBatchReader reader(bytes);
+  std::size_t at = 0;
+  while (at < bytes.size() / 2) {
+    at = reader.position();
+    ASSERT_TRUE(*reader.next());
+  }
+  bytes[at + protocol::kBatchHeaderBytes + 100] = std::byte{'y'};
+  const auto batch = protocol::RecordBatchView::parse(ByteView(bytes).subspan(at));
+  wire::store_big_endian(bytes.data() + at + protocol::batch_layout::kCrc, batch->computed_crc());
+  test.open();
+  for (const std::string& value : test.values(test.partition())) {
+    EXPECT_EQ(value.find('y'), std::string::npos);
+  }
+  EXPECT_THAT(test.damage, Contains(HasSubstr("does not hold what was written to it")));
+  // What lies beyond the damaged stretch is served.
+  Buffer read_bytes;
+  EXPECT_TRUE(test.partition().read(Offset(399), 10, IsolationLevel::kReadUncommitted, read_bytes));
+}
+
+TEST(Recovery, the_cluster_id_outlives_its_file) {
+  TestLog test;
+  test.options.cluster_id = "first";
+  prepare(test);
+  test.options.cluster_id = "another";
+  test.open();
+  EXPECT_EQ(test.log->cluster_id(), "first");
+}
+
+// A checkpoint of version 1 has no hashes, no list of files and no cluster id.
+TEST(Recovery, a_checkpoint_of_version_1_is_read) {
+  TestLog test;
+  test.options.cluster_id = "mine";
+  prepare(test);
+  Buffer& bytes = test.world.disk.bytes("data/checkpoint.0");
+  bytes = as_version_1(bytes);
+  test.world.disk.restore([&] {
+    auto image = test.world.disk.image();
+    image.files.erase("data/checkpoint.1");
+    image.files.erase("data/journal.durable");
+    return image;
+  }());
+  test.open();
+  EXPECT_THAT(test.values(test.partition()), ElementsAre("0:a", "1:b"));
+  EXPECT_EQ(test.log->cluster_id(), "mine");
+  EXPECT_THAT(test.damage, IsEmpty());
+  test.close();
+  const auto walked = walk_log_directory(test.world.disk, "data");
+  ASSERT_TRUE(walked);
+  EXPECT_EQ(walked->finding_count, 0U);
 }
 
 // Opens and reads everything; what comes out is the truth, its prefix with damage reported, or a

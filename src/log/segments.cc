@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "log/damage.h"
 
 namespace onceflow::log {
 
@@ -33,14 +34,17 @@ void SegmentFiles::forget(Segment& segment) { open_.erase(segment.place_in_open_
 
 // --- Segment: appending and writing ---
 
-Segment::Segment(SegmentFiles& files, const std::string& directory, const SegmentSummary& summary,
-                 Offset next_offset)
+Segment::Segment(SegmentFiles& files, const std::string& directory, std::uint32_t partition_seed,
+                 const SegmentSummary& summary, Offset next_offset)
     : files_(files),
       directory_(directory),
+      seed_(segment_seed(partition_seed, summary.base_offset)),
       base_offset_(summary.base_offset),
       next_offset_(next_offset),
       size_bytes_(summary.size_bytes),
       max_timestamp_(summary.max_timestamp),
+      headers_hash_(summary.size_bytes == 0 ? std::optional<std::uint32_t>(0)
+                                            : summary.headers_hash),
       written_bytes_(summary.size_bytes),
       durable_bytes_(summary.size_bytes),
       index_loaded_(summary.size_bytes == 0),
@@ -56,7 +60,13 @@ Segment::~Segment() {
 void Segment::append(const OwnedBytes& batch, const RecordBatchHeader& header) {
   CHECK_INVARIANT("LOG-2", header.base_offset == next_offset_);
   if (index_loaded_) {
-    note_for_index(header.base_offset, size_bytes_, max_timestamp_);
+    note_for_index({.offset = header.base_offset,
+                    .position = static_cast<std::uint32_t>(size_bytes_),
+                    .headers_hash = headers_hash_.value_or(0),
+                    .max_timestamp = max_timestamp_});
+  }
+  if (headers_hash_) {
+    headers_hash_ = add_to_headers_hash(*headers_hash_, batch.bytes);
   }
   tail_.append(batch, files_.held_bytes_min_);
   files_.tail_bytes_ += batch.bytes.size();
@@ -143,7 +153,7 @@ void Segment::unload() {
   file_.reset();
   // A small one is kept: it costs less than finding it again.
   if (index_.size() > kIndexEntriesKept && index_.size() == index_written_) {
-    std::vector<IndexEntry>().swap(index_);
+    std::vector<KeptEntry>().swap(index_);
     index_loaded_ = false;
   }
 }
@@ -151,14 +161,15 @@ void Segment::unload() {
 Result<bool> Segment::adopt_file() {
   auto file = files_.disk_.open(path(), io::OpenMode::kReadWrite);
   if (!file && file.error().code == ErrorCode::kNotFound) {
-    return damage(0, "the file is missing");
+    return fail_damaged(Damage::kSegmentMissing, path());
   }
   RETURN_IF_ERROR(file);
   const auto file_bytes = (*file)->size();
   RETURN_IF_ERROR(file_bytes);
   if (*file_bytes < written_bytes_) {
-    return damage(*file_bytes, fmt::format("the file ends here; the checkpoint knows of {} bytes",
-                                           written_bytes_));
+    return fail_damaged(
+        Damage::kSegmentShort, path(),
+        fmt::format("it has {} bytes, the checkpoint knows of {}", *file_bytes, written_bytes_));
   }
   if (*file_bytes == written_bytes_) {
     return false;
@@ -168,11 +179,44 @@ Result<bool> Segment::adopt_file() {
   return true;
 }
 
+Status Segment::check_file() {
+  auto file = files_.disk_.open(path(), io::OpenMode::kRead);
+  if (!file && file.error().code == ErrorCode::kNotFound) {
+    return fail_damaged(Damage::kSegmentMissing, path());
+  }
+  RETURN_IF_ERROR(file);
+  const auto file_bytes = (*file)->size();
+  RETURN_IF_ERROR(file_bytes);
+  if (*file_bytes == written_bytes_) {
+    return {};
+  }
+  const bool is_too_long = *file_bytes > written_bytes_;
+  if (is_too_long && holds_what_was_written()) {
+    // A recovery has cut it, was killed before a checkpoint synced that, and a loss of power has
+    // brought back what was cut off.
+    RETURN_IF_ERROR(open_file());
+    RETURN_IF_ERROR(file_->truncate(written_bytes_));
+    unsynced_ = true;
+    return {};
+  }
+  return fail_damaged(
+      is_too_long ? Damage::kSegmentLong : Damage::kSegmentShort, path(),
+      fmt::format("it has {} bytes, the checkpoint knows of {}", *file_bytes, written_bytes_));
+}
+
+bool Segment::holds_what_was_written() {
+  const auto end_hash = scan_index({.offset = base_offset_});
+  index_.clear();
+  last_index_position_ = 0;
+  return end_hash && fits(*end_hash, headers_hash_.value_or(*end_hash));
+}
+
 std::unexpected<Error> Segment::damage(std::uint64_t position, std::string_view what) const {
-  return fail(ErrorCode::kCorrupt,
-              fmt::format("{}: byte {}: {}. Restore this file from a copy; what lies before it is "
-                          "not affected.",
-                          path(), position, what));
+  return fail_damaged(Damage::kBatchDamaged, fmt::format("{}: byte {}", path(), position), what);
+}
+
+std::unexpected<Error> Segment::foreign(std::uint64_t position) const {
+  return fail_damaged(Damage::kSegmentForeign, fmt::format("{}: byte {}", path(), position));
 }
 
 // --- Segment: reading ---
@@ -214,8 +258,6 @@ Result<RecordBatchHeader> Segment::checked_header(ByteView bytes, Place expected
   return *header;
 }
 
-/// Calls visitor(header, place) for each batch from `from` on until it returns false; returns the
-/// place of that batch, or the end.
 template <typename Visitor>
 Result<Segment::Place> Segment::walk(Place from, Visitor visitor) {
   Buffer& window = files_.scratch_;
@@ -232,7 +274,7 @@ Result<Segment::Place> Segment::walk(Place from, Visitor visitor) {
         ByteView(window).subspan(static_cast<std::size_t>(from.position - window_start));
     const auto header = checked_header(bytes, from);
     RETURN_IF_ERROR(header);
-    if (!visitor(*header, from)) {
+    if (!visitor(*header, from, bytes)) {
       return from;
     }
     from = {header->next_offset(), from.position + header->size_bytes()};
@@ -251,13 +293,30 @@ Result<Segment::Place> Segment::find(Offset from) {
     }
   }
   RETURN_IF_ERROR(load_index());
-  return walk(index_place(from),
-              [&](const RecordBatchHeader& header, Place) { return header.next_offset() <= from; });
+  return walk(index_place(from), [&](const RecordBatchHeader& header, Place, ByteView) {
+    return header.next_offset() <= from;
+  });
+}
+
+Result<std::size_t> Segment::batch_bytes(Offset from) {
+  const auto found = find(from);
+  RETURN_IF_ERROR(found);
+  if (found->position >= size_bytes_) {
+    return std::size_t{0};
+  }
+  Buffer start;
+  RETURN_IF_ERROR(load(found->position, protocol::kBatchHeaderBytes, start));
+  const auto header = checked_header(start, *found);
+  RETURN_IF_ERROR(header);
+  return header->size_bytes();
 }
 
 Result<std::size_t> Segment::read(Offset from, std::size_t bytes_max, Offset upper,
                                   FirstBatch first, Buffer& destination, Offset& end) {
   end = from;
+  if (is_foreign_) {
+    return foreign(0);
+  }
   const auto found = find(from);
   RETURN_IF_ERROR(found);
   Place place = *found;
@@ -272,6 +331,7 @@ Result<std::size_t> Segment::read(Offset from, std::size_t bytes_max, Offset upp
     return std::unexpected(std::move(loaded).error());
   }
   std::size_t taken = 0;
+  std::uint64_t stretch_end = 0;
   while (place.position < size_bytes_ && place.offset < upper) {
     ByteView rest = ByteView(destination).subspan(start + taken);
     if (rest.size() < protocol::kBatchHeaderBytes) {
@@ -296,6 +356,14 @@ Result<std::size_t> Segment::read(Offset from, std::size_t bytes_max, Offset upp
       rest = ByteView(destination).subspan(start + taken);
     }
     if (place.position < adopted_bytes_ && place.position >= checked_bytes_) {
+      if (place.position >= stretch_end) {
+        const auto checked = check_stretch(place.position);
+        if (!checked) {
+          give_back(taken);
+          return taken > 0 ? Result<std::size_t>(taken) : std::unexpected(checked.error());
+        }
+        stretch_end = *checked;
+      }
       const auto batch = protocol::RecordBatchView::parse(rest);
       if (!batch || !batch->crc_matches()) {
         give_back(taken);
@@ -324,8 +392,9 @@ Result<bool> Segment::read_by_timestamp(std::int64_t timestamp, Offset upper, Bu
   if (behind != index_.begin()) {
     begin = {std::prev(behind)->offset, std::prev(behind)->position};
   }
+  RETURN_IF_ERROR(check_stretch(begin.position));
   bool is_found = false;
-  const auto place = walk(begin, [&](const RecordBatchHeader& header, Place at) {
+  const auto place = walk(begin, [&](const RecordBatchHeader& header, Place at, ByteView) {
     is_found = at.offset < upper && header.max_timestamp >= timestamp;
     return at.offset < upper && !is_found;
   });
@@ -352,7 +421,8 @@ Result<std::int64_t> Segment::max_timestamp_before(Offset upper) {
     begin = {entry.offset, entry.position};
     result = entry.max_timestamp;
   }
-  const auto place = walk(begin, [&](const RecordBatchHeader& header, Place at) {
+  RETURN_IF_ERROR(check_stretch(begin.position));
+  const auto place = walk(begin, [&](const RecordBatchHeader& header, Place at, ByteView) {
     if (at.offset < upper) {
       result = std::max(result, header.max_timestamp);
     }
@@ -376,11 +446,10 @@ std::uint64_t Segment::bytes_from(Offset from) const {
 
 // --- Segment: index ---
 
-void Segment::note_for_index(Offset offset, std::uint64_t position,
-                             std::int64_t max_timestamp_before) {
-  if (position >= last_index_position_ + kIndexStepBytes) {
-    index_.push_back({offset, static_cast<std::uint32_t>(position), max_timestamp_before});
-    last_index_position_ = position;
+void Segment::note_for_index(const IndexEntry& entry) {
+  if (entry.position >= last_index_position_ + kIndexStepBytes) {
+    index_.push_back({entry});
+    last_index_position_ = entry.position;
   }
 }
 
@@ -396,56 +465,137 @@ Status Segment::load_index() {
   if (index_loaded_) {
     return {};
   }
-  index_.clear();
-  const std::string index_path = directory_ + "/" + segment_index_file_name(base_offset_);
-  const auto exists = files_.disk_.exists(index_path);
-  RETURN_IF_ERROR(exists);
-  if (*exists) {
-    const auto bytes = io::read_file(files_.disk_, index_path);
-    RETURN_IF_ERROR(bytes);
-    for (ByteView rest = *bytes; rest.size() >= kIndexEntryBytes;
-         rest = rest.subspan(kIndexEntryBytes)) {
-      const auto entry = decode_index_entry(rest);
-      const bool rises =
-          entry && (index_.empty() ? entry->position > 0 && entry->offset > base_offset_
-                                   : entry->position > index_.back().position &&
-                                         entry->offset > index_.back().offset);
-      if (!rises || entry->position >= size_bytes_ || entry->offset >= next_offset_) {
-        break;
-      }
-      index_.push_back(*entry);
-    }
-    index_written_ = index_.size();
-    if (bytes->size() != index_written_ * kIndexEntryBytes) {
-      auto file = files_.disk_.open(index_path, io::OpenMode::kReadWrite);
-      RETURN_IF_ERROR(file);
-      RETURN_IF_ERROR((*file)->truncate(index_written_ * kIndexEntryBytes));
-    }
+  if (is_foreign_) {
+    return foreign(0);
   }
+  RETURN_IF_ERROR(read_index());
+  std::vector<KeptEntry> found;
   if (!index_.empty()) {
-    const IndexEntry last = index_.back();
-    last_index_position_ = last.position;
-    if (scan_index({last.offset, last.position}, last.max_timestamp)) {
+    const std::size_t last = index_.size() - 1;
+    const auto end_hash = scan_index(index_.back());
+    if (end_hash && fits(*end_hash, headers_hash_.value_or(*end_hash))) {
+      headers_hash_ = *end_hash;
+      for (std::size_t entry = last; entry < index_.size(); ++entry) {
+        index_[entry].is_checked = true;
+      }
       index_loaded_ = true;
       return {};
     }
-    index_.clear();  // it does not fit the segment: the segment is right
+    index_.resize(last + 1);
+    found = std::exchange(index_, {});  // it does not fit the segment, or the segment has changed
     index_written_ = 0;
   }
-  last_index_position_ = 0;
-  RETURN_IF_ERROR(scan_index({base_offset_, 0}, -1));
+  const auto end_hash = scan_index({.offset = base_offset_});
+  if (!end_hash && end_hash.error().code == ErrorCode::kCorrupt && !found.empty() &&
+      headers_hash_) {
+    // The index tells by its hashes which stretches of the segment are whole.
+    index_ = std::move(found);
+    index_written_ = index_.size();
+    last_index_position_ = index_.back().position;
+    index_loaded_ = true;
+    return {};
+  }
+  RETURN_IF_ERROR(end_hash);
+  if (headers_hash_ && !fits(*end_hash, *headers_hash_)) {
+    is_foreign_ = true;
+    index_.clear();
+    return foreign(0);
+  }
+  headers_hash_ = *end_hash;
+  is_first_stretch_checked_ = true;
+  for (KeptEntry& entry : index_) {
+    entry.is_checked = true;
+  }
   index_loaded_ = true;
   return {};
 }
 
-Status Segment::scan_index(Place from, std::int64_t max_timestamp) {
-  const auto end = walk(from, [&](const RecordBatchHeader& header, Place at) {
-    note_for_index(at.offset, at.position, max_timestamp);
-    max_timestamp = std::max(max_timestamp, header.max_timestamp);
-    return true;
-  });
-  RETURN_IF_ERROR(end);
+// The entries on disk that are of this segment, and rise.
+Status Segment::read_index() {
+  index_.clear();
+  index_written_ = 0;
+  last_index_position_ = 0;
+  const std::string index_path = directory_ + "/" + segment_index_file_name(base_offset_);
+  const auto exists = files_.disk_.exists(index_path);
+  RETURN_IF_ERROR(exists);
+  if (!*exists) {
+    return {};
+  }
+  const auto bytes = io::read_file(files_.disk_, index_path);
+  RETURN_IF_ERROR(bytes);
+  for (ByteView rest = *bytes; rest.size() >= kIndexEntryBytes;
+       rest = rest.subspan(kIndexEntryBytes)) {
+    const auto entry = decode_index_entry(rest, seed_);
+    const bool rises =
+        entry && (index_.empty() ? entry->position > 0 && entry->offset > base_offset_
+                                 : entry->position > index_.back().position &&
+                                       entry->offset > index_.back().offset);
+    if (!rises || entry->position >= size_bytes_ || entry->offset >= next_offset_) {
+      break;
+    }
+    index_.push_back({*entry});
+  }
+  index_written_ = index_.size();
+  if (!index_.empty()) {
+    last_index_position_ = index_.back().position;
+  }
+  if (bytes->size() != index_written_ * kIndexEntryBytes) {
+    auto file = files_.disk_.open(index_path, io::OpenMode::kReadWrite);
+    RETURN_IF_ERROR(file);
+    RETURN_IF_ERROR((*file)->truncate(index_written_ * kIndexEntryBytes));
+  }
   return {};
+}
+
+// Adds what is missing after `from`; the hash of all headers.
+Result<std::uint32_t> Segment::scan_index(IndexEntry from) {
+  last_index_position_ = from.position;
+  const auto end = walk(Place{from.offset, from.position},
+                        [&](const RecordBatchHeader& header, Place at, ByteView bytes) {
+                          from.offset = at.offset;
+                          from.position = static_cast<std::uint32_t>(at.position);
+                          note_for_index(from);
+                          from.headers_hash = add_to_headers_hash(from.headers_hash, bytes);
+                          from.max_timestamp = std::max(from.max_timestamp, header.max_timestamp);
+                          return true;
+                        });
+  RETURN_IF_ERROR(end);
+  return from.headers_hash;
+}
+
+// The batches around `position`, from one index entry to the next, are those that were written
+// there. Gives the end of the stretch.
+Result<std::uint64_t> Segment::check_stretch(std::uint64_t position) {
+  RETURN_IF_ERROR(load_index());
+  const auto next = std::ranges::upper_bound(index_, position, {}, &IndexEntry::position);
+  const bool is_first = next == index_.begin();
+  const IndexEntry begin =
+      is_first ? IndexEntry{.offset = base_offset_} : IndexEntry(*std::prev(next));
+  const std::uint64_t end = next == index_.end() ? size_bytes_ : next->position;
+  bool& is_checked = is_first ? is_first_stretch_checked_ : std::prev(next)->is_checked;
+  if (is_checked) {
+    return end;
+  }
+  std::uint32_t headers_hash = begin.headers_hash;
+  const auto place =
+      walk({begin.offset, begin.position}, [&](const RecordBatchHeader&, Place at, ByteView bytes) {
+        if (at.position < end) {
+          headers_hash = add_to_headers_hash(headers_hash, bytes);
+        }
+        return at.position < end;
+      });
+  RETURN_IF_ERROR(place);
+  const std::uint32_t expected =
+      next == index_.end() ? headers_hash_.value_or(headers_hash) : next->headers_hash;
+  if (place->position != end || !fits(headers_hash, expected)) {
+    return foreign(begin.position);
+  }
+  is_checked = true;
+  return end;
+}
+
+bool Segment::fits(std::uint32_t headers_hash, std::uint32_t expected) const {
+  return headers_hash == expected || files_.seeded_bug_ == SeededBug::kSegmentOfAnotherTopicServed;
 }
 
 // Entries for bytes that are not in the file yet stay behind.
@@ -459,7 +609,8 @@ Status Segment::write_index() {
   }
   Buffer bytes((end - index_written_) * kIndexEntryBytes);
   for (std::size_t entry = index_written_; entry < end; ++entry) {
-    encode_index_entry(index_[entry], bytes.data() + (entry - index_written_) * kIndexEntryBytes);
+    encode_index_entry(index_[entry], seed_,
+                       bytes.data() + (entry - index_written_) * kIndexEntryBytes);
   }
   auto file = files_.disk_.open(directory_ + "/" + segment_index_file_name(base_offset_),
                                 io::OpenMode::kCreate);
@@ -476,8 +627,9 @@ Segment& Segments::append(const OwnedBytes& batch, const RecordBatchHeader& head
   const bool is_full = !segments_.empty() && active().size_bytes() > 0 &&
                        active().size_bytes() + batch.bytes.size() > segment_bytes;
   if (segments_.empty() || is_full) {
-    segments_.push_back(std::make_unique<Segment>(
-        files_, directory_, SegmentSummary{.base_offset = header.base_offset}, header.base_offset));
+    segments_.push_back(std::make_unique<Segment>(files_, directory_, partition_seed_,
+                                                  SegmentSummary{.base_offset = header.base_offset},
+                                                  header.base_offset));
   }
   active().append(batch, header);
   size_bytes_ += batch.bytes.size();
@@ -496,15 +648,16 @@ Segment* Segments::find(Offset offset) const {
 
 std::vector<std::unique_ptr<Segment>> Segments::take_before(Offset offset) {
   std::vector<std::unique_ptr<Segment>> taken;
-  while (!segments_.empty() && segments_.front()->next_offset() <= offset) {
-    size_bytes_ -= segments_.front()->size_bytes();
-    if (damage_ && segments_.front()->base_offset() == damaged_base_offset_) {
+  auto place = segments_.begin();
+  for (; place != segments_.end() && (*place)->next_offset() <= offset; ++place) {
+    size_bytes_ -= (*place)->size_bytes();
+    if (damage_ && (*place)->base_offset() == damaged_base_offset_) {
       damage_.reset();  // and with it all that was on disk: the folder may be gone too
       has_directory_ = false;
     }
-    taken.push_back(std::move(segments_.front()));
-    segments_.pop_front();
+    taken.push_back(std::move(*place));
   }
+  segments_.erase(segments_.begin(), place);
   return taken;
 }
 
@@ -512,11 +665,13 @@ void Segments::adopt(const std::vector<SegmentSummary>& summaries, Offset log_en
   for (std::size_t index = 0; index < summaries.size(); ++index) {
     const Offset next =
         index + 1 < summaries.size() ? summaries[index + 1].base_offset : log_end_offset;
-    segments_.push_back(std::make_unique<Segment>(files_, directory_, summaries[index], next));
+    segments_.push_back(
+        std::make_unique<Segment>(files_, directory_, partition_seed_, summaries[index], next));
     size_bytes_ += summaries[index].size_bytes;
   }
   has_directory_ = !summaries.empty();
   files_adopted_ = !has_directory_;
+  adopted_active_ = summaries.empty() ? kNoOffset : summaries.back().base_offset;
 }
 
 Status Segments::adopt_files() {
@@ -541,6 +696,19 @@ Status Segments::adopt_files() {
     if (base_offset && *base_offset > active().base_offset()) {
       RETURN_IF_ERROR(files_.disk().remove(directory_ + "/" + entry.name));
       directory_unsynced_ = true;
+    }
+  }
+  return {};
+}
+
+Status Segments::check_files() const {
+  if (damage_) {
+    return std::unexpected(*damage_);
+  }
+  for (const auto& segment : segments_) {
+    // Only the last one of the checkpoint has been written to since; adopt_files has looked at it.
+    if (segment->is_adopted() && segment->base_offset() != adopted_active_) {
+      RETURN_IF_ERROR(segment->check_file());
     }
   }
   return {};
@@ -583,6 +751,13 @@ Status Segments::flush(std::uint64_t unwritten_bytes_min) {
     }
   }
   return {};
+}
+
+bool Segments::is_unsynced() const {
+  return directory_unsynced_ || directory_new_ ||
+         std::ranges::any_of(segments_, [](const std::unique_ptr<Segment>& segment) {
+           return segment->has_tail() || segment->is_unsynced();
+         });
 }
 
 Status Segments::remove_files(std::unique_ptr<Segment> segment) {

@@ -4,13 +4,14 @@
 // cache, in larger pieces, and synced by checkpoints alone. So a segment never holds what the
 // journal could lose.
 //
-// What was on disk before this process started is checked against its checksums the first time it
-// is read; what this process wrote is trusted.
+// What was on disk before this process started is checked the first time it is read: each batch
+// against its checksum, and each stretch between two index entries against the hash of its headers,
+// which the checkpoint and the index keep, so that whole batches of another segment are not served.
+// What this process wrote is trusted.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/seeded_bug.h"
 #include "io/disk.h"
 #include "log/format.h"
 #include "log/segment_tail.h"
@@ -36,8 +38,12 @@ class Segment;
 class SegmentFiles {
  public:
   /// Batches of at least `held_bytes_min` are held where they are until they are written.
-  SegmentFiles(io::Disk& disk, std::size_t open_files_max, std::size_t held_bytes_min)
-      : disk_(disk), open_files_max_(open_files_max), held_bytes_min_(held_bytes_min) {}
+  SegmentFiles(io::Disk& disk, std::size_t open_files_max, std::size_t held_bytes_min,
+               SeededBug seeded_bug)
+      : disk_(disk),
+        open_files_max_(open_files_max),
+        held_bytes_min_(held_bytes_min),
+        seeded_bug_(seeded_bug) {}
 
   io::Disk& disk() { return disk_; }
   /// Bytes of all tails in memory.
@@ -54,6 +60,7 @@ class SegmentFiles {
   io::Disk& disk_;
   std::size_t open_files_max_;
   std::size_t held_bytes_min_;
+  const SeededBug seeded_bug_;
   std::size_t tail_bytes_ = 0;
   bool is_reserving_ = true;
   std::list<Segment*> open_;  // the most recently used first
@@ -65,14 +72,15 @@ struct SegmentSummary {
   Offset base_offset;
   std::uint64_t size_bytes = 0;
   std::int64_t max_timestamp = -1;
+  std::optional<std::uint32_t> headers_hash;  ///< a checkpoint of version 1 has none
 };
 
 class Segment {
  public:
   /// `next_offset` is that behind its last batch. A segment without bytes is new: its file is begun
   /// with the first flush.
-  Segment(SegmentFiles& files, const std::string& directory, const SegmentSummary& summary,
-          Offset next_offset);
+  Segment(SegmentFiles& files, const std::string& directory, std::uint32_t partition_seed,
+          const SegmentSummary& summary, Offset next_offset);
   ~Segment();
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
@@ -81,7 +89,9 @@ class Segment {
   Offset next_offset() const { return next_offset_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
   std::int64_t max_timestamp() const { return max_timestamp_; }
-  SegmentSummary summary() const { return {base_offset_, size_bytes_, max_timestamp_}; }
+  SegmentSummary summary() const {
+    return {base_offset_, size_bytes_, max_timestamp_, headers_hash_};
+  }
   std::string path() const { return directory_ + "/" + segment_file_name(base_offset_); }
 
   /// Into memory.
@@ -106,6 +116,9 @@ class Segment {
   Result<std::size_t> read(Offset from, std::size_t bytes_max, Offset upper, FirstBatch first,
                            Buffer& destination, Offset& end);
 
+  /// The size of the batch that holds `from`; 0 if there is none.
+  Result<std::size_t> batch_bytes(Offset from);
+
   struct Place {
     Offset offset;  ///< of the batch that begins at `position`
     std::uint64_t position = 0;
@@ -121,6 +134,10 @@ class Segment {
   /// Recovery: the file must hold size_bytes(); what is behind is cut off (true). kCorrupt if it is
   /// shorter.
   Result<bool> adopt_file();
+  /// Recovery: a segment that is not written any more has all its bytes in its file, and no more
+  /// but what an earlier recovery has cut off.
+  Status check_file();
+  bool is_adopted() const { return adopted_bytes_ > 0; }
   /// Lets go of what only saves time; for the bound on open files.
   void unload();
 
@@ -130,22 +147,33 @@ class Segment {
   void reserve_ahead(io::File& file);
   Result<std::size_t> load(std::uint64_t position, std::size_t count, Buffer& destination);
   Status load_index();
-  Status scan_index(Place from, std::int64_t max_timestamp_before);
-  void note_for_index(Offset offset, std::uint64_t position, std::int64_t max_timestamp_before);
+  Status read_index();
+  Result<std::uint32_t> scan_index(IndexEntry from);
+  Result<std::uint64_t> check_stretch(std::uint64_t position);
+  /// By all its headers, whatever follows them.
+  bool holds_what_was_written();
+  /// Whether batches with this hash are those that were written here.
+  bool fits(std::uint32_t headers_hash, std::uint32_t expected) const;
+  void note_for_index(const IndexEntry& entry);
   Status write_index();
   Place index_place(Offset from) const;
   Result<Place> find(Offset from);
   Result<protocol::RecordBatchHeader> checked_header(ByteView bytes, Place expected) const;
+  /// Calls visitor(header, place, bytes) for each batch from `from` on until it returns false;
+  /// gives the place of that batch, or the end.
   template <typename Visitor>
   Result<Place> walk(Place from, Visitor visitor);
   std::unexpected<Error> damage(std::uint64_t position, std::string_view what) const;
+  std::unexpected<Error> foreign(std::uint64_t position) const;
 
   SegmentFiles& files_;
   const std::string& directory_;  // of the Segments that own us
+  const std::uint32_t seed_;      // of our index entries
   Offset base_offset_;
   Offset next_offset_;
   std::uint64_t size_bytes_;
   std::int64_t max_timestamp_;
+  std::optional<std::uint32_t> headers_hash_;  // of all batches, those in memory too
 
   // written_ <= durable_ <= size_; [written_, size_) is tail_.
   std::uint64_t written_bytes_;
@@ -157,8 +185,13 @@ class Segment {
   std::shared_ptr<io::File> file_;  // shared with a sync that is under way
   std::list<Segment*>::iterator place_in_open_;
 
-  std::vector<IndexEntry> index_;
+  struct KeptEntry : IndexEntry {
+    bool is_checked = false;  // the stretch that begins here, while it is not the last
+  };
+  std::vector<KeptEntry> index_;
   bool index_loaded_;
+  bool is_first_stretch_checked_ = false;
+  bool is_foreign_ = false;                // the hash of all does not fit: nothing of it is served
   std::size_t index_written_ = 0;          // entries that are in the file
   std::uint64_t last_index_position_ = 0;  // of the last entry, or 0
 
@@ -170,12 +203,13 @@ class Segment {
 
 class Segments {
  public:
-  Segments(SegmentFiles& files, std::string directory)
-      : files_(files), directory_(std::move(directory)) {}
+  /// `partition_seed` names the partition (format.h).
+  Segments(SegmentFiles& files, std::string directory, std::uint32_t partition_seed)
+      : files_(files), directory_(std::move(directory)), partition_seed_(partition_seed) {}
 
   const std::string& directory() const { return directory_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
-  const std::deque<std::unique_ptr<Segment>>& all() const { return segments_; }
+  const std::vector<std::unique_ptr<Segment>>& all() const { return segments_; }
   bool empty() const { return segments_.empty(); }
   Segment& active() { return *segments_.back(); }
 
@@ -194,8 +228,13 @@ class Segments {
   /// removed on purpose: until then nothing is written here, and damage() has the error.
   Status adopt_files();
   const std::optional<Error>& damage() const { return damage_; }
+  /// Recovery, after the replay: every segment that the checkpoint knows, and that nothing has
+  /// removed since, has its file. kCorrupt otherwise.
+  Status check_files() const;
   /// Writes what is durable to the page cache, where it is at least `unwritten_bytes_min`.
   Status flush(std::uint64_t unwritten_bytes_min);
+  /// A checkpoint has something to do here: bytes in memory, files or a folder to sync.
+  bool is_unsynced() const;
   /// Removes the files of a segment that take_before gave.
   Status remove_files(std::unique_ptr<Segment> segment);
   /// The folder has changed since this was last asked: a checkpoint syncs it.
@@ -208,12 +247,14 @@ class Segments {
 
   SegmentFiles& files_;
   std::string directory_;
-  std::deque<std::unique_ptr<Segment>> segments_;  // by base offset
+  const std::uint32_t partition_seed_;
+  std::vector<std::unique_ptr<Segment>> segments_;  // by base offset
   std::uint64_t size_bytes_ = 0;
   bool has_directory_ = false;  // and what is in it is ours
   bool files_adopted_ = true;
   std::optional<Error> damage_;  // of the segment that was active in the checkpoint
   Offset damaged_base_offset_;
+  Offset adopted_active_ = kNoOffset;  // the last segment of the checkpoint
   bool directory_unsynced_ = false;
   bool directory_new_ = false;
 };

@@ -44,7 +44,7 @@ constexpr std::array kKeys = {
     Key{"local.retention.ms", ConfigType::kLong, "-2", "log.local.retention.ms"},
     Key{"max.compaction.lag.ms", ConfigType::kLong, kForEver, "log.cleaner.max.compaction.lag.ms"},
     Key{"max.message.bytes", ConfigType::kInt, "1048588", "message.max.bytes", Effect::kYes},
-    Key{"message.timestamp.after.max.ms", ConfigType::kLong, kForEver,
+    Key{"message.timestamp.after.max.ms", ConfigType::kLong, "3600000",
         "log.message.timestamp.after.max.ms", Effect::kYes},
     Key{"message.timestamp.before.max.ms", ConfigType::kLong, kForEver,
         "log.message.timestamp.before.max.ms", Effect::kYes},
@@ -256,6 +256,16 @@ std::vector<TopicConfigEntry> describe(const TopicConfig& broker_defaults,
     entry.settings.push_back({broker_key, std::string(key.default_value), ConfigSource::kDefault});
   }
   return entries;
+}
+
+std::vector<std::string> without_effect(const TopicConfigOverrides& overrides) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : overrides) {
+    if (const Key* const key = find_key(name); key != nullptr && key->effect == Effect::kNo) {
+      names.push_back(name);
+    }
+  }
+  return names;
 }
 
 bool is_list(std::string_view key) {

@@ -15,8 +15,7 @@ namespace onceflow::log {
 
 using protocol::TimestampType;
 
-/// The values in force for one topic. The initial values are Kafka's defaults, but for the latest
-/// timestamp, of which Kafka 4 allows no more than an hour ahead.
+/// The values in force for one topic. The initial values are Kafka's defaults.
 struct TopicConfig {
   std::int64_t retention_ms = 604'800'000;  ///< -1: for ever
   std::int64_t retention_bytes = -1;        ///< -1: no bound
@@ -25,7 +24,7 @@ struct TopicConfig {
   TimestampType message_timestamp_type = TimestampType::kCreateTime;
   /// How far a record's own timestamp may lie before and after the time of its arrival.
   std::int64_t timestamp_before_max_ms = std::numeric_limits<std::int64_t>::max();
-  std::int64_t timestamp_after_max_ms = std::numeric_limits<std::int64_t>::max();
+  std::int64_t timestamp_after_max_ms = 3'600'000;
   bool cleanup_delete = true;
   bool cleanup_compact =
       false;  ///< accepted and reported; compaction itself is not done (LIMITS.md)
@@ -71,6 +70,8 @@ struct TopicConfigEntry {
 /// Every key a topic has, sorted by name.
 std::vector<TopicConfigEntry> describe(const TopicConfig& broker_defaults,
                                        const TopicConfigOverrides& overrides);
+/// Of what is set: the keys that are accepted and kept, and do nothing here.
+std::vector<std::string> without_effect(const TopicConfigOverrides& overrides);
 /// Whether AlterConfigs may append to it and subtract from it.
 bool is_list(std::string_view key);
 

@@ -42,6 +42,7 @@ class Topics {
   friend class LogState;
   friend class Recovery;
   friend class CheckpointCodec;
+  friend class SalvageRun;
 
   Topic& add(std::unique_ptr<Topic> topic);
   std::unique_ptr<Topic> remove(const TopicId& id);

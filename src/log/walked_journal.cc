@@ -2,37 +2,51 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "base/crc32c.h"
 #include "base/wire.h"
 #include "log/entries.h"
 #include "log/format.h"
+#include "log/journal_note.h"
 #include "log/log.h"
 #include "protocol/record_batch.h"
 
 namespace onceflow::log {
 namespace {
 
-struct JournalFile {
+struct OpenedFile {
   std::string path;
   std::unique_ptr<io::File> file;
   std::uint64_t size_bytes = 0;
 };
 
 struct FramePlace {
-  const JournalFile* file = nullptr;
+  const OpenedFile* file = nullptr;
   std::uint64_t offset = 0;
 };
 
 class JournalWalk {
  public:
-  JournalWalk(io::Disk& disk, const std::string& directory, WalkedState& state, WalkReport& report)
-      : disk_(disk), directory_(directory), state_(state), report_(report), tail_(state.tail) {}
+  JournalWalk(io::Disk& disk, const std::string& directory, std::uint64_t boot_id,
+              WalkedState& state, WalkReport& report)
+      : disk_(disk),
+        directory_(directory),
+        boot_id_(boot_id),
+        state_(state),
+        report_(report),
+        tail_(state.tail) {}
 
   Status run() {
     RETURN_IF_ERROR(open_files());
+    judge_files();
     RETURN_IF_ERROR(find_start());
+    if (place_.file == nullptr && state_.is_tail_durable && tail_.file_offset > 0) {
+      report_.find(directory_, 0,
+                   fmt::format("no file holds the place where {} was written, position {}",
+                               state_.path, tail_.position.value));
+    }
     while (true) {
       const auto next = find_next();
       RETURN_IF_ERROR(next);
@@ -46,12 +60,15 @@ class JournalWalk {
  private:
   Status open_files() {
     const auto entries = disk_.list(directory_);
+    if (!entries && entries.error().code == ErrorCode::kNotFound) {
+      return {};  // judge_files() names what should be there
+    }
     RETURN_IF_ERROR(entries);
     for (const io::DirectoryEntry& entry : *entries) {
       if (entry.is_directory || !parse_journal_file_name(entry.name)) {
         continue;
       }
-      JournalFile opened{.path = directory_ + "/" + entry.name};
+      OpenedFile opened{.path = directory_ + "/" + entry.name};
       auto file = disk_.open(opened.path, io::OpenMode::kRead);
       RETURN_IF_ERROR(file);
       opened.file = std::move(*file);
@@ -61,6 +78,21 @@ class JournalWalk {
       files_.push_back(std::move(opened));
     }
     return {};
+  }
+
+  // What the checkpoint knows of never goes, and never gets smaller.
+  void judge_files() {
+    for (const WalkedFile& known : state_.journal_files) {
+      const std::string path = directory_ + "/" + journal_file_name(known.number);
+      const auto file = std::ranges::find(files_, path, &OpenedFile::path);
+      if (file == files_.end()) {
+        report_.find(path, 0, "this file of the journal is missing");
+      } else if (file->size_bytes < known.size_bytes) {
+        report_.find(path, file->size_bytes,
+                     fmt::format("this file of the journal ends here, at {} of {} bytes",
+                                 file->size_bytes, known.size_bytes));
+      }
+    }
   }
 
   Result<std::optional<FrameHeader>> header_at(const FramePlace& place) {
@@ -77,7 +109,7 @@ class JournalWalk {
 
   // The file that holds the last frame before the checkpoint.
   Status find_start() {
-    for (const JournalFile& file : files_) {
+    for (const OpenedFile& file : files_) {
       const auto first = header_at({&file, 0});
       RETURN_IF_ERROR(first);
       if (tail_.file_sequence != 0 && *first && (*first)->file_sequence == tail_.file_sequence) {
@@ -108,7 +140,7 @@ class JournalWalk {
     if (place_.file != nullptr) {
       places.push_back(place_);
     }
-    for (const JournalFile& file : files_) {
+    for (const OpenedFile& file : files_) {
       if (&file != place_.file) {
         places.push_back({&file, 0});
       }
@@ -276,7 +308,7 @@ class JournalWalk {
   // Nothing continues the stream. If a later frame says that more was on the device, this is
   // damage; else a write was torn, or there is no more.
   Status judge_end() {
-    for (const JournalFile& file : files_) {
+    for (const OpenedFile& file : files_) {
       for (std::uint64_t offset = 0; offset < file.size_bytes; offset += kJournalBlockBytes) {
         const auto later = header_at({&file, offset});
         RETURN_IF_ERROR(later);
@@ -291,6 +323,38 @@ class JournalWalk {
         }
       }
     }
+    return judge_note();
+  }
+
+  // Outside of the journal, so that it knows of an end that is gone.
+  Status judge_note() {
+    if (state_.version < 2) {
+      return {};
+    }
+    const std::string path = journal_note_path(io::parent_directory(directory_));
+    const auto exists = disk_.exists(path);
+    RETURN_IF_ERROR(exists);
+    if (!*exists) {
+      report_.find(path, 0, "the note of how far the journal is durable is missing");
+      return {};
+    }
+    const auto bytes = io::read_file(disk_, path);
+    RETURN_IF_ERROR(bytes);
+    const auto note = decode_journal_note(*bytes);
+    if (!note || note->journal_id != tail_.journal_id) {
+      report_.find(path, 0,
+                   note ? "the note of how far the journal is durable belongs to another log"
+                        : "the note of how far the journal is durable is damaged");
+      return {};
+    }
+    const JournalPosition durable = known_durable(*note, boot_id_);
+    if (tail_.position < durable) {
+      report_.find(place_.file != nullptr ? place_.file->path : directory_,
+                   place_.file != nullptr ? place_.offset : 0,
+                   fmt::format("the journal ends at position {}, and {} says that it was durable "
+                               "up to {}",
+                               tail_.position.value, path, durable.value));
+    }
     return {};
   }
 
@@ -300,19 +364,20 @@ class JournalWalk {
 
   io::Disk& disk_;
   const std::string& directory_;
+  const std::uint64_t boot_id_;
   WalkedState& state_;
   WalkReport& report_;
   WalkedTail tail_;
-  std::vector<JournalFile> files_;
+  std::vector<OpenedFile> files_;
   FramePlace place_;  ///< where the next frame would be, in the file of the last one
   Buffer payload_;
 };
 
 }  // namespace
 
-Status walk_journal(io::Disk& disk, const std::string& directory, WalkedState& state,
-                    WalkReport& report) {
-  return JournalWalk(disk, directory, state, report).run();
+Status walk_journal(io::Disk& disk, const std::string& directory, std::uint64_t boot_id,
+                    WalkedState& state, WalkReport& report) {
+  return JournalWalk(disk, directory, boot_id, state, report).run();
 }
 
 }  // namespace onceflow::log

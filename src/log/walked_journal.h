@@ -9,7 +9,7 @@
 
 namespace onceflow::log {
 
-Status walk_journal(io::Disk& disk, const std::string& directory, WalkedState& state,
-                    WalkReport& report);
+Status walk_journal(io::Disk& disk, const std::string& directory, std::uint64_t boot_id,
+                    WalkedState& state, WalkReport& report);
 
 }  // namespace onceflow::log

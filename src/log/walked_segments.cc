@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "log/format.h"
+#include "log/lost_offsets.h"
 #include "protocol/control_batch.h"
 #include "protocol/record_batch.h"
 
@@ -71,7 +72,8 @@ class WrittenProducers {
 /// The entries of one index, each compared with the batch that it points to.
 class IndexWalk {
  public:
-  IndexWalk(std::string path, WalkReport& report) : path_(std::move(path)), report_(report) {}
+  IndexWalk(std::string path, std::uint32_t seed, WalkReport& report)
+      : path_(std::move(path)), seed_(seed), report_(report) {}
 
   Status load(io::Disk& disk) {
     const auto exists = disk.exists(path_);
@@ -114,17 +116,19 @@ class IndexWalk {
   void read_entry() {
     entry_.reset();
     if (at_ + kIndexEntryBytes <= bytes_.size()) {
-      entry_ = decode_index_entry(ByteView(bytes_).subspan(at_, kIndexEntryBytes));
+      entry_ = decode_index_entry(ByteView(bytes_).subspan(at_, kIndexEntryBytes), seed_);
       if (!entry_) {
         report_.notes.push_back(fmt::format(
-            "{} byte {}: this index entry is torn or damaged; the index will be built again", path_,
-            at_));
+            "{} byte {}: this index entry is torn, damaged or of another segment; the index will "
+            "be built again",
+            path_, at_));
       }
     }
   }
   void find(std::string what) { report_.find(path_, at_, std::move(what)); }
 
   std::string path_;
+  const std::uint32_t seed_;
   WalkReport& report_;
   Buffer bytes_;
   std::uint64_t at_ = 0;
@@ -134,15 +138,17 @@ class IndexWalk {
 /// One segment, up to the size that the checkpoint knows.
 class SegmentWalk {
  public:
-  SegmentWalk(const std::string& directory, const WalkedSegment& segment, Offset end,
-              WrittenProducers& producers, WalkReport& report)
+  SegmentWalk(const std::string& directory, const TopicIdPartition& id,
+              const WalkedSegment& segment, Offset end, WrittenProducers& producers,
+              WalkReport& report)
       : path_(directory + "/" + segment_file_name(segment.base_offset)),
         segment_(segment),
         end_(end),
         next_(segment.base_offset),
         producers_(producers),
         report_(report),
-        index_(directory + "/" + segment_index_file_name(segment.base_offset), report) {}
+        index_(directory + "/" + segment_index_file_name(segment.base_offset),
+               segment_seed(partition_seed(id), segment.base_offset), report) {}
 
   Status run(io::Disk& disk) {
     const auto exists = disk.exists(path_);
@@ -227,6 +233,9 @@ class SegmentWalk {
       return fmt::format("the batch with base offset {} has leader epoch {} instead of 0",
                          header.base_offset.value, header.partition_leader_epoch);
     }
+    if (holds_lost_offsets(header)) {
+      note_lost_offsets(header);
+    }
     const auto decoded = protocol::DecodedBatch::decode(batch);
     if (!decoded) {
       return decoded.error().text;
@@ -239,12 +248,21 @@ class SegmentWalk {
                          header.base_offset.value);
     }
     index_.visit(position_, header.base_offset, max_timestamp_);
+    headers_hash_ = add_to_headers_hash(headers_hash_, batch.bytes());
     producers_.add(batch, path_, position_);
     max_timestamp_ = std::max(max_timestamp_, header.max_timestamp);
     next_ = header.next_offset();
     ++report_.batch_count;
     report_.segment_bytes += batch.bytes().size();
     return {};
+  }
+
+  void note_lost_offsets(const protocol::RecordBatchHeader& header) {
+    const std::int64_t count = header.next_offset() - header.base_offset;
+    report_.lost_offset_count += static_cast<std::uint64_t>(count);
+    report_.notes.push_back(fmt::format("{} byte {}: salvaged, {} offsets lost: {}..{}", path_,
+                                        position_, count, header.base_offset.value,
+                                        header.last_offset().value));
   }
 
   void judge_end() {
@@ -256,6 +274,10 @@ class SegmentWalk {
       report_.find(path_, 0,
                    fmt::format("its greatest timestamp is {}, where the checkpoint says {}",
                                max_timestamp_, segment_.max_timestamp));
+    } else if (segment_.headers_hash && headers_hash_ != *segment_.headers_hash) {
+      report_.find(path_, 0,
+                   "its batches are whole, but they are not those that the checkpoint knows: it "
+                   "was exchanged, or replaced by a copy of another time");
     }
   }
 
@@ -265,6 +287,7 @@ class SegmentWalk {
   Offset next_;
   std::uint64_t position_ = 0;
   std::int64_t max_timestamp_ = -1;
+  std::uint32_t headers_hash_ = 0;
   Buffer window_;
   WrittenProducers& producers_;
   WalkReport& report_;
@@ -375,7 +398,7 @@ class StateWalk {
 
 }  // namespace
 
-Status walk_segments(io::Disk& disk, const std::string& directory,
+Status walk_segments(io::Disk& disk, const std::string& directory, const TopicIdPartition& id,
                      const std::string& checkpoint_path, const WalkedPartition& partition,
                      WalkReport& report) {
   ++report.partition_count;
@@ -391,7 +414,7 @@ Status walk_segments(io::Disk& disk, const std::string& directory,
       continue;  // retention may have removed it
     }
     start = std::min(start, segment.base_offset);
-    RETURN_IF_ERROR(SegmentWalk(directory, segment, end, producers, report).run(disk));
+    RETURN_IF_ERROR(SegmentWalk(directory, id, segment, end, producers, report).run(disk));
   }
   // Behind a batch that cannot be read nothing is known of producers.
   if (report.finding_count == finding_count) {

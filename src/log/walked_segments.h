@@ -13,7 +13,7 @@
 namespace onceflow::log {
 
 /// `checkpoint_path` is named where the checkpoint is what does not fit.
-Status walk_segments(io::Disk& disk, const std::string& directory,
+Status walk_segments(io::Disk& disk, const std::string& directory, const TopicIdPartition& id,
                      const std::string& checkpoint_path, const WalkedPartition& partition,
                      WalkReport& report);
 

@@ -16,6 +16,7 @@ struct WalkedSegment {
   Offset base_offset;
   std::uint64_t size_bytes = 0;
   std::int64_t max_timestamp = -1;
+  std::optional<std::uint32_t> headers_hash;  ///< of version 2 on
 };
 
 /// An aborted transaction.
@@ -62,13 +63,23 @@ struct WalkedTail {
   std::uint32_t chain = 0;
 };
 
-struct WalkedState {
-  std::string path;  ///< of the checkpoint
-  WalkedTail tail;
-  std::map<TopicId, WalkedTopic> topics;
+struct WalkedFile {
+  std::uint32_t number = 0;
+  std::uint64_t size_bytes = 0;
 };
 
-/// The body of a checkpoint; nullopt if it does not decode.
-std::optional<WalkedState> decode_walked_state(ByteView body);
+struct WalkedState {
+  std::string path;  ///< of the checkpoint
+  std::uint16_t version = 0;
+  std::string cluster_id;  ///< empty: not known
+  WalkedTail tail;
+  bool is_tail_durable = false;
+  std::vector<WalkedFile> journal_files;  ///< must be there, and as large
+  std::map<TopicId, WalkedTopic> topics;
+  Buffer coordinators;  ///< their snapshot, which is bytes to the log
+};
+
+/// The body of a checkpoint of this version; nullopt if it does not decode.
+std::optional<WalkedState> decode_walked_state(std::uint16_t version, ByteView body);
 
 }  // namespace onceflow::log

@@ -32,7 +32,7 @@ Result<std::optional<WalkedState>> walk_checkpoints(io::Disk& disk, const std::s
       damaged.push_back(path);
       continue;
     }
-    auto state = decode_walked_state(body);
+    auto state = decode_walked_state(header->version, body);
     if (!state) {
       report.find(path, kCheckpointHeaderBytes,
                   "its checksum is right, but its contents do not decode");
@@ -56,6 +56,38 @@ Result<std::optional<WalkedState>> walk_checkpoints(io::Disk& disk, const std::s
   return newest;
 }
 
+// meta.properties and the checkpoint tell the same cluster id.
+Status walk_identity(io::Disk& disk, const std::string& directory, const WalkedState& state,
+                     WalkReport& report) {
+  const std::string path = directory + "/meta.properties";
+  const auto exists = disk.exists(path);
+  RETURN_IF_ERROR(exists);
+  if (state.cluster_id.empty()) {
+    return {};
+  }
+  if (!*exists) {
+    report.notes.push_back(fmt::format(
+        "{} is missing; the next start makes it again with the cluster id of before, {}", path,
+        state.cluster_id));
+    return {};
+  }
+  const auto bytes = io::read_file(disk, path);
+  RETURN_IF_ERROR(bytes);
+  const std::string_view key = "\ncluster.id=";
+  const std::string text = "\n" + std::string(as_text(*bytes)) + "\n";
+  const std::size_t at = text.rfind(key);
+  const std::string found =
+      at == std::string::npos
+          ? "none"
+          : text.substr(at + key.size(), text.find('\n', at + 1) - at - key.size());
+  if (found != state.cluster_id) {
+    report.find(
+        path, 0,
+        fmt::format("its cluster.id is {}, where the checkpoint says {}", found, state.cluster_id));
+  }
+  return {};
+}
+
 }  // namespace
 
 void WalkReport::find(std::string path, std::uint64_t position, std::string what) {
@@ -65,7 +97,8 @@ void WalkReport::find(std::string path, std::uint64_t position, std::string what
   }
 }
 
-Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directory) {
+Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directory,
+                                      std::uint64_t boot_id) {
   const auto exists = disk.exists(directory);
   RETURN_IF_ERROR(exists);
   if (!*exists) {
@@ -79,15 +112,16 @@ Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directo
   if (!*state) {
     return report;
   }
+  RETURN_IF_ERROR(walk_identity(disk, directory, **state, report));
   // First, for it says what has been deleted since the checkpoint.
-  RETURN_IF_ERROR(walk_journal(disk, directory + "/journal", **state, report));
+  RETURN_IF_ERROR(walk_journal(disk, directory + "/journal", boot_id, **state, report));
   for (const auto& [id, topic] : (*state)->topics) {
     ++report.topic_count;
     for (std::size_t index = 0; index < topic.partitions.size(); ++index) {
       const PartitionIndex number(static_cast<std::int32_t>(index));
       RETURN_IF_ERROR(
           walk_segments(disk, directory + "/topics/" + partition_directory_name(topic.name, number),
-                        (*state)->path, topic.partitions[index], report));
+                        {id, number}, (*state)->path, topic.partitions[index], report));
     }
   }
   return report;

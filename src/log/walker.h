@@ -38,6 +38,7 @@ struct WalkReport {
   std::uint64_t producer_count = 0;
   std::uint64_t frame_count = 0;  ///< behind the checkpoint
   std::uint64_t entry_count = 0;
+  std::uint64_t lost_offset_count = 0;  ///< known to be lost: `onceflow salvage` has said so
   std::uint64_t finding_count = 0;
   std::vector<WalkFinding> findings;  ///< the first of them
   std::vector<std::string> notes;     ///< allowed, and worth knowing
@@ -46,6 +47,8 @@ struct WalkReport {
 };
 
 /// kLocked if the log is running; kNotFound if there is none; kIo if the disk says no.
-Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directory);
+/// `boot_id` names the life of the machine (io/os/boot_id.h): in it the page cache counts.
+Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directory,
+                                      std::uint64_t boot_id = 0);
 
 }  // namespace onceflow::log

@@ -60,16 +60,18 @@ Status sync_folder(const std::string& path) {
 
 void OsDisk::shut_down() {
   durable_writes_.shut_down();
-  background_.shut_down();
+  filling_.shut_down();
+  syncs_.shut_down();
 }
 
 Result<std::unique_ptr<File>> OsDisk::open(const std::string& path, OpenMode mode) {
-  FileDescriptor descriptor(::open(path.c_str(), to_flags(mode) | O_CLOEXEC, 0644));
+  FileDescriptor descriptor(
+      ::open(path.c_str(), to_flags(mode) | O_CLOEXEC, directory_mode_ & 0666));
   if (!descriptor.is_open()) {
     return errno_failure("open", path);
   }
-  return std::make_unique<OsFile>(scheduler_, durable_writes_, background_, path,
-                                  std::move(descriptor));
+  return std::make_unique<OsFile>(scheduler_, OsFile::Lanes{durable_writes_, filling_, syncs_},
+                                  path, std::move(descriptor));
 }
 
 Result<bool> OsDisk::exists(const std::string& path) {
@@ -113,7 +115,7 @@ Result<std::vector<DirectoryEntry>> OsDisk::list(const std::string& directory) {
 Status OsDisk::make_directory(const std::string& path) {
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string part = path.substr(0, slash);
-    if (mkdir(part.c_str(), 0755) != 0 && !(errno == EEXIST && is_directory(part))) {
+    if (mkdir(part.c_str(), directory_mode_) != 0 && !(errno == EEXIST && is_directory(part))) {
       return errno_failure("make the folder", part);
     }
     if (slash == std::string::npos) {
@@ -141,7 +143,7 @@ Status OsDisk::sync_directory(const std::string& path) { return sync_folder(path
 void OsDisk::async_sync_directory(const std::string& path, Callback<void(Status)> callback) {
   // Called and destroyed on the scheduler's thread.
   auto then = std::make_shared<Callback<void(Status)>>(std::move(callback));
-  background_.add([&scheduler = scheduler_, path, then = std::move(then)]() mutable {
+  syncs_.add([&scheduler = scheduler_, path, then = std::move(then)]() mutable {
     Status status = sync_folder(path);
     scheduler.post_from_any_thread([then = std::move(then), status = std::move(status)]() mutable {
       (*then)(std::move(status));
@@ -151,7 +153,8 @@ void OsDisk::async_sync_directory(const std::string& path, Callback<void(Status)
 
 Result<std::unique_ptr<DirectoryLock>> OsDisk::lock_directory(const std::string& path) {
   const std::string lock_path = path + "/LOCK";
-  FileDescriptor descriptor(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  FileDescriptor descriptor(
+      ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, directory_mode_ & 0666));
   if (!descriptor.is_open()) {
     return errno_failure("open", lock_path);
   }
@@ -183,6 +186,14 @@ Result<std::uint64_t> OsDisk::free_bytes(const std::string& path) {
     return errno_failure("ask for the free space of", path);
   }
   return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+Result<std::uint32_t> OsDisk::mode(const std::string& path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) {
+    return errno_failure("ask for the mode of", path);
+  }
+  return static_cast<std::uint32_t>(status.st_mode) & 0777U;
 }
 
 }  // namespace onceflow::io

@@ -85,12 +85,8 @@ struct OsFile::Job {
   Callback<void(Status)> callback;
 };
 
-OsFile::OsFile(Scheduler& scheduler, WorkLane& durable_writes, WorkLane& background,
-               std::string path, FileDescriptor descriptor)
-    : scheduler_(scheduler),
-      durable_writes_(durable_writes),
-      background_(background),
-      shared_(std::make_shared<Shared>()) {
+OsFile::OsFile(Scheduler& scheduler, Lanes lanes, std::string path, FileDescriptor descriptor)
+    : scheduler_(scheduler), lanes_(lanes), shared_(std::make_shared<Shared>()) {
   shared_->path = std::move(path);
   shared_->descriptor = std::move(descriptor);
 }
@@ -155,20 +151,21 @@ void OsFile::async_sync(Callback<void(Status)> callback) {
   auto job = std::make_shared<Job>(Job{shared_, std::move(callback)});
   const std::uint64_t begin = std::exchange(unsynced_begin_, kNothingUnsynced);
   const std::uint64_t end = std::exchange(unsynced_end_, 0);
-  const bool in_pieces = durable_writes_.is_used();
-  background_.add([&scheduler = scheduler_, begin, end, in_pieces, job = std::move(job)]() mutable {
-    Status status;
-    {
-      const std::lock_guard running(job->shared->in_background);
-      if (!job->shared->closed) {
-        if (in_pieces) {
-          write_back_in_pieces(job->shared->descriptor.number(), begin, end);
+  const bool in_pieces = lanes_.durable_writes.is_used();
+  lanes_.syncs.add(
+      [&scheduler = scheduler_, begin, end, in_pieces, job = std::move(job)]() mutable {
+        Status status;
+        {
+          const std::lock_guard running(job->shared->in_background);
+          if (!job->shared->closed) {
+            if (in_pieces) {
+              write_back_in_pieces(job->shared->descriptor.number(), begin, end);
+            }
+            status = sync_data(job->shared->descriptor.number(), job->shared->path);
+          }
         }
-        status = sync_data(job->shared->descriptor.number(), job->shared->path);
-      }
-    }
-    finish(scheduler, std::move(job), std::move(status));
-  });
+        finish(scheduler, std::move(job), std::move(status));
+      });
 }
 
 void OsFile::async_write_durable(std::uint64_t offset, ByteView bytes,
@@ -176,21 +173,22 @@ void OsFile::async_write_durable(std::uint64_t offset, ByteView bytes,
   CHECK(offset % kDiskBlockBytes == 0 && bytes.size() % kDiskBlockBytes == 0);
   CHECK(reinterpret_cast<std::uintptr_t>(bytes.data()) % kDiskBlockBytes == 0);
   auto job = std::make_shared<Job>(Job{shared_, std::move(callback)});
-  durable_writes_.add([&scheduler = scheduler_, offset, bytes, job = std::move(job)]() mutable {
-    Status status;
-    {
-      const std::lock_guard running(job->shared->writing);
-      if (!job->shared->closed) {
-        status = write_durable(*job->shared, offset, bytes);
-      }
-    }
-    finish(scheduler, std::move(job), std::move(status));
-  });
+  lanes_.durable_writes.add(
+      [&scheduler = scheduler_, offset, bytes, job = std::move(job)]() mutable {
+        Status status;
+        {
+          const std::lock_guard running(job->shared->writing);
+          if (!job->shared->closed) {
+            status = write_durable(*job->shared, offset, bytes);
+          }
+        }
+        finish(scheduler, std::move(job), std::move(status));
+      });
 }
 
 void OsFile::async_fill_with_zeros(std::uint64_t size_bytes, Callback<void(Status)> callback) {
   auto job = std::make_shared<Job>(Job{shared_, std::move(callback)});
-  background_.add([&scheduler = scheduler_, size_bytes, job = std::move(job)]() mutable {
+  lanes_.filling.add([&scheduler = scheduler_, size_bytes, job = std::move(job)]() mutable {
     Status status = fill_with_zeros(*job->shared, size_bytes);
     finish(scheduler, std::move(job), std::move(status));
   });

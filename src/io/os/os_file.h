@@ -15,8 +15,13 @@ namespace onceflow::io {
 
 class OsFile final : public File {
  public:
-  OsFile(Scheduler& scheduler, WorkLane& durable_writes, WorkLane& background, std::string path,
-         FileDescriptor descriptor);
+  /// Those of the OsDisk.
+  struct Lanes {
+    WorkLane& durable_writes;
+    WorkLane& filling;
+    WorkLane& syncs;
+  };
+  OsFile(Scheduler& scheduler, Lanes lanes, std::string path, FileDescriptor descriptor);
   ~OsFile() override;
 
   Result<std::size_t> read_at(std::uint64_t offset, MutableByteView destination) override;
@@ -50,8 +55,7 @@ class OsFile final : public File {
   static constexpr std::uint64_t kNothingUnsynced = ~std::uint64_t{0};
 
   Scheduler& scheduler_;
-  WorkLane& durable_writes_;
-  WorkLane& background_;
+  const Lanes lanes_;
   std::shared_ptr<Shared> shared_;
   // Covers what write_at has written since the last async_sync.
   std::uint64_t unsynced_begin_ = kNothingUnsynced;

@@ -1,0 +1,167 @@
+#include "log/salvage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "log/log_testing.h"
+#include "log/lost_offsets.h"
+#include "log/walker.h"
+
+namespace onceflow::log {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::RecordingListener;
+using testing::TestLog;
+
+constexpr ProducerIdentity kProducer{ProducerId(7), ProducerEpoch(0)};
+constexpr std::string_view kSegment = "data/topics/t-0/00000000000000000000.log";
+
+// Into "saved", which is opened after it.
+SalvageReport salvage(TestLog& test, RecordingListener& listener) {
+  std::uint64_t rehearsed_count = 0;
+  {
+    Salvage rehearsal(test.world.environment(), {.from = "data", .to = "rehearsed"}, listener);
+    EXPECT_TRUE(rehearsal.read());
+    EXPECT_TRUE(rehearsal.finish({}));
+    EXPECT_FALSE(*test.world.disk.exists("rehearsed"));
+    rehearsed_count = rehearsal.report().lost_offset_count();
+  }
+  listener.events.clear();
+  Salvage salvage(test.world.environment(), {.from = "data", .to = "saved", .is_rehearsal = false},
+                  listener);
+  const Status read = salvage.read();
+  EXPECT_TRUE(read) << read.error().text;
+  const Status finished = salvage.finish(as_bytes("coordinators"));
+  EXPECT_TRUE(finished) << finished.error().text;
+  EXPECT_EQ(rehearsed_count, salvage.report().lost_offset_count());
+  const auto walked = walk_log_directory(test.world.disk, "saved");
+  EXPECT_TRUE(walked && walked->finding_count == 0 &&
+              walked->lost_offset_count == salvage.report().lost_offset_count());
+  test.options.directory = "saved";
+  test.open();
+  return salvage.report();
+}
+
+// "a" in a segment and an open transaction, "b" in the journal alone; the process is dead.
+void prepare(TestLog& test) {
+  test.options.cluster_id = "its cluster";
+  test.open();
+  test.create();
+  test.append({.value = "a"});
+  test.append(
+      {.value = "x", .producer = kProducer, .sequence = Sequence(0), .transactional = true});
+  test.log->append_record(as_bytes("record"));
+  test.settle();
+  test.checkpoint();
+  test.append({.value = "b"});
+  test.world.scheduler.run_for(milliseconds(100));
+  test.crash_process();
+}
+
+TEST(Salvage, a_sound_log_is_saved_whole_and_its_open_transaction_with_it) {
+  TestLog test;
+  prepare(test);
+  RecordingListener listener;
+  const SalvageReport report = salvage(test, listener);
+  EXPECT_THAT(report.lost, IsEmpty());
+  EXPECT_THAT(report.lost_states, IsEmpty());
+  EXPECT_THAT(test.values(test.partition()), ElementsAre("0:a", "1:x", "2:b"));
+  EXPECT_EQ(test.partition().last_stable_offset(), Offset(1));
+  EXPECT_THAT(test.listener.events, ElementsAre("snapshot coordinators"));
+  // A retry of what is there is known as one.
+  const auto again = test.append(
+      {.value = "x", .producer = kProducer, .sequence = Sequence(0), .transactional = true});
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->is_duplicate);
+}
+
+TEST(Salvage, without_a_checkpoint_the_journal_and_the_folders_tell_the_topics) {
+  TestLog test;
+  prepare(test);
+  test.open();
+  const TopicId id = test.partition().id().topic_id;
+  test.crash_process();
+  for (const char* path : {"data/checkpoint.0", "data/checkpoint.1"}) {
+    EXPECT_TRUE(test.world.disk.remove(path));
+  }
+  RecordingListener listener;
+  const SalvageReport report = salvage(test, listener);
+  EXPECT_THAT(report.lost, IsEmpty());
+  EXPECT_FALSE(report.lost_states.empty());
+  EXPECT_EQ(test.partition().id().topic_id, id);
+  EXPECT_THAT(test.values(test.partition()), ElementsAre("0:a", "1:x", "2:b", "3:marker"));
+}
+
+TEST(Salvage, what_is_damaged_leaves_a_hole_that_readers_pass_over) {
+  TestLog test;
+  prepare(test);
+  Buffer& bytes = test.world.disk.bytes(std::string(kSegment));
+  const std::size_t second = protocol::RecordBatchHeader::parse(bytes)->size_bytes();
+  bytes[second + protocol::kBatchHeaderBytes + 6] ^= std::byte{1};
+  RecordingListener listener;
+  const SalvageReport report = salvage(test, listener);
+  ASSERT_EQ(report.lost.size(), 1U);
+  EXPECT_EQ(report.lost[0].from, Offset(1));
+  EXPECT_EQ(report.lost[0].next, Offset(2));
+  EXPECT_THAT(report.lost[0].cause, HasSubstr(kSegment));
+  EXPECT_THAT(test.values(test.partition()), ElementsAre("0:a", "2:b"));
+}
+
+TEST(Salvage, a_lost_end_gives_no_offset_again_and_aborts_what_is_undecided) {
+  TestLog test;
+  prepare(test);
+  Buffer& bytes = test.world.disk.bytes("data/journal/0001.journal");
+  std::size_t last = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += kJournalBlockBytes) {
+    const auto header = decode_frame_header(ByteView(bytes).subspan(at));
+    last = header && header->payload_bytes > 0 ? at : last;
+  }
+  std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(last), bytes.end(), std::byte{0});
+  RecordingListener listener;
+  const SalvageReport report = salvage(test, listener);
+  ASSERT_EQ(report.lost.size(), 1U);
+  EXPECT_EQ(report.lost[0].from, Offset(2));
+  EXPECT_THAT(report.lost_states, ::testing::Contains(HasSubstr("is aborted")));
+  Partition& partition = test.partition();
+  EXPECT_GT(partition.log_end_offset(), Offset(100));
+  EXPECT_EQ(partition.last_stable_offset(), partition.log_end_offset());
+  EXPECT_TRUE(partition.open_transactions().empty());
+}
+
+TEST(Salvage, the_old_directory_is_left_as_it_is_and_a_full_new_one_is_refused) {
+  TestLog test;
+  prepare(test);
+  const auto before = test.world.disk.image();
+  RecordingListener listener;
+  {
+    Salvage salvage(test.world.environment(),
+                    {.from = "data", .to = "saved", .is_rehearsal = false}, listener);
+    ASSERT_TRUE(salvage.read());
+    ASSERT_TRUE(salvage.finish({}));
+  }
+  const auto after = test.world.disk.image();
+  for (const auto& [path, content] : before.files) {
+    EXPECT_EQ(content, after.files.at(path)) << path;
+  }
+  Salvage again(test.world.environment(), {.from = "data", .to = "saved"}, listener);
+  const Status read = again.read();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kAlreadyExists);
+}
+
+TEST(LostOffsets, stand_for_as_many_as_they_say) {
+  for (const std::int64_t count : {std::int64_t{1}, std::int64_t{1000}, kLostOffsetsMax}) {
+    const Buffer batch = encode_lost_offsets(Offset(5), Offset(5 + count));
+    const auto view = protocol::RecordBatchView::parse(batch);
+    ASSERT_TRUE(view);
+    EXPECT_TRUE(view->crc_matches());
+    EXPECT_TRUE(holds_lost_offsets(view->header()));
+    EXPECT_EQ(view->header().next_offset(), Offset(5 + count));
+  }
+}
+
+}  // namespace
+}  // namespace onceflow::log
