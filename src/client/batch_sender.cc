@@ -333,6 +333,12 @@ void BatchSender::pump() {
   if (failure_) {
     return;
   }
+  if (must_begin_anew_) {
+    if (in_flight_requests_ > 0) {
+      return;
+    }
+    begin_anew();
+  }
   if (identity_.id == kNoProducerId) {
     if (!transactional_id_ && !obtaining_identity_) {
       obtaining_identity_ = true;

@@ -165,6 +165,7 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   Status split(const Sent& sent);
   bool is_queued(const Sent& sent) const;
   void recycle(const BatchPointer& batch);
+  void begin_anew();
   void expire(MonotonicTime now);
 
   static Task<void> connect_node(std::shared_ptr<BatchSender> self, NodeId node);
@@ -191,7 +192,8 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   bool pump_posted_ = false;
   bool finding_leaders_ = false;
   bool obtaining_identity_ = false;
-  bool frozen_ = false;  ///< nothing is repeated any more
+  bool must_begin_anew_ = false;  ///< when nothing is in flight any more
+  bool frozen_ = false;           ///< nothing is repeated any more
   bool sent_in_transaction_ = false;
   Enrolment enrolment_ = Enrolment::kImplicit;
   Callback<void()> on_enrolment_needed_;

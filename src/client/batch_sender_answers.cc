@@ -97,6 +97,11 @@ void BatchSender::accept_result(const Sent& sent,
     partition.leader = kNoNode;
     cluster_->forget_topic(partition.name.topic);
   }
+  if (code == kUnknownProducerId && !transactional_id_) {
+    must_begin_anew_ = true;
+    repeat(sent, error);
+    return;
+  }
   // A gap is no surprise while a batch before this one is on its way for a second time.
   const bool follows_failed_one =
       code == kOutOfOrderSequenceNumber && partition.queue.front() != sent.batch;
@@ -228,6 +233,20 @@ void BatchSender::repeat(const Sent& sent, const Error& why) {
   const Duration backoff = std::min(cluster_->options().retry_backoff * (1 << doublings),
                                     cluster_->options().retry_backoff_max);
   partition.retry_at = std::max(partition.retry_at, cluster_->scheduler().now() + backoff);
+}
+
+// The log has not handed out our identity: it is another log than the one that did, and has none of
+// our batches. They go there under an identity of its own, from sequence 0.
+void BatchSender::begin_anew() {
+  must_begin_anew_ = false;
+  identity_ = {};
+  for (Partition& partition : partitions_) {
+    partition.next_sequence = Sequence(0);
+    partition.acknowledged_end = kNoOffset;
+    for (const BatchPointer& batch : partition.queue) {
+      batch->base_sequence = kNoSequence;
+    }
+  }
 }
 
 void BatchSender::expire(MonotonicTime now) {

@@ -104,6 +104,21 @@ TEST_F(ProducerTest, a_duplicate_is_as_good_as_an_acknowledgement) {
   EXPECT_EQ(produced().size(), 1);
 }
 
+TEST_F(ProducerTest, of_a_log_that_does_not_know_it_it_asks_for_an_identity_of_its_own) {
+  Producer producer = make({.linger = seconds(10), .batch_bytes_max = 100});
+  const PartitionSlot slot = producer.slot(partition_);
+  good(producer.append(slot, record("the first goes alone")));
+  good(producer.flush(deadline()));
+  using enum protocol::ErrorCode;
+  broker_.produce_errors = {kUnknownProducerId, kUnknownProducerId};
+  for (int index = 0; index < 2; ++index) {
+    good(producer.append(slot, record(std::string(40, 'x'))));
+  }
+  good(producer.flush(deadline()));
+  EXPECT_THAT(sequences(), ElementsAre(0, 1, 2, 0, 1));
+  EXPECT_EQ(broker_.next_epoch, 2);
+}
+
 TEST_F(ProducerTest, a_batch_that_is_refused_ends_the_producer) {
   broker_.produce_errors = {protocol::ErrorCode::kInvalidRecord};
   Producer producer = make();

@@ -19,7 +19,10 @@ std::unexpected<Error> corrupt(const char* what) {
 }  // namespace
 
 Coordinator::Coordinator(CoordinatorOptions options)
-    : groups_(options.groups), transactions_(options.transactions, producer_ids_, groups_) {}
+    : seeded_bug_(options.transactions.seeded_bug),
+      producer_ids_(options.first_producer_id),
+      groups_(options.groups),
+      transactions_(options.transactions, producer_ids_, groups_) {}
 
 OffsetCommitReply Coordinator::txn_offset_commit(const TxnOffsetCommitRequest& request,
                                                  const Moment& moment, Effects& effects) {
@@ -41,22 +44,27 @@ OffsetCommitReply Coordinator::txn_offset_commit(const TxnOffsetCommitRequest& r
                                .partition = partition.partition};
     switch (reply.partition_errors[index]) {
       case ErrorCode::kNone:
-        transactions_.settle_doubt(request.transaction.producer, part, effects);
+        transactions_.settle_doubt(request.transaction, part, effects);
         break;
       case ErrorCode::kCoordinatorNotAvailable:  // clients ask again
-        transactions_.add_doubt(request.transaction.producer, part, moment, effects);
+        transactions_.add_doubt(request.transaction, part, moment, effects);
         break;
       default:
-        transactions_.mark_must_abort(request.transaction.producer, moment, effects);
+        transactions_.mark_must_abort(request.transaction, moment, effects);
     }
   }
   return reply;
 }
 
-ErrorCode Coordinator::delete_group(std::string_view group_id, Effects& effects) {
-  if (group_id.empty()) {
-    return ErrorCode::kInvalidGroupId;
+ErrorCode Coordinator::admit_idempotent(ProducerIdentity producer, Sequence first_sequence) {
+  if (transactions_.find_by_producer_id(producer.id)) {
+    return ErrorCode::kInvalidProducerIdMapping;
   }
+  const ErrorCode error = producer_ids_.admit(producer, first_sequence);
+  return seeded_bug_ == SeededBug::kIdNotGivenOutAccepted ? ErrorCode::kNone : error;
+}
+
+ErrorCode Coordinator::delete_group(std::string_view group_id, Effects& effects) {
   return transactions_.is_group_in_ongoing_transaction(group_id)
              ? ErrorCode::kNonEmptyGroup
              : groups_.delete_group(group_id, effects);

@@ -28,6 +28,8 @@
 namespace onceflow::coordinator {
 
 struct CoordinatorOptions {
+  /// Where the producer ids of a log that has none yet begin (ProducerIds).
+  ProducerId first_producer_id{0};
   TransactionOptions transactions;
   GroupOptions groups;
 };
@@ -58,8 +60,15 @@ class Coordinator {
   OffsetCommitReply txn_offset_commit(const TxnOffsetCommitRequest& request, const Moment& moment,
                                       Effects& effects);
 
+  /// Before a batch of a producer without a transaction is appended: see ProducerIds::admit. An id
+  /// that belongs to a transactional.id writes in transactions alone: INVALID_PRODUCER_ID_MAPPING.
+  ErrorCode admit_idempotent(ProducerIdentity producer, Sequence first_sequence);
+  /// After recovery: see ProducerIds::note_known.
+  void note_known_producer(ProducerIdentity producer) { producer_ids_.note_known(producer); }
+
   /// DeleteGroups. Refused with NON_EMPTY_GROUP also while a transaction on the group is open: its
-  /// commit would succeed without the offsets.
+  /// commit would succeed without the offsets. The empty id too, as Kafka: offsets may be committed
+  /// under it.
   ErrorCode delete_group(std::string_view group_id, Effects& effects);
 
   /// The topic and its offsets are gone. Live and in recovery; appends nothing, for the log
@@ -90,6 +99,7 @@ class Coordinator {
   Status restore(ByteView snapshot);
 
  private:
+  SeededBug seeded_bug_;
   ProducerIds producer_ids_;
   GroupCoordinator groups_;
   TransactionCoordinator transactions_;

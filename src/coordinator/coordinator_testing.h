@@ -155,20 +155,25 @@ class TestBroker {
   ErrorCode produce(std::string_view id, ProducerIdentity producer, const TopicIdPartition& where,
                     std::int16_t version = 12) {
     const ErrorCode error =
-        live->transactions().admit_produce(id, producer, where, version, moment(), effects);
+        live->transactions().admit_produce({id, producer}, where, version, moment(), effects);
     finish_step();
     return error;
   }
+  /// With the transactional id whose producer id it is now.
+  TransactionKey key_of(ProducerIdentity producer) const {
+    return {live->transactions().find_by_producer_id(producer.id).value_or(std::string_view()),
+            producer};
+  }
   void mark_must_abort(ProducerIdentity producer) {
-    live->transactions().mark_must_abort(producer, moment(), effects);
+    live->transactions().mark_must_abort(key_of(producer), moment(), effects);
     finish_step();
   }
   void add_doubt(ProducerIdentity producer, const TransactionPart& refused) {
-    live->transactions().add_doubt(producer, refused, moment(), effects);
+    live->transactions().add_doubt(key_of(producer), refused, moment(), effects);
     finish_step();
   }
   void settle_doubt(ProducerIdentity producer, const TransactionPart& accepted) {
-    live->transactions().settle_doubt(producer, accepted, effects);
+    live->transactions().settle_doubt(key_of(producer), accepted, effects);
     finish_step();
   }
   void lose_ticket(std::string_view group, Ticket ticket) {

@@ -127,13 +127,14 @@ TEST_F(DoubtsOfATransaction, sequences_go_round) {
 
 TEST_F(DoubtsOfATransaction, have_a_limit_and_beyond_it_the_transaction_is_lost) {
   for (std::size_t index = 0; index <= Doubts::kCountMax; ++index) {
-    broker.live->transactions().add_doubt(producer, batch(0, static_cast<std::int32_t>(index)),
+    broker.live->transactions().add_doubt(broker.key_of(producer),
+                                          batch(0, static_cast<std::int32_t>(index)),
                                           broker.moment(), broker.effects);
   }
   broker.finish_step();
   for (std::size_t index = 0; index <= Doubts::kCountMax; ++index) {
-    broker.live->transactions().settle_doubt(producer, batch(0, static_cast<std::int32_t>(index)),
-                                             broker.effects);
+    broker.live->transactions().settle_doubt(
+        broker.key_of(producer), batch(0, static_cast<std::int32_t>(index)), broker.effects);
   }
   broker.finish_step();
   EXPECT_EQ(commit(), ErrorCode::kTransactionAbortable);

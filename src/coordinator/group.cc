@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::int16_t kJoinVersionWithKnownId = 4;
 constexpr std::int16_t kJoinVersionWithSkipAssignment = 9;
+constexpr std::size_t kLeavingCountLookedFor = 16;
 
 void refuse(const JoinGroupRequest& request, Ticket ticket, ErrorCode error, Effects& effects) {
   effects.join_answers.push_back({ticket, {.error = error, .member_id = request.member_id}});
@@ -142,7 +143,22 @@ void Group::update(Member& member, JoinGroupRequest& request) {
   member.rebalance_timeout = request.rebalance_timeout > Duration::zero()
                                  ? request.rebalance_timeout
                                  : request.session_timeout;
+  count_protocols(member, -1);
   member.protocols = std::move(request.protocols);
+  count_protocols(member, 1);
+}
+
+void Group::count_protocols(const Member& member, int change) {
+  std::set<std::string_view> names;
+  for (const GroupProtocol& protocol : member.protocols) {
+    if (names.insert(protocol.name).second) {
+      const auto counted = supporters_.try_emplace(protocol.name, 0).first;
+      counted->second += static_cast<std::size_t>(change);
+      if (counted->second == 0) {
+        supporters_.erase(counted);
+      }
+    }
+  }
 }
 
 // --- Rebalance ---
@@ -195,8 +211,12 @@ void Group::on_join_deadline(const Moment& moment, Effects& effects) {
 }
 
 void Group::complete_join(const Moment& moment, Effects& effects) {
-  std::erase_if(members_, [](const Member& member) {
-    return !member.joining && !member.instance_id.has_value();
+  std::erase_if(members_, [this](const Member& member) {
+    const bool is_gone = !member.joining && !member.instance_id.has_value();
+    if (is_gone) {
+      count_protocols(member, -1);
+    }
+    return is_gone;
   });
   const auto first_joined = std::ranges::find_if(
       members_, [](const Member& member) { return member.joining.has_value(); });
@@ -274,10 +294,13 @@ void Group::sync(const SyncGroupRequest& request, Ticket ticket, const Moment& m
 }
 
 void Group::assign(const SyncGroupRequest& request, const Moment& moment, Effects& effects) {
+  std::map<std::string_view, const Buffer*> given;
+  for (const SyncGroupRequest::Assignment& assignment : request.assignments) {
+    given.emplace(assignment.member_id, &assignment.assignment);
+  }
   for (Member& member : members_) {
-    const auto given =
-        std::ranges::find(request.assignments, member.id, &SyncGroupRequest::Assignment::member_id);
-    member.assignment = given == request.assignments.end() ? Buffer{} : given->assignment;
+    const auto place = given.find(member.id);
+    member.assignment = place == given.end() ? Buffer{} : *place->second;
   }
   state_ = GroupState::kStable;
   persist(generation(), effects);
@@ -308,10 +331,25 @@ ErrorCode Group::heartbeat(const GroupMemberKey& key, const Moment& moment, Effe
 
 std::vector<ErrorCode> Group::leave(std::span<const MemberToRemove> leaving, const Moment& moment,
                                     Effects& effects) {
+  // A member is looked for among all; of those who are none any number may be named.
+  std::set<std::string, std::less<>> known;
+  if (leaving.size() > kLeavingCountLookedFor) {
+    for (const Member& member : members_) {
+      known.insert(member.id);
+      if (member.instance_id) {
+        known.insert(*member.instance_id);
+      }
+    }
+    for (const auto& [member_id, deadline] : expected_members_) {
+      known.insert(member_id);
+    }
+  }
   std::vector<ErrorCode> errors;
   errors.reserve(leaving.size());
   for (const MemberToRemove& one : leaving) {
-    errors.push_back(leave_one(one, effects));
+    const bool may_be_here = known.empty() || known.contains(one.member_id) ||
+                             (one.instance_id && known.contains(*one.instance_id));
+    errors.push_back(may_be_here ? leave_one(one, effects) : ErrorCode::kUnknownMemberId);
   }
   if (std::ranges::find(errors, ErrorCode::kNone) != errors.end()) {
     after_removal(moment, effects);
@@ -368,6 +406,7 @@ ErrorCode Group::check_commit(const GroupMemberKey& key, CommitKind kind, const 
 void Group::remove_member(MemberPlace place, Effects& effects) {
   answer_waiting(*place, ErrorCode::kUnknownMemberId, effects);
   persist_removal(place->id, effects);
+  count_protocols(*place, -1);
   members_.erase(place);
 }
 
@@ -449,6 +488,7 @@ void Group::restart_clocks(const Moment& moment, Effects& effects) {
   protocol_name_ = durable_.protocol_name;
   leader_ = durable_.leader;
   members_.clear();
+  supporters_.clear();
   for (const GroupMember& image : durable_.members) {
     Member member{image};
     const auto known = silences_.find(image.id);
@@ -459,6 +499,7 @@ void Group::restart_clocks(const Moment& moment, Effects& effects) {
     member.session_deadline =
         now + std::max(image.session_timeout - silence.age(moment), Duration::zero());
     member.has_to_sync = state_ == GroupState::kCompletingRebalance;
+    count_protocols(member, 1);
     members_.push_back(std::move(member));
   }
   if (state_ == GroupState::kPreparingRebalance) {
@@ -492,7 +533,7 @@ bool Group::is_expired(MonotonicTime now) const {
 
 // --- Looking ---
 
-GroupDescription Group::describe() const {
+GroupDescription Group::describe_without_members() const {
   GroupDescription description{.group_id = id_,
                                .state = std::string(to_string(state_)),
                                .protocol_type = protocol_type_,
@@ -500,6 +541,11 @@ GroupDescription Group::describe() const {
   if (state_ == GroupState::kStable) {
     description.protocol_name = protocol_name_;
   }
+  return description;
+}
+
+GroupDescription Group::describe() const {
+  GroupDescription description = describe_without_members();
   for (const Member& member : members_) {
     description.members.push_back({.member_id = member.id,
                                    .instance_id = member.instance_id,
@@ -513,6 +559,14 @@ GroupDescription Group::describe() const {
 
 Group::MemberPlace Group::find_member(std::string_view member_id) {
   return std::ranges::find(members_, member_id, &Member::id);
+}
+
+std::vector<Group::Member>::const_iterator Group::find_own(const JoinGroupRequest& request) const {
+  return std::ranges::find_if(members_, [&](const Member& member) {
+    return request.member_id.empty()
+               ? request.instance_id && member.instance_id == request.instance_id
+               : member.id == request.member_id;
+  });
 }
 
 Group::MemberPlace Group::find_static_member(std::string_view instance_id) {
@@ -538,19 +592,22 @@ bool Group::supports_protocols(const JoinGroupRequest& request) const {
   if (request.protocol_type.empty() || request.protocols.empty()) {
     return false;
   }
-  const auto is_other = [&](const Member& member) {
-    return request.member_id.empty()
-               ? !request.instance_id || member.instance_id != request.instance_id
-               : member.id != request.member_id;
-  };
-  if (std::ranges::none_of(members_, is_other)) {
+  const auto own = find_own(request);
+  const std::size_t other_count = members_.size() - (own == members_.end() ? 0 : 1);
+  if (other_count == 0) {
     return true;
+  }
+  std::set<std::string_view> own_names;
+  if (own != members_.end()) {
+    for (const GroupProtocol& protocol : own->protocols) {
+      own_names.insert(protocol.name);
+    }
   }
   return request.protocol_type == protocol_type_ &&
          std::ranges::any_of(request.protocols, [&](const GroupProtocol& protocol) {
-           return std::ranges::all_of(members_, [&](const Member& member) {
-             return !is_other(member) || member.supports(protocol.name);
-           });
+           const auto supporters = supporters_.find(protocol.name);
+           return supporters != supporters_.end() &&
+                  supporters->second - own_names.count(protocol.name) == other_count;
          });
 }
 
@@ -558,8 +615,7 @@ bool Group::supports_protocols(const JoinGroupRequest& request) const {
 /// the first member prefers.
 std::string Group::select_protocol() const {
   const auto is_common = [&](const GroupProtocol& protocol) {
-    return std::ranges::all_of(
-        members_, [&](const Member& member) { return member.supports(protocol.name); });
+    return supporters_.at(protocol.name) == members_.size();
   };
   std::map<std::string_view, int> votes;
   for (const Member& member : members_) {
@@ -647,6 +703,28 @@ SyncGroupReply Group::current_assignment(const Member& member) const {
 }
 
 // --- The durable view ---
+
+std::size_t Group::membership_bytes() const {
+  std::size_t bytes = assignment_bytes();
+  for (const Member& member : members_) {
+    bytes += member.id.size() + member.client_id.size() + member.client_host.size() +
+             bytes_of(member.protocols);
+  }
+  return bytes;
+}
+
+std::size_t Group::protocol_bytes_before(const JoinGroupRequest& request) const {
+  const auto own = find_own(request);
+  return own == members_.end() ? 0 : bytes_of(own->protocols);
+}
+
+std::size_t Group::assignment_bytes() const {
+  std::size_t bytes = 0;
+  for (const Member& member : members_) {
+    bytes += member.assignment.size();
+  }
+  return bytes;
+}
 
 void Group::persist(GenerationId generation, Effects& effects) {
   set_image({.state = state_,

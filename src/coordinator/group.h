@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,6 +43,7 @@ class Group {
 
   const std::string& id() const { return id_; }
   GroupState state() const { return state_; }
+  std::size_t member_count() const { return members_.size(); }
   GenerationId generation() const { return durable_.generation; }
   GroupOffsets& offsets() { return offsets_; }
   const GroupOffsets& offsets() const { return offsets_; }
@@ -61,6 +63,13 @@ class Group {
   void on_ticket_lost(Ticket ticket, const Moment& moment);
 
   GroupDescription describe() const;
+  GroupDescription describe_without_members() const;
+  /// What its members have brought: ids, protocols, assignments.
+  std::size_t membership_bytes() const;
+  /// Of that, what this request is in the place of: the protocols of the member that it names.
+  std::size_t protocol_bytes_before(const JoinGroupRequest& request) const;
+  /// Of that, the assignments.
+  std::size_t assignment_bytes() const;
   /// A restart finds it: it has had a generation, or has offsets.
   bool is_durable() const { return generation().value != 0 || !offsets_.empty(); }
   /// Nothing of it would be missed: neither members nor offsets, and no restart would find it.
@@ -84,8 +93,16 @@ class Group {
   /// nullopt: it has been heard. False if there is no such member.
   bool set_silence(const std::string& member_id, std::optional<Beginning> since);
 
-  /// Where the GroupCoordinator has it among its deadlines.
+  /// Where the GroupCoordinator has it among its deadlines, in its sums, and among its topics.
   std::optional<MonotonicTime> scheduled_at;
+  /// Whether it is among those that the GroupCoordinator's watcher has to hear of.
+  bool is_noted = false;
+  /// What that watcher was told last.
+  GroupState told_state = GroupState::kEmpty;
+  std::size_t told_member_count = 0;
+  std::size_t counted_membership_bytes = 0;
+  std::size_t counted_offset_bytes = 0;
+  std::set<TopicId> topics_noted;
 
  private:
   struct Member : GroupMember {
@@ -127,9 +144,12 @@ class Group {
 
   MemberPlace find_member(std::string_view member_id);
   MemberPlace find_static_member(std::string_view instance_id);
+  /// The member that sends this request; or end().
+  std::vector<Member>::const_iterator find_own(const JoinGroupRequest& request) const;
   /// The member that says it is this one; or end(), with the reason in `error`.
   MemberPlace find_checked(std::string_view member_id, std::optional<std::string_view> instance_id,
                            ErrorCode& error);
+  void count_protocols(const Member& member, int change);
   bool supports_protocols(const JoinGroupRequest& request) const;
   std::string select_protocol() const;
   Duration rebalance_timeout() const;
@@ -159,6 +179,7 @@ class Group {
   std::string protocol_name_;
   std::string leader_;
   std::vector<Member> members_;  // in the order in which they came; the first leads
+  std::map<std::string, std::size_t, std::less<>> supporters_;  // of each protocol; none is 0
   std::map<std::string, MonotonicTime, std::less<>>
       expected_members_;  // were given an id (KIP-394)
   MonotonicTime join_deadline_{};

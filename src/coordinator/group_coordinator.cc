@@ -1,6 +1,7 @@
 #include "coordinator/group_coordinator.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -11,6 +12,8 @@ namespace onceflow::coordinator {
 namespace {
 
 constexpr std::int16_t kOffsetCommitVersionWithGroupNotFound = 9;
+// Fewer noted groups than this are kept as they are.
+constexpr std::size_t kNotedMin = 1000;
 
 void encode_offset_write(WireWriter& writer, std::string_view group_id,
                          std::span<const OffsetToCommit> offsets, WallTime now) {
@@ -34,7 +37,7 @@ std::vector<OffsetToCommit> decode_offset_write(WireReader& reader) {
     offset.partition = read_partition(reader);
     offset.offset = Offset(reader.read_int64());
     offset.leader_epoch = reader.read_int32();
-    offset.metadata = reader.read_sized_string();
+    offset.metadata = read_client_text(reader);
     offsets.push_back(std::move(offset));
   }
   return offsets;
@@ -73,14 +76,26 @@ Group& GroupCoordinator::find_or_create(std::string_view group_id) {
     return *group;
   }
   auto group = std::make_unique<Group>(std::string(group_id), options_, deleted_generation_max_);
+  if (is_watched_) {
+    group->offsets().watch();
+  }
   return *groups_.emplace(group_id, std::move(group)).first->second;
 }
 
+// Members change in the steps that call this themselves; offsets in any.
+void GroupCoordinator::recount(Group& group) {
+  const std::size_t bytes = group.membership_bytes();
+  membership_bytes_ += bytes - std::exchange(group.counted_membership_bytes, bytes);
+}
+
 void GroupCoordinator::settle(Group& group) {
+  const std::size_t bytes = group.offsets().size_bytes();
+  offset_bytes_ += bytes - std::exchange(group.counted_offset_bytes, bytes);
   if (group.is_forgettable()) {
     erase(group);
     return;
   }
+  note(group);
   const std::optional<MonotonicTime> next = group.next_deadline();
   if (next == group.scheduled_at) {
     return;
@@ -98,7 +113,77 @@ void GroupCoordinator::erase(Group& group) {
   if (group.scheduled_at) {
     deadlines_.erase({*group.scheduled_at, group.id()});
   }
-  groups_.erase(groups_.find(group.id()));
+  for (const TopicId& topic : group.topics_noted) {
+    const auto noted = groups_by_topic_.find(topic);
+    noted->second.erase(group.id());
+    if (noted->second.empty()) {
+      groups_by_topic_.erase(noted);
+    }
+  }
+  membership_bytes_ -= group.counted_membership_bytes;
+  offset_bytes_ -= group.counted_offset_bytes;
+  const std::string group_id = group.id();
+  const bool is_noted = group.is_noted;
+  groups_.erase(groups_.find(group_id));
+  if (is_watched_ && !is_noted) {
+    note_id(group_id);
+  }
+}
+
+// What is there already, from before there was a bound, is kept, and may be changed; nothing is
+// added beyond it.
+ErrorCode GroupCoordinator::check_join_bounds(const JoinGroupRequest& request,
+                                              const Group* group) const {
+  const auto is_long = [&](std::string_view id) { return id.size() > options_.id_bytes_max; };
+  if (is_long(request.group_id)) {
+    return ErrorCode::kInvalidGroupId;
+  }
+  if (is_long(request.member_id) || is_long(request.client_id) ||
+      is_long(request.instance_id.value_or("")) || is_long(request.protocol_type)) {
+    return ErrorCode::kInvalidRequest;
+  }
+  const std::size_t bytes = bytes_of(request.protocols);
+  if (bytes > options_.member_bytes_max) {
+    return ErrorCode::kInvalidRequest;
+  }
+  const std::size_t before = group == nullptr ? 0 : group->protocol_bytes_before(request);
+  const std::size_t of_group = group == nullptr ? 0 : group->counted_membership_bytes;
+  if (bytes > before && (of_group - before + bytes > options_.group_bytes_max ||
+                         membership_bytes_ - before + bytes > options_.membership_bytes_max)) {
+    return ErrorCode::kGroupMaxSizeReached;
+  }
+  return ErrorCode::kNone;
+}
+
+ErrorCode GroupCoordinator::check_sync_bounds(const SyncGroupRequest& request,
+                                              const Group& group) const {
+  std::size_t bytes = 0;
+  for (const SyncGroupRequest::Assignment& assignment : request.assignments) {
+    bytes += assignment.assignment.size();
+    if (assignment.assignment.size() > options_.member_bytes_max) {
+      return ErrorCode::kInvalidRequest;
+    }
+  }
+  const std::size_t before = group.assignment_bytes();
+  const bool is_beyond = bytes > options_.group_bytes_max ||
+                         membership_bytes_ - before + bytes > options_.membership_bytes_max;
+  return bytes > before && is_beyond ? ErrorCode::kInvalidRequest : ErrorCode::kNone;
+}
+
+std::size_t GroupCoordinator::membership_bytes_of(std::string_view group_id) const {
+  const Group* const group = find(group_id);
+  return group == nullptr ? 0 : group->counted_membership_bytes;
+}
+
+std::size_t GroupCoordinator::offset_bytes_of(std::string_view group_id) const {
+  const Group* const group = find(group_id);
+  return group == nullptr ? 0 : group->offsets().size_bytes();
+}
+
+void GroupCoordinator::note_topic(Group& group, const TopicId& topic) {
+  if (group.topics_noted.insert(topic).second) {
+    groups_by_topic_[topic].insert(group.id());
+  }
 }
 
 // --- Membership ---
@@ -116,6 +201,8 @@ void GroupCoordinator::join_group(JoinGroupRequest request, Ticket ticket, const
     error = ErrorCode::kUnknownMemberId;
   } else if (group == nullptr && groups_.size() >= options_.group_count_max) {
     error = ErrorCode::kCoordinatorNotAvailable;
+  } else {
+    error = check_join_bounds(request, group);
   }
   if (error != ErrorCode::kNone) {
     effects.join_answers.push_back(
@@ -126,6 +213,7 @@ void GroupCoordinator::join_group(JoinGroupRequest request, Ticket ticket, const
     group = &find_or_create(request.group_id);
   }
   group->join(std::move(request), ticket, moment, effects);
+  recount(*group);
   settle(*group);
 }
 
@@ -139,7 +227,12 @@ void GroupCoordinator::sync_group(const SyncGroupRequest& request, Ticket ticket
                                                    : ErrorCode::kUnknownMemberId}});
     return;
   }
+  if (const ErrorCode error = check_sync_bounds(request, *group); error != ErrorCode::kNone) {
+    effects.sync_answers.push_back({ticket, {.error = error}});
+    return;
+  }
   group->sync(request, ticket, moment, effects);
+  recount(*group);
   settle(*group);
 }
 
@@ -162,6 +255,7 @@ std::vector<ErrorCode> GroupCoordinator::leave_group(std::string_view group_id,
     return std::vector<ErrorCode>(members.size(), ErrorCode::kUnknownMemberId);
   }
   std::vector<ErrorCode> errors = group->leave(members, moment, effects);
+  recount(*group);
   settle(*group);
   return errors;
 }
@@ -218,17 +312,35 @@ OffsetCommitReply GroupCoordinator::write_offsets(std::string_view group_id,
   if (find(group_id) == nullptr && groups_.size() >= options_.group_count_max) {
     return refused(ErrorCode::kCoordinatorNotAvailable, offsets.size());
   }
+  if (group_id.size() > options_.id_bytes_max && find(group_id) == nullptr) {
+    return refused(ErrorCode::kInvalidGroupId, offsets.size());
+  }
   OffsetCommitReply reply;
   reply.partition_errors.reserve(offsets.size());
   std::vector<OffsetToCommit> accepted;
   accepted.reserve(offsets.size());
+  const Group* const group = find(group_id);
+  std::size_t bytes = offset_bytes_;
+  // An offset that moves takes no more room than before, so it may move when there is none left;
+  // but in a transaction there are two of it until that ends.
+  const std::size_t pending_bytes_max = options_.offset_bytes_max + options_.offset_bytes_max / 4;
   for (const OffsetToCommit& offset : offsets) {
-    const bool is_too_large = offset.metadata.size() > options_.offset_metadata_bytes_max;
-    reply.partition_errors.push_back(is_too_large ? ErrorCode::kOffsetMetadataTooLarge
-                                                  : ErrorCode::kNone);
-    if (!is_too_large) {
+    ErrorCode error = ErrorCode::kNone;
+    const CommittedOffset* const old =
+        group == nullptr ? nullptr : group->offsets().find(offset.partition);
+    const std::size_t before = old == nullptr ? 0 : kOffsetBytes + old->metadata.size();
+    const std::size_t after = kOffsetBytes + offset.metadata.size();
+    if (offset.metadata.size() > options_.offset_metadata_bytes_max) {
+      error = ErrorCode::kOffsetMetadataTooLarge;
+    } else if (after > before && bytes + after - before > options_.offset_bytes_max) {
+      error = ErrorCode::kInvalidCommitOffsetSize;
+    } else if (producer && bytes + after > pending_bytes_max) {
+      error = ErrorCode::kInvalidCommitOffsetSize;
+    } else {
+      bytes += after > before ? after - before : 0;
       accepted.push_back(offset);
     }
+    reply.partition_errors.push_back(error);
   }
   if (accepted.empty()) {
     return reply;
@@ -286,8 +398,13 @@ std::vector<FetchedOffset> GroupCoordinator::fetch_all_offsets(std::string_view 
 }
 
 void GroupCoordinator::remove_topic(const TopicId& topic) {
-  for (auto place = groups_.begin(); place != groups_.end();) {
-    Group& group = *(place++)->second;
+  const auto noted = groups_by_topic_.extract(topic);
+  if (noted.empty()) {
+    return;
+  }
+  for (const std::string& group_id : noted.mapped()) {
+    Group& group = *find(group_id);
+    group.topics_noted.erase(topic);
     group.offsets().remove_topic(topic);
     settle(group);
   }
@@ -305,9 +422,7 @@ std::vector<GroupDescription> GroupCoordinator::list() const {
   std::vector<GroupDescription> listed;
   listed.reserve(groups_.size());
   for (const auto& [group_id, group] : groups_) {
-    GroupDescription description = group->describe();
-    description.members.clear();
-    listed.push_back(std::move(description));
+    listed.push_back(group->describe_without_members());
   }
   return listed;
 }
@@ -370,6 +485,71 @@ std::vector<ErrorCode> GroupCoordinator::delete_offsets(
   return errors;
 }
 
+// --- Watching ---
+
+void GroupCoordinator::watch() {
+  is_watched_ = true;
+  is_anew_ = true;
+  noted_.clear();
+  taken_.clear();
+  next_taken_ = 0;
+  for (const auto& [group_id, group] : groups_) {
+    group->is_noted = true;
+    group->offsets().watch();
+    taken_.push_back(group_id);
+  }
+}
+
+void GroupCoordinator::note(Group& group) {
+  if (!is_watched_ || group.is_noted ||
+      (!group.offsets().has_changes() && group.state() == group.told_state &&
+       group.member_count() == group.told_member_count)) {
+    return;
+  }
+  group.is_noted = true;
+  note_id(group.id());
+}
+
+void GroupCoordinator::note_id(const std::string& group_id) {
+  noted_.push_back(group_id);
+  if (noted_.size() > 2 * groups_.size() + kNotedMin) {
+    watch();
+  }
+}
+
+void GroupCoordinator::begin_news() {
+  taken_.erase(taken_.begin(), taken_.begin() + static_cast<std::ptrdiff_t>(next_taken_));
+  next_taken_ = 0;
+  std::ranges::move(std::exchange(noted_, {}), std::back_inserter(taken_));
+}
+
+GroupCoordinator::News GroupCoordinator::take_news(std::size_t count_max) {
+  News news{.is_anew = std::exchange(is_anew_, false), .groups = {}};
+  for (std::size_t left = count_max; left > 0 && next_taken_ < taken_.size();) {
+    const std::string& group_id = taken_[next_taken_];
+    --left;
+    Group* const group = find(group_id);
+    if (group == nullptr) {
+      news.groups.push_back({.group_id = group_id, .is_gone = true});
+      ++next_taken_;
+      continue;
+    }
+    GroupNews& told =
+        news.groups.emplace_back(GroupNews{.group_id = group_id,
+                                           .state = to_string(group->state()),
+                                           .member_count = group->member_count(),
+                                           .offsets = group->offsets().take_changes(left)});
+    left -= told.offsets.offsets.size();
+    group->told_state = group->state();
+    group->told_member_count = group->member_count();
+    if (!group->offsets().has_changes()) {
+      group->is_noted = false;
+      ++next_taken_;
+    }
+  }
+  return news;
+}
+
 // --- Transactions ---
 
 void GroupCoordinator::end_transaction(ProducerId producer, TransactionResult result,
@@ -401,6 +581,7 @@ void GroupCoordinator::on_time(const Moment& moment, Effects& effects) {
     const std::string group_id = deadlines_.begin()->second;
     Group& group = *find(group_id);
     group.on_time(moment, effects);
+    recount(group);
     if (group.is_expired(moment.monotonic)) {
       CHECK(delete_group(group_id, effects) == ErrorCode::kNone);
     } else {
@@ -415,6 +596,7 @@ void GroupCoordinator::restart_clocks(const Moment& moment, Effects& effects) {
     Group& group = *(place++)->second;
     group.scheduled_at.reset();
     group.restart_clocks(moment, effects);
+    recount(group);
     settle(group);
   }
 }
@@ -422,7 +604,7 @@ void GroupCoordinator::restart_clocks(const Moment& moment, Effects& effects) {
 // --- Replay ---
 
 void GroupCoordinator::replay_group(WireReader& reader) {
-  const std::string group_id = reader.read_sized_string();
+  const std::string group_id = read_client_text(reader);
   GroupImage image = GroupImage::decode(reader);
   if (reader.ok()) {
     find_or_create(group_id).set_image(std::move(image));
@@ -430,8 +612,8 @@ void GroupCoordinator::replay_group(WireReader& reader) {
 }
 
 void GroupCoordinator::replay_member_removed(WireReader& reader) {
-  const std::string group_id = reader.read_sized_string();
-  const std::string member_id = reader.read_sized_string();
+  const std::string group_id = read_client_text(reader);
+  const std::string member_id = read_client_text(reader);
   if (Group* group = find(group_id); reader.ok() && group != nullptr) {
     group->remove_from_image(member_id);
   } else {
@@ -440,8 +622,8 @@ void GroupCoordinator::replay_member_removed(WireReader& reader) {
 }
 
 void GroupCoordinator::replay_member_silence(WireReader& reader) {
-  const std::string group_id = reader.read_sized_string();
-  const std::string member_id = reader.read_sized_string();
+  const std::string group_id = read_client_text(reader);
+  const std::string member_id = read_client_text(reader);
   std::optional<Beginning> since;
   if (reader.read_bool()) {
     since = Beginning::decode(reader);
@@ -453,7 +635,7 @@ void GroupCoordinator::replay_member_silence(WireReader& reader) {
 }
 
 void GroupCoordinator::replay_offsets_deleted(WireReader& reader) {
-  Group* const group = find(as_text(reader.read_sized_bytes()));
+  Group* const group = find(read_client_text(reader));
   for (std::size_t left = read_count(reader, sizeof(TopicId) + sizeof(std::int32_t)); left > 0;
        --left) {
     const TopicIdPartition partition = read_partition(reader);
@@ -466,7 +648,7 @@ void GroupCoordinator::replay_offsets_deleted(WireReader& reader) {
 }
 
 void GroupCoordinator::replay_group_deleted(WireReader& reader) {
-  const std::string group_id = reader.read_sized_string();
+  const std::string group_id = read_client_text(reader);
   const GenerationId generation(reader.read_int32());
   Group* group = find(group_id);
   if (!reader.ok() || group == nullptr) {
@@ -485,13 +667,17 @@ void GroupCoordinator::replay_pending_offsets(WireReader& reader) {
 
 void GroupCoordinator::replay_offset_write(WireReader& reader, bool is_pending) {
   const ProducerId producer = is_pending ? ProducerId(reader.read_int64()) : kNoProducerId;
-  const std::string group_id = reader.read_sized_string();
+  const std::string group_id = read_client_text(reader);
   const WallTime written_at{reader.read_int64()};
   const std::vector<OffsetToCommit> offsets = decode_offset_write(reader);
   if (!reader.ok()) {
     return;
   }
-  GroupOffsets& destination = find_or_create(group_id).offsets();
+  Group& group = find_or_create(group_id);
+  for (const OffsetToCommit& offset : offsets) {
+    note_topic(group, offset.partition.topic_id);
+  }
+  GroupOffsets& destination = group.offsets();
   if (is_pending) {
     destination.add_pending(producer, offsets, written_at);
   } else {
@@ -521,7 +707,7 @@ void GroupCoordinator::write_snapshot(WireWriter& writer) const {
 void GroupCoordinator::restore(WireReader& reader, std::int8_t version) {
   deleted_generation_max_ = GenerationId(reader.read_int32());
   for (std::size_t left = read_count(reader, 1); left > 0 && reader.ok(); --left) {
-    const std::string group_id = reader.read_sized_string();
+    const std::string group_id = read_client_text(reader);
     GroupImage image = GroupImage::decode(reader);
     if (!reader.ok()) {
       return;
@@ -529,11 +715,19 @@ void GroupCoordinator::restore(WireReader& reader, std::int8_t version) {
     Group& group = find_or_create(group_id);
     group.set_image(std::move(image));
     group.offsets().decode(reader);
+    for (const auto& [partition, committed] : group.offsets().committed()) {
+      note_topic(group, partition.topic_id);
+    }
+    for (const auto& [producer, pending] : group.offsets().pending()) {
+      for (const auto& [partition, offset] : pending) {
+        note_topic(group, partition.topic_id);
+      }
+    }
     if (version < kSnapshotVersionWithBeginnings) {
       continue;
     }
     for (std::size_t silent = read_count(reader, 2); silent > 0 && reader.ok(); --silent) {
-      const std::string member_id = reader.read_sized_string();
+      const std::string member_id = read_client_text(reader);
       if (const Beginning since = Beginning::decode(reader);
           !reader.ok() || !group.set_silence(member_id, since)) {
         reader.fail();

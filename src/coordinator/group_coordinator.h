@@ -40,6 +40,15 @@ struct GroupOptions {
   Duration session_timeout_max = std::chrono::minutes(30);
   std::size_t group_size_max = 1000;
   std::size_t group_count_max = 100'000;
+  /// Of a group's id, and of a member's id, instance id and client id, each.
+  std::size_t id_bytes_max = 255;
+  /// Of what one member says of itself in JoinGroup, and of its assignment, each.
+  std::size_t member_bytes_max = 1u << 20;
+  /// Of all members of one group, and of those of all groups.
+  std::size_t group_bytes_max = 4u << 20;
+  std::size_t membership_bytes_max = 16u << 20;
+  /// Of all committed and pending offsets: kOffsetBytes each, and their metadata.
+  std::size_t offset_bytes_max = 64u << 20;
   /// How long a group without members and offsets is remembered.
   Duration empty_group_retention = std::chrono::minutes(10);
   /// Kafka's offset.metadata.max.bytes.
@@ -93,6 +102,15 @@ struct OffsetCommitReply {
   std::vector<ErrorCode> partition_errors;  ///< in the order of the request
 };
 
+/// What a watcher of the groups has not been told yet.
+struct GroupNews {
+  std::string group_id;
+  bool is_gone = false;
+  std::string_view state;  ///< as in GroupDescription; of static duration
+  std::size_t member_count = 0;
+  GroupOffsets::Changes offsets;
+};
+
 enum class RequireStable : std::int8_t { kNo, kYes };
 
 struct FetchedOffset {
@@ -101,6 +119,13 @@ struct FetchedOffset {
   std::int32_t leader_epoch = -1;
   std::string metadata;
   ErrorCode error = ErrorCode::kNone;  ///< kUnstableOffsetCommit: a transaction on it is open
+};
+
+/// What clients have put into the groups, against the bounds of GroupOptions.
+struct GroupUsage {
+  std::size_t group_count = 0;
+  std::size_t membership_bytes = 0;
+  std::size_t offset_bytes = 0;
 };
 
 struct GroupDescription {
@@ -170,6 +195,11 @@ class GroupCoordinator {
 
   /// State "Dead" if the group is not known.
   GroupDescription describe(std::string_view group_id) const;
+  GroupUsage usage() const { return {groups_.size(), membership_bytes_, offset_bytes_}; }
+  /// What describe() takes of members; 0 if the group is not known.
+  std::size_t membership_bytes_of(std::string_view group_id) const;
+  /// What the offsets of the group take, in memory and about so much in an answer.
+  std::size_t offset_bytes_of(std::string_view group_id) const;
   /// Sorted by group id, without members.
   std::vector<GroupDescription> list() const;
   /// kGroupIdNotFound, or kNonEmptyGroup: it has members, or offsets in an open transaction. Called
@@ -183,6 +213,21 @@ class GroupCoordinator {
   std::vector<ErrorCode> delete_offsets(std::string_view group_id,
                                         std::span<const TopicIdPartition> partitions,
                                         Effects& effects);
+
+  // --- Watching. Which groups and offsets have changed is kept, each once; their values are read
+  // when they are taken. As the log's (log/log_changes.h). ---
+
+  /// From now on changes are kept for take_news; all that there is counts as changed.
+  void watch();
+  /// take_news gives what has changed up to now, a piece of about `count_max` groups and offsets
+  /// each, until has_news says that nothing is left.
+  void begin_news();
+  bool has_news() const { return next_taken_ < taken_.size(); }
+  struct News {
+    bool is_anew = false;  ///< all that was told before is void
+    std::vector<GroupNews> groups;
+  };
+  News take_news(std::size_t count_max);
 
   // --- Transactions: called by the TransactionCoordinator, live and in recovery. ---
 
@@ -215,7 +260,14 @@ class GroupCoordinator {
   /// After every step on a group: forgets it if nothing of it is left, else puts its deadline in
   /// place.
   void settle(Group& group);
+  /// What its members and offsets take now, in the sums of all groups.
+  void recount(Group& group);
+  ErrorCode check_join_bounds(const JoinGroupRequest& request, const Group* group) const;
+  ErrorCode check_sync_bounds(const SyncGroupRequest& request, const Group& group) const;
   void erase(Group& group);
+  void note(Group& group);
+  void note_id(const std::string& group_id);
+  void note_topic(Group& group, const TopicId& topic);
   OffsetCommitReply write_offsets(std::string_view group_id, std::optional<ProducerId> producer,
                                   std::span<const OffsetToCommit> offsets, const Moment& moment,
                                   Effects& effects);
@@ -223,10 +275,22 @@ class GroupCoordinator {
 
   GroupOptions options_;
   Groups groups_;
+  std::size_t membership_bytes_ = 0;
+  std::size_t offset_bytes_ = 0;
+  /// Those that have, or had, offsets of it: who is asked when it goes.
+  std::map<TopicId, std::set<std::string, std::less<>>> groups_by_topic_;
   /// The highest generation of any deleted group: a group that comes back goes on from here
   /// (GRP-1).
   GenerationId deleted_generation_max_{0};
   std::set<std::pair<MonotonicTime, std::string>> deadlines_;
+
+  // A group that is there is among the noted once; if those that are gone come to more, all is told
+  // anew.
+  bool is_watched_ = false;
+  bool is_anew_ = false;
+  std::vector<std::string> noted_;
+  std::vector<std::string> taken_;
+  std::size_t next_taken_ = 0;
 };
 
 }  // namespace onceflow::coordinator

@@ -455,7 +455,7 @@ TEST_F(Groups, a_changed_protocol_of_a_restarted_static_member_rebalances) {
 TEST_F(Groups, with_members_are_not_deleted) {
   stable_member();
   EXPECT_EQ(broker.delete_group(kGroup), ErrorCode::kNonEmptyGroup);
-  EXPECT_EQ(broker.delete_group(""), ErrorCode::kInvalidGroupId);
+  EXPECT_EQ(broker.delete_group(""), ErrorCode::kGroupIdNotFound);
 }
 
 // --- Generations (GRP-1) and restarts ---

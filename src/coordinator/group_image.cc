@@ -29,16 +29,16 @@ void encode_member(WireWriter& writer, const GroupMember& member) {
 
 GroupMember decode_member(WireReader& reader) {
   GroupMember member;
-  member.id = reader.read_sized_string();
+  member.id = read_client_text(reader);
   if (reader.read_bool()) {
-    member.instance_id = reader.read_sized_string();
+    member.instance_id = read_client_text(reader);
   }
-  member.client_id = reader.read_sized_string();
-  member.client_host = reader.read_sized_string();
+  member.client_id = read_client_text(reader);
+  member.client_host = read_client_text(reader);
   member.session_timeout = milliseconds(reader.read_int32());
   member.rebalance_timeout = milliseconds(reader.read_int32());
   for (std::size_t left = read_count(reader, 2); left > 0; --left) {
-    GroupProtocol protocol{.name = reader.read_sized_string()};
+    GroupProtocol protocol{.name = read_client_text(reader)};
     protocol.metadata = to_buffer(reader.read_sized_bytes());
     member.protocols.push_back(std::move(protocol));
   }
@@ -60,6 +60,14 @@ std::string_view to_string(GroupState state) {
       return "Stable";
   }
   return "Dead";
+}
+
+std::size_t bytes_of(const std::vector<GroupProtocol>& protocols) {
+  std::size_t bytes = 0;
+  for (const GroupProtocol& protocol : protocols) {
+    bytes += protocol.name.size() + protocol.metadata.size();
+  }
+  return bytes;
 }
 
 bool GroupMember::supports(std::string_view protocol) const {
@@ -104,9 +112,9 @@ GroupImage GroupImage::decode(WireReader& reader) {
   }
   image.state = static_cast<GroupState>(state);
   image.generation = GenerationId(reader.read_int32());
-  image.protocol_type = reader.read_sized_string();
-  image.protocol_name = reader.read_sized_string();
-  image.leader = reader.read_sized_string();
+  image.protocol_type = read_client_text(reader);
+  image.protocol_name = read_client_text(reader);
+  image.leader = read_client_text(reader);
   for (std::size_t left = read_count(reader, kEncodedMemberBytesMin); left > 0; --left) {
     image.members.push_back(decode_member(reader));
   }

@@ -29,6 +29,8 @@ struct GroupProtocol {
   Buffer metadata;
   friend bool operator==(const GroupProtocol&, const GroupProtocol&) = default;
 };
+/// Of their names and metadata.
+std::size_t bytes_of(const std::vector<GroupProtocol>& protocols);
 
 struct GroupMember {
   std::string id;

@@ -231,5 +231,31 @@ TEST_F(TransactionalOffsets, of_a_deleted_topic_are_gone) {
   EXPECT_EQ(broker.fetch(kGroup, partition(2)).offset, kNoOffset);
 }
 
+TEST(GroupOffsetsSum, is_of_what_there_is_however_it_came_and_went) {
+  constexpr TopicId kOne{{1}};
+  constexpr TopicId kTwo{{2}};
+  const auto at = [](const TopicId& topic, std::int32_t index) {
+    return OffsetToCommit{
+        .partition = {topic, PartitionIndex(index)}, .offset = Offset(5), .metadata = "four"};
+  };
+  GroupOffsets offsets;
+  offsets.commit(std::vector{at(kOne, 0)}, WallTime{});
+  const std::size_t one = offsets.size_bytes();
+  EXPECT_GT(one, 4U);
+  offsets.add_pending(ProducerId(1), std::vector{at(kOne, 0), at(kTwo, 0)}, WallTime{});
+  offsets.add_pending(ProducerId(2), std::vector{at(kTwo, 0), at(kTwo, 0)}, WallTime{});
+  EXPECT_EQ(offsets.size_bytes(), 4 * one);
+  EXPECT_TRUE(offsets.is_pending({kTwo, PartitionIndex(0)}));
+  offsets.end_transaction(ProducerId(1), TransactionResult::kCommit);
+  EXPECT_EQ(offsets.size_bytes(), 3 * one);
+  EXPECT_FALSE(offsets.is_pending({kOne, PartitionIndex(0)}));
+  EXPECT_TRUE(offsets.is_pending({kTwo, PartitionIndex(0)}));
+  offsets.remove_topic(kTwo);
+  EXPECT_EQ(offsets.size_bytes(), one);
+  EXPECT_FALSE(offsets.is_pending({kTwo, PartitionIndex(0)}));
+  offsets.remove({kOne, PartitionIndex(0)});
+  EXPECT_EQ(offsets.size_bytes(), 0U);
+}
+
 }  // namespace
 }  // namespace onceflow::coordinator

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -64,6 +65,12 @@ inline TopicIdPartition read_partition(WireReader& reader) {
   const TopicId topic_id = reader.read_uuid();
   return {topic_id, PartitionIndex(reader.read_int32())};
 }
+
+/// An id or another text of a client. Those that are not UTF-8 come from a version that took them;
+/// they go on in the form in which messages show them (utf8.h), by which they can be named and
+/// deleted, for the protocol has no way to say them any more. One that would be too long for the
+/// protocol so ends with its checksum.
+std::string read_client_text(WireReader& reader);
 
 /// A count of things of at least `item_bytes_min` each; more than fit into the rest is a failure,
 /// so that a damaged count never reserves memory.

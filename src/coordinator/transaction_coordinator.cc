@@ -103,6 +103,9 @@ InitProducerIdReply TransactionCoordinator::init_producer_id(const InitProducerI
 InitProducerIdReply TransactionCoordinator::create(const std::string& transactional_id,
                                                    Duration timeout, const Caller& caller,
                                                    Effects& effects) {
+  if (transactional_id.size() > options_.transactional_id_bytes_max) {
+    return {.error = ErrorCode::kInvalidRequest};
+  }
   if (transactions_.size() >= options_.transactional_id_count_max) {
     return {.error = ErrorCode::kCoordinatorNotAvailable};
   }
@@ -170,7 +173,7 @@ TransactionReply TransactionCoordinator::add_offsets(const TransactionKey& key,
 
 ErrorCode TransactionCoordinator::verify_partition(const TransactionKey& key,
                                                    const TopicIdPartition& partition) const {
-  const Found found = find_for_data(key.transactional_id, key.producer);
+  const Found found = find_for_data(key);
   if (found.error != ErrorCode::kNone) {
     return found.error;
   }
@@ -261,27 +264,26 @@ EndTxnReply TransactionCoordinator::answer_retry(const Transaction& transaction,
 // --- Data inside a transaction ---
 
 TransactionCoordinator::Found TransactionCoordinator::find_for_data(
-    std::string_view transactional_id, ProducerIdentity producer) const {
+    const TransactionKey& key) const {
+  const ProducerIdentity& producer = key.producer;
   const auto by_id = by_producer_id_.find(producer.id);
-  if (by_id != by_producer_id_.end() &&
-      (transactional_id.empty() || transactional_id == by_id->second->first)) {
+  if (by_id != by_producer_id_.end() && key.transactional_id == by_id->second->first) {
     const bool is_newest = producer.epoch == by_id->second->second.producer.epoch;
     return {.entry = by_id->second,
             .error = is_newest ? ErrorCode::kNone : ErrorCode::kInvalidProducerEpoch};
   }
-  const auto by_name = transactions_.find(transactional_id);
+  const auto by_name = transactions_.find(key.transactional_id);
   const bool was_rotated = by_name != transactions_.end() && producer.id.value >= 0 &&
                            producer == by_name->second.previous;
   return {.error = was_rotated ? ErrorCode::kInvalidProducerEpoch
                                : ErrorCode::kInvalidProducerIdMapping};
 }
 
-ErrorCode TransactionCoordinator::admit_produce(std::string_view transactional_id,
-                                                ProducerIdentity producer,
+ErrorCode TransactionCoordinator::admit_produce(const TransactionKey& key,
                                                 const TopicIdPartition& partition,
                                                 std::int16_t produce_version, const Moment& moment,
                                                 Effects& effects) {
-  const Found found = find_for_data(transactional_id, producer);
+  const Found found = find_for_data(key);
   if (found.error != ErrorCode::kNone) {
     return found.error;
   }
@@ -304,7 +306,7 @@ ErrorCode TransactionCoordinator::admit_offsets(const TransactionKey& key,
   if (key.transactional_id.empty()) {
     return ErrorCode::kInvalidRequest;
   }
-  const Found found = find_for_data(key.transactional_id, key.producer);
+  const Found found = find_for_data(key);
   if (found.error != ErrorCode::kNone) {
     return found.error;
   }
@@ -321,17 +323,17 @@ ErrorCode TransactionCoordinator::admit_offsets(const TransactionKey& key,
   return ErrorCode::kNone;
 }
 
-void TransactionCoordinator::mark_must_abort(ProducerIdentity producer, const Moment& moment,
+void TransactionCoordinator::mark_must_abort(const TransactionKey& key, const Moment& moment,
                                              Effects& effects) {
-  const Found found = find_for_data({}, producer);
+  const Found found = find_for_data(key);
   if (found.error == ErrorCode::kNone) {
     begin_or_add(*found.entry, {.must_abort = true}, moment, effects);
   }
 }
 
-void TransactionCoordinator::add_doubt(ProducerIdentity producer, const TransactionPart& refused,
+void TransactionCoordinator::add_doubt(const TransactionKey& key, const TransactionPart& refused,
                                        const Moment& moment, Effects& effects) {
-  const Found found = find_for_data({}, producer);
+  const Found found = find_for_data(key);
   if (found.error != ErrorCode::kNone) {
     return;
   }
@@ -339,16 +341,16 @@ void TransactionCoordinator::add_doubt(ProducerIdentity producer, const Transact
     return;
   }
   if (found.entry->second.doubts.is_full()) {
-    mark_must_abort(producer, moment, effects);
+    mark_must_abort(key, moment, effects);
     return;
   }
   begin_or_add(*found.entry, {}, moment, effects);
   write_doubt(*found.entry, false, refused, effects);
 }
 
-void TransactionCoordinator::settle_doubt(ProducerIdentity producer,
+void TransactionCoordinator::settle_doubt(const TransactionKey& key,
                                           const TransactionPart& accepted, Effects& effects) {
-  const Found found = find_for_data({}, producer);
+  const Found found = find_for_data(key);
   if (found.error == ErrorCode::kNone && found.entry->second.doubts.is_settled_by(accepted)) {
     write_doubt(*found.entry, true, accepted, effects);
   }
@@ -505,6 +507,12 @@ void TransactionCoordinator::apply_settled(Entry& entry, const Settled& settled)
   transaction.started_at = {};
   transaction.beginning = {};
   transaction.partitions.clear();
+  for (const std::string& group : transaction.groups) {
+    const auto counted = ongoing_by_group_.find(group);
+    if (--counted->second == 0) {
+      ongoing_by_group_.erase(counted);
+    }
+  }
   transaction.groups.clear();
 }
 
@@ -545,10 +553,13 @@ std::optional<TransactionDescription> TransactionCoordinator::describe(
 std::vector<TransactionDescription> TransactionCoordinator::list(const TransactionFilter& filter,
                                                                  const Moment& moment) const {
   std::vector<TransactionDescription> listed;
+  std::vector<ProducerId> producer_ids = filter.producer_ids;
+  std::ranges::sort(producer_ids);
   for (const Entry& entry : transactions_) {
     const Transaction& transaction = entry.second;
-    if (!passes(filter.states, transaction.state) ||
-        !passes(filter.producer_ids, transaction.producer.id)) {
+    const bool is_named =
+        producer_ids.empty() || std::ranges::binary_search(producer_ids, transaction.producer.id);
+    if (!passes(filter.states, transaction.state) || !is_named) {
       continue;
     }
     if (filter.running_longer_than &&
@@ -561,16 +572,28 @@ std::vector<TransactionDescription> TransactionCoordinator::list(const Transacti
   return listed;
 }
 
+std::vector<OngoingTransaction> TransactionCoordinator::list_soonest(std::size_t count_max) const {
+  std::vector<OngoingTransaction> listed;
+  for (const auto& [deadline, producer] : deadlines_) {
+    if (listed.size() == count_max) {
+      break;
+    }
+    const auto& [transactional_id, transaction] = *by_producer_id_.at(producer);
+    listed.push_back({.transactional_id = transactional_id,
+                      .producer = transaction.producer,
+                      .started_at = transaction.started_at,
+                      .timeout = transaction.timeout,
+                      .partition_count = transaction.partitions.size(),
+                      .group_count = transaction.groups.size()});
+  }
+  return listed;
+}
+
 std::optional<std::string_view> TransactionCoordinator::find_by_producer_id(
     ProducerId producer_id) const {
   const auto place = by_producer_id_.find(producer_id);
   return place == by_producer_id_.end() ? std::nullopt
                                         : std::optional<std::string_view>(place->second->first);
-}
-
-bool TransactionCoordinator::is_group_in_ongoing_transaction(std::string_view group_id) const {
-  return std::ranges::any_of(
-      transactions_, [&](const Entry& entry) { return entry.second.groups.contains(group_id); });
 }
 
 // --- Time ---
@@ -637,7 +660,7 @@ TransactionCoordinator::Settled TransactionCoordinator::read_settled(WireReader&
 }
 
 void TransactionCoordinator::replay_transactional_id(WireReader& reader) {
-  const std::string transactional_id = reader.read_sized_string();
+  const std::string transactional_id = read_client_text(reader);
   const Settled settled = read_settled(reader);
   if (!reader.ok()) {
     return;
@@ -651,12 +674,15 @@ void TransactionCoordinator::read_addition(WireReader& reader, Transaction& tran
     transaction.partitions.insert(read_partition(reader));
   }
   for (std::size_t left = read_count(reader, 1); left > 0; --left) {
-    transaction.groups.insert(reader.read_sized_string());
+    const auto [group, is_new] = transaction.groups.insert(read_client_text(reader));
+    if (is_new) {
+      ++ongoing_by_group_[*group];
+    }
   }
 }
 
 void TransactionCoordinator::replay_transaction_extended(WireReader& reader, std::int8_t version) {
-  const auto place = transactions_.find(as_text(reader.read_sized_bytes()));
+  const auto place = transactions_.find(read_client_text(reader));
   const WallTime started_at{reader.read_int64()};
   const Beginning beginning = version < kExtendedVersionWithBeginning
                                   ? Beginning{.wall = started_at}
@@ -676,7 +702,7 @@ void TransactionCoordinator::replay_transaction_extended(WireReader& reader, std
 }
 
 void TransactionCoordinator::replay_transaction_doubt(WireReader& reader) {
-  const auto place = transactions_.find(as_text(reader.read_sized_bytes()));
+  const auto place = transactions_.find(read_client_text(reader));
   const bool is_settled = reader.read_bool();
   const TransactionPart part = Doubts::decode_part(reader);
   if (!reader.ok() || place == transactions_.end() ||
@@ -692,11 +718,11 @@ void TransactionCoordinator::replay_transaction_doubt(WireReader& reader) {
 }
 
 void TransactionCoordinator::replay_transaction_ended(WireReader& reader) {
-  const auto place = transactions_.find(as_text(reader.read_sized_bytes()));
+  const auto place = transactions_.find(read_client_text(reader));
   const auto result = static_cast<TransactionResult>(reader.read_int8());
   std::vector<std::string> groups;
   for (std::size_t left = read_count(reader, 1); left > 0; --left) {
-    groups.push_back(reader.read_sized_string());
+    groups.push_back(read_client_text(reader));
   }
   const Settled settled = read_settled(reader);
   if (!reader.ok() || place == transactions_.end() ||
@@ -738,7 +764,7 @@ void TransactionCoordinator::write_snapshot(WireWriter& writer) const {
 void TransactionCoordinator::restore(WireReader& reader, std::int8_t version) {
   const bool has_beginnings = version >= kSnapshotVersionWithBeginnings;
   for (std::size_t left = read_count(reader, 1); left > 0 && reader.ok(); --left) {
-    const std::string transactional_id = reader.read_sized_string();
+    const std::string transactional_id = read_client_text(reader);
     const Settled settled = read_settled(reader);
     const bool is_ongoing = reader.read_bool();
     if (!reader.ok()) {

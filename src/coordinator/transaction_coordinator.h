@@ -58,7 +58,8 @@ struct TransactionOptions {
   /// Reserved for the marker that fences an exhausted producer; epochs handed out stay below. A
   /// parameter, so that tests reach it.
   ProducerEpoch epoch_max{32767};
-  std::size_t transactional_id_count_max = 1'000'000;
+  std::size_t transactional_id_count_max = 100'000;
+  std::size_t transactional_id_bytes_max = 255;
   SeededBug seeded_bug = SeededBug::kNone;
 };
 
@@ -121,6 +122,16 @@ struct TransactionDescription {
   std::vector<std::string> groups;
 };
 
+/// An ongoing transaction in short.
+struct OngoingTransaction {
+  std::string_view transactional_id;  ///< valid until the next step
+  ProducerIdentity producer;
+  WallTime started_at;
+  Duration timeout{};
+  std::size_t partition_count = 0;
+  std::size_t group_count = 0;
+};
+
 struct TransactionFilter {
   std::vector<TransactionState> states;  ///< empty: all
   std::vector<ProducerId> producer_ids;  ///< empty: all
@@ -166,13 +177,11 @@ class TransactionCoordinator {
 
   /// Before a transactional batch is appended, in the same step (the journal entries of `effects`
   /// go first): Produce 12 and later adds the partition, earlier versions require that it was
-  /// added. `transactional_id` as in the Produce request, empty if unknown. To be asked after
-  /// Partition::find_duplicate: the retry of a batch of a finished transaction is a success.
-  /// Errors: INVALID_PRODUCER_ID_MAPPING, INVALID_PRODUCER_EPOCH; not in the transaction:
-  /// TRANSACTION_ABORTABLE (Produce 11 and later) or INVALID_TXN_STATE.
-  ErrorCode admit_produce(std::string_view transactional_id, ProducerIdentity producer,
-                          const TopicIdPartition& partition, std::int16_t produce_version,
-                          const Moment& moment, Effects& effects);
+  /// added. To be asked after Partition::find_duplicate: the retry of a batch of a finished
+  /// transaction is a success. Errors: INVALID_PRODUCER_ID_MAPPING, INVALID_PRODUCER_EPOCH; not in
+  /// the transaction: TRANSACTION_ABORTABLE (Produce 11 and later) or INVALID_TXN_STATE.
+  ErrorCode admit_produce(const TransactionKey& key, const TopicIdPartition& partition,
+                          std::int16_t produce_version, const Moment& moment, Effects& effects);
 
   /// As admit_produce for a TxnOffsetCommit: version 5 and later adds the group. Called by
   /// Coordinator::txn_offset_commit. Not in the transaction: TRANSACTION_ABORTABLE (4 and later) or
@@ -185,13 +194,13 @@ class TransactionCoordinator {
   /// or add_doubt for every refused transactional batch of Produce 12 and later, whatever the
   /// error; a stale or unknown producer is ignored. With v2 a transaction that has not begun begins
   /// by this, so that a commit behind it finds something to refuse.
-  void mark_must_abort(ProducerIdentity producer, const Moment& moment, Effects& effects);
+  void mark_must_abort(const TransactionKey& key, const Moment& moment, Effects& effects);
   /// As mark_must_abort, for a part that its producer sends again on this error: until settle_doubt
   /// hears that it was accepted.
-  void add_doubt(ProducerIdentity producer, const TransactionPart& refused, const Moment& moment,
+  void add_doubt(const TransactionKey& key, const TransactionPart& refused, const Moment& moment,
                  Effects& effects);
   /// To be called for whatever is accepted of a transaction of v2, a duplicate too.
-  void settle_doubt(ProducerIdentity producer, const TransactionPart& accepted, Effects& effects);
+  void settle_doubt(const TransactionKey& key, const TransactionPart& accepted, Effects& effects);
 
   // --- Looking. ---
 
@@ -199,9 +208,14 @@ class TransactionCoordinator {
   /// Sorted by transactional id.
   std::vector<TransactionDescription> list(const TransactionFilter& filter,
                                            const Moment& moment) const;
+  /// At most `count_max` of the ongoing ones: those that time out first.
+  std::vector<OngoingTransaction> list_soonest(std::size_t count_max) const;
   /// Whose current producer id this is; for DescribeProducers and the console.
   std::optional<std::string_view> find_by_producer_id(ProducerId producer_id) const;
-  bool is_group_in_ongoing_transaction(std::string_view group_id) const;
+  bool is_group_in_ongoing_transaction(std::string_view group_id) const {
+    return ongoing_by_group_.contains(group_id);
+  }
+  std::size_t transactional_id_count() const { return transactions_.size(); }
   std::size_t ongoing_count() const { return deadlines_.size(); }
 
   // --- Time, replay and checkpoints: called by the Coordinator. ---
@@ -261,7 +275,7 @@ class TransactionCoordinator {
 
   Found find_for_coordinator_request(const TransactionKey& key, const Caller& caller);
   static bool note_connection(Transaction& transaction, const Caller& caller);
-  Found find_for_data(std::string_view transactional_id, ProducerIdentity producer) const;
+  Found find_for_data(const TransactionKey& key) const;
   InitProducerIdReply create(const std::string& transactional_id, Duration timeout,
                              const Caller& caller, Effects& effects);
   EndTxnReply end_txn_v1(Entry& entry, TransactionResult result, const Moment& moment,
@@ -284,7 +298,7 @@ class TransactionCoordinator {
   static TransactionDescription description(const Entry& entry);
   static void write_settled(WireWriter& writer, const Settled& settled);
   static Settled read_settled(WireReader& reader);
-  static void read_addition(WireReader& reader, Transaction& transaction);
+  void read_addition(WireReader& reader, Transaction& transaction);
   void write_extension(Entry& entry, const Addition& addition, WallTime started_at,
                        const Beginning& beginning, Effects& effects);
   void write_doubt(Entry& entry, bool is_settled, const TransactionPart& part, Effects& effects);
@@ -293,7 +307,8 @@ class TransactionCoordinator {
   ProducerIds& producer_ids_;
   GroupCoordinator& groups_;
   Transactions transactions_;
-  std::unordered_map<ProducerId, Entry*> by_producer_id_;     // current ids only
+  std::unordered_map<ProducerId, Entry*> by_producer_id_;             // current ids only
+  std::map<std::string, std::size_t, std::less<>> ongoing_by_group_;  // how many have it; none is 0
   std::set<std::pair<MonotonicTime, ProducerId>> deadlines_;  // of the ongoing, once clocks run
 };
 

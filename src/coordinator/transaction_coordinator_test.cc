@@ -486,7 +486,7 @@ TEST_F(Transactions, produce_with_a_stale_epoch_or_a_wrong_producer_is_refused) 
             ErrorCode::kInvalidProducerIdMapping);
   EXPECT_EQ(broker.produce("somebody else", producer, kPartition),
             ErrorCode::kInvalidProducerIdMapping);
-  EXPECT_EQ(broker.produce("", producer, kPartition), ErrorCode::kNone);
+  EXPECT_EQ(broker.produce("", producer, kPartition), ErrorCode::kInvalidProducerIdMapping);
 }
 
 TEST_F(Transactions, offsets_need_their_group_in_the_transaction_before_v5) {
@@ -551,6 +551,29 @@ TEST_F(Transactions, a_stale_producer_cannot_mark_its_successor) {
   broker.produce(kId, successor, kPartition);
   broker.mark_must_abort(producer);
   EXPECT_EQ(broker.commit(kId, successor).error, ErrorCode::kNone);
+}
+
+TEST_F(Transactions, nothing_is_done_to_one_under_the_name_of_another) {
+  const ProducerIdentity producer = start_ongoing();
+  const ProducerIdentity other = broker.init("other", {}).producer;
+  auto& transactions = broker.live->transactions();
+  for (const std::string_view name : {"other", "unknown", ""}) {
+    transactions.mark_must_abort({name, producer}, broker.moment(), broker.effects);
+    transactions.add_doubt({name, producer}, {.topic = "t"}, broker.moment(), broker.effects);
+    broker.finish_step();
+    EXPECT_EQ(broker.produce(name, producer, kPartition), ErrorCode::kInvalidProducerIdMapping);
+    EXPECT_NE(broker.add(name, producer, {kPartition}).error, ErrorCode::kNone);
+    EXPECT_NE(broker.add_group(name, producer, "g").error, ErrorCode::kNone);
+    EXPECT_NE(broker.commit(name, producer).error, ErrorCode::kNone);
+    EXPECT_NE(broker.abort(name, producer).error, ErrorCode::kNone);
+    EXPECT_NE(broker
+                  .txn_commit_offsets(name, producer, {.group_id = "g"},
+                                      {{.partition = kPartition, .offset = Offset(5)}})
+                  .error,
+              ErrorCode::kNone);
+  }
+  EXPECT_EQ(broker.produce("other", other, kPartition), ErrorCode::kNone);
+  EXPECT_EQ(broker.commit(kId, producer).error, ErrorCode::kNone);
 }
 
 TEST_F(Transactions, refused_offsets_mark_their_transaction) {
