@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/masked_streams.h"
 #include "app/pipeline_file.h"
 #include "pipeline/explain.h"
 
@@ -27,6 +28,7 @@ int run_explain(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
+  const MaskedStreams masked_streams(planned->spec.secrets);
   std::cout << (json ? pipeline::explain_json(*planned) : pipeline::explain_text(*planned));
   return kExitOk;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "base/utf8.h"
 #include "io/os/os_environment.h"
 
 namespace onceflow::app {
@@ -13,12 +14,12 @@ std::optional<pipeline::PlannedPipeline> load_pipeline_file(const std::string& p
   const Result<Buffer> text = io::read_file(os.disk(), path);
   if (!text) {
     fmt::print(stderr, "{}: {}; the rule: a pipeline file is named; the fix: check the path\n",
-               path, text.error().text);
+               printable(path), printable(text.error().text));
     return std::nullopt;
   }
   auto planned = pipeline::plan_file(path, as_text(*text), pipeline::process_variables());
   if (!planned) {
-    fmt::print(stderr, "{}", pipeline::describe(path, planned.error()));
+    fmt::print(stderr, "{}", pipeline::describe(printable(path), planned.error()));
     return std::nullopt;
   }
   return std::move(*planned);

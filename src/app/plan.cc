@@ -14,6 +14,7 @@
 #include "app/bootstrap_servers.h"
 #include "app/change_commands.h"
 #include "app/log_task.h"
+#include "app/masked_streams.h"
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
 #include "app/reset_tables.h"
@@ -370,6 +371,7 @@ int run_plan(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
+  const MaskedStreams masked_streams(planned->spec.secrets);
   const std::string named = shell_word(file) + options.flags;
   if (options.bootstrap_servers.empty()) {
     options.bootstrap_servers = joined(planned->spec.bootstrap_servers);

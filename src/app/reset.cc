@@ -3,7 +3,6 @@
 // it would do. Every act may be repeated: a reset that fails in its middle is run again, and until
 // it has ended no worker starts.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>
@@ -17,6 +16,7 @@
 #include "app/bootstrap_servers.h"
 #include "app/change_commands.h"
 #include "app/log_task.h"
+#include "app/masked_streams.h"
 #include "app/other_pipelines.h"
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
@@ -29,7 +29,6 @@
 #include "base/check.h"
 #include "client/admin.h"
 #include "client/group_admin.h"
-#include "connectors/sink_past.h"
 #include "engine/definition_log.h"
 #include "engine/kept_position.h"
 #include "engine/left_topics.h"
@@ -784,6 +783,7 @@ int run_reset(const Arguments& arguments) {
   if (!planned) {
     return kExitUsage;
   }
+  const MaskedStreams masked_streams(planned->spec.secrets);
   if (command->log.bootstrap_servers.empty()) {
     command->log.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }

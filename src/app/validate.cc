@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/masked_streams.h"
 #include "app/pipeline_file.h"
 #include "pipeline/explain.h"
 #include "pipeline/remarks.h"
@@ -26,6 +27,7 @@ int run_validate(const Arguments& arguments) {
   int exit_code = kExitOk;
   for (const std::string& file : files) {
     if (const auto planned = load_pipeline_file(file)) {
+      const MaskedStreams masked_streams(planned->spec.secrets);
       std::cout << fmt::format("{}: ok ({})\n", file, pipeline::summary(*planned));
       for (const pipeline::Problem& remark : pipeline::remarks_on(planned->spec)) {
         std::cout << fmt::format("note: {}\n", pipeline::describe(file, remark));

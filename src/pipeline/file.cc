@@ -247,6 +247,7 @@ std::expected<PipelineSpec, std::vector<Problem>> parse_pipeline(const std::stri
   if (reader.has_problems()) {
     return std::unexpected(reader.take_problems());
   }
+  spec.secrets = reader.secrets();
   return spec;
 }
 

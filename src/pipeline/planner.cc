@@ -538,7 +538,12 @@ std::expected<PlannedPipeline, std::vector<Problem>> plan_file(const std::string
   if (!spec) {
     return std::unexpected(std::move(spec).error());
   }
-  return plan_pipeline(std::move(*spec));
+  const Secrets secrets = spec->secrets;
+  auto planned = plan_pipeline(std::move(*spec));
+  if (!planned) {
+    return std::unexpected(masked(std::move(planned).error(), secrets));
+  }
+  return planned;
 }
 
 std::string_view to_string(Guarantee guarantee) {

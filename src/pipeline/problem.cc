@@ -7,6 +7,15 @@
 
 namespace onceflow::pipeline {
 
+std::vector<Problem> masked(std::vector<Problem> problems, const Secrets& secrets) {
+  for (Problem& problem : problems) {
+    problem.what = secrets.masked(problem.what);
+    problem.rule = secrets.masked(problem.rule);
+    problem.fix = secrets.masked(problem.fix);
+  }
+  return problems;
+}
+
 std::string describe(std::string_view file, const Problem& problem) {
   return fmt::format("{}:{}: {}; the rule: {}; the fix: {}", file, problem.line, problem.what,
                      problem.rule, problem.fix);

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/secrets.h"
+
 namespace onceflow::pipeline {
 
 struct Problem {
@@ -13,6 +15,9 @@ struct Problem {
   std::string rule;
   std::string fix;
 };
+
+/// The same, without secrets.
+std::vector<Problem> masked(std::vector<Problem> problems, const Secrets& secrets);
 
 /// One line: `file:line: what; the rule: …; the fix: …`
 std::string describe(std::string_view file, const Problem& problem);

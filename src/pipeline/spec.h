@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/secrets.h"
 #include "connectors/sink.h"
 #include "engine/topology.h"
 #include "pipeline/expression.h"
@@ -77,7 +78,7 @@ struct SinkSpec {
   std::optional<std::int64_t>
       message_bytes_max;  ///< kafka: max.message.bytes of a topic that is made
   std::string file;       ///< sqlite
-  std::string dsn;        ///< postgres; a secret, never shown
+  std::string dsn;        ///< postgres; never shown
   std::string table;
   connectors::SinkMode mode = connectors::SinkMode::kAppend;
   int mode_line = 1;
@@ -88,6 +89,7 @@ struct SinkSpec {
 
 struct PipelineSpec {
   std::string file;
+  Secrets secrets;  ///< what any setting has taken from the environment; never shown
   std::string name;
   engine::Guarantee guarantee = engine::Guarantee::kExactlyOnce;
   int guarantee_line = 1;

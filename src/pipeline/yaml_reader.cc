@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/utf8.h"
 #include "pipeline/foreign_words.h"
 #include "pipeline/nearest.h"
 
@@ -150,17 +151,28 @@ std::optional<std::string> YamlReader::setting(const YAML::Node& node, std::stri
           fmt::format("set it before starting: export {}=…", variable));
       return std::nullopt;
     }
+    if (!is_utf8(*value)) {
+      report(node,
+             fmt::format("the variable {}, which `{}` refers to, is not UTF-8", variable, name),
+             "what stands in a pipeline file is text in UTF-8, and so is what is put into it",
+             fmt::format("set {} to such a text", variable));
+      return std::nullopt;
+    }
+    secrets_.add(*value, std::string(reference));
     result += text->substr(begin, found - begin);
     result += *value;
     begin = end + 1;
   }
   result += text->substr(begin);
+  secrets_.add(result, *text);
   if (result.empty()) {
     report(node, fmt::format("`{}` is empty", name), "a value is needed here", "write one");
     return std::nullopt;
   }
   return result;
 }
+
+std::vector<Problem> YamlReader::take_problems() { return masked(std::move(problems_), secrets_); }
 
 std::vector<std::string> YamlReader::settings(const YAML::Node& node, std::string_view name) {
   std::vector<std::string> result;

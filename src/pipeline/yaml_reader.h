@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/secrets.h"
 #include "pipeline/file.h"
 #include "pipeline/problem.h"
 #include "pipeline/record_members.h"
@@ -67,7 +68,10 @@ class YamlReader {
   void set_members(std::optional<RecordMembers> members) { members_ = std::move(members); }
   std::optional<RecordMembers>& members() { return members_; }
 
-  std::vector<Problem> take_problems() { return std::move(problems_); }
+  /// What settings have taken from the environment.
+  const Secrets& secrets() const { return secrets_; }
+  /// Without secrets.
+  std::vector<Problem> take_problems();
   bool has_problems() const { return !problems_.empty(); }
   /// For a reader that has something to say only where nothing else is wrong.
   std::size_t problem_count() const { return problems_.size(); }
@@ -77,6 +81,7 @@ class YamlReader {
                       const std::vector<std::string_view>& known);
 
   const Variables& variables_;
+  Secrets secrets_;
   /// (line of the map, key): missing, and it has been said where it went.
   std::set<std::pair<int, std::string>> answered_;
   std::vector<Problem> problems_;
