@@ -6,15 +6,18 @@
 
 #include "app/bootstrap_servers.h"
 #include "app/commands.h"
+#include "app/console_thread.h"
 #include "app/embedded_log.h"
 #include "app/log_task.h"
+#include "app/masked_streams.h"
+#include "app/pages.h"
 #include "app/pipeline_file.h"
 #include "app/process_log.h"
 #include "app/running_audit.h"
 #include "app/shell_words.h"
-#include "app/status_of_worker.h"
 #include "app/status_port.h"
 #include "app/worker_options.h"
+#include "base/utf8.h"
 #include "engine/worker.h"
 #include "io/os/exit_guard.h"
 #include "io/os/os_environment.h"
@@ -53,11 +56,13 @@ class RunProcess {
       : planned_(planned),
         options_(std::move(options)),
         named_(shell_word(options_.file) + options_.log_flags),
-        tell_([named = named_, tell = log_to_stderr("run", options_.log_format)](LogEvent event) {
+        tell_([named = named_, tell = masked(log_to_stderr("run", options_.log_format),
+                                             planned_.spec.secrets)](LogEvent event) {
           event.text = with_file_named(std::move(event.text), named);
           tell(event);
         }) {}
   ~RunProcess() {
+    stop_console();
     audit_.reset();
     log_.reset();
     os_.shut_down();
@@ -70,15 +75,13 @@ class RunProcess {
     for (const pipeline::Problem& remark : pipeline::remarks_on_kept_deletions(planned_.spec)) {
       tell(LogLevel::kInfo, "note", pipeline::describe(options_.file, remark));
     }
-    if (options_.status.port && !open_status()) {
-      return exit_code_;
-    }
-    if (!options_.bootstrap_servers.empty()) {
-      start_worker(options_.bootstrap_servers);
+    if (options_.status.port) {
+      open_status();
     } else {
-      start_log();
+      start();
     }
     os_.loop().run();
+    stop_console();
     audit_.reset();
     tell(LogLevel::kInfo, "stopped", fmt::format("exit code {}", exit_code_));
     guard_.disarm();
@@ -90,12 +93,20 @@ class RunProcess {
   }
 
  private:
+  void start() {
+    if (!options_.bootstrap_servers.empty()) {
+      start_worker(options_.bootstrap_servers);
+    } else {
+      start_log();
+    }
+  }
+
   void start_log() {
     log_.emplace(
         options_.log, os_.loop(), tell_,
         [this](const io::Endpoint& endpoint) {
-          print_line(fmt::format("onceflow run: the embedded log listens on {}, data under {}",
-                                 io::to_string(endpoint), options_.log.data_directory));
+          print(fmt::format("onceflow run: the embedded log listens on {}, data under {}",
+                            io::to_string(endpoint), options_.log.data_directory));
           start_worker(io::to_string(endpoint));
         },
         [this](const Error& error) { fail_with(error); });
@@ -104,6 +115,8 @@ class RunProcess {
   void tell(LogLevel level, std::string event, std::string text) {
     tell_({.level = level, .stage = {}, .event = std::move(event), .text = std::move(text)});
   }
+
+  void print(std::string_view line) const { print_line(planned_.spec.secrets.masked(line)); }
 
   void start_worker(const std::string& servers) {
     engine::WorkerOptions options = worker_options_of(planned_, options_.worker, named_);
@@ -123,16 +136,16 @@ class RunProcess {
     };
     std::vector<io::Endpoint> audited = options.client.bootstrap_servers;
     worker_.emplace(os_.environment(), planned_.plan, std::move(options));
-    print_line(fmt::format("onceflow run: pipeline '{}', worker {}, {} stage{}, on {}",
-                           planned_.plan.pipeline, options_.worker, planned_.plan.stages.size(),
-                           planned_.plan.stages.size() == 1 ? "" : "s", servers));
+    print(fmt::format("onceflow run: pipeline '{}', worker {}, {} stage{}, on {}",
+                      planned_.plan.pipeline, options_.worker, planned_.plan.stages.size(),
+                      planned_.plan.stages.size() == 1 ? "" : "s", servers));
     os_.loop().spawn(run_worker());
     if (options_.audit_interval_ms > 0) {
       start_audit(std::move(audited));
     }
-    if (status_server_) {
-      status_page_.emplace(planned_, *worker_, os_.loop(), named_);
-      print_status_port(*status_server_);
+    if (console_) {
+      console_->post([pages = pages_] { pages->value->set_started(); });
+      print_status_port(status_endpoint_);
     }
   }
 
@@ -147,33 +160,50 @@ class RunProcess {
                    [this](const std::string& news) { tell(LogLevel::kWarn, "audit", news); });
   }
 
-  Task<console::StatusPage> read_status() {
-    if (!status_page_) {
-      co_return console::StatusPage{{}, {}, "the embedded log is starting"};
-    }
-    std::optional<console::StatusPage> embedded_log;
-    if (log_) {
-      embedded_log = co_await log_->read_status();
-    }
-    co_return status_page_->read(audit_ ? &*audit_ : nullptr, std::move(embedded_log));
+  // Then starts: what can be seen of it can be seen from the beginning.
+  void open_status() {
+    console_.emplace(
+        options_.status,
+        [this](io::Scheduler& scheduler) {
+          auto pages = std::make_shared<RunPages>(
+              planned_, named_, scheduler,
+              [this](std::function<void(WorkerView)> tell) { ask_worker(std::move(tell)); },
+              options_.bootstrap_servers.empty()
+                  ? broker::AskBroker([this](broker::TellStatus tell) { ask_log(std::move(tell)); })
+                  : nullptr);
+          pages_->value = pages.get();
+          return pages;
+        },
+        os_.loop(),
+        [this](Result<io::Endpoint> opened) {
+          if (!opened) {
+            fail_with(opened.error());
+            return;
+          }
+          status_endpoint_ = *opened;
+          start();
+        });
   }
 
-  console::Health read_health() const {
-    return status_page_ ? status_page_->health()
-                        : console::Health{.text = "the embedded log is starting\n"};
+  // On the console's thread, once there is a worker, and a log if it has one.
+  void ask_worker(std::function<void(WorkerView)> tell) {
+    os_.loop().post_from_any_thread([this, tell = std::move(tell)] {
+      console_->post([tell, view = view_of(*worker_, audit_ ? &*audit_ : nullptr,
+                                           os_.loop())]() mutable { tell(std::move(view)); });
+    });
   }
 
-  bool open_status() {
-    auto server = open_status_port(
-        os_.environment(), options_.status,
-        [this]() -> Task<console::StatusPage> { return read_status(); },
-        [this] { return read_health(); });
-    if (!server) {
-      fail_with(server.error());
-      return false;
+  void ask_log(const broker::TellStatus& tell) {
+    log_->ask_status([this, tell](broker::StatusNews news) {
+      console_->post([tell, news = std::move(news)]() mutable { tell(std::move(news)); });
+    });
+  }
+
+  // It asks the others, so it ends before them.
+  void stop_console() {
+    if (console_) {
+      console_->stop();
     }
-    status_server_ = std::move(*server);
-    return true;
   }
 
   Task<void> run_worker() {
@@ -209,11 +239,16 @@ class RunProcess {
   const TellEvent tell_;
   io::ExitGuard guard_;
   io::OsEnvironment os_;
+  /// Filled and used on the console's thread alone.
+  struct Handle {
+    RunPages* value = nullptr;
+  };
+  const std::shared_ptr<Handle> pages_ = std::make_shared<Handle>();
+  std::optional<ConsoleThread> console_;  // the log's thread posts to it
   std::optional<EmbeddedLog> log_;
   std::optional<engine::Worker> worker_;
   std::optional<RunningAudit> audit_;
-  std::optional<WorkerStatusPage> status_page_;
-  std::unique_ptr<console::StatusServer> status_server_;
+  io::Endpoint status_endpoint_;
   bool stopping_ = false;
   int exit_code_ = kExitOk;
 };
@@ -258,11 +293,17 @@ int run_run(const Arguments& arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
+  if (options.worker.empty() || printable(options.worker) != options.worker) {
+    std::cerr << "onceflow run: --worker '" << printable(options.worker)
+              << "': a worker's name is text in UTF-8 without control characters, and not empty\n";
+    return kExitUsage;
+  }
   options.log_flags = log_flags_of(app);
   const auto planned = load_pipeline_file(options.file);
   if (!planned) {
     return kExitUsage;
   }
+  const MaskedStreams masked_streams(planned->spec.secrets);
   if (options.bootstrap_servers.empty()) {
     options.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }

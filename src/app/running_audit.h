@@ -26,6 +26,12 @@ struct RunningAuditOptions {
   audit::Strangers strangers = audit::Strangers::kRefused;
 };
 
+/// What is shown of it. A value.
+struct AuditView {
+  audit::AuditWatch watch;
+  Duration interval{};
+};
+
 class RunningAudit {
  public:
   /// Begins at once. `tell` is called on `owner` with what belongs into the log. Destroy it before
@@ -37,8 +43,7 @@ class RunningAudit {
   ~RunningAudit();
 
   /// On the owner's thread.
-  const audit::AuditWatch& watch() const { return watch_; }
-  Duration interval() const { return interval_; }
+  AuditView view() const { return {watch_, interval_}; }
 
  private:
   /// From the audit's thread: runs `what` on the owner's.

@@ -104,9 +104,9 @@ Json accounted_json(const audit::Verdict& clean, MonotonicTime now) {
 
 }  // namespace
 
-void add_audit(Families& families, const std::string& pipeline, const RunningAudit* audit) {
+void add_audit(Families& families, const std::string& pipeline, const AuditView* audit) {
   const console::Labels labels{{"pipeline", pipeline}};
-  const AuditState state = audit == nullptr ? AuditState::kNever : audit->watch().state();
+  const AuditState state = audit == nullptr ? AuditState::kNever : audit->watch.state();
   console::Labels with_state = labels;
   with_state.emplace_back("state", audit::to_string(state));
   families.gauge("onceflow_audit_state", "1 for what is known from the last audit")
@@ -114,7 +114,7 @@ void add_audit(Families& families, const std::string& pipeline, const RunningAud
   if (audit == nullptr) {
     return;
   }
-  const AuditWatch& watch = audit->watch();
+  const AuditWatch& watch = audit->watch;
   for (const AuditState ended :
        {AuditState::kClean, AuditState::kPartly, AuditState::kFindings, AuditState::kFailed}) {
     console::Labels with_result = labels;
@@ -130,7 +130,7 @@ void add_audit(Families& families, const std::string& pipeline, const RunningAud
   }
 }
 
-std::string audit_json(const RunningAudit* audit, MonotonicTime now) {
+std::string audit_json(const AuditView* audit, MonotonicTime now) {
   Json json = {{"state", audit::to_string(AuditState::kNever)}};
   if (audit == nullptr) {
     json["reason"] =
@@ -138,12 +138,12 @@ std::string audit_json(const RunningAudit* audit, MonotonicTime now) {
         "one now";
     return json.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
-  const AuditWatch& watch = audit->watch();
+  const AuditWatch& watch = audit->watch;
   json["state"] = audit::to_string(watch.state());
   if (!watch.reason().empty()) {
     json["reason"] = watch.reason();
   }
-  json["interval_seconds"] = round_to_ms(audit->interval());
+  json["interval_seconds"] = round_to_ms(audit->interval);
   json["under_way"] = nullptr;
   if (watch.running_since()) {
     const audit::AuditProgress& progress = watch.latest_progress();

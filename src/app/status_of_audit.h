@@ -9,8 +9,8 @@
 namespace onceflow::app {
 
 /// `audit` may be null: none runs beside this worker.
-void add_audit(Families& families, const std::string& pipeline, const RunningAudit* audit);
+void add_audit(Families& families, const std::string& pipeline, const AuditView* audit);
 /// A JSON object.
-std::string audit_json(const RunningAudit* audit, MonotonicTime now);
+std::string audit_json(const AuditView* audit, MonotonicTime now);
 
 }  // namespace onceflow::app

@@ -1,9 +1,9 @@
 #include "app/status_of_broker.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "app/status_parts.h"
+#include "app/metrics_of_partitions.h"
+#include "app/status_lists.h"
 
 namespace onceflow::app {
 namespace {
@@ -40,6 +40,16 @@ void add_counters(Families& families, const BrokerStatus& status) {
   count("onceflow_broker_received_bytes_total", "Bytes received", status.server.received_bytes);
   count("onceflow_broker_sent_bytes_total", "Bytes sent", status.server.sent_bytes);
   count("onceflow_broker_connections_total", "Connections accepted", status.server.accepted);
+  for (std::size_t index = 0; index < status.server.closed_for_memory.size(); ++index) {
+    families
+        .counter("onceflow_broker_closed_for_memory_total",
+                 "Connections closed because others waited for memory")
+        .add({{"reason", std::string(to_string(static_cast<broker::ClosedForMemory>(index)))}},
+             static_cast<double>(status.server.closed_for_memory[index]));
+  }
+  count("onceflow_broker_closed_without_memory_total",
+        "Connections closed because the system had no memory for a request",
+        status.server.closed_without_memory);
   count("onceflow_journal_flushes_total", "Syncs of the journal", status.log.journal_flushes);
   count("onceflow_checkpoints_total", "Checkpoints", status.log.checkpoint_count);
   auto& transactions = families.counter("onceflow_txn_total", "Transactions that have ended");
@@ -62,6 +72,16 @@ void add_gauges(Families& families, const BrokerStatus& status) {
       static_cast<double>(status.server.open_connections));
   set("onceflow_broker_request_memory_bytes", "Memory of requests and answers in flight",
       static_cast<double>(status.server.memory_bytes));
+  set("onceflow_broker_request_memory_max_bytes", "What they may take: queued.max.request.bytes",
+      static_cast<double>(status.server.memory_bytes_max));
+  set("onceflow_broker_waiting_for_memory", "Connections that wait for memory",
+      static_cast<double>(status.server.memory_waiting));
+  for (const broker::StateUse& use : status.state) {
+    families.gauge("onceflow_broker_state", "What clients have put into the log's state")
+        .add({{"state", std::string(use.state)}}, static_cast<double>(use.used));
+    families.gauge("onceflow_broker_state_max", "Its bound: docs/operations.md")
+        .add({{"state", std::string(use.state)}}, static_cast<double>(use.limit));
+  }
   set("onceflow_broker_waiting_fetches", "Fetches that wait for records",
       static_cast<double>(status.parked_fetches));
   set("onceflow_journal_bytes", "Bytes in the journal since the last checkpoint",
@@ -77,30 +97,16 @@ void add_gauges(Families& families, const BrokerStatus& status) {
   set("onceflow_recovery_seconds", "How long the last start took to recover",
       to_seconds(status.log.recovery));
   set("onceflow_topics", "Topics", static_cast<double>(status.topic_count));
-  set("onceflow_txn_open", "Open transactions",
-      static_cast<double>(status.open_transactions.size()));
+  set("onceflow_txn_open", "Open transactions", static_cast<double>(status.open_transaction_count));
   for (const broker::OpenTransaction& transaction : status.open_transactions) {
     families.gauge("onceflow_txn_open_age_seconds", "Age of an open transaction")
         .add({{"transactional_id", transaction.transactional_id}}, to_seconds(transaction.age));
   }
-  for (const broker::PartitionStatus& partition : status.partitions) {
-    const console::Labels labels{{"topic", partition.topic},
-                                 {"partition", std::to_string(partition.partition)}};
-    families.gauge("onceflow_partition_high_watermark", "The high watermark")
-        .add(labels, static_cast<double>(partition.high_watermark));
-    families.gauge("onceflow_lso_gap_records", "Offsets that open transactions hold back")
-        .add(labels, static_cast<double>(partition.high_watermark - partition.last_stable_offset));
-    families.gauge("onceflow_partition_size_bytes", "Bytes of the partition")
-        .add(labels, static_cast<double>(partition.size_bytes));
-  }
-  for (const broker::GroupLag& lag : status.lags) {
-    families
-        .gauge("onceflow_group_lag_records", "Offsets from a group's position to the last stable")
-        .add({{"group", lag.group_id},
-              {"topic", lag.topic},
-              {"partition", std::to_string(lag.partition)}},
-             static_cast<double>(lag.lag));
-  }
+}
+
+void add_broker_loop(Families& families, const BrokerStatus& status) {
+  add_loop(families, "broker",
+           {.lately = status.longest_turn_lately, .ever = status.longest_turn_ever});
 }
 
 Json latency_json(const Histogram& histogram) {
@@ -109,7 +115,7 @@ Json latency_json(const Histogram& histogram) {
           {"p99", round_to(to_seconds(histogram.quantile(0.99)) * 1e3, 3)}};
 }
 
-Json lists_json(const BrokerStatus& status) {
+Json transactions_json(const BrokerStatus& status) {
   Json transactions = Json::array();
   for (const broker::OpenTransaction& open : status.open_transactions) {
     transactions.push_back({{"transactional_id", open.transactional_id},
@@ -120,58 +126,42 @@ Json lists_json(const BrokerStatus& status) {
                             {"partitions", open.partition_count},
                             {"groups", open.group_count}});
   }
-  Json partitions = Json::array();
-  for (const broker::PartitionStatus& partition : status.partitions) {
-    partitions.push_back({{"topic", partition.topic},
-                          {"partition", partition.partition},
-                          {"log_start_offset", partition.log_start_offset},
-                          {"last_stable_offset", partition.last_stable_offset},
-                          {"high_watermark", partition.high_watermark},
-                          {"size_bytes", partition.size_bytes}});
-  }
-  Json groups = Json::array();
-  for (const broker::GroupStatus& group : status.groups) {
-    Json lags = Json::array();
-    for (const broker::GroupLag& lag : status.lags) {
-      if (lag.group_id == group.group_id) {
-        lags.push_back({{"topic", lag.topic},
-                        {"partition", lag.partition},
-                        {"committed_offset", lag.committed_offset},
-                        {"lag", lag.lag}});
-      }
-    }
-    groups.push_back({{"group_id", group.group_id},
-                      {"state", group.state},
-                      {"members", group.member_count},
-                      {"positions", std::move(lags)}});
-  }
-  return {{"open_transactions", std::move(transactions)},
-          {"partitions", std::move(partitions)},
-          {"groups", std::move(groups)}};
+  return transactions;
 }
 
 }  // namespace
 
-BrokerStatusPage::BrokerStatusPage(const broker::Broker& broker, io::EventLoop& loop)
-    : broker_(broker), loop_(loop), started_(loop.now()) {}
-
-console::StatusPage BrokerStatusPage::read() {
-  console::StatusPage page = read_part();
-  Families families;
-  families.merge(std::move(page.metrics));
-  families.add_process();
-  return {families.take(), lay_out(page.json)};
+void tell_broker_status(broker::Broker& broker, io::EventLoop& loop, broker::TellStatus tell) {
+  broker.tell_status([&loop, tell = std::move(tell)](broker::StatusNews news) {
+    if (news.totals) {
+      const LoopTurns turns = turns_of(loop);
+      news.totals->longest_turn_lately = turns.lately;
+      news.totals->longest_turn_ever = turns.ever;
+    }
+    tell(std::move(news));
+  });
 }
 
-console::StatusPage BrokerStatusPage::read_part() {
-  const BrokerStatus status = broker_.status();
-  const MonotonicTime now = loop_.now();
-  Families families;
+BrokerStatusPages::BrokerStatusPages(io::Scheduler& scheduler, broker::AskBroker ask)
+    : scheduler_(scheduler), watch_(scheduler, std::move(ask)), started_(scheduler.now()) {}
+
+void BrokerStatusPages::add_metrics(Families& families) const {
+  const BrokerStatus& status = *watch_.totals();
   add_gauges(families, status);
   add_counters(families, status);
   add_requests(families, status.counters);
-  add_loop(families, "broker", loop_);
+  add_broker_loop(families, status);
+  add_status_age(families, "broker", scheduler_.now() - *watch_.answered_at());
+}
 
+std::unique_ptr<console::TextSource> BrokerStatusPages::metrics_of_partitions(
+    const Secrets& secrets) const {
+  return std::make_unique<PartitionMetrics>(watch_.mirror(), secrets);
+}
+
+std::string BrokerStatusPages::json() {
+  const BrokerStatus& status = *watch_.totals();
+  const MonotonicTime now = *watch_.answered_at();
   const broker::BrokerStatistics& counters = status.counters;
   const auto rate = [&](RateWindow& window, std::uint64_t total) {
     return round_to(window.add(now, total, started_), 1);
@@ -179,7 +169,9 @@ console::StatusPage BrokerStatusPage::read_part() {
   Json json = {{"cluster_id", status.cluster_id},
                {"node_id", status.node_id},
                {"uptime_seconds", round_to_ms(status.uptime)},
-               {"loop", Json::parse(loop_json(loop_))},
+               {"status_age_seconds", round_to_ms(scheduler_.now() - now)},
+               {"loop", Json::parse(loop_json({.lately = status.longest_turn_lately,
+                                               .ever = status.longest_turn_ever}))},
                {"connections", status.server.open_connections},
                {"topics", status.topic_count},
                {"per_second",
@@ -199,9 +191,22 @@ console::StatusPage BrokerStatusPage::read_part() {
                {"journal",
                 {{"bytes", status.log.journal_bytes},
                  {"flushes", status.log.journal_flushes},
-                 {"recovery_seconds", round_to_ms(status.log.recovery)}}}};
-  json.update(lists_json(status));
-  return {families.take(), json.dump(-1, ' ', false, Json::error_handler_t::replace)};
+                 {"recovery_seconds", round_to_ms(status.log.recovery)}}},
+               {"open_transaction_count", status.open_transaction_count},
+               {"open_transactions", transactions_json(status)}};
+  json.update(Json::parse(lists_json(watch_.mirror())));
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::optional<std::string> BrokerStatusPages::part_of_status(
+    const console::HttpRequest& request) const {
+  if (request.path == "/status/partitions") {
+    return partitions_page(watch_.mirror(), request.query);
+  }
+  if (request.path == "/status/groups") {
+    return groups_page(watch_.mirror(), request.query);
+  }
+  return std::nullopt;
 }
 
 }  // namespace onceflow::app

@@ -159,14 +159,14 @@ Json stage_json(const StageStatus& stage, const StageRates& rates, std::string_v
           {"positions", positions_json(stage)}};
 }
 
-std::string describe_lag(const std::vector<const StageStatus*>& stages) {
+std::string describe_lag(const std::vector<StageStatus>& stages) {
   std::int64_t lag = 0;
   bool is_known = false;
-  for (const StageStatus* stage : stages) {
-    if (stage->positions.empty()) {
+  for (const StageStatus& stage : stages) {
+    if (stage.positions.empty()) {
       continue;  // of what it does not hold, others know
     }
-    const auto of_stage = stage->lag();
+    const auto of_stage = stage.lag();
     if (!of_stage) {
       return "lag unknown";
     }
@@ -214,15 +214,15 @@ void add_strangers(Families& families, const engine::Plan& plan,
 }
 
 // One line for whoever looks in passing.
-std::string summarize(const std::vector<const StageStatus*>& stages, std::size_t stranger_count,
-                      const RunningAudit* audit, MonotonicTime now) {
+std::string summarize(const std::vector<StageStatus>& stages, std::size_t stranger_count,
+                      const AuditView* audit, MonotonicTime now) {
   std::size_t running_count = 0;
   std::string others;
-  for (const StageStatus* stage : stages) {
-    if (stage->state() == StageState::kRunning) {
+  for (const StageStatus& stage : stages) {
+    if (stage.state() == StageState::kRunning) {
       ++running_count;
     } else {
-      others += fmt::format(", {} is {}", stage->stage, engine::to_string(stage->state()));
+      others += fmt::format(", {} is {}", stage.stage, engine::to_string(stage.state()));
     }
   }
   std::string text = running_count == 0 ? "no stage is running" + others
@@ -238,7 +238,7 @@ std::string summarize(const std::vector<const StageStatus*>& stages, std::size_t
   if (audit == nullptr) {
     return text + "; no audit runs";
   }
-  const audit::AuditWatch& watch = audit->watch();
+  const audit::AuditWatch& watch = audit->watch;
   if (watch.state() == audit::AuditState::kFailed) {
     return text + "; the audit cannot judge: " + watch.reason();
   }
@@ -257,66 +257,95 @@ bool does_its_work(const StageStatus& stage) {
 
 }  // namespace
 
-WorkerStatusPage::WorkerStatusPage(const pipeline::PlannedPipeline& planned,
-                                   const engine::Worker& worker, io::EventLoop& loop,
-                                   std::string named)
-    : planned_(planned),
-      worker_(worker),
-      loop_(loop),
-      named_(std::move(named)),
-      started_(loop.now()) {}
+WorkerView view_of(const engine::Worker& worker, const RunningAudit* audit, io::EventLoop& loop) {
+  worker.refresh_statuses();
+  WorkerView view{.at = loop.now(),
+                  .stages = {},
+                  .others = worker.others(),
+                  .strangers = worker.strangers(),
+                  .audit = {},
+                  .turns = turns_of(loop)};
+  for (const StageStatus* stage : worker.statuses()) {
+    view.stages.push_back(*stage);
+  }
+  if (audit != nullptr) {
+    view.audit = audit->view();
+  }
+  return view;
+}
 
-console::Health WorkerStatusPage::health() const {
+WorkerStatusPages::WorkerStatusPages(const pipeline::PlannedPipeline& planned, std::string named,
+                                     io::Scheduler& scheduler, AskWorker ask)
+    : planned_(planned),
+      named_(std::move(named)),
+      scheduler_(scheduler),
+      refresh_(scheduler,
+               [this, ask = std::move(ask)] {
+                 ask([this, alive = alive_](WorkerView view) {
+                   if (*alive) {
+                     view_ = std::move(view);
+                     refresh_.answered();
+                   }
+                 });
+               }),
+      started_(scheduler.now()) {}
+
+WorkerStatusPages::~WorkerStatusPages() { *alive_ = false; }
+
+console::Health WorkerStatusPages::health() const {
   console::Health health{.is_alive = true, .is_ready = true, .text = {}};
-  for (const StageStatus* stage : worker_.statuses()) {
-    health.is_alive = health.is_alive && stage->state() != StageState::kFailed;
-    health.is_ready = health.is_ready && does_its_work(*stage);
-    const std::string why = with_file_named(stage->life.cause().what, named_);
-    health.text += fmt::format("{}: {}{}\n", stage->stage, engine::to_string(stage->state()),
+  for (const StageStatus& stage : view_->stages) {
+    health.is_alive = health.is_alive && stage.state() != StageState::kFailed;
+    health.is_ready = health.is_ready && does_its_work(stage);
+    const std::string why = with_file_named(stage.life.cause().what, named_);
+    health.text += fmt::format("{}: {}{}\n", stage.stage, engine::to_string(stage.state()),
                                why.empty() ? "" : ": " + why);
   }
   return health;
 }
 
-StageRates WorkerStatusPage::rates_of(const StageStatus& stage, MonotonicTime now) {
+StageRates WorkerStatusPages::rates_of(const StageStatus& stage) {
   RateWindows& windows = rates_[stage.stage];
-  return {.in = windows.in.add(now, stage.records_in, started_),
-          .out = windows.out.add(now, stage.records_out, started_),
-          .commits = windows.commits.add(now, stage.commits, started_)};
+  return {.in = windows.in.add(view_->at, stage.records_in, started_),
+          .out = windows.out.add(view_->at, stage.records_out, started_),
+          .commits = windows.commits.add(view_->at, stage.commits, started_)};
 }
 
-console::StatusPage WorkerStatusPage::read(const RunningAudit* audit,
-                                           std::optional<console::StatusPage> embedded_log) {
-  const MonotonicTime now = loop_.now();
-  Families families;
-  worker_.refresh_statuses();
-  const std::vector<const StageStatus*> stages = worker_.statuses();
-  Json json = {{"summary", summarize(stages, worker_.strangers().size(), audit, now)},
+void WorkerStatusPages::add_metrics(Families& families) const {
+  for (const StageStatus& stage : view_->stages) {
+    add_stage(families, planned_.plan.pipeline, stage, view_->at);
+  }
+  add_strangers(families, planned_.plan, view_->strangers);
+  add_guarantees(families, planned_.report);
+  add_audit(families, planned_.plan.pipeline, view_->audit ? &*view_->audit : nullptr);
+  families.gauge("onceflow_uptime_seconds", "Since this worker started")
+      .add({}, to_seconds(view_->at - started_));
+  add_loop(families, "worker", view_->turns);
+  add_status_age(families, "worker", scheduler_.now() - view_->at);
+}
+
+std::string WorkerStatusPages::json(const std::optional<std::string>& embedded_log) {
+  const MonotonicTime now = view_->at;
+  const AuditView* const audit = view_->audit ? &*view_->audit : nullptr;
+  const std::vector<StageStatus>& stages = view_->stages;
+  Json json = {{"summary", summarize(stages, view_->strangers.size(), audit, now)},
                {"pipeline", planned_.plan.pipeline},
-               {"worker", stages.empty() ? "" : stages.front()->worker},
+               {"worker", stages.empty() ? "" : stages.front().worker},
                {"guarantee", pipeline::to_string(planned_.report.guarantee)},
-               {"workers_with_another_definition", others_json(worker_.others())},
-               {"strangers_in_its_groups", strangers_json(worker_.strangers())},
+               {"workers_with_another_definition", others_json(view_->others)},
+               {"strangers_in_its_groups", strangers_json(view_->strangers)},
                {"uptime_seconds", round_to_ms(now - started_)},
-               {"loop", Json::parse(loop_json(loop_))},
+               {"status_age_seconds", round_to_ms(scheduler_.now() - now)},
+               {"loop", Json::parse(loop_json(view_->turns))},
                {"audit", Json::parse(audit_json(audit, now))},
                {"stages", Json::array()}};
-  for (const StageStatus* stage : stages) {
-    add_stage(families, planned_.plan.pipeline, *stage, now);
-    json["stages"].push_back(stage_json(*stage, rates_of(*stage, now), named_, now));
+  for (const StageStatus& stage : stages) {
+    json["stages"].push_back(stage_json(stage, rates_of(stage), named_, now));
   }
-  add_strangers(families, planned_.plan, worker_.strangers());
-  add_guarantees(families, planned_.report);
-  add_audit(families, planned_.plan.pipeline, audit);
-  families.gauge("onceflow_uptime_seconds", "Since this worker started")
-      .add({}, to_seconds(now - started_));
-  add_loop(families, "worker", loop_);
   if (embedded_log) {
-    json["broker"] = Json::parse(embedded_log->json);
-    families.merge(std::move(embedded_log->metrics));
+    json["broker"] = Json::parse(*embedded_log);
   }
-  families.add_process();
-  return {families.take(), lay_out(json.dump(-1, ' ', false, Json::error_handler_t::replace))};
+  return lay_out(json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace onceflow::app

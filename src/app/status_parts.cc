@@ -77,13 +77,6 @@ std::string lay_out(const std::string& json) {
   return text + '\n';
 }
 
-void Families::merge(std::vector<console::MetricFamily> others) {
-  for (console::MetricFamily& other : others) {
-    console::MetricFamily& family = find(other.name, other.help, other.type);
-    std::ranges::move(other.samples, std::back_inserter(family.samples));
-  }
-}
-
 console::MetricFamily& Families::find(const std::string& name, const std::string& help,
                                       console::MetricType type) {
   const auto place = std::ranges::find(families_, name, &console::MetricFamily::name);
@@ -107,20 +100,29 @@ void Families::add_process() {
       .add({}, static_cast<double>(io::lost_line_count()));
 }
 
-void add_loop(Families& families, const std::string& name, io::EventLoop& loop) {
-  families.gauge("onceflow_loop_stall_seconds", "The longest turn of the loop within a minute")
-      .add({{"loop", name}}, to_seconds(loop.longest_turns().lately(loop.now())));
-  families.gauge("onceflow_loop_stall_max_seconds", "The longest turn since the start")
-      .add({{"loop", name}}, to_seconds(loop.longest_turns().ever()));
+LoopTurns turns_of(io::EventLoop& loop) {
+  return {.lately = loop.longest_turns().lately(loop.now()), .ever = loop.longest_turns().ever()};
 }
 
-std::string loop_json(io::EventLoop& loop) {
+void add_loop(Families& families, const std::string& name, const LoopTurns& turns) {
+  families.gauge("onceflow_loop_stall_seconds", "The longest turn of the loop within a minute")
+      .add({{"loop", name}}, to_seconds(turns.lately));
+  families.gauge("onceflow_loop_stall_max_seconds", "The longest turn since the start")
+      .add({{"loop", name}}, to_seconds(turns.ever));
+}
+
+std::string loop_json(const LoopTurns& turns) {
   const auto milliseconds_of = [](Duration duration) {
     return round_to(to_seconds(duration) * 1e3, 3);
   };
-  return Json{{"stall_ms", milliseconds_of(loop.longest_turns().lately(loop.now()))},
-              {"stall_max_ms", milliseconds_of(loop.longest_turns().ever())}}
+  return Json{{"stall_ms", milliseconds_of(turns.lately)},
+              {"stall_max_ms", milliseconds_of(turns.ever)}}
       .dump();
+}
+
+void add_status_age(Families& families, const std::string& part, Duration age) {
+  families.gauge("onceflow_status_age_seconds", "How old the values of this part are")
+      .add({{"part", part}}, to_seconds(age));
 }
 
 }  // namespace onceflow::app

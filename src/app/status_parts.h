@@ -40,9 +40,6 @@ class Families {
   /// Memory, processor time and open files, under Prometheus' own names.
   void add_process();
 
-  /// Those of another part of this process. A name that both have stays one family.
-  void merge(std::vector<console::MetricFamily> others);
-
   std::vector<console::MetricFamily> take() { return std::move(families_); }
 
  private:
@@ -52,7 +49,16 @@ class Families {
 };
 
 /// The longest turns of a loop: that of the worker, or of the broker.
-void add_loop(Families& families, const std::string& name, io::EventLoop& loop);
-std::string loop_json(io::EventLoop& loop);
+struct LoopTurns {
+  Duration lately{};
+  Duration ever{};
+};
+/// On the loop's thread.
+LoopTurns turns_of(io::EventLoop& loop);
+void add_loop(Families& families, const std::string& name, const LoopTurns& turns);
+std::string loop_json(const LoopTurns& turns);
+
+/// How old what is shown of `part` is: its thread answers no faster.
+void add_status_age(Families& families, const std::string& part, Duration age);
 
 }  // namespace onceflow::app

@@ -17,13 +17,11 @@ void add_status_options(CLI::App& app, StatusPortOptions& options) {
       ->capture_default_str();
 }
 
-Result<std::unique_ptr<console::StatusServer>> open_status_port(io::Environment environment,
-                                                                const StatusPortOptions& options,
-                                                                console::ReadStatus read_status,
-                                                                console::ReadHealth read_health) {
+Result<std::unique_ptr<console::StatusServer>> open_status_port(
+    io::Environment environment, const StatusPortOptions& options,
+    std::shared_ptr<console::Pages> pages) {
   auto server = console::StatusServer::start(
-      environment, {.listen = {options.address, options.port.value_or(0)}}, std::move(read_status),
-      std::move(read_health));
+      environment, {.listen = {options.address, options.port.value_or(0)}}, std::move(pages));
   if (!server) {
     return fail(server.error().code,
                 fmt::format("--status-address {} --status-port {}: {}", options.address,
@@ -32,9 +30,9 @@ Result<std::unique_ptr<console::StatusServer>> open_status_port(io::Environment 
   return server;
 }
 
-void print_status_port(const console::StatusServer& server) {
-  print_line(fmt::format("onceflow: http://{0}/status and http://{0}/metrics",
-                         io::to_string(server.local())));
+void print_status_port(const io::Endpoint& endpoint) {
+  print_line(
+      fmt::format("onceflow: http://{0}/status and http://{0}/metrics", io::to_string(endpoint)));
 }
 
 }  // namespace onceflow::app

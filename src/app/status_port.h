@@ -23,11 +23,10 @@ struct StatusPortOptions {
 void add_status_options(CLI::App& app, StatusPortOptions& options);
 
 /// Listens (port 0 takes a free one). kAddressInUse.
-Result<std::unique_ptr<console::StatusServer>> open_status_port(io::Environment environment,
-                                                                const StatusPortOptions& options,
-                                                                console::ReadStatus read_status,
-                                                                console::ReadHealth read_health);
+Result<std::unique_ptr<console::StatusServer>> open_status_port(
+    io::Environment environment, const StatusPortOptions& options,
+    std::shared_ptr<console::Pages> pages);
 /// On standard output, for people and scripts.
-void print_status_port(const console::StatusServer& server);
+void print_status_port(const io::Endpoint& endpoint);
 
 }  // namespace onceflow::app

@@ -54,7 +54,7 @@ std::vector<std::string> AuditWatch::end(Result<AuditReport> report, MonotonicTi
   if (!news.empty() || state_ != before) {
     news.push_back(audit::verdict(*report));
   }
-  verdict_ = {std::move(*report), wall_now, now, took};
+  verdict_ = std::make_shared<const Verdict>(std::move(*report), wall_now, now, took);
   if (state_ != AuditState::kFindings) {
     last_clean_ = verdict_;
   }

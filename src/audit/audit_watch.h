@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -56,9 +57,11 @@ class AuditWatch {
   AuditState state() const { return state_; }
   /// Of kFailed.
   const std::string& reason() const { return reason_; }
-  const std::optional<Verdict>& verdict() const { return verdict_; }
+  /// Null if there is none yet. Shared with copies of this object: a report may be large, and those
+  /// who show it are on another thread.
+  const std::shared_ptr<const Verdict>& verdict() const { return verdict_; }
   /// The last verdict without a finding: up to its offsets all is accounted for.
-  const std::optional<Verdict>& last_clean() const { return last_clean_; }
+  const std::shared_ptr<const Verdict>& last_clean() const { return last_clean_; }
   /// Of the audit that is under way; nullopt between two.
   std::optional<MonotonicTime> running_since() const { return running_since_; }
   const AuditProgress& latest_progress() const { return progress_; }
@@ -70,8 +73,8 @@ class AuditWatch {
 
   AuditState state_ = AuditState::kNever;
   std::string reason_;
-  std::optional<Verdict> verdict_;
-  std::optional<Verdict> last_clean_;
+  std::shared_ptr<const Verdict> verdict_;
+  std::shared_ptr<const Verdict> last_clean_;
   std::optional<MonotonicTime> running_since_;
   AuditProgress progress_;
   std::uint64_t counts_[std::size(kAuditStates)] = {};

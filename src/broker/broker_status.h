@@ -1,10 +1,13 @@
-// BrokerStatus: what a running broker says of itself, for /status and /metrics. Values.
+// BrokerStatus: what a running broker says of itself in sum, for /status and /metrics. Values,
+// whose number does not grow with what the broker has: partitions and groups are in the
+// StatusMirror.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/histogram.h"
@@ -36,6 +39,8 @@ struct BrokerStatistics {
   Histogram commit_latency;   ///< of EndTxn, likewise
 };
 
+inline constexpr std::size_t kOpenTransactionsTold = 100;
+
 struct OpenTransaction {
   std::string transactional_id;
   std::int64_t producer_id = -1;
@@ -46,27 +51,11 @@ struct OpenTransaction {
   std::size_t group_count = 0;
 };
 
-struct PartitionStatus {
-  std::string topic;
-  std::int32_t partition = 0;
-  std::int64_t log_start_offset = 0;
-  std::int64_t high_watermark = 0;
-  std::int64_t last_stable_offset = 0;
-  std::uint64_t size_bytes = 0;
-};
-
-struct GroupLag {
-  std::string group_id;
-  std::string topic;
-  std::int32_t partition = 0;
-  std::int64_t committed_offset = -1;
-  std::int64_t lag = 0;  ///< to the last stable offset
-};
-
-struct GroupStatus {
-  std::string group_id;
-  std::string state;
-  std::size_t member_count = 0;
+/// What clients have put into the log's state, against its bounds (docs/operations.md).
+struct StateUse {
+  std::string_view state;  ///< the label of the gauges
+  std::uint64_t used = 0;
+  std::uint64_t limit = 0;
 };
 
 struct BrokerStatus {
@@ -78,10 +67,13 @@ struct BrokerStatus {
   BrokerStatistics counters;
   std::size_t topic_count = 0;
   std::size_t parked_fetches = 0;
-  std::vector<OpenTransaction> open_transactions;  ///< by transactional id
-  std::vector<PartitionStatus> partitions;         ///< by topic and number
-  std::vector<GroupStatus> groups;
-  std::vector<GroupLag> lags;
+  std::size_t open_transaction_count = 0;
+  /// Those that time out first, by transactional id; at most kOpenTransactionsTold.
+  std::vector<OpenTransaction> open_transactions;
+  std::vector<StateUse> state;
+  /// Of the loop; filled in by its owner.
+  Duration longest_turn_lately{};
+  Duration longest_turn_ever{};
 };
 
 }  // namespace onceflow::broker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,14 +12,23 @@ namespace onceflow::console {
 
 struct HttpRequest {
   std::string method;
-  std::string path;  ///< without the query
+  std::string path;                          ///< without the query
+  std::map<std::string, std::string> query;  ///< decoded; of a name that is given twice the last
   bool keeps_alive = false;
+  bool takes_chunks = false;  ///< HTTP/1.1
 };
 
 struct HttpResponse {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+};
+
+/// How the end of a body is told.
+enum class BodyLength {
+  kKnown,       ///< by its length
+  kChunked,     ///< by an empty chunk
+  kToTheClose,  ///< by the end of the connection: HTTP/1.0
 };
 
 /// What stands at the front of the bytes that have come.
@@ -34,5 +44,15 @@ ParsedRequest parse_http_request(std::string_view bytes);
 
 /// Head and body; only the head of what is asked for with HEAD.
 std::string to_http(const HttpResponse& response, const HttpRequest& request);
+/// The head alone; `body` is what it says of the length.
+std::string to_http_head(const HttpResponse& response, const HttpRequest& request, BodyLength body);
+
+/// Makes a chunk of `text`, which begins with room of kChunkHeadBytes for the chunk's head.
+inline constexpr std::size_t kChunkHeadBytes = 10;
+void frame_chunk(std::string& text);
+inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+/// As a value in a query.
+std::string percent_encoded(std::string_view text);
 
 }  // namespace onceflow::console

@@ -1,5 +1,6 @@
 #include "console/http.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace onceflow::console {
@@ -18,6 +19,30 @@ TEST(Http, a_request_is_complete_at_its_empty_line) {
   EXPECT_EQ(parsed.request.path, "/metrics");
   EXPECT_TRUE(parsed.request.keeps_alive);
   EXPECT_EQ(parsed.size_bytes, text.size() - 3);
+}
+
+TEST(Http, a_query_is_decoded) {
+  const auto query = [](const std::string& target) {
+    return parse_http_request("GET " + target + " HTTP/1.1\r\n\r\n").request.query;
+  };
+  using ::testing::ElementsAre;
+  using ::testing::Pair;
+  EXPECT_THAT(query("/a"), ::testing::IsEmpty());
+  EXPECT_THAT(query("/a?x=1&y=%2f%C3%BC+z&flag&x=2"),
+              ElementsAre(Pair("flag", ""), Pair("x", "2"), Pair("y", "/\u00fc z")));
+  EXPECT_THAT(query("/a?x=%2&y=%zz%"), ElementsAre(Pair("x", "%2"), Pair("y", "%zz%")));
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) {
+    all += static_cast<char>(byte);
+  }
+  EXPECT_EQ(query("/a?x=" + percent_encoded(all))["x"], all);
+}
+
+TEST(Http, a_chunk_has_its_size_before_it) {
+  std::string chunk(kChunkHeadBytes, ' ');
+  chunk += "hello";
+  frame_chunk(chunk);
+  EXPECT_EQ(chunk, "00000005\r\nhello\r\n");
 }
 
 TEST(Http, connections_are_kept_as_the_version_and_the_header_say) {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "base/utf8.h"
+
 namespace onceflow::console {
 namespace {
 
@@ -58,7 +60,7 @@ void append_sample(std::string& text, const MetricFamily& family, const Sample& 
       text += before;
       text += name;
       text += "=\"";
-      append_escaped(text, value, true);
+      append_label_value(text, value);
       text += '"';
       before = ',';
     }
@@ -70,6 +72,21 @@ void append_sample(std::string& text, const MetricFamily& family, const Sample& 
 }
 
 }  // namespace
+
+void append_label_value(std::string& text, std::string_view value) {
+  if (is_utf8(value)) {
+    append_escaped(text, value, true);
+  } else {
+    append_escaped(text, as_utf8(value), true);
+  }
+}
+
+void append_family_head(std::string& text, std::string_view name, std::string_view help,
+                        MetricType type) {
+  text += fmt::format("# HELP {} ", name);
+  append_escaped(text, as_utf8(help), false);
+  text += fmt::format("\n# TYPE {} {}\n", name, to_string(type));
+}
 
 MetricFamily& MetricFamily::add(const Labels& labels, const Histogram& histogram) {
   std::uint64_t cumulated = 0;
@@ -93,9 +110,7 @@ std::string to_prometheus(std::span<const MetricFamily> families) {
     if (family.samples.empty()) {
       continue;
     }
-    text += fmt::format("# HELP {} ", family.name);
-    append_escaped(text, family.help, false);
-    text += fmt::format("\n# TYPE {} {}\n", family.name, to_string(family.type));
+    append_family_head(text, family.name, family.help, family.type);
     for (const Sample& sample : family.samples) {
       append_sample(text, family, sample);
     }

@@ -36,6 +36,12 @@ struct MetricFamily {
   MetricFamily& add(const Labels& labels, const Histogram& histogram);
 };
 
+/// Appends `value` as it stands between the quotes of a label: escaped, and made UTF-8 (as_utf8).
+void append_label_value(std::string& text, std::string_view value);
+/// The two lines before the samples of a family.
+void append_family_head(std::string& text, std::string_view name, std::string_view help,
+                        MetricType type);
+
 /// The content type of to_prometheus().
 inline constexpr std::string_view kPrometheusContentType =
     "text/plain; version=0.0.4; charset=utf-8";

@@ -1,22 +1,18 @@
 #include "console/status_server.h"
 
+#include <algorithm>
 #include <array>
 #include <list>
 #include <utility>
 
-#include "console/http.h"
 #include "io/event.h"
 
 namespace onceflow::console {
 
 class StatusServer::State {
  public:
-  State(io::Environment environment, StatusServerOptions options, ReadStatus read_status,
-        ReadHealth read_health)
-      : environment_(environment),
-        options_(std::move(options)),
-        read_status_(std::move(read_status)),
-        read_health_(std::move(read_health)) {}
+  State(io::Environment environment, StatusServerOptions options, std::shared_ptr<Pages> pages)
+      : environment_(environment), options_(std::move(options)), pages_(std::move(pages)) {}
 
   Status listen() {
     auto listener = environment_.network.listen(options_.listen);
@@ -29,8 +25,8 @@ class StatusServer::State {
   void close() {
     is_closed_ = true;
     listener_->close();
-    for (io::Connection* connection : connections_) {
-      connection->close();
+    for (const Client& client : clients_) {
+      client.connection->close();
     }
   }
 
@@ -44,44 +40,72 @@ class StatusServer::State {
         // Out of descriptors, for one: trying again at once would only burn time.
         io::Event never(self->environment_.scheduler);
         co_await never.wait_for(milliseconds(100));
-      } else if (self->connections_.size() < self->options_.connections_max) {
+      } else if (self->make_room()) {
         self->environment_.scheduler.spawn(serve(self, std::move(*connection)));
       }
     }
   }
 
  private:
-  using Connections = std::list<io::Connection*>;
+  struct Client {
+    io::Connection* connection = nullptr;
+    bool is_waited_for = true;  // it has no request that is whole
+    bool is_closing = false;
+  };
+  using Clients = std::list<Client>;  // in the order in which they came
+
   /// In the list as long as the task that serves it lives, however that ends.
   class Registration {
    public:
-    Registration(Connections& connections, io::Connection* connection)
-        : connections_(connections), place_(connections.insert(connections.end(), connection)) {}
-    ~Registration() { connections_.erase(place_); }
+    Registration(Clients& clients, io::Connection* connection)
+        : clients_(clients), place_(clients.insert(clients.end(), Client{connection})) {}
+    ~Registration() { clients_.erase(place_); }
     Registration(const Registration&) = delete;
     Registration& operator=(const Registration&) = delete;
+    Client& client() { return *place_; }
 
    private:
-    Connections& connections_;
-    Connections::iterator place_;
+    Clients& clients_;
+    Clients::iterator place_;
   };
 
+  /// False: all are being answered.
+  bool make_room() {
+    const auto closing_count = static_cast<std::size_t>(
+        std::ranges::count_if(clients_, [](const Client& client) { return client.is_closing; }));
+    if (clients_.size() - closing_count < options_.connections_max) {
+      return closing_count < options_.connections_max;
+    }
+    const auto idle = std::ranges::find_if(
+        clients_, [](const Client& client) { return client.is_waited_for && !client.is_closing; });
+    if (idle == clients_.end()) {
+      return false;
+    }
+    idle->is_closing = true;
+    idle->connection->close();
+    return true;
+  }
+
   static Task<void> serve(std::shared_ptr<State> self, std::unique_ptr<io::Connection> connection) {
-    const Registration registration(self->connections_, connection.get());
+    Registration registration(self->clients_, connection.get());
     std::string input;
     bool goes_on = true;
     while (goes_on && !self->is_closed_) {
+      registration.client().is_waited_for = true;
       const ParsedRequest parsed = co_await read_request(*self, *connection, input);
       if (parsed.kind == ParsedRequest::Kind::kIncomplete || self->is_closed_) {
         break;
       }
-      HttpResponse response{.status = 400, .body = "not a request that is answered here\n"};
+      registration.client().is_waited_for = false;
+      Page page{.response = {.status = 400, .body = "not a request that is answered here\n"},
+                .rest = nullptr};
       if (parsed.kind == ParsedRequest::Kind::kComplete) {
-        response = co_await answer(*self, parsed.request);
+        page = co_await answer(*self, parsed.request);
       }
-      goes_on = parsed.kind == ParsedRequest::Kind::kComplete && parsed.request.keeps_alive;
-      const std::string bytes = to_http(response, parsed.request);
-      if (self->is_closed_ || !co_await timed_write(*self, *connection, bytes)) {
+      const bool is_endless = page.rest != nullptr && !parsed.request.takes_chunks;
+      goes_on = parsed.kind == ParsedRequest::Kind::kComplete && parsed.request.keeps_alive &&
+                !is_endless;
+      if (self->is_closed_ || !co_await send(*self, *connection, parsed.request, std::move(page))) {
         break;
       }
     }
@@ -111,8 +135,46 @@ class StatusServer::State {
     co_return parsed;
   }
 
+  /// The head and the body with the first piece of the rest, then piece by piece. False: the peer
+  /// has gone, or does not read.
+  static Task<bool> send(State& state, io::Connection& connection, HttpRequest request, Page page) {
+    if (page.rest == nullptr || request.method == "HEAD") {
+      const bool is_chunked = page.rest != nullptr && request.takes_chunks;
+      const std::string bytes = is_chunked
+                                    ? to_http_head(page.response, request, BodyLength::kChunked)
+                                    : to_http(page.response, request);
+      co_return (co_await timed_write(state, connection, bytes)).has_value();
+    }
+    const BodyLength length = request.takes_chunks ? BodyLength::kChunked : BodyLength::kToTheClose;
+    if (!co_await timed_write(state, connection, to_http_head(page.response, request, length))) {
+      co_return false;
+    }
+    const MonotonicTime deadline =
+        state.environment_.scheduler.now() + state.options_.answer_time_max;
+    std::string piece(kChunkHeadBytes, ' ');
+    piece += std::exchange(page.response.body, {});
+    bool has_more = true;
+    while (has_more) {
+      while (has_more && piece.size() < kPieceBytes) {
+        has_more = page.rest->append(piece, kPieceBytes - piece.size());
+      }
+      std::string_view bytes = std::string_view(piece).substr(kChunkHeadBytes);
+      if (length == BodyLength::kChunked && !bytes.empty()) {
+        frame_chunk(piece);
+        bytes = piece;
+      }
+      if (state.is_closed_ || state.environment_.scheduler.now() > deadline ||
+          (!bytes.empty() && !co_await timed_write(state, connection, bytes))) {
+        co_return false;
+      }
+      piece.resize(kChunkHeadBytes);
+    }
+    co_return length == BodyLength::kChunked &&
+        (co_await timed_write(state, connection, kLastChunk)).has_value();
+  }
+
   static Task<Status> timed_write(State& state, io::Connection& connection,
-                                  const std::string& bytes) {
+                                  std::string_view bytes) {
     const io::TimerId timer = state.environment_.scheduler.schedule_after(
         state.options_.silence_max, [&connection] { connection.close(); });
     Status written = co_await connection.write(as_bytes(bytes));
@@ -120,51 +182,44 @@ class StatusServer::State {
     co_return written;
   }
 
-  static Task<HttpResponse> answer(State& state, HttpRequest request) {
+  static Task<Page> answer(State& state, HttpRequest request) {
+    const auto plain = [](int status, std::string body) {
+      return Page{.response = {.status = status, .body = std::move(body)}, .rest = nullptr};
+    };
     if (request.method != "GET" && request.method != "HEAD") {
-      co_return HttpResponse{.status = 405, .body = "GET and HEAD are all\n"};
+      co_return plain(405, "GET and HEAD are all\n");
     }
+    // Held: they are needed until they have answered, also if the server goes meanwhile.
+    const std::shared_ptr<Pages> pages = state.pages_;
     if (request.path == "/healthz" || request.path == "/readyz") {
-      const Health health = state.read_health_();
+      const Health health = co_await pages->health();
       const bool is_well = request.path == "/healthz" ? health.is_alive : health.is_ready;
-      co_return HttpResponse{.status = is_well ? 200 : 503, .body = health.text};
-    }
-    if (request.path == "/metrics" || request.path == "/status") {
-      const StatusPage page = co_await state.read_status_();
-      if (!page.not_yet.empty()) {
-        co_return HttpResponse{.status = 503, .body = page.not_yet + "\n"};
-      }
-      if (request.path == "/status") {
-        co_return HttpResponse{.content_type = "application/json", .body = page.json};
-      }
-      co_return HttpResponse{.content_type = std::string(kPrometheusContentType),
-                             .body = to_prometheus(page.metrics)};
+      co_return plain(is_well ? 200 : 503, health.text);
     }
     if (request.path == "/") {
-      co_return HttpResponse{.body =
-                                 "onceflow\n/metrics  for Prometheus\n/status   as JSON\n"
-                                 "/healthz  200 unless a restart would help\n"
-                                 "/readyz   200 while it does its work\n"};
+      co_return plain(200,
+                      "onceflow\n/metrics  for Prometheus\n/status   as JSON\n"
+                      "/healthz  200 unless a restart would help\n"
+                      "/readyz   200 while it does its work\n");
     }
-    co_return HttpResponse{.status = 404,
-                           .body = "there are /metrics, /status, /healthz and /readyz\n"};
+    if (auto page = co_await pages->read(request)) {
+      co_return std::move(*page);
+    }
+    co_return plain(404, "there are /metrics, /status, /healthz and /readyz\n");
   }
 
   io::Environment environment_;
   StatusServerOptions options_;
-  ReadStatus read_status_;
-  ReadHealth read_health_;
+  std::shared_ptr<Pages> pages_;
   std::unique_ptr<io::Listener> listener_;
-  Connections connections_;
+  Clients clients_;
   bool is_closed_ = false;
 };
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(io::Environment environment,
                                                           StatusServerOptions options,
-                                                          ReadStatus read_status,
-                                                          ReadHealth read_health) {
-  auto state = std::make_shared<State>(environment, std::move(options), std::move(read_status),
-                                       std::move(read_health));
+                                                          std::shared_ptr<Pages> pages) {
+  auto state = std::make_shared<State>(environment, std::move(options), std::move(pages));
   RETURN_IF_ERROR(state->listen());
   environment.scheduler.spawn(State::accept(state));
   return std::unique_ptr<StatusServer>(new StatusServer(std::move(state)));
