@@ -63,11 +63,13 @@ function(onceflow_layer name)
       GTest::gmock GTest::gtest GTest::gtest_main)
     # What a test says runs once: optimising it costs more than half of its build and wins nothing.
     # A test that counts allocations counts those of optimised callers; one that flips each byte of
-    # a log, draws histories, or fills a request with 100 MiB says it millions of times.
+    # a log, draws histories, alters each field, or fills a request with 100 MiB says it millions of
+    # times.
     target_compile_options(${name}_test PRIVATE -O0)
     set(optimised ${tests})
-    list(FILTER optimised INCLUDE REGEX
-      "(_allocation|/broker|/crash|/journal_reader|/recovery|/replay)_test\\.cc$")
+    string(CONCAT heavy "_allocation|/broker|/crash|/every_field|/journal_reader|/recovery|"
+      "/repeats|/replay|/salvage")
+    list(FILTER optimised INCLUDE REGEX "(${heavy})_test\\.cc$")
     set_source_files_properties(${optimised} PROPERTIES COMPILE_OPTIONS -O2)
     list(REMOVE_ITEM tests ${optimised})
     onceflow_read_precompiled(tests "${tests}")

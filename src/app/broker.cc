@@ -9,13 +9,18 @@
 #include <vector>
 
 #include "app/commands.h"
+#include "app/console_thread.h"
+#include "app/data_directory.h"
+#include "app/open_files.h"
+#include "app/pages.h"
 #include "app/process_log.h"
-#include "app/status_of_broker.h"
 #include "app/status_port.h"
 #include "broker/broker.h"
 #include "broker/server_properties.h"
 #include "io/os/boot_id.h"
+#include "io/os/os_blocking_thread.h"
 #include "io/os/os_environment.h"
+#include "io/os/process.h"
 #include "io/os/signals.h"
 
 namespace onceflow::app {
@@ -28,6 +33,7 @@ struct BrokerArguments {
   std::optional<std::uint16_t> port;
   StatusPortOptions status;
   LogFormat log_format = LogFormat::kText;
+  bool is_insecure = false;  ///< --insecure: beyond this machine without authentication
 };
 
 void print_problem(const std::string& text) {
@@ -65,11 +71,17 @@ class BrokerProcess {
         is_durable_(options.log.flush == log::FlushMode::kDurable),
         node_id_(options.node_id) {
     options.boot_id = io::read_boot_id();
+    set_data_directory_mode(os_.disk(), options.log, tell_);
     options.on_fatal = [this](const Error& error) { stop_at_once(error); };
     options.on_notice = [this](const Error& error) { tell(LogLevel::kWarn, "notice", error.text); };
-    broker_ = std::make_unique<broker::Broker>(os_.environment(), std::move(options));
+    options.server.return_free_memory = io::return_free_memory;
+    broker_ = std::make_unique<broker::Broker>(
+        os_.environment(), std::make_unique<io::OsBlockingThread>(os_.loop()), std::move(options));
   }
   ~BrokerProcess() {
+    if (console_) {
+      console_->stop();
+    }
     // The loop goes first: it holds callbacks into the broker.
     os_.shut_down();
   }
@@ -77,11 +89,14 @@ class BrokerProcess {
   int run() {
     const io::Signals signals(os_.loop(), [this](int) { stop(); });
     tell(LogLevel::kInfo, "starting", "data " + directory_ + "; it recovers what is there");
-    if (status_.port && !open_status()) {
-      return exit_code_;
-    }
     // Posted, for a stop that comes before run() would be forgotten by it.
-    os_.loop().post([this] { os_.loop().spawn(start()); });
+    os_.loop().post([this] {
+      if (status_.port) {
+        open_status();
+      } else {
+        os_.loop().spawn(start());
+      }
+    });
     os_.loop().run();
     tell(LogLevel::kInfo, "stopped", fmt::format("exit code {}", exit_code_));
     return exit_code_;
@@ -99,41 +114,54 @@ class BrokerProcess {
       stop_at_once(started.error());
       co_return;
     }
+    set_phase(BrokerPages::Phase::kReady);  // who reads the line may look at once
     print_line(fmt::format("onceflow broker ready on {} (node {}, data {}, durability {})",
                            io::to_string(broker_->local()), node_id_, directory_,
                            is_durable_ ? "sync" : "os"));
     tell(LogLevel::kInfo, "ready",
          fmt::format("on {}, recovered in {:.3f} s", io::to_string(broker_->local()),
                      std::chrono::duration<double>(os_.loop().now() - began).count()));
-    status_page_.emplace(*broker_, os_.loop());
-    if (status_server_) {
-      print_status_port(*status_server_);
+    if (console_) {
+      print_status_port(status_endpoint_);
     }
   }
 
-  bool open_status() {
-    auto server = open_status_port(
-        os_.environment(), status_,
-        [this]() -> Task<console::StatusPage> {
-          co_return status_page_ ? status_page_->read()
-                                 : console::StatusPage{{}, {}, "the broker is starting"};
+  // Then starts: what can be seen of it can be seen from the beginning.
+  void open_status() {
+    console_.emplace(
+        status_,
+        [this](io::Scheduler& scheduler) {
+          auto pages = std::make_shared<BrokerPages>(
+              scheduler, [this](broker::TellStatus tell) { ask_status(std::move(tell)); });
+          pages_->value = pages.get();
+          return pages;
         },
-        [this] { return health(); });
-    if (!server) {
-      stop_at_once(server.error());
-      return false;
-    }
-    status_server_ = std::move(*server);
-    return true;
+        os_.loop(),
+        [this](Result<io::Endpoint> opened) {
+          if (!opened) {
+            stop_at_once(opened.error());
+            return;
+          }
+          status_endpoint_ = *opened;
+          if (!stopping_) {
+            os_.loop().spawn(start());
+          }
+        });
   }
 
-  // Alive while it answers at all: what it cannot go on with ends it.
-  console::Health health() const {
-    if (stopping_) {
-      return {.is_ready = false, .text = "stopping\n"};
+  // On the console's thread.
+  void ask_status(broker::TellStatus tell) {
+    os_.loop().post_from_any_thread([this, tell = std::move(tell)] {
+      tell_broker_status(*broker_, os_.loop(), [this, tell](broker::StatusNews news) {
+        console_->post([tell, news = std::move(news)]() mutable { tell(std::move(news)); });
+      });
+    });
+  }
+
+  void set_phase(BrokerPages::Phase phase) {
+    if (console_) {
+      console_->post([pages = pages_, phase] { pages->value->set_phase(phase); });
     }
-    return status_page_ ? console::Health{.is_ready = true, .text = "ready\n"}
-                        : console::Health{.is_ready = false, .text = "starting: recovering\n"};
   }
 
   // The first signal ends in order; a second one ends at once, which loses nothing acknowledged.
@@ -143,6 +171,7 @@ class BrokerProcess {
       return;
     }
     tell(LogLevel::kInfo, "stopping", "with a last checkpoint");
+    set_phase(BrokerPages::Phase::kStopping);
     os_.loop().spawn(stop_in_order());
   }
 
@@ -167,8 +196,13 @@ class BrokerProcess {
   const std::int32_t node_id_;
   io::OsEnvironment os_;
   std::unique_ptr<broker::Broker> broker_;
-  std::optional<BrokerStatusPage> status_page_;
-  std::unique_ptr<console::StatusServer> status_server_;
+  /// Filled and used on the console's thread alone.
+  struct Handle {
+    BrokerPages* value = nullptr;
+  };
+  const std::shared_ptr<Handle> pages_ = std::make_shared<Handle>();
+  std::optional<ConsoleThread> console_;
+  io::Endpoint status_endpoint_;
   bool stopping_ = false;
   int exit_code_ = kExitOk;
 };
@@ -186,6 +220,9 @@ int run_broker(const Arguments& arguments) {
                  "where the data lies: log.dirs (default ./onceflow-data)");
   app.add_option("--port", options.port, "where to listen (default 9092; 0 takes a free one)");
   add_status_options(app, options.status);
+  app.add_flag("--insecure", options.is_insecure,
+               "listen on an address that other machines reach: there is no authentication, so "
+               "each of them may read and write everything");
   add_log_options(app, options.log_format);
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
@@ -199,8 +236,28 @@ int run_broker(const Arguments& arguments) {
     print_problem(applied.error().text);
     return kExitUsage;
   }
+  const io::Endpoint& listen = applied->options.server.listen;
+  if (!broker::is_loopback(listen.host)) {
+    const std::string where =
+        "PLAINTEXT://" + (broker::is_every_address(listen.host) ? "every address" : listen.host);
+    if (!options.is_insecure) {
+      print_problem(fmt::format(
+          "listeners={}: other machines reach it, and there is no authentication: each of them "
+          "could read and write everything; listen on 127.0.0.1, or, where the network keeps "
+          "strangers out, start with --insecure",
+          where));
+      return kExitUsage;
+    }
+    applied->warnings.push_back(
+        fmt::format("--insecure: there is no authentication: every client that reaches {} may read "
+                    "and write everything",
+                    where));
+  }
   for (const std::string& warning : applied->warnings) {
     print_problem("warning: " + warning);
+  }
+  if (const auto said = bound_open_files(applied->options, io::raise_open_file_limit())) {
+    print_problem("warning: " + *said);
   }
   return BrokerProcess(std::move(applied->options), options).run();
 }

@@ -2,26 +2,26 @@
 
 #include <optional>
 
+#include "app/data_directory.h"
+#include "app/open_files.h"
 #include "app/status_of_broker.h"
 #include "broker/broker.h"
 #include "broker/server_properties.h"
-#include "io/event.h"
 #include "io/os/boot_id.h"
+#include "io/os/os_blocking_thread.h"
+#include "io/os/process.h"
 
 namespace onceflow::app {
-namespace {
-
-constexpr Duration kStatusTimeout = seconds(2);
-
-}  // namespace
-
 // Lives on the log's own thread.
 class EmbeddedLog::Content {
  public:
   Content(io::OsEnvironment& os, const EmbeddedLogOptions& options, io::Scheduler& owner,
           TellEvent tell, std::function<void(const io::Endpoint&)> on_ready,
           std::function<void(const Error&)> on_failed)
-      : owner_(owner), on_ready_(std::move(on_ready)), on_failed_(std::move(on_failed)) {
+      : owner_(owner),
+        loop_(os.loop()),
+        on_ready_(std::move(on_ready)),
+        on_failed_(std::move(on_failed)) {
     broker::ServerProperties properties;
     properties.set("log.dirs", options.data_directory, "--data-dir");
     properties.set("listeners", "PLAINTEXT://127.0.0.1:" + std::to_string(options.port), "--port");
@@ -32,19 +32,27 @@ class EmbeddedLog::Content {
       report(applied.error());
       return;
     }
+    const auto said = bound_open_files(applied->options, io::raise_open_file_limit());
+    if (said) {
+      tell({.level = LogLevel::kWarn, .stage = {}, .event = "embedded log", .text = *said});
+    }
     applied->options.boot_id = io::read_boot_id();
+    set_data_directory_mode(os.disk(), applied->options.log, tell);
     applied->options.on_fatal = [this](const Error& error) { report(error); };
     applied->options.on_notice = [tell = std::move(tell)](const Error& error) {
       tell({.level = LogLevel::kWarn, .stage = {}, .event = "embedded log", .text = error.text});
     };
-    broker_ = std::make_unique<broker::Broker>(os.environment(), std::move(applied->options));
-    status_page_.emplace(*broker_, os.loop());
+    applied->options.server.return_free_memory = io::return_free_memory;
+    broker_ = std::make_unique<broker::Broker>(os.environment(),
+                                               std::make_unique<io::OsBlockingThread>(os.loop()),
+                                               std::move(applied->options));
     os.loop().spawn(start());
   }
 
-  console::StatusPage read_status() {
-    return started_ ? status_page_->read_part()
-                    : console::StatusPage{{}, R"({"reason": "it has not started yet"})"};
+  void tell_status(broker::TellStatus tell) {
+    if (broker_) {
+      tell_broker_status(*broker_, loop_, std::move(tell));
+    }
   }
 
   Task<void> stop(std::function<void()> stopped) {
@@ -73,10 +81,10 @@ class EmbeddedLog::Content {
   }
 
   io::Scheduler& owner_;
+  io::EventLoop& loop_;
   std::function<void(const io::Endpoint&)> on_ready_;
   std::function<void(const Error&)> on_failed_;
   std::unique_ptr<broker::Broker> broker_;
-  std::optional<BrokerStatusPage> status_page_;
   bool started_ = false;
 };
 
@@ -97,18 +105,10 @@ EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, io::Scheduler& scheduler, T
 
 EmbeddedLog::~EmbeddedLog() { stop(); }
 
-Task<console::StatusPage> EmbeddedLog::read_status() {
-  // Shared with what is posted: the answer may come when nobody waits for it any more.
-  const auto answer = std::make_shared<io::Future<console::StatusPage>>(scheduler_);
-  thread_.post([handle = handle_, &owner = scheduler_, answer] {
-    owner.post_from_any_thread([answer, page = handle->content->read_status()]() mutable {
-      answer->set(std::move(page));
-    });
+void EmbeddedLog::ask_status(broker::TellStatus tell) {
+  thread_.post([handle = handle_, tell = std::move(tell)]() mutable {
+    handle->content->tell_status(std::move(tell));
   });
-  if (!co_await answer->wait_until(scheduler_.now() + kStatusTimeout)) {
-    co_return console::StatusPage{{}, R"({"reason": "the embedded log does not answer"})"};
-  }
-  co_return std::move(answer->value());
 }
 
 void EmbeddedLog::stop() { thread_.stop(); }

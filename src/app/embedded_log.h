@@ -8,7 +8,7 @@
 
 #include "base/log_event.h"
 #include "base/result.h"
-#include "console/status_server.h"
+#include "broker/status_feed.h"
 #include "io/network.h"
 #include "io/os/loop_thread.h"
 
@@ -30,8 +30,9 @@ class EmbeddedLog {
   /// As stop().
   ~EmbeddedLog();
 
-  /// What the broker tells of itself; instead, after a while, that it does not answer.
-  Task<console::StatusPage> read_status();
+  /// From any thread: asks for what the broker tells of itself; `tell` is called on the log's
+  /// thread, as Broker::tell_status says. Not at all once the log has ended.
+  void ask_status(broker::TellStatus tell);
 
   /// Ends it in order, with a last checkpoint, and waits for that.
   void stop();

@@ -10,6 +10,7 @@
 
 #include "broker/broker.h"
 #include "broker/broker_testing.h"
+#include "broker/watcher_testing.h"
 #include "protocol/messages/index.h"
 #include "protocol/record_batch_builder.h"
 
@@ -49,7 +50,8 @@ class AdminTest : public testing::Test {
     if (change) {
       change(options);
     }
-    broker_ = std::make_unique<Broker>(os_.environment(), std::move(options));
+    broker_ = std::make_unique<Broker>(
+        os_.environment(), std::make_unique<io::OsBlockingThread>(os_.loop()), std::move(options));
     ASSERT_TRUE(run_task(os_.loop(), broker_->start()));
     client_ = std::make_unique<RawClient>(os_.loop(), os_.network(), broker_->local().port);
   }
@@ -217,13 +219,19 @@ TEST_F(AdminTest, retention_that_is_shortened_takes_old_records_at_once) {
   create("t");
   produce("t", 5, os_.loop().wall_now().ms - 60'000);
   EXPECT_EQ(alter("t", {{"retention.ms", kSet, "1000"}}).error_code, ErrorCode::kNone);
-  EXPECT_EQ(broker_->status().partitions.at(0).log_start_offset, 1);
+  EXPECT_EQ(Watcher(os_.loop(), *broker_).partition("t", 0).log_start_offset, 1);
 }
 
 TEST_F(AdminTest, timestamps_out_of_bounds_are_refused_by_the_topics_setting) {
   start();
   create("t");
   const std::int64_t now_ms = os_.loop().wall_now().ms;
+  // As Kafka: an hour ahead, and any time ago.
+  EXPECT_EQ(produce("t", 5, now_ms + 7'200'000).error_code, ErrorCode::kInvalidTimestamp);
+  EXPECT_EQ(produce("t", 5, now_ms + 1'800'000).error_code, ErrorCode::kNone);
+  EXPECT_EQ(produce("t", 5, 0).error_code, ErrorCode::kNone);
+  EXPECT_EQ(alter("t", {{"message.timestamp.after.max.ms", kSet, "10800000"}}).error_code,
+            ErrorCode::kNone);
   EXPECT_EQ(produce("t", 5, now_ms + 7'200'000).error_code, ErrorCode::kNone);
   EXPECT_EQ(alter("t", {{"message.timestamp.after.max.ms", kSet, "3600000"},
                         {"message.timestamp.before.max.ms", kSet, "3600000"}})
@@ -267,6 +275,15 @@ TEST_F(AdminTest, what_cannot_be_set_is_refused_whole) {
   const Altered broker = alter("1", {{"log.retention.ms", kSet, "1"}}, false, kBroker);
   EXPECT_EQ(broker.error_code, ErrorCode::kInvalidRequest);
   EXPECT_THAT(broker.error_message.value_or(""), HasSubstr("server.properties"));
+}
+
+TEST_F(AdminTest, a_setting_without_effect_is_told_of) {
+  start();
+  create("t");
+  alter("t", {{"retention.ms", kSet, "7000"}});
+  EXPECT_EQ(notices_, "");
+  alter("t", {{"segment.ms", kSet, "5"}});
+  EXPECT_THAT(notices_, HasSubstr("topic 't': without effect here, and kept: segment.ms"));
 }
 
 TEST_F(AdminTest, a_validation_changes_nothing) {
@@ -341,7 +358,7 @@ TEST_F(AdminTest, deleted_records_are_gone_and_stay_gone) {
   EXPECT_EQ(delete_records("t", 6).error_code, ErrorCode::kOffsetOutOfRange);
   EXPECT_EQ(delete_records("gone", 1).error_code, ErrorCode::kUnknownTopicOrPartition);
   restart();
-  EXPECT_EQ(broker_->status().partitions.at(0).log_start_offset, 3);
+  EXPECT_EQ(Watcher(os_.loop(), *broker_).partition("t", 0).log_start_offset, 3);
   EXPECT_EQ(delete_records("t", -1).low_watermark, 5);
   alter("t", {{"cleanup.policy", kSet, "compact"}});
   EXPECT_EQ(delete_records("t", 5).error_code, ErrorCode::kPolicyViolation);

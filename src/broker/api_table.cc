@@ -1,9 +1,13 @@
 #include "broker/api_table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <type_traits>
 
+#include "base/utf8.h"
+#include "broker/answer_bytes.h"
 #include "broker/handlers/handlers.h"
 
 namespace onceflow::broker {
@@ -33,20 +37,95 @@ void answer(const Request& request, const Response& response, Reply& reply) {
   encode_reply(response, request.header.api_version, request.header.correlation_id, reply);
 }
 
-// Decodes, calls the handler, encodes what it returns.
+// What one request may take in memory beside its bytes, once it is decoded.
+constexpr std::size_t kDecodedBytesMax = 32u << 20;
+// Answers of this size are made without asking, unless memory is short.
+constexpr std::size_t kAnswerBytesUnasked = 16 * 1024;
+
+// Memory for what is decoded and for the answer, before that is made. Nullopt: go on.
+std::optional<Disposition> take_for_answer(BrokerCore& core, const Request& request,
+                                           std::size_t decoded, std::size_t answer) {
+  if (decoded + answer <= kAnswerBytesUnasked && !core.server.memory_is_short()) {
+    return std::nullopt;
+  }
+  if (answer > core.server.answer_bytes_max()) {
+    core.tell_of_large_answer(request.header.api_key, answer);
+    return Disposition::kClose;
+  }
+  if (decoded + answer > core.server.grant_bytes_max() / 2) {
+    core.tell_of_client(fmt::format(
+        "a request {} of {} would take {} MiB to answer, and {} is the most: its connection was "
+        "closed; ask for fewer things at a time, or raise queued.max.request.bytes",
+        protocol::to_string(request.header.api_key), request.client_host, (decoded + answer) >> 20,
+        core.server.grant_bytes_max() / 2 >> 20));
+    return Disposition::kClose;
+  }
+  return core.server.take_for_answer(request.slot.connection, decoded + answer)
+             ? std::nullopt
+             : std::optional(Disposition::kNotNow);
+}
+
+// Whether its handler changes what the log or a coordinator holds. (Metadata makes topics, but by
+// steps that CreateTopics takes too; what it needs much memory for is its answer.)
+constexpr bool changes_state(protocol::ApiKey key) {
+  switch (key) {
+    case protocol::ApiKey::kFetch:
+    case protocol::ApiKey::kListOffsets:
+    case protocol::ApiKey::kMetadata:
+    case protocol::ApiKey::kOffsetFetch:
+    case protocol::ApiKey::kFindCoordinator:
+    case protocol::ApiKey::kDescribeGroups:
+    case protocol::ApiKey::kListGroups:
+    case protocol::ApiKey::kApiVersions:
+    case protocol::ApiKey::kOffsetForLeaderEpoch:
+    case protocol::ApiKey::kDescribeConfigs:
+    case protocol::DescribeLogDirsRequest::kApiKey:
+    case protocol::ListPartitionReassignmentsRequest::kApiKey:
+    case protocol::ListConfigResourcesRequest::kApiKey:
+    case protocol::DescribeAclsRequest::kApiKey:
+    case protocol::CreateAclsRequest::kApiKey:  // there is no authorizer, and so nothing to change
+    case protocol::DeleteAclsRequest::kApiKey:
+    case protocol::ApiKey::kDescribeProducers:
+    case protocol::ApiKey::kDescribeTransactions:
+    case protocol::ApiKey::kListTransactions:
+      return false;
+    default:
+      return true;
+  }
+}
+
+// Decodes, makes one of what is named more than once, calls the handler, encodes what it returns.
 template <auto kHandler>
 Disposition handle_as(BrokerCore& core, const Request& request, Reply& reply) {
   using Body = typename HandlerTraits<decltype(kHandler)>::RequestBody;
   WireReader reader(request.body);
+  reader.limit_memory(kDecodedBytesMax);
   auto body = Body::decode(reader, request.header.api_version);
   if (!body) {
+    core.tell_of_client(fmt::format(
+        "a request of {} (client id '{}') is refused and its connection closed: {}",
+        request.client_host, printable(request.header.client_id.value_or("")), body.error().text));
     return Disposition::kClose;
   }
+  if (core.environment.seeded_bug != SeededBug::kRepeatsAreWorkedOff) {
+    body->collapse_repeats();
+  }
+  // What may be kept until it is answered, and the answer.
+  const std::size_t decoded_bytes = kDecodedBytesMax - reader.memory_left();
+  const std::size_t bytes_of_answer = answer_bytes(core, request, *body);
+  reply.kept_bytes = decoded_bytes + bytes_of_answer;
+  if (const auto refused = take_for_answer(core, request, decoded_bytes, bytes_of_answer)) {
+    return *refused;
+  }
+  core.is_changing = changes_state(Body::kApiKey);
   if constexpr (std::is_invocable_v<decltype(kHandler), BrokerCore&, const Request&, Body&,
                                     Reply&>) {
-    return kHandler(core, request, *body, reply);
+    const Disposition disposition = kHandler(core, request, *body, reply);
+    core.is_changing = false;
+    return disposition;
   } else {
     const auto response = kHandler(core, request, *body);
+    core.is_changing = false;
     if constexpr (kIsOptional<std::remove_const_t<decltype(response)>>) {
       if (!response) {
         return Disposition::kClose;

@@ -1,18 +1,47 @@
 #include "broker/broker.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "base/topic_id_text.h"
 #include "broker/handlers/handlers.h"
 #include "broker/meta_properties.h"
+#include "log/damage.h"
 
 namespace onceflow::broker {
 
-Broker::Broker(io::Environment environment, BrokerOptions options)
+namespace {
+
+// Drawn for a log that has none yet; one that has goes on with its own.
+BrokerOptions with_first_producer_id(BrokerOptions options, io::Random& random) {
+  using coordinator::ProducerIds;
+  const std::uint64_t drawn = 1 + random.below(ProducerIds::kLogsMax - 1);
+  options.coordinator.first_producer_id =
+      ProducerId(static_cast<std::int64_t>(drawn) * ProducerIds::kIdsOfALog);
+  return options;
+}
+
+BrokerOptions with_notices_of_server(BrokerOptions options) {
+  if (options.on_notice && !options.server.on_notice) {
+    options.server.on_notice = [tell = options.on_notice](const std::string& text) {
+      tell(Error{onceflow::ErrorCode::kRefused, text, Recovery::kRetriable});
+    };
+  }
+  return options;
+}
+
+}  // namespace
+
+Broker::Broker(io::Environment environment, std::unique_ptr<io::BlockingThread> worker,
+               BrokerOptions options)
     : environment_(environment),
-      options_(std::move(options)),
+      options_(
+          with_notices_of_server(with_first_producer_id(std::move(options), environment.random))),
       coordinator_(options_.coordinator),
-      server_(environment_, options_.server, *this) {
+      server_(environment_, options_.server, *this),
+      worker_(std::move(worker)) {
   if (!options_.log.on_fatal) {
     options_.log.on_fatal = options_.on_fatal;
   }
@@ -23,30 +52,23 @@ Broker::Broker(io::Environment environment, BrokerOptions options)
 
 Broker::~Broker() { environment_.scheduler.cancel(timer_); }
 
-// --- Starting, ---
-// stopping
+// --- Starting, stopping ---
 
 Task<Status> Broker::start() {
   started_ = environment_.scheduler.now();
   CO_RETURN_IF_ERROR(server_.listen());
-  auto log = log::Log::open(environment_, options_.log, *this);
-  CO_RETURN_IF_ERROR(log);
-  log_ = std::move(*log);
-  auto cluster_id = read_or_make_cluster_id();
-  CO_RETURN_IF_ERROR(cluster_id);
+  CO_RETURN_IF_ERROR(open_log());
   core_ = std::make_unique<BrokerCore>(environment_, options_, *log_, coordinator_, server_,
-                                       std::move(*cluster_id));
+                                       *worker_, log_->cluster_id());
   log_->set_snapshot_writer([this](Buffer& buffer) { coordinator_.write_snapshot(buffer); });
-  log_->on_partition_advanced([this](log::Partition& partition) {
-    core_->fetches.on_advanced(partition.id(), [this](const ParkedFetch& fetch) {
-      return fetch_has_enough(*core_, fetch.request, fetch.api_version);
-    });
-  });
+  log_->on_partition_advanced(
+      [this](log::Partition& partition) { core_->fetches.on_advanced(partition); });
   log_->on_topic_removed([this](const log::Topic& topic) {
     for (const auto& partition : topic.partitions) {
-      core_->fetches.on_removed(partition->id());
+      core_->fetches.on_removed(*partition);
     }
   });
+  note_known_producers();
   coordinator_.start(core_->moment(), core_->effects);
   core_->settle();
   arm_timer();
@@ -66,9 +88,39 @@ Task<Status> Broker::stop() {
   co_return co_await log_->close();
 }
 
-Result<std::string> Broker::read_or_make_cluster_id() {
-  return broker::read_or_make_cluster_id(environment_.disk, environment_.random,
-                                         options_.log.directory, options_.node_id);
+// The cluster id is in meta.properties and in the log's checkpoint: one of them alone does not lose
+// it, and they must agree.
+Status Broker::open_log() {
+  const std::string& directory = options_.log.directory;
+  const auto told = read_cluster_id(environment_.disk, directory, options_.node_id);
+  RETURN_IF_ERROR(told);
+  options_.log.cluster_id = told->value_or(to_text(environment_.random.uuid()));
+  options_.log.boot_id = options_.boot_id;
+  auto log = log::Log::open(environment_, options_.log, *this);
+  RETURN_IF_ERROR(log);
+  log_ = std::move(*log);
+  const std::string& known = log_->cluster_id();
+  if (!*told) {
+    RETURN_IF_ERROR(write_meta_properties(environment_.disk, directory, known, options_.node_id));
+    if (known != options_.log.cluster_id && options_.on_notice) {
+      options_.on_notice(log::damage_error(log::Damage::kClusterIdMissing,
+                                           meta_properties_path(directory), known));
+    }
+  } else if (**told != known) {
+    return log::fail_damaged(log::Damage::kClusterIdChanged, meta_properties_path(directory),
+                             fmt::format("it says {}, and the log is of {}", **told, known));
+  }
+  return {};
+}
+
+void Broker::note_known_producers() {
+  for (const auto& [name, topic] : log_->topics().by_name()) {
+    for (const auto& partition : topic->partitions) {
+      for (const auto& [id, state] : partition->producers().sorted()) {
+        coordinator_.note_known_producer({id, state->epoch});
+      }
+    }
+  }
 }
 
 Status Broker::on_snapshot(ByteView snapshot) { return coordinator_.restore(snapshot); }
@@ -158,59 +210,51 @@ BrokerStatus Broker::status() const {
   status.counters = core_->statistics;
   status.topic_count = log_->topics().by_name().size();
   status.parked_fetches = core_->fetches.size();
+  status.open_transaction_count = coordinator_.transactions().ongoing_count();
   status.open_transactions = open_transactions();
-  for (const auto& [name, topic] : log_->topics().by_name()) {
-    for (const auto& partition : topic->partitions) {
-      status.partitions.push_back({.topic = name,
-                                   .partition = partition->id().partition.value,
-                                   .log_start_offset = partition->log_start_offset().value,
-                                   .high_watermark = partition->high_watermark().value,
-                                   .last_stable_offset = partition->last_stable_offset().value,
-                                   .size_bytes = partition->size_bytes()});
-    }
-  }
-  add_groups(status);
+  status.state = state_use();
   return status;
 }
 
-std::vector<OpenTransaction> Broker::open_transactions() const {
-  const coordinator::Moment moment = core_->moment();
-  std::vector<OpenTransaction> open;
-  for (const auto& transaction : coordinator_.transactions().list(
-           {.states = {coordinator::TransactionState::kOngoing}}, moment)) {
-    const std::int64_t started_ms =
-        transaction.started_at ? transaction.started_at->ms : moment.wall.ms;
-    open.push_back({.transactional_id = transaction.transactional_id,
-                    .producer_id = transaction.producer.id.value,
-                    .producer_epoch = transaction.producer.epoch.value,
-                    .age = milliseconds(std::max<std::int64_t>(0, moment.wall.ms - started_ms)),
-                    .timeout = transaction.timeout,
-                    .partition_count = transaction.partitions.size(),
-                    .group_count = transaction.groups.size()});
-  }
-  return open;
+std::vector<StateUse> Broker::state_use() const {
+  const coordinator::GroupOptions& groups = options_.coordinator.groups;
+  const coordinator::GroupUsage usage = coordinator_.groups().usage();
+  return {
+      {"partitions", log_->topics().partition_count(), options_.log.partitions_max},
+      {"groups", usage.group_count, groups.group_count_max},
+      {"group_members_bytes", usage.membership_bytes, groups.membership_bytes_max},
+      {"group_offsets_bytes", usage.offset_bytes, groups.offset_bytes_max},
+      {"transactional_ids", coordinator_.transactions().transactional_id_count(),
+       options_.coordinator.transactions.transactional_id_count_max},
+  };
 }
 
-void Broker::add_groups(BrokerStatus& status) const {
-  for (const auto& group : coordinator_.groups().list()) {
-    status.groups.push_back(
-        {.group_id = group.group_id,
-         .state = group.state,
-         .member_count = coordinator_.groups().describe(group.group_id).members.size()});
-    for (const auto& fetched :
-         coordinator_.groups().fetch_all_offsets(group.group_id, coordinator::RequireStable::kNo)) {
-      const log::Partition* const partition = log_->topics().find(fetched.partition);
-      if (partition != nullptr && fetched.offset != kNoOffset) {
-        status.lags.push_back(
-            {.group_id = group.group_id,
-             .topic = partition->topic().name,
-             .partition = fetched.partition.partition.value,
-             .committed_offset = fetched.offset.value,
-             .lag = std::max<std::int64_t>(
-                 0, partition->last_stable_offset().value - fetched.offset.value)});
-      }
-    }
+void Broker::tell_status(TellStatus tell) {
+  if (core_ == nullptr) {
+    tell({.log = {}, .groups = {}, .totals = status()});
+    return;
   }
+  if (feed_ == nullptr) {
+    feed_ = std::make_unique<StatusFeed>(environment_.scheduler, *log_, coordinator_.groups(),
+                                         [this] { return status(); });
+  }
+  feed_->ask(std::move(tell));
+}
+
+std::vector<OpenTransaction> Broker::open_transactions() const {
+  const std::int64_t now_ms = environment_.scheduler.wall_now().ms;
+  std::vector<OpenTransaction> open;
+  for (const auto& ongoing : coordinator_.transactions().list_soonest(kOpenTransactionsTold)) {
+    open.push_back({.transactional_id = std::string(ongoing.transactional_id),
+                    .producer_id = ongoing.producer.id.value,
+                    .producer_epoch = ongoing.producer.epoch.value,
+                    .age = milliseconds(std::max<std::int64_t>(0, now_ms - ongoing.started_at.ms)),
+                    .timeout = ongoing.timeout,
+                    .partition_count = ongoing.partition_count,
+                    .group_count = ongoing.group_count});
+  }
+  std::ranges::sort(open, {}, &OpenTransaction::transactional_id);
+  return open;
 }
 
 }  // namespace onceflow::broker

@@ -18,7 +18,9 @@
 #include "broker/core.h"
 #include "broker/request.h"
 #include "broker/server.h"
+#include "broker/status_feed.h"
 #include "coordinator/coordinator.h"
+#include "io/blocking.h"
 #include "io/environment.h"
 #include "log/log.h"
 
@@ -26,7 +28,9 @@ namespace onceflow::broker {
 
 class Broker final : private RequestHandler, private log::RecoveryListener {
  public:
-  Broker(io::Environment environment, BrokerOptions options);
+  /// `worker` is for work that would keep the scheduler for long.
+  Broker(io::Environment environment, std::unique_ptr<io::BlockingThread> worker,
+         BrokerOptions options);
   ~Broker() override;
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;
@@ -38,13 +42,21 @@ class Broker final : private RequestHandler, private log::RecoveryListener {
 
   /// Where it listens, with the real port; after start().
   io::Endpoint local() const { return server_.local(); }
+  /// The sums alone.
   BrokerStatus status() const;
+  /// Tells what has changed since the last call, and the sums, in pieces (status_feed.h): the last
+  /// one says so by its sums. Not before the last call was answered.
+  void tell_status(TellStatus tell);
+  ServerStatistics server_statistics() const { return server_.statistics(); }
 
  private:
   // RequestHandler
   Disposition handle(const Request& request, Reply& reply) override;
+  bool is_changing() const override { return core_->is_changing; }
   void on_requests_handled() override { arm_timer(); }
   void on_connection_closed(ConnectionNumber connection) override;
+  void on_memory(ConnectionNumber connection) override { core_->fetches.on_memory(connection); }
+  std::size_t buffered_bytes() const override { return log_->buffered_bytes(); }
   JournalPosition durable() const override { return log_->durable(); }
   void when_durable(JournalPosition position, Callback<void()> callback) override {
     log_->when_durable(position, std::move(callback));
@@ -60,11 +72,12 @@ class Broker final : private RequestHandler, private log::RecoveryListener {
   Status on_end_transaction(const log::EndTransaction& end, ByteView record) override;
   void on_topic_deleted(const TopicId& topic) override;
 
-  Result<std::string> read_or_make_cluster_id();
+  Status open_log();
+  void note_known_producers();
   void arm_timer();
   void on_time();
   std::vector<OpenTransaction> open_transactions() const;
-  void add_groups(BrokerStatus& status) const;
+  std::vector<StateUse> state_use() const;
 
   io::Environment environment_;
   BrokerOptions options_;
@@ -72,9 +85,11 @@ class Broker final : private RequestHandler, private log::RecoveryListener {
   Server server_;
   std::unique_ptr<log::Log> log_;
   std::unique_ptr<BrokerCore> core_;
+  std::unique_ptr<StatusFeed> feed_;  // once it has been asked: without a watcher nothing is kept
   MonotonicTime started_;
   io::TimerId timer_ = 0;
   MonotonicTime timer_due_;
+  std::unique_ptr<io::BlockingThread> worker_;  // goes first: it reads what connections hold
 };
 
 }  // namespace onceflow::broker

@@ -20,6 +20,11 @@ inline bool is_every_address(const std::string& host) {
   return host.empty() || host == "0.0.0.0" || host == "::";
 }
 
+/// Whether only this machine reaches a listener on this host.
+inline bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
 struct BrokerOptions {
   std::int32_t node_id = 1;
   /// Names the count of the scheduler's monotonic clock, which goes on over restarts of the process
@@ -33,7 +38,10 @@ struct BrokerOptions {
   std::int32_t num_partitions = 1;
   bool auto_create_topics = true;
   std::int32_t fetch_bytes_max = 55 << 20;  ///< Kafka's fetch.max.bytes
-  Duration stop_patience = seconds(1);      ///< for answers under way, at a graceful stop
+  /// What the batches of one Produce may come to, with what they unpack to, before the rest of them
+  /// is looked into off the loop.
+  std::size_t batch_bytes_on_loop_max = 1u << 20;
+  Duration stop_patience = seconds(1);  ///< for answers under way, at a graceful stop
 
   /// The disk failed. Nothing was acknowledged that is not durable; the process must stop.
   std::function<void(const Error&)> on_fatal;

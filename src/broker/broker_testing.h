@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "io/os/os_blocking_thread.h"
 #include "io/os/os_environment.h"
 #include "protocol/header.h"
 

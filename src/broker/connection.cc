@@ -1,22 +1,35 @@
 #include "broker/connection.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
 #include "base/wire.h"
+#include "io/time_slice.h"
+#include "protocol/api_key.h"
+#include "protocol/api_table.h"
 
 namespace onceflow::broker {
 namespace {
 
-// Where a connection without a request under way reads to. Not counted in the memory budget, for it
-// is bounded by the number of connections.
-constexpr std::size_t kInputBytesMin = 32 * 1024;
+// Where an idle connection reads to. Not counted in the budget: it belongs to the connection.
+constexpr std::size_t kIdleInputBytes = 512;
+// Where one reads to that has had longer requests than that.
+constexpr std::size_t kInputBytes = 32 * 1024;
 // What has come of a request is copied when its place grows; and memory that nothing was read into
 // is not there yet, so a sender who announces much and sends little takes none.
 constexpr std::size_t kGrowth = 16;
+// As much of a long request is granted at a time.
+constexpr std::size_t kGrantBytes = 256 * 1024;
 // No request is shorter: key, version, correlation id.
 constexpr std::int32_t kRequestBytesMin = 8;
+// What a waiting request takes beside its bytes: its place, its timer, its entries in lists.
+constexpr std::size_t kWaitingBytes = 512;
+// Of the loop for the requests of one connection, while hundreds of others may have some too.
+constexpr Duration kHandlingSlice = std::chrono::microseconds(250);
+// Slower or faster is known after this long.
+constexpr Duration kRateWindow = seconds(2);
 
 }  // namespace
 
@@ -26,8 +39,8 @@ Connection::Connection(ConnectionShared& shared, ConnectionNumber number,
       number_(number),
       socket_(std::move(socket)),
       client_host_("/" + socket_->peer().host),
-      memory_(shared.memory, number),
-      input_(kInputBytesMin),
+      memory_(shared.memory, number, client_host_),
+      input_(kIdleInputBytes),
       last_read_(shared.scheduler.now()),
       last_progress_(last_read_) {}
 
@@ -42,20 +55,56 @@ void Connection::read_more() {
     return;
   }
   reading_ = true;
-  socket_->async_read({input_.data() + input_end_, input_.size() - input_end_},
+  socket_->async_read({input_.data() + input_end_, read_end() - input_end_},
                       [this](Result<std::size_t> count) { on_read(std::move(count)); });
 }
 
-// Makes sure that something can be read behind input_end_. False if it has to wait: for slots, for
-// answers to leave, or for memory.
-bool Connection::make_room() {
+// Of a request that has a place of its own no more is read than was granted, and never more than
+// its end: what comes after it has no place there. More may be granted than there is a place for.
+std::size_t Connection::read_end() const {
+  return input_.size() > kInputBytes ? std::min(granted_bytes_, input_.size()) : input_.size();
+}
+
+std::size_t Connection::request_bytes_max() const {
+  return std::min(shared_.options.request_bytes_max, shared_.memory.request_bytes_max());
+}
+
+// Whether what has come so far looks like a request rather than like another protocol.
+bool Connection::is_known_api() const {
+  if (input_bytes() < protocol::kFrameSizeBytes + sizeof(std::int16_t)) {
+    return false;
+  }
+  const auto key =
+      wire::load_big_endian<std::int16_t>(input_.data() + input_begin_ + protocol::kFrameSizeBytes);
+  return protocol::find_api(static_cast<protocol::ApiKey>(key)) != nullptr;
+}
+
+// Whether one more request may be handled, or read: there are slots, room for answers to leave, and
+// while memory is short no answer of this connection that has not left.
+bool Connection::may_go_on() {
   if (slot_count() >= shared_.options.requests_in_flight_max ||
       unsent_bytes_ > shared_.options.unsent_bytes_max) {
     return false;
   }
+  if (unsent_bytes_ > 0 && shared_.memory.is_short()) {
+    shared_.memory.on_short();
+    return false;
+  }
+  return true;
+}
+
+// Makes sure that something can be read after input_end_. False if it has to wait: see may_go_on(),
+// and for memory.
+bool Connection::make_room() {
+  if (held_count_ > 0) {
+    return input_end_ < read_end();  // nothing is moved; but the client's end shall be seen
+  }
+  if (!may_go_on()) {
+    return false;
+  }
   if (input_bytes() == 0) {
     input_begin_ = input_end_ = 0;
-    give_back_large_input();
+    give_back_input(kInputBytes);
     return true;
   }
   std::size_t frame_bytes = protocol::kFrameSizeBytes;
@@ -68,42 +117,110 @@ bool Connection::make_room() {
     input_end_ = input_bytes();
     input_begin_ = 0;
   }
-  if (input_end_ == input_.size()) {
-    if (!memory_.may_grow()) {
+  if (input_bytes() >= frame_bytes) {
+    return false;  // it is held back, and so is what comes after it
+  }
+  if (input_end_ == input_.size() && !enlarge_input(frame_bytes)) {
+    return false;
+  }
+  return input_end_ < read_end() || grant_input(frame_bytes);
+}
+
+// A place for more of the request that fills what there is.
+bool Connection::enlarge_input(std::size_t frame_bytes) {
+  const std::size_t old = input_.size();
+  std::size_t capacity = std::min(old * kGrowth, std::max(frame_bytes, kInputBytes));
+  if (old < kInputBytes) {
+    // While memory is short, no more than this request takes.
+    capacity = shared_.memory.is_short() ? std::min(kInputBytes, std::max(frame_bytes, 2 * old))
+                                         : kInputBytes;
+    // The beginning of a long request is part of what it needs, and no small request.
+    const std::size_t more = capacity - granted_bytes_;
+    const std::size_t whole = frame_bytes + copied_bytes(frame_bytes);
+    const bool has_it = frame_bytes > MemoryBudget::kSmallBytesMax
+                            ? memory_.take(more, whole - granted_bytes_)
+                            : memory_.take_at_once(more);
+    if (!has_it) {
       return false;
     }
-    enlarge_input(std::min(input_.size() * kGrowth, std::max(frame_bytes, kInputBytesMin)));
+    granted_bytes_ = capacity;
+  }
+  try {
+    replace_input(capacity > kInputBytes ? shared_.spare_buffers.take(capacity) : Buffer(capacity));
+  } catch (const std::bad_alloc&) {
+    ++shared_.statistics.closed_without_memory;
+    close();
+    return false;
   }
   return true;
 }
 
-void Connection::enlarge_input(std::size_t capacity) {
-  Buffer larger = shared_.spare_buffers.take(capacity);
-  std::memcpy(larger.data(), input_.data() + input_begin_, input_bytes());
+void Connection::replace_input(Buffer other) {
+  std::memcpy(other.data(), input_.data() + input_begin_, input_bytes());
   input_end_ = input_bytes();
   input_begin_ = 0;
-  memory_.add(larger.size());
-  std::swap(input_, larger);
-  if (small_input_.empty()) {
-    small_input_ = std::move(larger);
-  } else {
-    memory_.subtract(larger.size());
-    shared_.spare_buffers.give(std::move(larger));
+  std::swap(input_, other);
+  if (other.size() > kInputBytes) {
+    shared_.spare_buffers.give(std::move(other));
   }
 }
 
-void Connection::give_back_large_input() {
-  if (!small_input_.empty()) {
-    std::swap(input_, small_input_);
-    memory_.subtract(small_input_.size());
-    shared_.spare_buffers.give(std::exchange(small_input_, {}));
+// Memory for more of a request that has a place of its own. One of records needs as much again when
+// it is handled: the journal takes a copy.
+bool Connection::grant_input(std::size_t frame_bytes) {
+  const std::size_t rest = frame_bytes - granted_bytes_;
+  const std::size_t more = std::min(rest, kGrantBytes);
+  if (!memory_.take(more, rest + copied_bytes(frame_bytes))) {
+    return false;
   }
+  granted_bytes_ += more;
+  return true;
+}
+
+std::size_t Connection::copied_bytes(std::size_t frame_bytes) const {
+  const auto key =
+      wire::load_big_endian<std::int16_t>(input_.data() + input_begin_ + protocol::kFrameSizeBytes);
+  return frame_bytes > MemoryBudget::kSmallBytesMax &&
+                 key == static_cast<std::int16_t>(protocol::ApiKey::kProduce)
+             ? frame_bytes
+             : 0;
+}
+
+// Without input: a buffer that is larger than `capacity` is given back for one that is not.
+void Connection::give_back_input(std::size_t capacity) {
+  if (input_.size() <= capacity) {
+    return;
+  }
+  if (input_.size() > kInputBytes) {
+    shared_.spare_buffers.give(std::move(input_));
+  }
+  input_ = Buffer(capacity);
+  const std::size_t kept = capacity < kInputBytes ? 0 : capacity;
+  memory_.finish();
+  memory_.give_back(granted_bytes_ - kept);
+  granted_bytes_ = kept;
+}
+
+std::size_t Connection::shrink_if_idle(MonotonicTime now) {
+  const bool is_idle = reading_ && !closing_ && !write_under_way_ && held_count_ == 0 &&
+                       input_bytes() == 0 && now - last_read_ >= shared_.options.idle_buffer_max;
+  if (!is_idle || input_.size() <= kIdleInputBytes || std::exchange(shrinking_, true)) {
+    return 0;
+  }
+  socket_->cancel_read();
+  return input_.size();
 }
 
 void Connection::on_read(Result<std::size_t> count) {
   reading_ = false;
   if (closing_) {
     finish_if_idle();
+    return;
+  }
+  if (std::exchange(shrinking_, false) && !count &&
+      count.error().code == onceflow::ErrorCode::kCancelled) {
+    give_back_input(kIdleInputBytes);
+    read_more();
     return;
   }
   // What a closed connection has sent and we have not looked at is dropped: a request whose sender
@@ -113,6 +230,10 @@ void Connection::on_read(Result<std::size_t> count) {
     return;
   }
   last_read_ = shared_.scheduler.now();
+  if (input_bytes() == 0) {
+    window_.is_set = false;
+  }
+  received_bytes_ += *count;
   shared_.statistics.received_bytes += *count;
   input_end_ += *count;
   if (!draining_) {
@@ -122,7 +243,12 @@ void Connection::on_read(Result<std::size_t> count) {
 
 void Connection::handle_input() {
   handling_ = true;
+  const io::TimeSlice slice(shared_.scheduler, kHandlingSlice);
   while (!closing_ && handle_one()) {
+    if (slice.is_over()) {
+      shared_.resume_soon(number_);
+      break;
+    }
   }
   handling_ = false;
   shared_.handler.on_requests_handled();
@@ -136,18 +262,21 @@ void Connection::handle_input() {
 
 // One request, if a whole one has come and there is room for its answer.
 bool Connection::handle_one() {
-  if (input_bytes() < protocol::kFrameSizeBytes || draining_) {
+  if (input_bytes() < protocol::kFrameSizeBytes || draining_ || held_count_ > 0) {
     return false;
   }
   const auto size = wire::load_big_endian<std::int32_t>(input_.data() + input_begin_);
-  if (size < kRequestBytesMin || std::cmp_greater(size, shared_.options.request_bytes_max)) {
+  const bool is_too_large = std::cmp_greater(size, request_bytes_max());
+  if (size < kRequestBytesMin || is_too_large) {
+    if (is_too_large && is_known_api()) {
+      shared_.too_large(static_cast<std::size_t>(size));
+    }
     ++shared_.statistics.closed_garbage;
     close();
     return false;
   }
   const std::size_t frame_bytes = protocol::kFrameSizeBytes + static_cast<std::size_t>(size);
-  if (input_bytes() < frame_bytes || slot_count() >= shared_.options.requests_in_flight_max ||
-      unsent_bytes_ > shared_.options.unsent_bytes_max || !memory_.may_grow()) {
+  if (input_bytes() < frame_bytes || !may_go_on()) {
     return false;
   }
   if (shared_.handler.is_full()) {
@@ -156,48 +285,115 @@ bool Connection::handle_one() {
     }
     return false;
   }
+  const std::size_t copied = copied_bytes(frame_bytes);
+  if (copied > 0 && !memory_.take(copied, copied)) {
+    return false;
+  }
   const ByteView frame{input_.data() + input_begin_ + protocol::kFrameSizeBytes,
                        static_cast<std::size_t>(size)};
+  const Disposition disposition = handle_request(frame);
+  shared_.memory.set_common_bytes(shared_.handler.buffered_bytes());
+  if (disposition == Disposition::kNotNow) {
+    memory_.give_back(copied);
+    return false;
+  }
   input_begin_ += frame_bytes;
-  handle_request(frame);
-  memory_.take_turns();
+  if (disposition == Disposition::kHeld) {
+    held_copied_bytes_ = copied;  // the journal takes its copy when the work is over
+    return false;
+  }
+  memory_.give_back(copied);
+  memory_.finish();
   return true;
 }
 
-void Connection::handle_request(ByteView frame) {
+Disposition Connection::handle_request(ByteView frame) {
   WireReader reader(frame);
   auto header = protocol::RequestHeader::decode(reader);
   if (!header) {
     ++shared_.statistics.closed_garbage;
     close();
-    return;
+    return Disposition::kClose;
   }
   const std::uint64_t slot_number = first_slot_number_ + slot_count();
-  slots_.push_back(Slot{.received = last_read_, .request_bytes = frame.size()});
+  slots_.push_back(Slot{.received = last_read_});
   const Request request{.header = std::move(*header),
                         .body = frame.subspan(reader.position()),
                         .slot = {number_, slot_number},
                         .client_host = client_host_,
                         .received = last_read_};
   Reply reply;
-  switch (shared_.handler.handle(request, reply)) {
-    case Disposition::kAnswer:
-      slots_.back().request_bytes = 0;
-      slots_.back().reply = std::move(reply);
-      account_completed(slots_.back());
+  const Disposition disposition = hand_over(request, reply);
+  settle(slot_number, disposition, std::move(reply), frame.size());
+  return disposition;
+}
+
+Connection::Slot& Connection::slot_of(std::uint64_t slot_number) {
+  const std::size_t index =
+      first_slot_ + static_cast<std::size_t>(slot_number - first_slot_number_);
+  CHECK(index < slots_.size());
+  return slots_[index];
+}
+
+// What becomes of a request that has been handled; it is the last.
+void Connection::settle(std::uint64_t slot_number, Disposition disposition, Reply reply,
+                        std::size_t frame_bytes) {
+  switch (disposition) {
+    case Disposition::kAnswer: {
+      Slot& slot = slot_of(slot_number);
+      slot.reply = std::move(reply);
+      account_completed(slot);
       break;
+    }
     case Disposition::kLater:
-      // A parked request keeps about as much memory as it had on the wire.
-      if (!slots_.back().is_complete) {
-        memory_.add(frame.size());
+      if (Slot& slot = slot_of(slot_number); !slot.is_complete) {
+        slot.kept_bytes = std::max(frame_bytes, reply.kept_bytes) + kWaitingBytes;
+        memory_.add(slot.kept_bytes);
       }
       break;
+    case Disposition::kHeld:
+      ++held_count_;  // its memory is that of the input
+      break;
     case Disposition::kNothing:
+    case Disposition::kNotNow:
       slots_.pop_back();
       break;
     case Disposition::kClose:
       close();
       break;
+  }
+  if (disposition != Disposition::kHeld) {
+    memory_.give_back(std::exchange(answer_granted_bytes_, 0));
+  }
+}
+
+// The one place where a request that the system has no memory for becomes the end of its
+// connection. While it was decoded, or answered, nothing was changed. In the middle of a change
+// only a restart can say how far it went, from the journal.
+Disposition Connection::hand_over(const Request& request, Reply& reply) {
+  try {
+    return shared_.handler.handle(request, reply);
+  } catch (const std::bad_alloc&) {
+    const bool out_of_memory_in_the_middle_of_a_change = shared_.handler.is_changing();
+    CHECK(!out_of_memory_in_the_middle_of_a_change);
+    ++shared_.statistics.closed_without_memory;
+    return Disposition::kClose;
+  }
+}
+
+void Connection::finish_held(std::uint64_t slot_number, Disposition disposition, Reply reply) {
+  CHECK(held_count_ > 0);
+  --held_count_;
+  if (!closing_) {
+    settle(slot_number, disposition, std::move(reply), 0);
+    shared_.memory.set_common_bytes(shared_.handler.buffered_bytes());
+    memory_.give_back(std::exchange(held_copied_bytes_, 0));
+    memory_.finish();
+  }
+  if (closing_) {
+    finish_if_idle();
+  } else {
+    handle_input();
   }
 }
 
@@ -209,22 +405,72 @@ void Connection::resume() {
   handle_input();
 }
 
+// --- Memory ---
+
+bool Connection::take_for_answer(std::size_t bytes) {
+  if (!memory_.take_at_once(bytes)) {
+    return false;
+  }
+  answer_granted_bytes_ += bytes;
+  return true;
+}
+
+std::size_t Connection::take_for_answer_up_to(std::size_t bytes) {
+  const std::size_t granted = memory_.take_up_to(bytes);
+  answer_granted_bytes_ += granted;
+  return granted;
+}
+
+MemoryHolder Connection::observe(MonotonicTime now) {
+  MemoryHolder holder{.connection = number_,
+                      .held_bytes = memory_.held_bytes(),
+                      .address_bytes = memory_.address_bytes(),
+                      .has_unread_answer = write_under_way_,
+                      .has_half_request = reading_ && input_bytes() > 0,
+                      .is_waiting = memory_.is_waiting()};
+  std::uint64_t moved = received_bytes_;
+  if (write_under_way_) {
+    moved = socket_->taken_bytes();
+    if (std::exchange(observed_taken_bytes_, moved) != moved) {
+      last_progress_ = now;
+    }
+  }
+  holder.silence = now - (write_under_way_ ? last_progress_ : last_read_);
+  if (!write_under_way_ && !reading_) {
+    window_.is_set = false;
+  } else if (!std::exchange(window_.is_set, true)) {
+    window_.since = now;
+    window_.moved_bytes = moved;
+  } else if (now - window_.since >= kRateWindow) {
+    holder.bytes_per_second =
+        static_cast<std::uint64_t>(static_cast<double>(moved - window_.moved_bytes) /
+                                   std::chrono::duration<double>(now - window_.since).count());
+  }
+  return holder;
+}
+
+void Connection::close_for_memory(ClosedForMemory reason) {
+  ++shared_.statistics.closed_for_memory[static_cast<std::size_t>(reason)];
+  close();
+}
+
 // --- Answering ---
+
+// An answer, its place here, and what its memory is rounded up to.
+std::size_t Connection::memory_of(const Reply& reply) {
+  return reply.bytes.capacity() + reply.records.size() + 2 * sizeof(Slot);
+}
 
 void Connection::complete(std::uint64_t slot_number, Reply reply) {
   if (closing_ || slot_number < first_slot_number_) {
     return;
   }
-  const std::size_t index =
-      first_slot_ + static_cast<std::size_t>(slot_number - first_slot_number_);
-  CHECK(index < slots_.size() && !slots_[index].is_complete);
-  Slot& slot = slots_[index];
-  const bool is_being_handled = handling_ && index + 1 == slots_.size();
-  if (!is_being_handled) {
-    memory_.subtract(slot.request_bytes);
-  }
+  Slot& slot = slot_of(slot_number);
+  CHECK(!slot.is_complete);
+  memory_.give_back(std::exchange(slot.kept_bytes, 0));
   slot.reply = std::move(reply);
   account_completed(slot);
+  memory_.give_back(std::exchange(answer_granted_bytes_, 0));
   if (!handling_) {
     flush();
   }
@@ -232,8 +478,8 @@ void Connection::complete(std::uint64_t slot_number, Reply reply) {
 
 void Connection::account_completed(Slot& slot) {
   slot.is_complete = true;
-  unsent_bytes_ += slot.reply.size_bytes();
-  memory_.add(slot.reply.size_bytes());
+  unsent_bytes_ += memory_of(slot.reply);
+  memory_.add(memory_of(slot.reply));
   if (slot.reply.durable_at > shared_.handler.durable()) {
     shared_.flush_when_durable(slot.reply.durable_at, number_);
   }
@@ -259,7 +505,7 @@ void Connection::flush() {
     if (slot.reply.latency != nullptr) {
       slot.reply.latency->add(now - slot.received);
     }
-    writing_bytes_ += slot.reply.size_bytes();
+    writing_bytes_ += memory_of(slot.reply);
     writing_.push_back(std::move(slot.reply));
     ++first_slot_;
     ++first_slot_number_;
@@ -276,6 +522,7 @@ void Connection::flush() {
   }
   write_under_way_ = true;
   last_progress_ = now;
+  window_.is_set = false;
   socket_->async_write(parts_, [this](Status status) { on_written(std::move(status)); });
 }
 
@@ -295,9 +542,11 @@ void Connection::add_parts(const Reply& reply) {
 void Connection::on_written(Status status) {
   write_under_way_ = false;
   unsent_bytes_ -= writing_bytes_;
-  memory_.subtract(writing_bytes_);
-  shared_.statistics.sent_bytes += status ? writing_bytes_ : 0;
+  memory_.give_back(writing_bytes_);
   writing_bytes_ = 0;
+  for (const Reply& reply : writing_) {
+    shared_.statistics.sent_bytes += status ? reply.size_bytes() : 0;
+  }
   writing_.clear();
   parts_.clear();
   if (closing_ || !status) {
@@ -329,7 +578,7 @@ void Connection::close() {
 }
 
 void Connection::finish_if_idle() {
-  if (!reading_ && !write_under_way_ && !std::exchange(finished_, true)) {
+  if (!reading_ && !write_under_way_ && held_count_ == 0 && !std::exchange(finished_, true)) {
     shared_.finished(number_);
   }
 }

@@ -1,23 +1,28 @@
 #include "broker/core.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <utility>
 
 #include "base/check.h"
+#include "broker/api_table.h"
 #include "broker/handlers/handlers.h"
 
 namespace onceflow::broker {
 
 BrokerCore::BrokerCore(io::Environment& environment_of, const BrokerOptions& options_of,
                        log::Log& log_of, coordinator::Coordinator& coordinator_of,
-                       Server& server_of, std::string cluster_id_of)
+                       Server& server_of, io::BlockingThread& worker_of, std::string cluster_id_of)
     : environment(environment_of),
       options(options_of),
       log(log_of),
       coordinator(coordinator_of),
       server(server_of),
+      worker(worker_of),
       cluster_id(std::move(cluster_id_of)),
       fetches(environment_of.scheduler,
-              [this](ParkedFetch& fetch) { answer_parked_fetch(*this, fetch); }) {}
+              [this](ParkedFetch& fetch) { return answer_parked_fetch(*this, fetch); }) {}
 
 io::Endpoint BrokerCore::advertised() const {
   io::Endpoint endpoint = options.advertised;
@@ -56,6 +61,42 @@ void BrokerCore::settle() {
   }
 }
 
+void BrokerCore::tell_of_client(std::string text) {
+  if (!options.on_notice || !news_of_clients_.allow(environment.scheduler.now())) {
+    return;
+  }
+  if (const std::uint64_t left_out = news_of_clients_.take_held_back_count(); left_out > 0) {
+    text += fmt::format(" ({} more such lines were left out before this one)", left_out);
+  }
+  options.on_notice({onceflow::ErrorCode::kInvalidArgument, std::move(text), Recovery::kFatal});
+}
+
+void BrokerCore::tell_of_settings_without_effect(const std::string& topic,
+                                                 const log::TopicConfigOverrides& overrides) {
+  if (const auto names = log::without_effect(overrides); !names.empty()) {
+    tell_of_client(fmt::format("topic '{}': without effect here, and kept: {}", topic,
+                               fmt::join(names, ", ")));
+  }
+}
+
+void BrokerCore::tell_of_large_answer(protocol::ApiKey api, std::size_t bytes) {
+  tell_of_client(fmt::format(
+      "the answer to one {} would take {} MiB, and {} is the most: its connection was closed; ask "
+      "for fewer things at a time, or raise queued.max.request.bytes",
+      protocol::to_string(api), bytes >> 20, server.answer_bytes_max() >> 20));
+}
+
+void BrokerCore::finish_held(protocol::ApiKey key, const ReplySlot& slot, Disposition disposition,
+                             Reply reply) {
+  if (reply.error != protocol::ErrorCode::kNone) {
+    ++statistics.apis[key].errors[reply.error];
+  }
+  if (find_api(key)->when == AnswerWhen::kDurable) {
+    reply.durable_at = log.end();
+  }
+  server.finish_held(slot, disposition, std::move(reply));
+}
+
 coordinator::Ticket BrokerCore::park(const Request& request, const std::string& group_id) {
   ++last_ticket_;
   parked_.emplace(last_ticket_,
@@ -63,15 +104,16 @@ coordinator::Ticket BrokerCore::park(const Request& request, const std::string& 
                                      .slot = request.slot,
                                      .api_version = request.header.api_version,
                                      .correlation_id = request.header.correlation_id});
+  parked_by_connection_.emplace(request.slot.connection, last_ticket_);
   return last_ticket_;
 }
 
 void BrokerCore::on_connection_closed(ConnectionNumber connection) {
   fetches.on_connection_closed(connection);
-  for (const auto& [ticket, parked] : parked_) {
-    if (parked.slot.connection == connection) {
-      coordinator.groups().on_ticket_lost(parked.group_id, ticket, moment());
-    }
+  for (auto place = parked_by_connection_.lower_bound({connection, coordinator::Ticket(0)});
+       place != parked_by_connection_.end() && place->first == connection; ++place) {
+    const coordinator::Ticket ticket = place->second;
+    coordinator.groups().on_ticket_lost(parked_.at(ticket).group_id, ticket, moment());
   }
 }
 
@@ -79,6 +121,7 @@ void BrokerCore::answer_tickets() {
   const auto answer = [&](coordinator::Ticket ticket, const auto& group_reply) {
     auto parked = parked_.extract(ticket);
     CHECK(!parked.empty());
+    parked_by_connection_.erase({parked.mapped().slot.connection, ticket});
     Reply reply;
     encode_group_reply(group_reply, parked.mapped(), reply);
     reply.durable_at = log.end();

@@ -5,17 +5,22 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
+#include "base/rate_limiter.h"
 #include "broker/broker_options.h"
 #include "broker/broker_status.h"
 #include "broker/fetch_waiters.h"
 #include "broker/request.h"
 #include "broker/server.h"
 #include "coordinator/coordinator.h"
+#include "io/blocking.h"
 #include "io/environment.h"
 #include "log/log.h"
+#include "protocol/api_key.h"
 
 namespace onceflow::broker {
 
@@ -31,7 +36,7 @@ class BrokerCore {
  public:
   BrokerCore(io::Environment& environment_of, const BrokerOptions& options_of, log::Log& log_of,
              coordinator::Coordinator& coordinator_of, Server& server_of,
-             std::string cluster_id_of);
+             io::BlockingThread& worker_of, std::string cluster_id_of);
 
   coordinator::Moment moment() const {
     return {environment.scheduler.now(), environment.scheduler.wall_now(), options.boot_id};
@@ -47,6 +52,19 @@ class BrokerCore {
   /// append_entries, and answers the tickets.
   void settle();
 
+  /// Tells the operator what a client has done; a few times in a short while, then how often.
+  void tell_of_client(std::string text);
+
+  /// Of what a client has set on a topic.
+  void tell_of_settings_without_effect(const std::string& topic,
+                                       const log::TopicConfigOverrides& overrides);
+
+  /// That a request was too much to answer.
+  void tell_of_large_answer(protocol::ApiKey api, std::size_t bytes);
+  /// Ends what a handler began with kHeld: counts its answer, which waits as the API's others do.
+  void finish_held(protocol::ApiKey key, const ReplySlot& slot, Disposition disposition,
+                   Reply reply);
+
   coordinator::Ticket park(const Request& request, const std::string& group_id);
   /// Nobody hears what is parked there.
   void on_connection_closed(ConnectionNumber connection);
@@ -56,17 +74,22 @@ class BrokerCore {
   log::Log& log;
   coordinator::Coordinator& coordinator;
   Server& server;
+  io::BlockingThread& worker;  ///< for what would keep the loop for long
   const std::string cluster_id;
   coordinator::Effects effects;
   FetchWaiters fetches;
   BrokerStatistics statistics;
+  /// A handler that changes state is at work, and has not returned.
+  bool is_changing = false;
   Buffer scratch;  ///< for decompression while validating
 
  private:
   void answer_tickets();
 
+  RateLimiter news_of_clients_{5, seconds(10)};
   coordinator::Ticket last_ticket_{0};
   std::unordered_map<coordinator::Ticket, ParkedGroupRequest> parked_;
+  std::set<std::pair<ConnectionNumber, coordinator::Ticket>> parked_by_connection_;
 };
 
 }  // namespace onceflow::broker

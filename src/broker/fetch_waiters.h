@@ -1,18 +1,34 @@
 // FetchWaiters: fetches that wait for data, until there is enough of it or their time is up (long
 // polls). Owned by BrokerCore, on the broker's thread.
 //
-// They know partitions by identity and look them up again when they are answered, so a topic may go
-// meanwhile. Their number is bounded by requests in flight, their memory by the memory budget.
+// Bounded work: a partition that advances looks at those of its waiters alone whose wait could be
+// over by it, and at no other partition of theirs. Each waiter keeps count of what it could read,
+// and allows every partition a share of what is missing; a partition that has grown by its share
+// is counted again, and all are when what is missing has come near the sum of the shares. So a
+// fetch of n partitions costs n log(min_bytes) in all, however often they advance, and is never
+// answered late for it. Those woken are answered in slices of time.
+//
+// A waiter that is ready is in no queue, so a topic may go meanwhile: its partitions are looked up
+// again when it is answered. Their number is bounded by requests in flight, their memory by the
+// memory budget.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
 #include "broker/request.h"
 #include "io/scheduler.h"
+#include "log/partition.h"
 #include "protocol/messages/01_fetch.h"
 
 namespace onceflow::broker {
@@ -24,48 +40,104 @@ struct ParkedFetch {
   protocol::FetchRequest request;
 };
 
+/// Where a fetch reads.
+struct FetchPlace {
+  const log::Partition* partition = nullptr;
+  Offset from;
+
+  /// The fetch has an error to tell.
+  bool is_out_of_range() const {
+    return from < partition->log_start_offset() || from > partition->high_watermark();
+  }
+  /// What counts for min_bytes.
+  std::size_t readable_bytes(log::IsolationLevel isolation) const;
+};
+
 class FetchWaiters {
  public:
-  /// `answer` is called once for each parked fetch, in a turn of the loop of its own.
-  FetchWaiters(io::Scheduler& scheduler, std::function<void(ParkedFetch&)> answer);
+  /// `answer` is called once for each parked fetch, in a turn of the loop of its own; and again by
+  /// on_memory() for one that it could not answer for want of memory: then it returns false.
+  FetchWaiters(io::Scheduler& scheduler, std::function<bool(ParkedFetch&)> answer);
   ~FetchWaiters();
   FetchWaiters(const FetchWaiters&) = delete;
   FetchWaiters& operator=(const FetchWaiters&) = delete;
 
-  void park(ParkedFetch fetch, std::vector<TopicIdPartition> partitions, Duration wait_max);
+  /// At none of `places` is anything out of range, and together they have less than its min_bytes.
+  void park(ParkedFetch fetch, std::span<const FetchPlace> places, log::IsolationLevel isolation,
+            Duration wait_max);
 
-  /// Something can be read here now. `has_enough` says whether a fetch may be answered; the others
-  /// go on waiting.
-  void on_advanced(const TopicIdPartition& partition,
-                   const std::function<bool(const ParkedFetch&)>& has_enough);
-  /// The partition is gone: whoever waits on it hears so.
-  void on_removed(const TopicIdPartition& partition);
+  /// Something can be read here now.
+  void on_advanced(const log::Partition& partition);
+  /// The partition is about to go: those that wait for it hear so.
+  void on_removed(const log::Partition& partition);
   /// Its fetches are dropped without an answer.
   void on_connection_closed(ConnectionNumber connection);
+  /// There may be memory for its answers now.
+  void on_memory(ConnectionNumber connection);
 
-  std::size_t size() const { return waiters_.size(); }
+  std::size_t size() const { return waiters_.size() + without_memory_.size(); }
 
  private:
   using WaiterNumber = std::uint64_t;
+  struct Entry;
+  using Queue = std::multimap<std::int64_t, Entry*>;
+  struct Waiter;
+
+  /// The waiters of one partition.
+  struct Watched {
+    enum QueueName : std::uint8_t {
+      kHiddenUncommitted,  ///< nothing can be read; by the offset that has to become visible
+      kHiddenCommitted,
+      kGrowing,  ///< by the size that the partition has to reach
+    };
+    std::array<Queue, 3> queues;
+    std::uint64_t size_bytes = 0;  ///< when it was looked at last
+    bool empty() const;
+  };
+
+  /// One partition of one waiter.
+  struct Entry {
+    Waiter* waiter = nullptr;
+    FetchPlace at;
+    std::int64_t readable_bytes = 0;
+    Watched::QueueName queue = Watched::kGrowing;
+    bool is_queued = false;
+    Queue::iterator place;
+  };
+
   struct Waiter {
+    WaiterNumber number = 0;
     ParkedFetch fetch;
-    std::vector<TopicIdPartition> partitions;
+    log::IsolationLevel isolation = log::IsolationLevel::kReadUncommitted;
+    std::vector<Entry> entries;  // in their places until it goes
+    std::int64_t missing_bytes = 0;
+    std::int64_t share_bytes = 0;
     io::TimerId timer = 0;
     bool is_ready = false;
   };
 
-  void make_ready(WaiterNumber number);
+  void look(Entry& entry);
+  bool count(Entry& entry);
+  void queue(Entry& entry);
+  void share_out(Waiter& waiter);
+  static bool needs_new_shares(const Waiter& waiter);
+  void unqueue(Entry& entry);
+  void unqueue_all(Waiter& waiter);
+  void make_ready(Waiter& waiter);
   void answer_ready();
-  /// Takes it out of every list but waiters_.
-  void forget(WaiterNumber number, const Waiter& waiter);
+  void answer(ParkedFetch fetch);
+  /// Takes it out of every list.
+  void forget(Waiter& waiter);
 
   io::Scheduler& scheduler_;
-  std::function<void(ParkedFetch&)> answer_;
+  std::function<bool(ParkedFetch&)> answer_;
   WaiterNumber last_number_ = 0;
-  std::unordered_map<WaiterNumber, Waiter> waiters_;
-  std::unordered_map<TopicIdPartition, std::vector<WaiterNumber>> by_partition_;
-  std::unordered_map<ConnectionNumber, std::vector<WaiterNumber>> by_connection_;
-  std::vector<WaiterNumber> ready_;
+  std::unordered_map<WaiterNumber, std::unique_ptr<Waiter>> waiters_;
+  std::unordered_map<TopicIdPartition, Watched> by_partition_;
+  std::set<std::pair<ConnectionNumber, WaiterNumber>> by_connection_;
+  std::deque<WaiterNumber> ready_;
+  bool is_posted_ = false;
+  std::unordered_multimap<ConnectionNumber, ParkedFetch> without_memory_;
 };
 
 }  // namespace onceflow::broker

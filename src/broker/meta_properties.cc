@@ -2,22 +2,22 @@
 
 #include <fmt/format.h>
 
-#include "base/topic_id_text.h"
 #include "broker/properties_file.h"
+#include "log/damage.h"
 
 namespace onceflow::broker {
 
-Result<std::string> read_or_make_cluster_id(io::Disk& disk, io::Random& random,
-                                            const std::string& directory, std::int32_t node_id) {
-  const std::string path = directory + "/meta.properties";
+std::string meta_properties_path(const std::string& directory) {
+  return directory + "/meta.properties";
+}
+
+Result<std::optional<std::string>> read_cluster_id(io::Disk& disk, const std::string& directory,
+                                                   std::int32_t node_id) {
+  const std::string path = meta_properties_path(directory);
   const auto exists = disk.exists(path);
   RETURN_IF_ERROR(exists);
   if (!*exists) {
-    std::string cluster_id = to_text(random.uuid());
-    RETURN_IF_ERROR(io::replace_file(
-        disk, path,
-        as_bytes(fmt::format("version=1\ncluster.id={}\nnode.id={}\n", cluster_id, node_id))));
-    return cluster_id;
+    return std::nullopt;
   }
   const auto bytes = io::read_file(disk, path);
   RETURN_IF_ERROR(bytes);
@@ -34,12 +34,16 @@ Result<std::string> read_or_make_cluster_id(io::Disk& disk, io::Random& random,
     }
   }
   if (cluster_id.empty()) {
-    return fail(onceflow::ErrorCode::kCorrupt,
-                fmt::format("{}: there is no cluster.id in it; remove the file and the broker "
-                            "makes a new one",
-                            path));
+    return log::fail_damaged(log::Damage::kClusterIdLost, path);
   }
   return cluster_id;
+}
+
+Status write_meta_properties(io::Disk& disk, const std::string& directory,
+                             const std::string& cluster_id, std::int32_t node_id) {
+  return io::replace_file(
+      disk, meta_properties_path(directory),
+      as_bytes(fmt::format("version=1\ncluster.id={}\nnode.id={}\n", cluster_id, node_id)));
 }
 
 }  // namespace onceflow::broker

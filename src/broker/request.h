@@ -31,7 +31,7 @@ struct ReplySlot {
 
 struct Request {
   protocol::RequestHeader header;
-  ByteView body;  ///< valid until handle() returns
+  ByteView body;  ///< valid until handle() returns, or until the end of what kHeld holds
   ReplySlot slot;
   std::string_view client_host;
   MonotonicTime received;
@@ -53,6 +53,8 @@ struct Reply {
   JournalPosition durable_at;
   /// For the statistics of its API; an error of one partition of many counts as well.
   protocol::ErrorCode error = protocol::ErrorCode::kNone;
+  /// What a request keeps in memory that is answered later, beside its place here.
+  std::size_t kept_bytes = 0;
   /// If set, gets the time from the request's arrival to when its answer may leave.
   Histogram* latency = nullptr;
 
@@ -60,10 +62,13 @@ struct Reply {
 };
 
 enum class Disposition {
-  kAnswer,   ///< the reply is complete
-  kLater,    ///< ReplySlot is kept by somebody who will call Server::complete
+  kAnswer,  ///< the reply is complete
+  kLater,   ///< ReplySlot is kept by somebody who will call Server::complete
+  kHeld,  ///< the work goes on: until Server::finish_held the frame stays where it is, and nothing
+          ///< more of the connection is handled
   kNothing,  ///< the protocol has no answer here (acks=0)
   kClose,    ///< nonsense, or an error where no answer is possible: close the connection
+  kNotNow,   ///< nothing was done, for want of memory that was asked for: handled again when woken
 };
 
 /// The broker, as its connections see it.
@@ -72,13 +77,19 @@ class RequestHandler {
   virtual ~RequestHandler() = default;
 
   virtual Disposition handle(const Request& request, Reply& reply) = 0;
+  /// Whether handle() has got to where it changes state, and has not come to the end of it.
+  virtual bool is_changing() const = 0;
   /// After each run of requests that one read brought: timers, and whatever is done once for many.
   virtual void on_requests_handled() = 0;
   /// Nobody will hear what is still answered there.
   virtual void on_connection_closed(ConnectionNumber connection) = 0;
+  /// Memory that an answer to this connection was refused has come free.
+  virtual void on_memory(ConnectionNumber connection) = 0;
 
   virtual JournalPosition durable() const = 0;
   virtual void when_durable(JournalPosition position, Callback<void()> callback) = 0;
+  /// What was taken over from requests and is not on the disk yet.
+  virtual std::size_t buffered_bytes() const = 0;
   /// No more requests shall be handled until when_not_full calls back.
   virtual bool is_full() const = 0;
   virtual void when_not_full(Callback<void()> callback) = 0;

@@ -1,8 +1,25 @@
 #include "broker/server.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "base/check.h"
+#include "io/time_slice.h"
+
 namespace onceflow::broker {
+
+namespace {
+// How often it is looked who is in the way, while somebody waits for memory.
+constexpr Duration kReliefInterval = milliseconds(50);
+constexpr Duration kReliefNoticeInterval = seconds(10);
+// Times the patience: so long nothing comes free before one that waits has to go.
+constexpr int kStuckAfter = 5;
+constexpr std::size_t kMebibyte = 1u << 20;
+// From so much on it is worth a turn of the loop, once the buffers have come free.
+constexpr std::size_t kReturnedBytesMin = 4 * kMebibyte;
+constexpr Duration kReturnDelay = milliseconds(100);
+}  // namespace
 
 Server::Server(io::Environment& environment, ServerOptions options, RequestHandler& handler)
     : environment_(environment),
@@ -18,20 +35,31 @@ Server::Server(io::Environment& environment, ServerOptions options, RequestHandl
               [this](JournalPosition position, ConnectionNumber number) {
                 flush_when_durable(position, number);
               },
+          .resume_soon = [this](ConnectionNumber number) { resume_soon(number); },
           .resume_when_not_full = [this](ConnectionNumber number) { resume_when_not_full(number); },
+          .too_large = [this](std::size_t bytes) { notice_too_large(bytes); },
           .finished = [this](ConnectionNumber number) { on_finished(number); }},
-      connection_gone_(environment.scheduler) {
-  shared_.memory.wake = [this](ConnectionNumber number) {
-    woken_.push_back(number);
-    if (!std::exchange(wake_posted_, true)) {
-      environment_.scheduler.post([this] { resume_waiting(); });
+      connection_gone_(environment.scheduler),
+      relief_notices_(1, kReliefNoticeInterval),
+      too_large_notices_(1, kReliefNoticeInterval) {
+  shared_.memory.seeded_bug = options_.seeded_bug;
+  shared_.memory.on_short = [this] {
+    if (!waited_for_memory_since_ && shared_.memory.waiting_count() > 0) {
+      waited_for_memory_since_ = environment_.scheduler.now();
     }
+    arm_relief();
   };
+  shared_.memory.wake = [this](ConnectionNumber number) { resume_soon(number); };
 }
 
 Server::~Server() {
   stopping_ = true;
+  // The connections give back what they hold; nobody is to be woken for it.
+  shared_.memory.wake = [](ConnectionNumber) {};
+  shared_.memory.on_short = [] {};
   environment_.scheduler.cancel(sweep_timer_);
+  environment_.scheduler.cancel(relief_timer_);
+  environment_.scheduler.cancel(return_timer_);
 }
 
 // --- Accepting ---
@@ -103,6 +131,17 @@ void Server::complete(const ReplySlot& slot, Reply reply) {
   }
 }
 
+void Server::finish_held(const ReplySlot& slot, Disposition disposition, Reply reply) {
+  Connection* const connection = find(slot.connection);
+  CHECK(connection != nullptr);  // it does not finish before
+  connection->finish_held(slot.number, disposition, std::move(reply));
+}
+
+bool Server::is_open(ConnectionNumber number) {
+  const Connection* const connection = find(number);
+  return connection != nullptr && connection->is_open();
+}
+
 void Server::flush_when_durable(JournalPosition position, ConnectionNumber number) {
   if (!await_journal_.empty()) {
     const AwaitsJournal& last = await_journal_.back();
@@ -125,6 +164,7 @@ void Server::arm_durable() {
 
 void Server::on_durable() {
   const JournalPosition durable = shared_.handler.durable();
+  shared_.memory.set_common_bytes(shared_.handler.buffered_bytes());
   while (!await_journal_.empty() && await_journal_.front().position <= durable) {
     const ConnectionNumber number = await_journal_.front().connection;
     await_journal_.pop_front();
@@ -142,20 +182,134 @@ void Server::resume_when_not_full(ConnectionNumber number) {
   if (await_not_full_.size() == 1) {
     shared_.handler.when_not_full([this] {
       for (const ConnectionNumber waiting : std::exchange(await_not_full_, {})) {
-        if (Connection* connection = find(waiting)) {
-          connection->resume();
-        }
+        resume_soon(waiting);
       }
     });
   }
 }
 
+void Server::resume_soon(ConnectionNumber number) {
+  woken_.push_back(number);
+  if (!std::exchange(wake_posted_, true)) {
+    environment_.scheduler.post([this] { resume_waiting(); });
+  }
+}
+
+// Each may handle requests for a slice of time, so those after it may have to come in a later turn.
 void Server::resume_waiting() {
   wake_posted_ = false;
-  for (const ConnectionNumber number : std::exchange(woken_, {})) {
-    if (Connection* connection = find(number)) {
+  const io::TimeSlice slice(environment_.scheduler);
+  std::vector<ConnectionNumber> woken = std::exchange(woken_, {});
+  auto next = woken.begin();
+  for (; next != woken.end() && !slice.is_over(); ++next) {
+    if (Connection* connection = find(*next)) {
       connection->resume();
+      shared_.handler.on_memory(*next);
     }
+  }
+  woken.erase(woken.begin(), next);
+  woken_.insert(woken_.begin(), woken.begin(), woken.end());
+  if (!woken_.empty() && !std::exchange(wake_posted_, true)) {
+    environment_.scheduler.post([this] { resume_waiting(); });
+  }
+}
+
+bool Server::take_for_answer(ConnectionNumber connection, std::size_t bytes) {
+  Connection* const found = find(connection);
+  return found != nullptr && found->take_for_answer(bytes);
+}
+
+std::size_t Server::take_for_answer_up_to(ConnectionNumber connection, std::size_t bytes) {
+  Connection* const found = find(connection);
+  return found == nullptr ? 0 : found->take_for_answer_up_to(bytes);
+}
+
+void Server::undo_for_answer(ConnectionNumber connection) {
+  if (Connection* const found = find(connection)) {
+    found->undo_for_answer();
+  }
+}
+
+// --- When memory is short ---
+
+void Server::arm_relief() {
+  if (relief_timer_ == 0 && !stopping_) {
+    relief_timer_ = environment_.scheduler.schedule_after(kReliefInterval, [this] { relieve(); });
+  }
+}
+
+void Server::relieve() {
+  relief_timer_ = 0;
+  const MonotonicTime now = environment_.scheduler.now();
+  shared_.memory.set_common_bytes(shared_.handler.buffered_bytes());
+  if (shared_.memory.waiting_count() > 0 || shared_.memory.is_critical()) {
+    close_victims(now);
+  }
+  const bool is_anyone_woken = !woken_.empty();
+  shrink_idle_ones(now);
+  for (const auto& [number, connection] : connections_) {
+    if (connection->is_held_back() && !is_anyone_woken) {
+      woken_.push_back(number);
+    }
+  }
+  resume_waiting();
+  if (shared_.memory.waiting_count() == 0 && woken_.empty()) {
+    waited_for_memory_since_.reset();
+  }
+  if (shared_.memory.waiting_count() > 0 || shared_.memory.is_short()) {
+    arm_relief();
+  }
+}
+
+void Server::close_victims(MonotonicTime now) {
+  const MemoryBudget& memory = shared_.memory;
+  std::vector<MemoryHolder> holders;
+  for (const auto& [number, connection] : connections_) {
+    MemoryHolder holder = connection->observe(now);
+    if (options_.seeded_bug == SeededBug::kHalfRequestKept) {
+      holder.has_half_request = false;
+    }
+    if (holder.held_bytes > 0) {
+      holders.push_back(holder);
+    }
+  }
+  if (std::exchange(freed_bytes_seen_, memory.freed_bytes()) != memory.freed_bytes()) {
+    freed_at_ = now;
+  }
+  const bool is_stuck = now - std::max(freed_at_, waited_for_memory_since_.value_or(now)) >
+                        kStuckAfter * options_.memory_patience;
+  const std::size_t limit = memory.limit_of(MemoryBudget::Rank::kMedium);
+  const std::size_t beyond = memory.used_bytes() > limit ? memory.used_bytes() - limit : 0;
+  const auto victims =
+      choose_victims(holders, {.wanted_bytes = std::max(memory.wanted_bytes(), beyond),
+                               .fair_share_bytes = memory.fair_share_bytes(),
+                               .fair_share_of_address_bytes = memory.fair_share_of_address_bytes(),
+                               .patience = options_.memory_patience,
+                               .is_critical = memory.is_critical(),
+                               .is_stuck = is_stuck});
+  std::size_t freed = 0;
+  for (const MemoryVictim& victim : victims) {
+    freed += victim.held_bytes;
+    find(victim.connection)->close_for_memory(victim.reason);
+  }
+  if (!victims.empty() && options_.on_notice && relief_notices_.allow(now)) {
+    options_.on_notice(fmt::format(
+        "memory for requests is short ({} of {} MiB are in use, {} connections wait): closed {} "
+        "that make no progress and held {} MiB, the first for: {}; queued.max.request.bytes is the "
+        "limit, onceflow_broker_closed_for_memory_total counts",
+        memory.used_bytes() / kMebibyte, memory.bytes_max() / kMebibyte, memory.waiting_count(),
+        victims.size(), freed / kMebibyte, to_string(victims.front().reason)));
+  }
+}
+
+void Server::notice_too_large(std::size_t bytes) {
+  if (options_.on_notice && too_large_notices_.allow(environment_.scheduler.now())) {
+    options_.on_notice(fmt::format(
+        "a request of {} MiB was announced and its connection closed: the most is {} MiB, by "
+        "socket.request.max.bytes and by queued.max.request.bytes, of which one request gets less "
+        "than half",
+        bytes / kMebibyte,
+        std::min(options_.request_bytes_max, shared_.memory.request_bytes_max()) / kMebibyte));
   }
 }
 
@@ -175,7 +329,23 @@ void Server::sweep() {
   for (const auto& [number, connection] : connections_) {
     connection->close_if_silent(now);
   }
+  shrink_idle_ones(now);
   arm_sweep();
+}
+
+// What lives on between their buffers keeps these from going back to the system by themselves.
+void Server::shrink_idle_ones(MonotonicTime now) {
+  for (const auto& [number, connection] : connections_) {
+    freed_by_idle_ones_bytes_ += connection->shrink_if_idle(now);
+  }
+  if (freed_by_idle_ones_bytes_ >= kReturnedBytesMin && options_.return_free_memory &&
+      return_timer_ == 0) {
+    return_timer_ = environment_.scheduler.schedule_after(kReturnDelay, [this] {
+      return_timer_ = 0;
+      freed_by_idle_ones_bytes_ = 0;
+      options_.return_free_memory();
+    });
+  }
 }
 
 // --- Stopping ---
@@ -183,6 +353,8 @@ void Server::sweep() {
 Task<void> Server::stop(Duration patience) {
   stopping_ = true;
   environment_.scheduler.cancel(std::exchange(sweep_timer_, 0));
+  environment_.scheduler.cancel(std::exchange(relief_timer_, 0));
+  environment_.scheduler.cancel(std::exchange(return_timer_, 0));
   if (listener_ != nullptr) {
     listener_->close();
   }
@@ -204,6 +376,11 @@ ServerStatistics Server::statistics() const {
   ServerStatistics statistics = shared_.statistics;
   statistics.open_connections = connections_.size();
   statistics.memory_bytes = shared_.memory.used_bytes();
+  statistics.memory_bytes_max = shared_.memory.bytes_max();
+  statistics.memory_waiting = shared_.memory.waiting_count();
+  if (waited_for_memory_since_) {
+    statistics.memory_waited = environment_.scheduler.now() - *waited_for_memory_since_;
+  }
   return statistics;
 }
 

@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/rate_limiter.h"
 #include "base/result.h"
 #include "base/task.h"
 #include "broker/connection.h"
@@ -36,8 +38,24 @@ class Server {
 
   /// The answer to a request whose handling said kLater.
   void complete(const ReplySlot& slot, Reply reply);
-  /// Bytes that answers may take before the limit is reached.
-  std::size_t memory_left_bytes() const { return shared_.memory.left_bytes(); }
+  /// See Connection::take_for_answer. Where it may not have it now, the connection is woken when
+  /// asking again is worth while: what it sent is handled again, or RequestHandler::on_memory.
+  bool take_for_answer(ConnectionNumber connection, std::size_t bytes);
+  std::size_t take_for_answer_up_to(ConnectionNumber connection, std::size_t bytes);
+  void undo_for_answer(ConnectionNumber connection);
+  bool memory_is_short() const { return shared_.memory.is_short(); }
+  /// The most that take_for_answer can ever give.
+  std::size_t grant_bytes_max() const {
+    return shared_.memory.limit_of(MemoryBudget::Rank::kLarge);
+  }
+  /// No answer is larger, but one of records: a quarter of what large ones may use.
+  std::size_t answer_bytes_max() const {
+    return shared_.memory.limit_of(MemoryBudget::Rank::kLarge) / 4;
+  }
+  /// The end of what kHeld began: the request's disposition after all (not kLater), and its answer.
+  void finish_held(const ReplySlot& slot, Disposition disposition, Reply reply);
+  /// Whether the client that asked is still there, as far as is known.
+  bool is_open(ConnectionNumber number);
 
   /// Accepts and reads nothing more, sends what only waits for the journal, closes all; at the
   /// latest after `patience`.
@@ -52,11 +70,17 @@ class Server {
   void flush_when_durable(JournalPosition position, ConnectionNumber number);
   void arm_durable();
   void on_durable();
+  void resume_soon(ConnectionNumber number);
   void resume_when_not_full(ConnectionNumber number);
   void resume_waiting();
   void on_finished(ConnectionNumber number);
   void arm_sweep();
   void sweep();
+  void shrink_idle_ones(MonotonicTime now);
+  void arm_relief();
+  void relieve();
+  void close_victims(MonotonicTime now);
+  void notice_too_large(std::size_t bytes);
 
   io::Environment& environment_;
   ServerOptions options_;
@@ -75,9 +99,17 @@ class Server {
   std::deque<AwaitsJournal> await_journal_;  // by position
   JournalPosition armed_;
   std::vector<ConnectionNumber> await_not_full_;
-  std::vector<ConnectionNumber> woken_;  // memory came free
+  std::vector<ConnectionNumber> woken_;  // may go on
   bool wake_posted_ = false;
   io::TimerId sweep_timer_ = 0;
+  io::TimerId relief_timer_ = 0;
+  std::size_t freed_by_idle_ones_bytes_ = 0;  ///< since it was last given back to the system
+  io::TimerId return_timer_ = 0;
+  RateLimiter relief_notices_;
+  RateLimiter too_large_notices_;
+  std::optional<MonotonicTime> waited_for_memory_since_;
+  std::uint64_t freed_bytes_seen_ = 0;
+  MonotonicTime freed_at_{};
 };
 
 }  // namespace onceflow::broker

@@ -133,7 +133,7 @@ Problem parse_listeners(std::string_view value, std::uint16_t port_min, io::Endp
 
 // Keys of Kafka's that have no meaning on one node without replication, or none that a user would
 // miss. A name that ends in a dot stands for all that begin with it.
-constexpr std::array<std::string_view, 57> kIgnored = {
+constexpr std::array<std::string_view, 60> kIgnored = {
     "advertised.host.name",
     "alter.config.policy.class.name",
     "background.threads",
@@ -182,13 +182,16 @@ constexpr std::array<std::string_view, 57> kIgnored = {
     "offsets.retention.",
     "offsets.topic.",
     "process.roles",
+    "producer.id.expiration.check.interval.ms",
     "queued.max.requests",
     "replica.",
     "share.",
     "socket.receive.buffer.bytes",
     "socket.send.buffer.bytes",
     "socket.listen.backlog.size",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms",
     "transaction.state.log.",
+    "transactional.id.expiration.ms",  // a transactional id is never forgotten here
     "unclean.leader.election.enable",
     "zookeeper."};
 
@@ -233,6 +236,16 @@ class Keys {
       return parse_listeners(value, 1, options_.advertised);
     };
     keys_["log.free.bytes.min"] = integer(0, kInt64Max, options_.log.free_bytes_min);
+    keys_["log.dir.mode"] = [this](std::string_view value) -> Problem {
+      std::uint32_t mode = 0;
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), mode, 8);
+      if (error != std::errc() || end != value.data() + value.size() || (mode & 0700U) != 0700U ||
+          mode > 0777U) {
+        return "must be the mode of a directory that its owner can use, as 0700, 0750 or 0755";
+      }
+      options_.log.directory_mode = mode;
+      return std::nullopt;
+    };
     keys_["log.flush"] = [this](std::string_view value) -> Problem {
       if (value != "sync" && value != "os") {
         return "must be sync (acknowledged is fsynced) or os (acknowledged is in the page cache, "
@@ -246,6 +259,7 @@ class Keys {
   void add_topics() {
     log::TopicConfig& topic = options_.log.topic_defaults;
     keys_["num.partitions"] = integer(1, 100'000, options_.num_partitions);
+    keys_["partitions.max.count"] = integer(1, 10'000'000, options_.log.partitions_max);
     keys_["auto.create.topics.enable"] = boolean(options_.auto_create_topics);
     keys_["log.segment.bytes"] = integer(1024, kInt32Max, topic.segment_bytes);
     keys_["log.retention.ms"] = retention(1, topic.retention_ms);
@@ -288,7 +302,7 @@ class Keys {
     keys_["socket.request.max.bytes"] = integer(1024, kInt32Max, server.request_bytes_max);
     keys_["queued.max.request.bytes"] = [&server](std::string_view value) -> Problem {
       return value == "-1" ? Problem()
-                           : integer(1 << 20, kInt64Max, server.memory_bytes_max)(value);
+                           : integer(16 << 20, kInt64Max, server.memory_bytes_max)(value);
     };
     keys_["fetch.max.bytes"] = integer(1024, kInt32Max, options_.fetch_bytes_max);
   }
@@ -299,13 +313,20 @@ class Keys {
     keys_["group.min.session.timeout.ms"] = duration(1, groups.session_timeout_min);
     keys_["group.max.session.timeout.ms"] = duration(1, groups.session_timeout_max);
     keys_["group.max.size"] = integer(1, kInt32Max, groups.group_size_max);
+    keys_["group.max.count"] = integer(1, kInt32Max, groups.group_count_max);
+    keys_["group.id.max.bytes"] = integer(1, 32767, groups.id_bytes_max);
+    keys_["group.member.max.bytes"] = integer(1024, kInt32Max, groups.member_bytes_max);
+    keys_["group.max.bytes"] = integer(1024, kInt32Max, groups.group_bytes_max);
+    keys_["group.members.max.bytes"] = integer(1024, kInt64Max, groups.membership_bytes_max);
+    keys_["group.offsets.max.bytes"] = integer(1024, kInt64Max, groups.offset_bytes_max);
+    keys_["transactional.id.max.count"] =
+        integer(1, kInt32Max, options_.coordinator.transactions.transactional_id_count_max);
+    keys_["transactional.id.max.bytes"] =
+        integer(1, 32767, options_.coordinator.transactions.transactional_id_bytes_max);
     keys_["offset.metadata.max.bytes"] = integer(0, 32767, groups.offset_metadata_bytes_max);
     keys_["transaction.max.timeout.ms"] =
         duration(1, options_.coordinator.transactions.timeout_max);
     keys_["producer.id.expiration.ms"] = duration(1, options_.log.producer_id_expiration);
-    // Accepted, for a transactional id is never forgotten here, which is longer than any time.
-    keys_["transactional.id.expiration.ms"] = [](std::string_view) { return Problem(); };
-    keys_["producer.id.expiration.check.interval.ms"] = [](std::string_view) { return Problem(); };
   }
 
   BrokerOptions& options_;
@@ -399,6 +420,9 @@ Result<ServerProperties::Applied> ServerProperties::apply() const {
     applied.warnings.push_back(
         "listens on every address, but clients are told 'localhost'; for those on other machines "
         "set advertised.listeners=PLAINTEXT://host:port");
+  }
+  if (applied.options.log.topic_defaults.cleanup_compact) {
+    applied.warnings.push_back("log.cleanup.policy=compact is kept, and nothing is compacted here");
   }
   if (!ignored.empty()) {
     applied.warnings.push_back("without effect here, and ignored: " + ignored);

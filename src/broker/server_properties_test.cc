@@ -1,7 +1,16 @@
 #include "broker/server_properties.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
 
 namespace onceflow::broker {
 namespace {
@@ -116,6 +125,82 @@ TEST(ServerProperties, the_finest_unit_of_retention_wins) {
       apply("log.retention.ms=5\nlog.retention.hours=1\n").options.log.topic_defaults.retention_ms,
       5);
   EXPECT_EQ(apply("log.retention.hours=-1\n").options.log.topic_defaults.retention_ms, -1);
+}
+
+// What docs/operations.md says of the bounds on what clients put into the log: each setting that
+// it names is there, and each has the default that it says.
+using Bound = std::function<std::int64_t(const BrokerOptions&)>;
+
+const std::map<std::string, Bound>& bounds() {
+  static const auto of_groups = [](auto coordinator::GroupOptions::* member) -> Bound {
+    return [member](const BrokerOptions& options) {
+      return static_cast<std::int64_t>(options.coordinator.groups.*member);
+    };
+  };
+  static const auto of_transactions = [](auto coordinator::TransactionOptions::* member) -> Bound {
+    return [member](const BrokerOptions& options) {
+      return static_cast<std::int64_t>(options.coordinator.transactions.*member);
+    };
+  };
+  using Groups = coordinator::GroupOptions;
+  using Transactions = coordinator::TransactionOptions;
+  static const std::map<std::string, Bound> kBounds = {
+      {"partitions.max.count",
+       [](const BrokerOptions& options) {
+         return static_cast<std::int64_t>(options.log.partitions_max);
+       }},
+      {"group.max.count", of_groups(&Groups::group_count_max)},
+      {"group.max.size", of_groups(&Groups::group_size_max)},
+      {"group.id.max.bytes", of_groups(&Groups::id_bytes_max)},
+      {"group.member.max.bytes", of_groups(&Groups::member_bytes_max)},
+      {"group.max.bytes", of_groups(&Groups::group_bytes_max)},
+      {"group.members.max.bytes", of_groups(&Groups::membership_bytes_max)},
+      {"offset.metadata.max.bytes", of_groups(&Groups::offset_metadata_bytes_max)},
+      {"group.offsets.max.bytes", of_groups(&Groups::offset_bytes_max)},
+      {"transactional.id.max.count", of_transactions(&Transactions::transactional_id_count_max)},
+      {"transactional.id.max.bytes", of_transactions(&Transactions::transactional_id_bytes_max)},
+  };
+  return kBounds;
+}
+
+// The repository, above wherever the test runs.
+std::string operations_page() {
+  for (std::filesystem::path at = std::filesystem::current_path(); at != at.root_path();
+       at = at.parent_path()) {
+    if (std::filesystem::exists(at / "docs" / "operations.md")) {
+      std::stringstream read;
+      read << std::ifstream(at / "docs" / "operations.md").rdbuf();
+      return read.str();
+    }
+  }
+  return {};
+}
+
+TEST(ServerProperties, the_page_has_the_bounds_and_their_defaults) {
+  const std::string page = operations_page();
+  const std::size_t begin = page.find("<!-- bounds: begin");
+  const std::size_t end = page.find("<!-- bounds: end -->");
+  ASSERT_NE(begin, std::string::npos);
+  ASSERT_NE(end, std::string::npos);
+  const std::string table = page.substr(begin, end - begin);
+  const std::regex row(R"(\| `([a-z.]+)` \| ([0-9]+) \|)");
+  std::set<std::string> seen;
+  for (std::sregex_iterator at(table.begin(), table.end(), row); at != std::sregex_iterator();
+       ++at) {
+    const std::string key = (*at)[1];
+    ASSERT_TRUE(bounds().contains(key)) << key;
+    EXPECT_EQ(std::to_string(bounds().at(key)(apply("").options)), (*at)[2]) << key;
+    seen.insert(key);
+  }
+  EXPECT_EQ(seen.size(), bounds().size());
+}
+
+TEST(ServerProperties, each_bound_is_set_by_its_key) {
+  for (const auto& [key, bound] : bounds()) {
+    const std::int64_t other = bound(apply("").options) - 1;
+    EXPECT_EQ(bound(apply(fmt::format("{}={}", key, other)).options), other) << key;
+    EXPECT_THAT(problem_of(key + "=-1"), HasSubstr(key));
+  }
 }
 
 }  // namespace

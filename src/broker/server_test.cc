@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <new>
 #include <vector>
 
 #include "broker/broker_testing.h"
@@ -14,7 +15,7 @@ namespace {
 using testing::ElementsAre;
 
 // Answers each request with its correlation id and the bytes of its body; keeps those whose body
-// begins with 'L' for later, has no answer to 'N' and closes at 'C'.
+// begins with 'L' for later, has no answer to 'N', no memory for 'M', and closes at 'C'.
 class EchoHandler : public RequestHandler {
  public:
   explicit EchoHandler(io::Scheduler& scheduler) : scheduler_(scheduler) {}
@@ -24,6 +25,9 @@ class EchoHandler : public RequestHandler {
     const std::string_view text = as_text(request.body);
     if (text.starts_with('N')) {
       return Disposition::kNothing;
+    }
+    if (text.starts_with('M')) {
+      throw std::bad_alloc();
     }
     if (text.starts_with('C')) {
       return Disposition::kClose;
@@ -36,8 +40,11 @@ class EchoHandler : public RequestHandler {
     reply.durable_at = end;
     return Disposition::kAnswer;
   }
+  bool is_changing() const override { return false; }
   void on_requests_handled() override {}
   void on_connection_closed(ConnectionNumber) override { ++closed; }
+  void on_memory(ConnectionNumber) override {}
+  std::size_t buffered_bytes() const override { return 0; }
   JournalPosition durable() const override { return durable_; }
   void when_durable(JournalPosition, Callback<void()> callback) override {
     waiting_.push_back(std::move(callback));
@@ -225,7 +232,7 @@ TEST_F(ServerTest, nonsense_closes_its_connection_and_no_other) {
 TEST_F(ServerTest, a_length_that_is_only_announced_takes_no_memory) {
   start();
   for (int index = 0; index < 20; ++index) {
-    connect().send(as_bytes(std::string("\x05\0\0\0", 4) + "only a few bytes"));
+    connect().send(as_bytes(std::string("\x04\0\0\0", 4) + "only a few bytes"));
   }
   run_for(milliseconds(20));
   EXPECT_EQ(server_->statistics().open_connections, 20u);
@@ -278,9 +285,9 @@ TEST_F(ServerTest, nothing_is_handled_while_the_journal_is_full) {
   EXPECT_EQ(correlation_of(client.receive()), 2);
 }
 
-TEST_F(ServerTest, half_requests_cannot_take_much_more_memory_than_the_limit) {
+TEST_F(ServerTest, half_requests_never_take_more_memory_than_the_limit_and_all_are_finished) {
   constexpr std::size_t kLimit = 1 << 20;
-  start({.memory_bytes_max = kLimit});
+  start({.memory_bytes_max = kLimit, .memory_patience = seconds(20)});
   const Buffer large = frame_of(5, std::string(400'000, 'x'));
   const std::size_t half = large.size() / 2;
   std::vector<RawClient*> all;
@@ -289,14 +296,68 @@ TEST_F(ServerTest, half_requests_cannot_take_much_more_memory_than_the_limit) {
     all.back()->send(ByteView(large).first(half));
     run_for(milliseconds(5));
   }
-  EXPECT_LT(server_->statistics().memory_bytes, kLimit + 2 * large.size());
+  EXPECT_LE(server_->statistics().memory_bytes, kLimit);
   for (RawClient* const client : all) {
     client->send(ByteView(large).subspan(half));
   }
   for (RawClient* const client : all) {
     EXPECT_EQ(correlation_of(client->receive()), 5);
   }
-  EXPECT_LT(server_->statistics().memory_bytes, kLimit + 2 * large.size());
+  EXPECT_LE(server_->statistics().memory_bytes, kLimit);
+}
+
+TEST_F(ServerTest, a_half_request_goes_when_another_one_waits_for_its_memory) {
+  start({.memory_bytes_max = 1 << 20, .memory_patience = milliseconds(50)});
+  const Buffer large = frame_of(5, std::string(400'000, 'x'));
+  RawClient& first = connect();
+  RawClient& second = connect();
+  first.send(ByteView(large).first(300'000));
+  second.send(ByteView(large).first(300'000));
+  run_for(milliseconds(20));
+  RawClient& whole = connect();
+  whole.send(ByteView(large));
+  EXPECT_EQ(correlation_of(whole.receive()), 5);
+  EXPECT_EQ(server_->statistics().closed_for_memory[1], 1u);
+  EXPECT_NE(first.is_closed(milliseconds(10)), second.is_closed(milliseconds(10)));
+}
+
+TEST_F(ServerTest, small_requests_go_on_when_half_ones_hold_all_there_is) {
+  start({.memory_bytes_max = 1 << 20});
+  const Buffer large = frame_of(5, std::string(400'000, 'x'));
+  for (int index = 0; index < 5; ++index) {
+    connect().send(ByteView(large).first(350'000));
+  }
+  run_for(milliseconds(20));
+  RawClient& small = connect();
+  for (int index = 0; index < 20; ++index) {
+    small.send(frame_of(index, std::string(10'000, 'y')));
+    EXPECT_EQ(correlation_of(small.receive(milliseconds(500))), index);
+  }
+  EXPECT_LE(server_->statistics().memory_bytes, 1u << 20);
+}
+
+TEST_F(ServerTest, an_idle_connection_gives_its_buffer_back) {
+  start({.half_request_silence_max = milliseconds(100), .idle_buffer_max = milliseconds(200)});
+  RawClient& client = connect();
+  for (const int number : {1, 2}) {
+    client.send(frame_of(number, std::string(5000, 'x')));
+    EXPECT_EQ(correlation_of(client.receive()), number);
+    EXPECT_GE(server_->statistics().memory_bytes, 5000u);
+    EXPECT_TRUE(wait_until([&] { return server_->statistics().memory_bytes == 0; }));
+  }
+}
+
+TEST_F(ServerTest, a_request_without_memory_ends_its_connection_and_no_other) {
+  start();
+  RawClient& other = connect();
+  RawClient& client = connect();
+  client.send(frames_of({{1, "a"}, {2, "M"}, {3, "c"}}));
+  EXPECT_TRUE(client.is_closed());
+  other.send(frame_of(4, "d"));
+  EXPECT_EQ(correlation_of(other.receive()), 4);
+  EXPECT_THAT(handler_.handled, ElementsAre(1, 2, 4));
+  EXPECT_EQ(server_->statistics().closed_without_memory, 1u);
+  EXPECT_EQ(server_->statistics().memory_bytes, 0u);
 }
 
 TEST_F(ServerTest, who_is_closed_gives_back_what_it_held) {

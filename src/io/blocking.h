@@ -1,5 +1,6 @@
-// BlockingThread: where calls into foreign libraries that block (libpq, SQLite) wait, so that the
-// scheduler does not. One a connection: what runs there runs in order, one at a time.
+// BlockingThread: where calls into foreign libraries that block (libpq, SQLite) wait, and where
+// what works for long works, so that the scheduler does not. One per connection of a sink, one per
+// broker: what runs there runs in order, one at a time.
 #pragma once
 
 #include <memory>

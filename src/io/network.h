@@ -36,8 +36,13 @@ class Connection {
                           Callback<void(Result<std::size_t>)> callback) = 0;
   /// All parts, in order; they stay valid until the callback.
   virtual void async_write(std::span<const ByteView> parts, Callback<void(Status)> callback) = 0;
+  /// The read under way ends with kCancelled, unless something has come; nothing that has come is
+  /// lost. Not while a write is under way.
+  virtual void cancel_read() = 0;
   virtual void close() = 0;
   virtual Endpoint peer() const = 0;
+  /// Of all that was written, what the peer's system has taken: it grows while the peer reads.
+  virtual std::uint64_t taken_bytes() const = 0;
 
   Task<Result<std::size_t>> read(MutableByteView destination);
   /// Until `destination` is full; kConnectionLost if the peer ends before.

@@ -1,11 +1,21 @@
 // Produce: validate the batch, check transaction and producer state in the same step as the append,
-// answer when it is durable, whatever acks says. Stateless; on the broker's thread.
+// answer when it is durable, whatever acks says. On the broker's thread.
+//
+// Validation reads all of a batch, and unpacks it. What is more than a little is validated on the
+// worker's thread, one batch at a time, while the connection is held; what follows it, up to the
+// append, happens on this one as ever, and only if the client is still there (KAFKA-17754).
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <expected>
 #include <limits>
+#include <memory>
+#include <new>
 #include <utility>
 
+#include "base/task.h"
 #include "broker/handlers/handlers.h"
+#include "io/event.h"
 #include "protocol/batch_validation.h"
 
 namespace onceflow::broker {
@@ -16,12 +26,9 @@ using PartitionResponse = protocol::ProduceResponse::Partition;
 
 constexpr std::int16_t kFirstVersionOfTransactionsV2 = 12;
 // Once the batches of a request have unpacked to so much, those after them are left for the next
-// request, so that others get their turn: a request takes at most twice as much. No client puts so
-// much into one on purpose.
+// request, so that others get their turn on the worker's thread: a request takes at most twice as
+// much. No client puts so much into one on purpose.
 constexpr std::size_t kUnpackedBytesPerRequestMax = protocol::kDecompressedBytesMax;
-// One batch that unpacks to much does not keep that memory for good.
-constexpr std::size_t kScratchBytesKept = 8u << 20;
-
 // What an error without a text of its own means here, and what helps.
 std::string_view advice(ErrorCode code) {
   switch (code) {
@@ -38,7 +45,13 @@ std::string_view advice(ErrorCode code) {
       return "the partition is not part of an ongoing transaction of this producer; abort, and "
              "begin another";
     case ErrorCode::kInvalidProducerIdMapping:
-      return "this transactional.id has another producer id; begin again with InitProducerId";
+      return "this producer id is not that of the transactional.id; begin again with "
+             "InitProducerId";
+    case ErrorCode::kUnknownProducerId:
+      return "this log has not handed out this producer id; go on with a greater epoch from "
+             "sequence 0, or begin again with InitProducerId";
+    case ErrorCode::kTransactionalIdAuthorizationFailed:
+      return "records of a transaction without its transactional.id in the request";
     default:
       return "";
   }
@@ -67,91 +80,243 @@ struct Refused {
   std::optional<std::int32_t> record_index;
 };
 
+/// All that validation of one batch needs, so that it can happen elsewhere.
+struct Checks {
+  TopicId topic;
+  ByteView records;
+  protocol::BatchValidationOptions options;
+};
+
+struct Validated {
+  std::expected<protocol::ValidatedBatch, protocol::BatchFault> batch;
+  std::size_t unpacked_bytes = 0;
+};
+
+// Without memory to unpack it, it is to be sent again: REQUEST_TIMED_OUT.
+Validated validate(const Checks& checks, Buffer& scratch) {
+  scratch.clear();
+  try {
+    auto batch = protocol::validate_produced_batch(checks.records, checks.options, scratch);
+    return {std::move(batch), scratch.size()};
+  } catch (const std::bad_alloc&) {
+    return {std::unexpected(
+                protocol::BatchFault{ErrorCode::kRequestTimedOut,
+                                     "there is no memory to unpack it at the moment; send it again",
+                                     {}}),
+            0};
+  }
+}
+
 class Produce {
  public:
-  Produce(BrokerCore& core, const Request& request, const protocol::ProduceRequest& body)
-      : core_(core), version_(request.header.api_version), body_(body) {}
+  Produce(BrokerCore& core, const Request& request, protocol::ProduceRequest body)
+      : core_(core),
+        version_(request.header.api_version),
+        correlation_id_(request.header.correlation_id),
+        slot_(request.slot),
+        body_(std::move(body)) {
+    response_.responses.reserve(body_.topic_data.size());
+  }
 
-  PartitionResponse append(const std::string& topic,
-                           const protocol::ProduceRequest::Partition& partition) {
-    PartitionResponse response{.index = partition.index};
-    if (const auto refused = try_append(topic, partition, response)) {
-      response.error_code = refused->code;
-      response.base_offset = -1;
-      const std::string_view text =
-          refused->text.empty() ? advice(refused->code) : std::string_view(refused->text);
-      if (!text.empty()) {
-        response.error_message = fmt::format("{}-{}: {}", topic, partition.index, text);
+  /// Appends one batch after another. False if the next takes long to validate.
+  bool run_what_is_short() {
+    for (; find_next(); ++next_partition_) {
+      const auto checks = checks_of_next();
+      if (!checks) {
+        answer_next(checks.error());
+        continue;
       }
-      if (refused->record_index) {
-        response.record_errors.push_back({*refused->record_index, refused->text});
+      const std::optional<Validated> validated = validate_if_short(*checks);
+      if (!validated) {
+        return false;
       }
-      doubt(topic, partition, refused->code);
+      answer_next(*checks, *validated);
     }
-    return response;
+    return true;
+  }
+
+  /// The rest, off the loop. `produce` has its connection held.
+  static Task<void> run_what_is_long(std::unique_ptr<Produce> produce) {
+    BrokerCore& core = produce->core_;
+    for (; produce->find_next(); ++produce->next_partition_) {
+      const auto checks = produce->checks_of_next();
+      if (!checks) {
+        produce->answer_next(checks.error());
+        continue;
+      }
+      const Validated validated = co_await core.worker.run([checks = *checks] {
+        Buffer scratch;
+        return validate(checks, scratch);
+      });
+      while (core.log.is_full()) {
+        co_await io::await_callback<bool>([&](auto callback) {
+          core.log.when_not_full([then = std::move(callback)]() mutable { then(true); });
+        });
+      }
+      if (!core.server.is_open(produce->slot_.connection)) {
+        core.server.finish_held(produce->slot_, Disposition::kClose, {});
+        co_return;
+      }
+      produce->answer_next(*checks, validated);
+    }
+    Reply reply;
+    const Disposition disposition = produce->finish(reply);
+    core.finish_held(protocol::ApiKey::kProduce, produce->slot_, disposition, std::move(reply));
+  }
+
+  Disposition finish(Reply& reply) {
+    reply.error = error_;
+    if (body_.acks == 0) {
+      // Without an answer, an error shows only by the closing of the connection; so does Kafka.
+      return error_ == ErrorCode::kNone ? Disposition::kNothing : Disposition::kClose;
+    }
+    reply.latency = &core_.statistics.produce_latency;
+    encode_reply(response_, version_, correlation_id_, reply);
+    return Disposition::kAnswer;
   }
 
  private:
-  std::optional<Refused> try_append(const std::string& topic_name,
-                                    const protocol::ProduceRequest::Partition& partition,
-                                    PartitionResponse& response) {
-    if (body_.acks < -1 || body_.acks > 1) {
-      return Refused{ErrorCode::kInvalidRequiredAcks, "acks is none of -1, 0 and 1", {}};
+  using Topic = protocol::ProduceRequest::Topic;
+  using Partition = protocol::ProduceRequest::Partition;
+
+  /// Makes the place of its answer too. False at the end.
+  bool find_next() {
+    while (next_topic_ < body_.topic_data.size()) {
+      const Topic& topic = body_.topic_data[next_topic_];
+      if (response_.responses.size() == next_topic_) {
+        auto& answered = response_.responses.emplace_back();
+        answered.name = topic.name;
+        answered.partition_responses.reserve(topic.partition_data.size());
+      }
+      if (next_partition_ < topic.partition_data.size()) {
+        return true;
+      }
+      ++next_topic_;
+      next_partition_ = 0;
     }
-    log::Topic* const topic = core_.log.topics().find(topic_name);
-    const auto index = static_cast<std::size_t>(partition.index);
-    if (topic == nullptr || partition.index < 0 || index >= topic->partitions.size()) {
-      return Refused{ErrorCode::kUnknownTopicOrPartition,
-                     "it does not exist; create the topic, or produce to a partition that it has",
-                     {}};
+    return false;
+  }
+  const std::string& topic_name() const { return body_.topic_data[next_topic_].name; }
+  const Partition& partition() const {
+    return body_.topic_data[next_topic_].partition_data[next_partition_];
+  }
+
+  std::expected<Checks, Refused> checks_of_next() const {
+    if (body_.acks < -1 || body_.acks > 1) {
+      return refuse(ErrorCode::kInvalidRequiredAcks, "acks is none of -1, 0 and 1");
+    }
+    if (partition().is_repeated) {
+      return refuse(ErrorCode::kInvalidRequest, std::string(kGivenTwice));
+    }
+    const log::Topic* const topic = core_.log.topics().find(topic_name());
+    if (topic == nullptr || partition().index < 0 ||
+        std::cmp_greater_equal(partition().index, topic->partitions.size())) {
+      return refuse(ErrorCode::kUnknownTopicOrPartition,
+                    "it does not exist; create the topic, or produce to a partition that it has");
     }
     if (unpacked_bytes_ >= kUnpackedBytesPerRequestMax) {
-      return Refused{ErrorCode::kRequestTimedOut,
-                     fmt::format("the batches before it in the request have unpacked to {} bytes, "
-                                 "and {} end it; send it again, or fewer of them at a time",
-                                 unpacked_bytes_, kUnpackedBytesPerRequestMax),
-                     {}};
+      return refuse(ErrorCode::kRequestTimedOut,
+                    fmt::format("the batches before it in the request have unpacked to {} bytes, "
+                                "and {} end it; send it again, or fewer of them at a time",
+                                unpacked_bytes_, kUnpackedBytesPerRequestMax));
     }
     const log::TopicConfig& config = topic->config;
-    const ByteView records = partition.records.value_or(ByteView{});
-    core_.scratch.clear();
-    const auto batch = protocol::validate_produced_batch(
-        records,
-        {.produce_version = version_,
-         .max_message_bytes = static_cast<std::size_t>(config.max_message_bytes),
-         .segment_bytes = static_cast<std::size_t>(config.segment_bytes),
-         .key_rule =
-             config.cleanup_compact ? protocol::KeyRule::kRequired : protocol::KeyRule::kAny,
-         .timestamp_type = config.message_timestamp_type == log::TimestampType::kLogAppendTime
-                               ? protocol::TimestampType::kLogAppendTime
-                               : protocol::TimestampType::kCreateTime,
-         .timestamp_ms_min = earliest(config.timestamp_before_max_ms),
-         .timestamp_ms_max = latest(config.timestamp_after_max_ms)},
-        core_.scratch);
-    unpacked_bytes_ += core_.scratch.size();
-    if (core_.scratch.capacity() > kScratchBytesKept) {
-      core_.scratch = {};
+    return Checks{
+        .topic = topic->id,
+        .records = partition().records.value_or(ByteView{}),
+        .options = {
+            .produce_version = version_,
+            .max_message_bytes = static_cast<std::size_t>(config.max_message_bytes),
+            .segment_bytes = static_cast<std::size_t>(config.segment_bytes),
+            .key_rule =
+                config.cleanup_compact ? protocol::KeyRule::kRequired : protocol::KeyRule::kAny,
+            .timestamp_type = config.message_timestamp_type == log::TimestampType::kLogAppendTime
+                                  ? protocol::TimestampType::kLogAppendTime
+                                  : protocol::TimestampType::kCreateTime,
+            .timestamp_ms_min = earliest(config.timestamp_before_max_ms),
+            .timestamp_ms_max = latest(config.timestamp_after_max_ms)}};
+  }
+
+  /// Nullopt: it is too much for the loop, as far as could be seen with what it may take.
+  std::optional<Validated> validate_if_short(Checks checks) {
+    const std::size_t bytes_max = core_.options.batch_bytes_on_loop_max;
+    const std::size_t bytes = bytes_on_loop_ + checks.records.size();
+    if (bytes > bytes_max) {
+      return std::nullopt;
     }
+    checks.options.decompressed_bytes_max =
+        std::min(checks.options.decompressed_bytes_max, bytes_max - bytes);
+    Validated validated = validate(checks, core_.scratch);
+    if (!validated.batch && validated.batch.error().code == ErrorCode::kMessageTooLarge &&
+        checks.records.size() <= checks.options.max_message_bytes) {
+      return std::nullopt;  // it unpacks to more
+    }
+    bytes_on_loop_ = bytes + validated.unpacked_bytes;
+    return validated;
+  }
+
+  static std::unexpected<Refused> refuse(ErrorCode code, std::string text) {
+    return std::unexpected<Refused>(Refused{code, std::move(text), {}});
+  }
+
+  void answer_next(const Checks& checks, const Validated& validated) {
+    unpacked_bytes_ += validated.unpacked_bytes;
+    PartitionResponse response{.index = partition().index};
+    if (const auto refused = append(checks, validated, response)) {
+      answer_next(*refused);
+    } else {
+      response_.responses.back().partition_responses.push_back(std::move(response));
+    }
+  }
+
+  void answer_next(const Refused& refused) {
+    PartitionResponse response{
+        .index = partition().index, .error_code = refused.code, .base_offset = -1};
+    const std::string_view text =
+        refused.text.empty() ? advice(refused.code) : std::string_view(refused.text);
+    if (!text.empty()) {
+      response.error_message = fmt::format("{}-{}: {}", topic_name(), partition().index, text);
+    }
+    if (refused.record_index) {
+      response.record_errors.push_back({*refused.record_index, refused.text});
+    }
+    response_.responses.back().partition_responses.push_back(std::move(response));
+    error_ = refused.code;
+    doubt(topic_name(), partition(), refused.code);
+  }
+
+  std::optional<Refused> append(const Checks& checks, const Validated& validated,
+                                PartitionResponse& response) {
+    const auto& batch = validated.batch;
     if (!batch) {
       return Refused{batch.error().code, batch.error().text, batch.error().record_index};
     }
-    log::Partition& log_partition = *topic->partitions[index];
+    const log::Topic* const topic = core_.log.topics().find(topic_name());
+    if (topic == nullptr || topic->id != checks.topic) {
+      return Refused{ErrorCode::kUnknownTopicOrPartition,
+                     "its topic was deleted while the batch was looked into; send it again if it "
+                     "is for the topic that has the name now",
+                     {}};
+    }
+    log::Partition& log_partition = *topic->partitions[static_cast<std::size_t>(partition().index)];
     if (const ErrorCode error = admit(batch->header, log_partition); error != ErrorCode::kNone) {
+      // Clients ask by it whether retention or the log itself has forgotten them.
+      response.log_start_offset = log_partition.log_start_offset().value;
       return Refused{error, "", {}};
     }
     const auto unknown =
         batch->header.is_transactional() && version_ >= kFirstVersionOfTransactionsV2
             ? log::UnknownProducer::kSequenceZero
             : log::UnknownProducer::kAnySequence;
-    const auto appended = core_.log.append_batch(log_partition, *batch, records, unknown);
+    const auto appended = core_.log.append_batch(log_partition, *batch, checks.records, unknown);
     if (!appended) {
       return Refused{appended.error(), "", {}};
     }
     response.base_offset = appended->base_offset.value;
     response.log_append_time_ms = appended->log_append_time_ms;
     response.log_start_offset = appended->log_start_offset.value;
-    settle_doubt(topic_name, partition.index, batch->header);
-    count(batch->header, *appended, records.size());
+    settle_doubt(topic_name(), partition().index, batch->header);
+    count(batch->header, *appended, checks.records.size());
     return std::nullopt;
   }
 
@@ -166,24 +331,30 @@ class Produce {
     return after_max_ms > kLast - now_ms ? kLast : now_ms + after_max_ms;
   }
 
-  // A transactional batch must belong to the ongoing transaction of its producer. The retry of a
-  // batch that was appended is answered alike even if its transaction has ended meanwhile.
+  // A transactional batch must belong to the ongoing transaction of its producer, one without a
+  // transaction to a producer that may write so. The retry of a batch that was appended is answered
+  // alike even if its transaction has ended meanwhile.
   ErrorCode admit(const protocol::RecordBatchHeader& header, const log::Partition& partition) {
-    if (!header.is_transactional()) {
+    if (!header.has_producer_id() && !header.is_transactional()) {
       return ErrorCode::kNone;
     }
-    const log::IncomingBatch incoming{.producer = header.producer(),
-                                      .first_sequence = header.base_sequence,
-                                      .last_offset_delta = header.last_offset_delta,
-                                      .is_transactional = true};
-    if (partition.find_duplicate(incoming) != nullptr) {
+    if (header.is_transactional() && !body_.transactional_id) {
+      return ErrorCode::kTransactionalIdAuthorizationFailed;  // as Kafka
+    }
+    if (partition.find_duplicate(log::IncomingBatch::of(header)) != nullptr) {
       return ErrorCode::kNone;
+    }
+    if (!header.is_transactional()) {
+      return core_.coordinator.admit_idempotent(header.producer(), header.base_sequence);
     }
     const ErrorCode error = core_.coordinator.transactions().admit_produce(
-        body_.transactional_id ? std::string_view(*body_.transactional_id) : std::string_view(),
-        header.producer(), partition.id(), version_, core_.moment(), core_.effects);
+        key_of(header), partition.id(), version_, core_.moment(), core_.effects);
     core_.append_entries();
     return error;
+  }
+
+  coordinator::TransactionKey key_of(const protocol::RecordBatchHeader& header) const {
+    return {.transactional_id = *body_.transactional_id, .producer = header.producer()};
   }
 
   // The commit may be on its way behind the refused batch (design D2a).
@@ -195,9 +366,9 @@ class Produce {
     }
     coordinator::TransactionCoordinator& transactions = core_.coordinator.transactions();
     if (!is_repeated_by_clients(error)) {
-      transactions.mark_must_abort(header->producer(), core_.moment(), core_.effects);
+      transactions.mark_must_abort(key_of(*header), core_.moment(), core_.effects);
     } else if (!has_been_accepted(topic, partition.index, *header)) {
-      transactions.add_doubt(header->producer(), part_of(topic, partition.index, *header),
+      transactions.add_doubt(key_of(*header), part_of(topic, partition.index, *header),
                              core_.moment(), core_.effects);
     }
     core_.settle();
@@ -207,7 +378,7 @@ class Produce {
                     const protocol::RecordBatchHeader& header) {
     if (is_version_2() && header.is_transactional()) {
       core_.coordinator.transactions().settle_doubt(
-          header.producer(), part_of(topic, partition, header), core_.effects);
+          key_of(header), part_of(topic, partition, header), core_.effects);
       core_.append_entries();
     }
   }
@@ -247,36 +418,28 @@ class Produce {
 
   BrokerCore& core_;
   const std::int16_t version_;
-  const protocol::ProduceRequest& body_;
+  const std::int32_t correlation_id_;
+  const ReplySlot slot_;
+  protocol::ProduceRequest body_;
+  std::size_t next_topic_ = 0;
+  std::size_t next_partition_ = 0;
+  protocol::ProduceResponse response_;
+  ErrorCode error_ = ErrorCode::kNone;
+  std::size_t bytes_on_loop_ = 0;   ///< what was validated there, with what it unpacked to
   std::size_t unpacked_bytes_ = 0;  ///< of this request's batches so far
 };
 
 }  // namespace
 
-Disposition handle_produce(BrokerCore& core, const Request& request,
-                           const protocol::ProduceRequest& body, Reply& reply) {
-  Produce produce(core, request, body);
-  protocol::ProduceResponse response;
-  response.responses.reserve(body.topic_data.size());
-  for (const protocol::ProduceRequest::Topic& topic : body.topic_data) {
-    auto& answered = response.responses.emplace_back();
-    answered.name = topic.name;
-    answered.partition_responses.reserve(topic.partition_data.size());
-    for (const protocol::ProduceRequest::Partition& partition : topic.partition_data) {
-      const auto& last =
-          answered.partition_responses.emplace_back(produce.append(topic.name, partition));
-      if (last.error_code != ErrorCode::kNone) {
-        reply.error = last.error_code;
-      }
-    }
+Disposition handle_produce(BrokerCore& core, const Request& request, protocol::ProduceRequest& body,
+                           Reply& reply) {
+  Produce produce(core, request, std::move(body));
+  if (produce.run_what_is_short()) {
+    return produce.finish(reply);
   }
-  if (body.acks == 0) {
-    // Without an answer, an error shows only by the closing of the connection; so does Kafka.
-    return reply.error == ErrorCode::kNone ? Disposition::kNothing : Disposition::kClose;
-  }
-  reply.latency = &core.statistics.produce_latency;
-  encode_reply(response, request.header.api_version, request.header.correlation_id, reply);
-  return Disposition::kAnswer;
+  core.environment.scheduler.spawn(
+      Produce::run_what_is_long(std::make_unique<Produce>(std::move(produce))));
+  return Disposition::kHeld;
 }
 
 }  // namespace onceflow::broker

@@ -68,10 +68,11 @@ class FetchAnswer {
     finish();
   }
 
-  void write(const protocol::FetchRequest& request) {
-    bytes_left_ = std::min<std::size_t>(
-        static_cast<std::size_t>(std::clamp(request.max_bytes, 0, core_.options.fetch_bytes_max)),
-        core_.server.memory_left_bytes());
+  /// With at most `granted_bytes` of records. False, and nothing is to be sent, if the first batch
+  /// is larger than that: see batch_bytes().
+  bool write(const protocol::FetchRequest& request, std::size_t granted_bytes) {
+    bytes_left_ = granted_bytes;
+    reply_.records.reserve(granted_bytes);
     begin(ErrorCode::kNone, request.topics.size());
     for (const RequestTopic& topic : request.topics) {
       if (version_ < kFirstVersionWithTopicIds) {
@@ -85,8 +86,16 @@ class FetchAnswer {
       }
       end_structure();
     }
+    if (batch_bytes_ > 0 && reply_.records.empty()) {
+      return false;
+    }
     finish();
+    return true;
   }
+
+  /// Of the batch that the answer has to begin with, if it had no room: else a partition whose
+  /// batches are large would never have its turn.
+  std::size_t batch_bytes() const { return batch_bytes_; }
 
  private:
   void begin(ErrorCode error, std::size_t topic_count) {
@@ -151,12 +160,29 @@ class FetchAnswer {
     }
     const std::size_t bytes_max =
         std::min(bytes_left_, static_cast<std::size_t>(std::max(partition_bytes_max, 0)));
-    if (bytes_max == 0 && !reply_.records.empty()) {
+    if (batch_bytes_ > 0 || (bytes_max == 0 && !reply_.records.empty())) {
       return ErrorCode::kNone;
     }
-    const auto first = reply_.records.empty() ? log::Partition::FirstBatch::kAlways
-                                              : log::Partition::FirstBatch::kIfItFits;
-    const auto read = partition.read(from, bytes_max, isolation, reply_.records, first);
+    // A batch that is larger than the partition's share may be the only one; but it is not larger
+    // than what was granted.
+    const bool may_be_larger = reply_.records.empty() && bytes_max < bytes_left_;
+    auto read = partition.read(from, bytes_max, isolation, reply_.records,
+                               log::Partition::FirstBatch::kIfItFits);
+    if (read && read->bytes == 0 && reply_.records.empty()) {
+      const auto batch_bytes = partition.first_batch_bytes(from, isolation);
+      if (!batch_bytes) {
+        return batch_bytes.error();
+      }
+      if (*batch_bytes > core_.server.grant_bytes_max()) {
+        return ErrorCode::kMessageTooLarge;
+      }
+      if (*batch_bytes > 0 && may_be_larger && *batch_bytes <= bytes_left_) {
+        read = partition.read(from, *batch_bytes, isolation, reply_.records,
+                              log::Partition::FirstBatch::kIfItFits);
+      } else {
+        batch_bytes_ = *batch_bytes;
+      }
+    }
     if (!read) {
       return read.error();
     }
@@ -195,51 +221,78 @@ class FetchAnswer {
   WireWriter writer_;
   std::size_t frame_ = 0;
   std::size_t bytes_left_ = 0;
+  std::size_t batch_bytes_ = 0;
 };
 
-std::vector<TopicIdPartition> partitions_of(const BrokerCore& core,
-                                            const protocol::FetchRequest& body,
-                                            std::int16_t version) {
-  std::vector<TopicIdPartition> partitions;
-  for (const RequestTopic& topic : body.topics) {
-    for (const RequestPartition& partition : topic.partitions) {
-      const Found found = find_partition(core, topic, partition, version);
-      if (found.partition != nullptr) {
-        partitions.push_back(found.partition->id());
-      }
-    }
-  }
-  return partitions;
-}
-
-}  // namespace
-
-bool fetch_has_enough(const BrokerCore& core, const protocol::FetchRequest& request,
-                      std::int16_t version) {
-  if (request.min_bytes <= 0) {
-    return true;
-  }
-  const auto bytes_min = static_cast<std::size_t>(request.min_bytes);
-  const log::IsolationLevel isolation = isolation_of(request);
+// What the answer could hold, at most as much as the request and the broker allow.
+std::size_t wanted_bytes(const BrokerCore& core, const protocol::FetchRequest& request,
+                         std::int16_t version) {
+  const auto bytes_max =
+      static_cast<std::size_t>(std::clamp(request.max_bytes, 0, core.options.fetch_bytes_max));
   std::size_t bytes = 0;
   for (const RequestTopic& topic : request.topics) {
     for (const RequestPartition& partition : topic.partitions) {
       const Found found = find_partition(core, topic, partition, version);
-      const Offset from(partition.fetch_offset);
-      if (found.error != ErrorCode::kNone || from < found.partition->log_start_offset() ||
-          from > found.partition->high_watermark()) {
-        return true;
+      if (found.error == ErrorCode::kNone) {
+        bytes += std::min<std::size_t>(
+            found.partition->readable_bytes(Offset(partition.fetch_offset), isolation_of(request)),
+            static_cast<std::size_t>(std::max(partition.partition_max_bytes, 0)));
       }
-      if (from < found.partition->visible_end(isolation)) {
-        bytes += std::max<std::size_t>(1, found.partition->readable_bytes(from, isolation));
-        if (bytes >= bytes_min) {
-          return true;
-        }
+      if (bytes >= bytes_max) {
+        return bytes_max;
       }
     }
   }
-  return false;
+  return bytes;
 }
+
+// Into `reply`, with the memory there is for it. False, with an empty reply, if there is not enough
+// for the first batch: the connection is woken when there may be.
+bool answer_with_memory(BrokerCore& core, const protocol::FetchRequest& request,
+                        std::int16_t version, std::int32_t correlation_id,
+                        ConnectionNumber connection, Reply& reply) {
+  std::size_t granted =
+      core.server.take_for_answer_up_to(connection, wanted_bytes(core, request, version));
+  while (true) {
+    FetchAnswer answer(core, version, correlation_id, reply);
+    if (answer.write(request, granted)) {
+      return true;
+    }
+    reply = Reply{};
+    core.server.undo_for_answer(connection);
+    if (!core.server.take_for_answer(connection, answer.batch_bytes())) {
+      return false;
+    }
+    granted = answer.batch_bytes();
+  }
+}
+
+/// The places that a fetch can wait at; nullopt if it has enough, or something to say at once.
+std::optional<std::vector<FetchPlace>> places_to_wait_at(const BrokerCore& core,
+                                                         const protocol::FetchRequest& request,
+                                                         std::int16_t version) {
+  const auto bytes_min = static_cast<std::size_t>(std::max(request.min_bytes, 0));
+  const log::IsolationLevel isolation = isolation_of(request);
+  std::vector<FetchPlace> places;
+  std::size_t bytes = 0;
+  for (const RequestTopic& topic : request.topics) {
+    for (const RequestPartition& partition : topic.partitions) {
+      const Found found = find_partition(core, topic, partition, version);
+      const FetchPlace at{found.partition, Offset(partition.fetch_offset)};
+      if (found.error != ErrorCode::kNone || at.is_out_of_range()) {
+        return std::nullopt;
+      }
+      bytes += at.readable_bytes(isolation);
+      if (bytes >= bytes_min) {
+        return std::nullopt;
+      }
+      places.push_back(at);
+    }
+  }
+  return places;
+}
+
+}  // namespace
 
 Disposition handle_fetch(BrokerCore& core, const Request& request, protocol::FetchRequest& body,
                          Reply& reply) {
@@ -249,27 +302,32 @@ Disposition handle_fetch(BrokerCore& core, const Request& request, protocol::Fet
         .write_error(ErrorCode::kFetchSessionIdNotFound);
     return Disposition::kAnswer;
   }
-  const bool nothing_to_wait_for =
-      body.max_wait_ms <= 0 ||
-      std::ranges::all_of(body.topics, [](const auto& topic) { return topic.partitions.empty(); });
-  if (nothing_to_wait_for || fetch_has_enough(core, body, version)) {
-    FetchAnswer(core, version, request.header.correlation_id, reply).write(body);
-    return Disposition::kAnswer;
+  const std::optional<std::vector<FetchPlace>> places =
+      body.max_wait_ms > 0 ? places_to_wait_at(core, body, version) : std::nullopt;
+  if (!places || places->empty()) {
+    return answer_with_memory(core, body, version, request.header.correlation_id,
+                              request.slot.connection, reply)
+               ? Disposition::kAnswer
+               : Disposition::kNotNow;
   }
-  std::vector<TopicIdPartition> partitions = partitions_of(core, body, version);
   const Duration wait_max = milliseconds(body.max_wait_ms);
+  const log::IsolationLevel isolation = isolation_of(body);
   core.fetches.park({.slot = request.slot,
                      .api_version = version,
                      .correlation_id = request.header.correlation_id,
                      .request = std::move(body)},
-                    std::move(partitions), wait_max);
+                    *places, isolation, wait_max);
   return Disposition::kLater;
 }
 
-void answer_parked_fetch(BrokerCore& core, ParkedFetch& fetch) {
+bool answer_parked_fetch(BrokerCore& core, ParkedFetch& fetch) {
   Reply reply;
-  FetchAnswer(core, fetch.api_version, fetch.correlation_id, reply).write(fetch.request);
+  if (!answer_with_memory(core, fetch.request, fetch.api_version, fetch.correlation_id,
+                          fetch.slot.connection, reply)) {
+    return false;
+  }
   core.server.complete(fetch.slot, std::move(reply));
+  return true;
 }
 
 }  // namespace onceflow::broker

@@ -21,7 +21,7 @@ std::string to_text(const TopicId& uuid) {
 }  // namespace
 
 Disposition handle_join_group(BrokerCore& core, const Request& request,
-                              const protocol::JoinGroupRequest& body, Reply&) {
+                              const protocol::JoinGroupRequest& body, Reply& reply) {
   coordinator::JoinGroupRequest join{
       .group_id = body.group_id,
       .member_id = body.member_id,
@@ -35,6 +35,14 @@ Disposition handle_join_group(BrokerCore& core, const Request& request,
       .api_version = request.header.api_version,
       .random_uuid = to_text(core.environment.random.uuid())};
   for (const auto& protocol : body.protocols) {
+    if (protocol.is_repeated) {
+      encode_group_reply(coordinator::JoinGroupReply{.error = protocol::ErrorCode::kInvalidRequest,
+                                                     .member_id = body.member_id},
+                         ParkedGroupRequest{.api_version = request.header.api_version,
+                                            .correlation_id = request.header.correlation_id},
+                         reply);
+      return Disposition::kAnswer;
+    }
     join.protocols.push_back({protocol.name, to_buffer(protocol.metadata)});
   }
   const coordinator::Ticket ticket = core.park(request, body.group_id);

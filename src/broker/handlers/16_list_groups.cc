@@ -1,6 +1,7 @@
 // ListGroups, filtered by state and type. Stateless; on the broker's thread.
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include "broker/handlers/handlers.h"
 
@@ -9,27 +10,41 @@ namespace {
 
 constexpr std::string_view kClassic = "classic";
 
-bool same_word(std::string_view left, std::string_view right) {
-  return std::ranges::equal(left, right, [](unsigned char a, unsigned char b) {
-    return std::tolower(a) == std::tolower(b);
+std::string lower_case(std::string_view word) {
+  std::string lower(word);
+  std::ranges::transform(lower, lower.begin(), [](unsigned char letter) {
+    return static_cast<char>(std::tolower(letter));
   });
+  return lower;
 }
 
-bool passes(const std::vector<std::string>& filter, std::string_view word) {
-  return filter.empty() ||
-         std::ranges::any_of(filter, [&](const auto& wanted) { return same_word(wanted, word); });
-}
+/// Words that are asked for, in any case of letters; none: all.
+class Filter {
+ public:
+  explicit Filter(const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+      words_.insert(lower_case(word));
+    }
+  }
+  bool passes(std::string_view word) const {
+    return words_.empty() || words_.contains(lower_case(word));
+  }
+
+ private:
+  std::set<std::string> words_;
+};
 
 }  // namespace
 
 protocol::ListGroupsResponse handle_list_groups(BrokerCore& core, const Request&,
                                                 const protocol::ListGroupsRequest& body) {
   protocol::ListGroupsResponse response;
-  if (!passes(body.types_filter, kClassic)) {
+  if (!Filter(body.types_filter).passes(kClassic)) {
     return response;
   }
+  const Filter states(body.states_filter);
   for (const coordinator::GroupDescription& group : core.coordinator.groups().list()) {
-    if (passes(body.states_filter, group.state)) {
+    if (states.passes(group.state)) {
       response.groups.push_back({.group_id = group.group_id,
                                  .protocol_type = group.protocol_type,
                                  .group_state = group.state,

@@ -32,6 +32,10 @@ log::TopicAnswer<std::int32_t> partition_count_of(const BrokerCore& core,
   }
   std::vector<std::int32_t> indexes;
   for (const auto& assignment : topic.assignments) {
+    if (assignment.is_repeated) {
+      return std::unexpected(
+          log::Refusal{ErrorCode::kInvalidReplicaAssignment, std::string(kGivenTwice)});
+    }
     if (assignment.broker_ids.empty()) {
       return std::unexpected(log::Refusal{ErrorCode::kInvalidReplicaAssignment,
                                           "a partition is assigned to no broker"});
@@ -100,6 +104,7 @@ void create(BrokerCore& core, const TopicRequest& topic, bool validate_only,
       return;
     }
     response.topic_id = created->id;
+    core.tell_of_settings_without_effect(topic.name, wish->overrides);
   }
   describe(core, *wish, response);
 }
@@ -112,8 +117,8 @@ protocol::CreateTopicsResponse handle_create_topics(BrokerCore& core, const Requ
   for (const TopicRequest& topic : body.topics) {
     TopicResponse& answered = response.topics.emplace_back();
     answered.name = topic.name;
-    if (std::ranges::count(body.topics, topic.name, &TopicRequest::name) > 1) {
-      refuse({ErrorCode::kInvalidRequest, "the topic is named twice in the request"}, answered);
+    if (topic.is_repeated) {
+      refuse({ErrorCode::kInvalidRequest, std::string(kGivenTwice)}, answered);
     } else {
       create(core, topic, body.validate_only, answered);
     }

@@ -40,7 +40,10 @@ protocol::DeleteTopicsResponse handle_delete_topics(BrokerCore& core, const Requ
     auto& answered = response.responses.emplace_back();
     answered.name = topic.name;
     answered.topic_id = topic.topic_id;
-    if (topic.name) {
+    if (topic.is_repeated) {
+      answered.error_code = ErrorCode::kInvalidRequest;
+      answered.error_message = kGivenTwice;
+    } else if (topic.name) {
       remove(core, topics.find(*topic.name), ErrorCode::kUnknownTopicOrPartition, answered);
     } else {
       remove(core, topics.find(topic.topic_id), ErrorCode::kUnknownTopicId, answered);

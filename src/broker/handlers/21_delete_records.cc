@@ -40,7 +40,12 @@ protocol::DeleteRecordsResponse handle_delete_records(BrokerCore& core, const Re
     for (const auto& partition : topic.partitions) {
       auto& one = answered.partitions.emplace_back();
       one.partition_index = partition.partition_index;
-      remove(core, topic.name, partition.offset, one);
+      if (partition.is_repeated) {
+        one.low_watermark = -1;
+        one.error_code = ErrorCode::kInvalidRequest;
+      } else {
+        remove(core, topic.name, partition.offset, one);
+      }
     }
   }
   return response;

@@ -87,8 +87,12 @@ std::optional<protocol::AddPartitionsToTxnResponse> handle_add_partitions_to_txn
     const coordinator::TransactionKey key{.transactional_id = transaction.transactional_id,
                                           .producer = {ProducerId(transaction.producer_id),
                                                        ProducerEpoch(transaction.producer_epoch)}};
-    auto results = transaction.verify_only ? verify(core, key, transaction.topics)
-                                           : add(core, request, key, transaction.topics);
+    auto results = transaction.is_repeated   ? answer_each(transaction.topics,
+                                                           [](const std::string&, std::int32_t) {
+                                                           return ErrorCode::kInvalidRequest;
+                                                         })
+                   : transaction.verify_only ? verify(core, key, transaction.topics)
+                                             : add(core, request, key, transaction.topics);
     if (!results) {
       return std::nullopt;
     }

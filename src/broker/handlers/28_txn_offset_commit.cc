@@ -8,10 +8,10 @@ namespace {
 
 constexpr std::int16_t kFirstVersionOfTransactionsV2 = 5;
 
-// The commit may be on its way behind offsets of a partition that does not exist (design D2a);
-// clients send them again.
+// The commit may be on its way after offsets of a partition that does not exist (design D2a), which
+// clients send again, or of one that was given twice, which they do not.
 void doubt_unknown(BrokerCore& core, const protocol::TxnOffsetCommitRequest& body,
-                   ProducerIdentity producer, const KnownOffsets& known,
+                   const coordinator::TransactionKey& key, const KnownOffsets& known,
                    const coordinator::OffsetCommitReply& committed) {
   coordinator::TransactionCoordinator& transactions = core.coordinator.transactions();
   std::size_t asked = 0;
@@ -21,10 +21,13 @@ void doubt_unknown(BrokerCore& core, const protocol::TxnOffsetCommitRequest& bod
           .group_id = body.group_id,
           .topic = topic.name,
           .partition = PartitionIndex(partition.partition_index)};
-      if (!known.is_known[asked++]) {
-        transactions.add_doubt(producer, part, core.moment(), core.effects);
+      const protocol::ErrorCode error = known.errors[asked++];
+      if (error == protocol::ErrorCode::kInvalidRequest) {
+        transactions.mark_must_abort(key, core.moment(), core.effects);
+      } else if (error != protocol::ErrorCode::kNone) {
+        transactions.add_doubt(key, part, core.moment(), core.effects);
       } else if (committed.error == protocol::ErrorCode::kNone) {
-        transactions.settle_doubt(producer, part, core.effects);
+        transactions.settle_doubt(key, part, core.effects);
       }
     }
   }
@@ -34,10 +37,12 @@ void doubt_unknown(BrokerCore& core, const protocol::TxnOffsetCommitRequest& bod
 
 protocol::TxnOffsetCommitResponse handle_txn_offset_commit(
     BrokerCore& core, const Request& request, const protocol::TxnOffsetCommitRequest& body) {
-  const ProducerIdentity producer{ProducerId(body.producer_id), ProducerEpoch(body.producer_epoch)};
+  const coordinator::TransactionKey key{
+      .transactional_id = body.transactional_id,
+      .producer = {ProducerId(body.producer_id), ProducerEpoch(body.producer_epoch)}};
   const KnownOffsets known = known_offsets(core, body.topics);
   const coordinator::OffsetCommitReply committed = core.coordinator.txn_offset_commit(
-      {.transaction = {.transactional_id = body.transactional_id, .producer = producer},
+      {.transaction = key,
        .member = {.group_id = body.group_id,
                   .member_id = body.member_id,
                   .instance_id = body.group_instance_id,
@@ -46,7 +51,7 @@ protocol::TxnOffsetCommitResponse handle_txn_offset_commit(
        .api_version = request.header.api_version},
       core.moment(), core.effects);
   if (request.header.api_version >= kFirstVersionOfTransactionsV2) {
-    doubt_unknown(core, body, producer, known, committed);
+    doubt_unknown(core, body, key, known, committed);
   }
   core.settle();
   protocol::TxnOffsetCommitResponse response;

@@ -1,5 +1,7 @@
 // DescribeConfigs: of topics, and of this broker what clients ask for. Stateless; on the broker's
 // thread.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -45,8 +47,10 @@ class Answer {
     config.config_type = static_cast<std::int8_t>(entry.type);
     config.read_only = request_.resource_type == kBrokerResource;
     if (body_.include_documentation) {
-      config.documentation =
-          entry.has_effect ? "As in Apache Kafka." : "Accepted and kept; it has no effect here.";
+      config.documentation = !entry.has_effect ? "Accepted and kept; it has no effect here."
+                             : entry.name == "cleanup.policy"
+                                 ? "As in Apache Kafka, but nothing is compacted here."
+                                 : "As in Apache Kafka.";
     }
     if (body_.include_synonyms) {
       for (const Setting& setting : entry.settings) {
@@ -84,6 +88,26 @@ void describe_topic(const BrokerCore& core, const std::string& name, Answer answ
   }
 }
 
+// What clients may put into the log.
+void describe_bounds(const BrokerOptions& options, Answer answer) {
+  const auto number = [&](const char* key, std::size_t value) {
+    answer.add(key, std::to_string(value));
+  };
+  const coordinator::GroupOptions& groups = options.coordinator.groups;
+  const coordinator::TransactionOptions& transactions = options.coordinator.transactions;
+  number("group.id.max.bytes", groups.id_bytes_max);
+  number("group.max.bytes", groups.group_bytes_max);
+  number("group.max.count", groups.group_count_max);
+  number("group.max.size", groups.group_size_max);
+  number("group.member.max.bytes", groups.member_bytes_max);
+  number("group.members.max.bytes", groups.membership_bytes_max);
+  number("group.offsets.max.bytes", groups.offset_bytes_max);
+  number("partitions.max.count", options.log.partitions_max);
+  number("queued.max.request.bytes", options.server.memory_bytes_max);
+  number("transactional.id.max.bytes", transactions.transactional_id_bytes_max);
+  number("transactional.id.max.count", transactions.transactional_id_count_max);
+}
+
 void describe_broker(const BrokerCore& core, const std::string& name, Answer answer,
                      ResourceResponse& response) {
   const BrokerOptions& options = core.options;
@@ -114,6 +138,7 @@ void describe_broker(const BrokerCore& core, const std::string& name, Answer ans
   word("listeners", "PLAINTEXT://" + io::to_string(core.server.local()));
   word("log.cleanup.policy", topic.cleanup_compact ? "compact" : "delete");
   word("log.dirs", options.log.directory);
+  word("log.dir.mode", fmt::format("{:04o}", options.log.directory_mode));
   number("log.free.bytes.min", static_cast<std::int64_t>(options.log.free_bytes_min));
   number("log.message.timestamp.after.max.ms", topic.timestamp_after_max_ms);
   number("log.message.timestamp.before.max.ms", topic.timestamp_before_max_ms);
@@ -121,7 +146,7 @@ void describe_broker(const BrokerCore& core, const std::string& name, Answer ans
                                          ? "CreateTime"
                                          : "LogAppendTime");
   number("log.retention.check.interval.ms", to_ms(options.log.retention_check_interval));
-  number("group.max.size", static_cast<std::int64_t>(options.coordinator.groups.group_size_max));
+  describe_bounds(options, answer);
   number("offset.metadata.max.bytes",
          static_cast<std::int64_t>(options.coordinator.groups.offset_metadata_bytes_max));
   number("producer.id.expiration.ms", to_ms(options.log.producer_id_expiration));
@@ -150,7 +175,10 @@ protocol::DescribeConfigsResponse handle_describe_configs(
     answered.resource_type = resource.resource_type;
     answered.resource_name = resource.resource_name;
     const Answer answer(resource, body, answered);
-    if (resource.resource_type == kTopicResource) {
+    if (resource.is_repeated) {
+      answered.error_code = ErrorCode::kInvalidRequest;
+      answered.error_message = kGivenTwice;
+    } else if (resource.resource_type == kTopicResource) {
       describe_topic(core, resource.resource_name, answer, answered);
     } else if (resource.resource_type == kBrokerResource) {
       describe_broker(core, resource.resource_name, answer, answered);

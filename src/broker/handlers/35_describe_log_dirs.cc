@@ -1,39 +1,43 @@
 // DescribeLogDirs: the one data directory, and what each partition takes of it. Stateless; on the
 // broker's thread.
-#include <algorithm>
-
 #include "broker/handlers/handlers.h"
 
 namespace onceflow::broker {
 namespace {
 
-using TopicRequest = protocol::DescribeLogDirsRequest::Topic;
 using LogDir = protocol::DescribeLogDirsResponse::LogDir;
+using TopicResponse = protocol::DescribeLogDirsResponse::Topic;
 
-bool is_asked_for(const protocol::DescribeLogDirsRequest& body, const std::string& topic,
-                  std::int32_t partition) {
-  if (!body.topics) {
-    return true;
-  }
-  return std::ranges::any_of(*body.topics, [&](const TopicRequest& asked) {
-    return asked.topic == topic &&
-           std::ranges::find(asked.partitions, partition) != asked.partitions.end();
-  });
+void add_partition(const log::Partition& partition, TopicResponse& answered) {
+  answered.partitions.push_back(
+      {.partition_index = partition.id().partition.value,
+       .partition_size = static_cast<std::int64_t>(partition.size_bytes())});
 }
 
-void add_topic(const protocol::DescribeLogDirsRequest& body, const log::Topic& topic, LogDir& dir) {
-  protocol::DescribeLogDirsResponse::Topic answered;
-  answered.name = topic.name;
-  for (const auto& partition : topic.partitions) {
-    const std::int32_t index = partition->id().partition.value;
-    if (is_asked_for(body, topic.name, index)) {
-      answered.partitions.push_back(
-          {.partition_index = index,
-           .partition_size = static_cast<std::int64_t>(partition->size_bytes())});
+void add_all(const BrokerCore& core, LogDir& dir) {
+  for (const auto& [name, topic] : core.log.topics().by_name()) {
+    TopicResponse& answered = dir.topics.emplace_back();
+    answered.name = name;
+    for (const auto& partition : topic->partitions) {
+      add_partition(*partition, answered);
     }
   }
-  if (!answered.partitions.empty()) {
-    dir.topics.push_back(std::move(answered));
+}
+
+/// What does not exist is left out, as by Kafka.
+void add_named(const BrokerCore& core, const protocol::DescribeLogDirsRequest& body, LogDir& dir) {
+  for (const auto& asked : *body.topics) {
+    TopicResponse answered;
+    answered.name = asked.topic;
+    for (const std::int32_t index : asked.partitions) {
+      if (const log::Partition* const partition =
+              core.log.topics().find(asked.topic, PartitionIndex(index))) {
+        add_partition(*partition, answered);
+      }
+    }
+    if (!answered.partitions.empty()) {
+      dir.topics.push_back(std::move(answered));
+    }
   }
 }
 
@@ -48,8 +52,10 @@ protocol::DescribeLogDirsResponse handle_describe_log_dirs(
   if (const auto free_bytes = core.environment.disk.free_bytes(directory)) {
     dir.usable_bytes = static_cast<std::int64_t>(*free_bytes);
   }
-  for (const auto& [name, topic] : core.log.topics().by_name()) {
-    add_topic(body, *topic, dir);
+  if (body.topics) {
+    add_named(core, body, dir);
+  } else {
+    add_all(core, dir);
   }
   return response;
 }

@@ -11,6 +11,9 @@ using TopicRequest = protocol::CreatePartitionsRequest::Topic;
 
 // What the log would refuse, without doing it.
 std::optional<log::Refusal> check(const BrokerCore& core, const TopicRequest& topic) {
+  if (topic.is_repeated) {
+    return log::Refusal{ErrorCode::kInvalidRequest, std::string(kGivenTwice)};
+  }
   const log::Topic* const found = core.log.topics().find(topic.name);
   if (found == nullptr) {
     return log::Refusal{ErrorCode::kUnknownTopicOrPartition, "there is no such topic"};

@@ -1,6 +1,7 @@
 // IncrementalAlterConfigs: single settings of a topic are set, taken back, or, for lists, added to
 // and subtracted from. All of a resource, or nothing. Stateless; on the broker's thread.
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "broker/handlers/config_resources.h"
@@ -47,12 +48,16 @@ std::string in_force(const BrokerCore& core, const log::TopicConfigOverrides& ov
 std::string changed_list(std::string_view before, const std::string& change,
                          std::int8_t operation) {
   std::vector<std::string> words = words_of(before);
-  for (const std::string& word : words_of(change)) {
-    const auto place = std::ranges::find(words, word);
-    if (operation == kAppend && place == words.end()) {
+  const std::vector<std::string> changes = words_of(change);
+  if (operation == kSubtract) {
+    const std::set<std::string> taken(changes.begin(), changes.end());
+    std::erase_if(words, [&](const std::string& word) { return taken.contains(word); });
+    return list_of(words);
+  }
+  std::set<std::string> known(words.begin(), words.end());
+  for (const std::string& word : changes) {
+    if (known.insert(word).second) {
       words.push_back(word);
-    } else if (operation == kSubtract && place != words.end()) {
-      words.erase(place);
     }
   }
   return list_of(words);
@@ -93,9 +98,9 @@ std::optional<log::Refusal> alter(BrokerCore& core, const ResourceRequest& resou
   }
   log::TopicConfigOverrides overrides = core.log.topics().find(resource.resource_name)->overrides;
   for (const ConfigRequest& config : resource.configs) {
-    if (std::ranges::count(resource.configs, config.name, &ConfigRequest::name) > 1) {
+    if (config.is_repeated) {
       return log::Refusal{ErrorCode::kInvalidRequest,
-                          "configuration key " + config.name + " is given twice"};
+                          "configuration key " + config.name + ": " + std::string(kGivenTwice)};
     }
     if (auto refused = apply(core, config, overrides)) {
       return refused;

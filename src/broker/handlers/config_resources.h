@@ -6,6 +6,7 @@
 #include <string>
 
 #include "broker/core.h"
+#include "broker/handlers/handlers.h"
 #include "log/log.h"
 
 namespace onceflow::broker {
@@ -46,7 +47,8 @@ inline std::optional<log::Refusal> alter_topic(BrokerCore& core, const std::stri
   if (const auto changed = core.log.set_topic_config(name, overrides); !changed) {
     return changed.error();
   }
-  core.log.apply_retention();
+  core.log.apply_retention(name);
+  core.tell_of_settings_without_effect(name, overrides);
   return std::nullopt;
 }
 
@@ -59,7 +61,11 @@ Response alter_each(BrokerCore& core, const Request& body, const Alter& alter) {
     auto& answered = response.responses.emplace_back();
     answered.resource_type = resource.resource_type;
     answered.resource_name = resource.resource_name;
-    if (const auto refused = alter(core, resource, body.validate_only)) {
+    const std::optional<log::Refusal> refused =
+        resource.is_repeated
+            ? log::Refusal{protocol::ErrorCode::kInvalidRequest, std::string(kGivenTwice)}
+            : alter(core, resource, body.validate_only);
+    if (refused) {
       answered.error_code = refused->code;
       answered.error_message = refused->text;
     }

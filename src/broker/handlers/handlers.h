@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "broker/core.h"
 #include "broker/request.h"
@@ -15,12 +16,12 @@ namespace onceflow::broker {
 // What a handler returns: a response; or nullopt, to close the connection; or, where there are more
 // ways to end, a Disposition.
 
-Disposition handle_produce(BrokerCore& core, const Request& request,
-                           const protocol::ProduceRequest& body, Reply& reply);
+Disposition handle_produce(BrokerCore& core, const Request& request, protocol::ProduceRequest& body,
+                           Reply& reply);
 Disposition handle_fetch(BrokerCore& core, const Request& request, protocol::FetchRequest& body,
                          Reply& reply);
-protocol::ListOffsetsResponse handle_list_offsets(BrokerCore& core, const Request& request,
-                                                  const protocol::ListOffsetsRequest& body);
+Disposition handle_list_offsets(BrokerCore& core, const Request& request,
+                                protocol::ListOffsetsRequest& body, Reply& reply);
 protocol::MetadataResponse handle_metadata(BrokerCore& core, const Request& request,
                                            const protocol::MetadataRequest& body);
 protocol::OffsetCommitResponse handle_offset_commit(BrokerCore& core, const Request& request,
@@ -95,14 +96,15 @@ protocol::ListTransactionsResponse handle_list_transactions(
 protocol::ListConfigResourcesResponse handle_list_config_resources(
     BrokerCore& core, const Request& request, const protocol::ListConfigResourcesRequest& body);
 
+/// What clients read of something with `is_repeated`: INVALID_REQUEST, as Kafka.
+inline constexpr std::string_view kGivenTwice =
+    "it is given twice in the request, which does not say which of the two counts; give it once";
+
 /// The answer to a version of ApiVersions that we lack: error 35 in the oldest form (KIP-511).
 void answer_unsupported_api_versions(const Request& request, Reply& reply);
 
-/// Answers a fetch that was parked, with what there is now.
-void answer_parked_fetch(BrokerCore& core, ParkedFetch& fetch);
-/// Whether a parked fetch has its min_bytes, or something to say at once.
-bool fetch_has_enough(const BrokerCore& core, const protocol::FetchRequest& request,
-                      std::int16_t version);
+/// Answers a fetch that was parked, with what there is now. False if there is no memory for that.
+bool answer_parked_fetch(BrokerCore& core, ParkedFetch& fetch);
 
 void encode_group_reply(const coordinator::JoinGroupReply& group_reply,
                         const ParkedGroupRequest& parked, Reply& reply);

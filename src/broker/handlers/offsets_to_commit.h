@@ -1,5 +1,5 @@
-// What OffsetCommit and TxnOffsetCommit share: partitions that exist go to the coordinator, the
-// others get their error here. Stateless.
+// What OffsetCommit and TxnOffsetCommit share: partitions that exist, and are given once, go to the
+// coordinator, the others get their error here. Stateless.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ namespace onceflow::broker {
 
 struct KnownOffsets {
   std::vector<coordinator::OffsetToCommit> offsets;
-  std::vector<bool> is_known;  ///< of each partition of the request, in its order
-  bool all_known() const { return offsets.size() == is_known.size(); }
+  /// Of each partition of the request, in its order: kNone for those in `offsets`.
+  std::vector<protocol::ErrorCode> errors;
 };
 
 template <typename RequestTopic>
@@ -24,9 +24,12 @@ KnownOffsets known_offsets(const BrokerCore& core, const std::vector<RequestTopi
   KnownOffsets known;
   for (const RequestTopic& topic : topics) {
     for (const auto& partition : topic.partitions) {
+      using enum protocol::ErrorCode;
       const auto id = identify(core, topic.name, partition.partition_index);
-      known.is_known.push_back(id.has_value());
-      if (id) {
+      known.errors.push_back(partition.is_repeated ? kInvalidRequest
+                             : id                  ? kNone
+                                                   : kUnknownTopicOrPartition);
+      if (known.errors.back() == kNone) {
         known.offsets.push_back({.partition = *id,
                                  .offset = Offset(partition.committed_offset),
                                  .leader_epoch = partition.committed_leader_epoch,
@@ -49,8 +52,9 @@ void answer_offsets(const std::vector<RequestTopic>& topics, const KnownOffsets&
     for (const auto& partition : topic.partitions) {
       auto& partition_response = topic_response.partitions.emplace_back();
       partition_response.partition_index = partition.partition_index;
-      if (!known.is_known[asked++]) {
-        partition_response.error_code = protocol::ErrorCode::kUnknownTopicOrPartition;
+      const protocol::ErrorCode error = known.errors[asked++];
+      if (error != protocol::ErrorCode::kNone) {
+        partition_response.error_code = error;
       } else if (answered < committed.partition_errors.size()) {
         partition_response.error_code = committed.partition_errors[answered++];
       } else {

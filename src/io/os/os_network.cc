@@ -1,6 +1,8 @@
 #include "io/os/os_network.h"
 
 #include <fmt/format.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
@@ -132,6 +134,22 @@ class SocketState final : public LoopResource, public std::enable_shared_from_th
     write_some();
   }
 
+  void cancel_read() {
+    CHECK(!write_callback_);
+    if (is_open()) {
+      ErrorOfAsio ignored;
+      socket_->cancel(ignored);
+    }
+  }
+
+  std::uint64_t taken_bytes() {
+    int in_kernel = 0;
+    if (!is_open() || ::ioctl(socket_->native_handle(), SIOCOUTQ, &in_kernel) != 0) {
+      return 0;
+    }
+    return written_bytes_ - static_cast<std::uint64_t>(in_kernel);
+  }
+
   void close() {
     if (is_open()) {
       closed_ = true;
@@ -184,7 +202,7 @@ class SocketState final : public LoopResource, public std::enable_shared_from_th
     if (!read_callback_) {
       return;
     }
-    if (closed_) {
+    if (closed_ || error == asio::error::operation_aborted) {
       finish_read(cancelled());
     } else if (error == asio::error::eof) {
       finish_read(std::size_t{0});
@@ -215,6 +233,7 @@ class SocketState final : public LoopResource, public std::enable_shared_from_th
       finish_write(connection_lost(peer_, error));
       return;
     }
+    written_bytes_ += count;
     while (count > 0) {
       asio::const_buffer& part = unwritten_[first_unwritten_];
       const std::size_t taken = std::min(count, part.size());
@@ -249,6 +268,7 @@ class SocketState final : public LoopResource, public std::enable_shared_from_th
   Callback<void(Status)> write_callback_;
   std::vector<asio::const_buffer> unwritten_;
   std::size_t first_unwritten_ = 0;
+  std::uint64_t written_bytes_ = 0;
   OperationMemory read_memory_;
   OperationMemory write_memory_;
 };
@@ -266,8 +286,10 @@ class OsConnection final : public Connection {
   void async_write(std::span<const ByteView> parts, Callback<void(Status)> callback) override {
     state_->async_write(parts, std::move(callback));
   }
+  void cancel_read() override { state_->cancel_read(); }
   void close() override { state_->close(); }
   Endpoint peer() const override { return state_->peer(); }
+  std::uint64_t taken_bytes() const override { return state_->taken_bytes(); }
 
  private:
   std::shared_ptr<SocketState> state_;

@@ -52,6 +52,26 @@ class OsNetworkTest : public testing::Test {
   std::unique_ptr<Listener> listener_;
 };
 
+TEST_F(OsNetworkTest, a_read_is_cancelled_and_nothing_is_lost) {
+  listen();
+  loop_.spawn(echo_all());
+  run([](OsNetworkTest& test) -> Task<void> {
+    auto connection = std::move((co_await test.connect()).value());
+    Buffer buffer(16);
+    std::optional<Result<std::size_t>> ended;
+    connection->async_read(buffer, [&](Result<std::size_t> count) { ended = std::move(count); });
+    connection->cancel_read();
+    while (!ended) {
+      co_await test.loop_.yield();
+    }
+    EXPECT_EQ(ended->error().code, ErrorCode::kCancelled);
+    EXPECT_TRUE(co_await connection->write(as_bytes("abc")));
+    const auto count = co_await connection->read(buffer);
+    EXPECT_EQ(count.value(), 3u);
+    EXPECT_EQ(connection->taken_bytes(), 3u);
+  }(*this));
+}
+
 TEST_F(OsNetworkTest, what_is_written_in_parts_comes_back_whole) {
   listen();
   loop_.spawn(echo_all());

@@ -1,6 +1,7 @@
 #include "io/os/process.h"
 
 #include <dirent.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -56,6 +57,17 @@ ProcessUsage process_usage() {
   }
   return usage;
 }
+
+std::size_t raise_open_file_limit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+    return 0;
+  }
+  const rlimit raised{.rlim_cur = files.rlim_max, .rlim_max = files.rlim_max};
+  return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : files.rlim_cur;
+}
+
+void return_free_memory() { malloc_trim(0); }
 
 void lower_thread_priority() {
   constexpr int kBackgroundNiceness = 10;

@@ -1,6 +1,7 @@
 // What the operating system knows about this process, for metrics. Any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/time.h"
@@ -15,6 +16,10 @@ struct ProcessUsage {
 };
 
 ProcessUsage process_usage();
+/// Lets this process have as many files open as it may give itself; returns how many.
+std::size_t raise_open_file_limit();
+/// What was freed in pieces that lie between others is given back to the system.
+void return_free_memory();
 std::int64_t process_id();
 /// The calling thread lets others go first from now on.
 void lower_thread_priority();

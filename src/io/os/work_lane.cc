@@ -11,13 +11,13 @@ void WorkLane::add(Callback<void()> job) {
     return;
   }
   jobs_.push_back(std::move(job));
-  if (!thread_.joinable()) {
+  if (jobs_.size() > idle_count_ && threads_.size() < thread_count_max_) {
     // Signals are for the thread of the loop.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { run(); });
+    threads_.emplace_back([this] { run(); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
   changed_.notify_one();
@@ -29,17 +29,21 @@ void WorkLane::shut_down() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
     dropped.swap(jobs_);
-    changed_.notify_one();
+    changed_.notify_all();
   }
-  if (thread_.joinable()) {
-    thread_.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) {
+      thread.join();
+    }
   }
 }
 
 void WorkLane::run() {
   std::unique_lock lock(mutex_);
   while (true) {
+    ++idle_count_;
     changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    --idle_count_;
     if (stopping_) {
       return;
     }
