@@ -7,7 +7,6 @@
 
 #include "connectors/positions.h"
 #include "connectors/table_past.h"
-#include "engine/seeded_bugs.h"
 #include "io/event.h"
 
 namespace onceflow::sim {
@@ -125,7 +124,7 @@ Status SimDatabase::check_table(const connectors::SinkTable& definition, Table& 
        receipt != table.receipts.rend() && newest.wants_more(); ++receipt) {
     newest.add(as_bytes(*receipt));
   }
-  if (world_.seeded_bug() == engine::kTableByNameOnly) {
+  if (world_.seeded_bug() == SeededBug::kTableByNameOnly) {
     return {};
   }
   SimTableSearch search(table);
@@ -140,7 +139,7 @@ Status SimDatabase::check_unclaimed(const connectors::SinkTable& definition, con
       added.push_back(position.source);
     }
   }
-  if (world_.seeded_bug() == engine::kTableByNameOnly) {
+  if (world_.seeded_bug() == SeededBug::kTableByNameOnly) {
     return {};
   }
   SimTableSearch search(table);

@@ -57,7 +57,8 @@ class StorageHistory {
  public:
   explicit StorageHistory(Findings& findings) : findings_(findings) {}
 
-  static std::string value_of(std::uint64_t number);
+  /// As long as its offset says, so that segments of two partitions can have the same size.
+  static std::string value_of(std::uint64_t number, Offset offset);
   std::uint64_t next_number() { return ++last_number_; }
 
   /// With everything that was done.
@@ -78,11 +79,11 @@ class StorageHistory {
   /// A process begins. `machine_went_down` and log.flush=os: promises since the last start are
   /// void.
   void begin_life(bool machine_went_down_on_os);
-  /// A bit of its files has been flipped: from now on data may be missing if the log says so.
-  void bits_rotted() { has_rotted_ = true; }
+  /// Something was done to its files at rest: from now on data may be missing if the log says so.
+  void files_damaged() { is_damaged_ = true; }
   /// The log has said that something is wrong with its files.
-  void damage_is_named() { is_named_ |= has_rotted_; }
-  bool has_rotted() const { return has_rotted_; }
+  void damage_is_named() { is_named_ |= is_damaged_; }
+  bool is_damaged() const { return is_damaged_; }
   /// The log could not give everything back, and said so: there is nothing more to judge.
   bool is_over() const { return is_over_; }
   void end() { is_over_ = true; }
@@ -119,7 +120,7 @@ class StorageHistory {
   JournalPosition promised_;
   JournalPosition recovered_;
   std::uint64_t last_number_ = 0;
-  bool has_rotted_ = false;
+  bool is_damaged_ = false;
   bool is_named_ = false;
   bool is_over_ = false;
 };

@@ -5,6 +5,7 @@
 #include "client/admin.h"
 #include "client/cluster.h"
 #include "sim/workloads/broker_node.h"
+#include "sim/workloads/hostile_clients.h"
 
 namespace onceflow::sim {
 
@@ -61,6 +62,7 @@ void GroupsWorkload::start(SimWorld& world) {
   world.add_node({.name = "broker", .boot = [this](SimProcess& process) {
                     broker::BrokerOptions options = simulated_broker_options(kPartitionCount);
                     options.coordinator.groups.session_timeout_min = seconds(1);
+                    make_memory_short(options);
                     boot_broker(process, std::move(options), findings_);
                   }});
   add_member("dynamic-1", std::nullopt, Role::kMember);
@@ -68,6 +70,7 @@ void GroupsWorkload::start(SimWorld& world) {
   add_member("static-1", "one", Role::kMember);
   add_member("static-2", "two", Role::kMember);
   add_member("intruder", "two", Role::kIntruder);
+  add_hostile_clients(world, is_settling_, findings_);
   world.add_node({.name = "reader", .boot = [this](SimProcess& process) {
                     process.scheduler().spawn(come_to_rest(process));
                   }});

@@ -36,8 +36,8 @@ class StorageNode final : public log::RecoveryListener {
     const bool went_down =
         std::exchange(workload_.crash_count_, machine.crash_count) != machine.crash_count;
     history_.begin_life(went_down && workload_.flush_ == log::FlushMode::kOs);
-    if (machine.rotten_bit_count > 0) {
-      history_.bits_rotted();
+    if (machine.damage_count > 0) {
+      history_.files_damaged();
     }
     const Status prepared = prepare_directory();
     if (!prepared) {
@@ -53,6 +53,7 @@ class StorageNode final : public log::RecoveryListener {
       return;
     }
     log_ = std::move(*log);
+    machine.has_gone_down = false;
     log_->set_snapshot_writer(
         [this](Buffer& snapshot) { WireWriter(snapshot).write_uint64(history_.now().records); });
     history_.recovered(*log_, recovered_.records);
@@ -83,7 +84,7 @@ class StorageNode final : public log::RecoveryListener {
 
   void stop(const Error& error) {
     if (error.code == ErrorCode::kCorrupt) {
-      if (history_.has_rotted()) {
+      if (history_.is_damaged()) {
         history_.end();  // it has said so, and somebody has to restore the files
       } else {
         findings().report("LOG-1", "the log does not open: " + error.text);
@@ -96,6 +97,7 @@ class StorageNode final : public log::RecoveryListener {
     log::LogOptions options;
     options.directory = kDirectory;
     options.flush = workload_.flush_;
+    options.boot_id = 1 + std::uint64_t{process_.machine().crash_count};
     options.journal_first_file_bytes = 16 * 1024;
     options.journal_file_bytes = 32 * 1024;
     options.checkpoint_every_bytes = 48 * 1024;
@@ -281,9 +283,12 @@ class StorageNode final : public log::RecoveryListener {
     const bool is_transactional = producer.value >= kFirstTransactional;
     protocol::RecordBatchBuilder builder;
     std::vector<StoredRecord> records;
-    for (std::uint64_t left = random_.between(1, 4); left > 0; --left) {
+    const auto end = static_cast<std::uint64_t>(stored.end().value);
+    const std::uint64_t count = workload_.is_filled_alike_ ? 1 + end % 4 : random_.between(1, 4);
+    while (records.size() < count) {
+      const Offset offset = stored.end() + static_cast<std::int64_t>(records.size());
       records.push_back({history_.next_number(), environment_.scheduler.wall_now().ms});
-      const std::string value = StorageHistory::value_of(records.back().number);
+      const std::string value = StorageHistory::value_of(records.back().number, offset);
       builder.append({.timestamp_ms = records.back().timestamp_ms, .value = as_bytes(value)});
     }
     const auto known = stored.next_sequence.find(producer);
@@ -381,7 +386,9 @@ class StorageNode final : public log::RecoveryListener {
   void apply_retention() {
     const JournalPosition begin = log_->end();
     const std::int64_t now_ms = environment_.scheduler.wall_now().ms;
-    log_->apply_retention();
+    for (const auto& [name, topic] : history_.now().topics) {
+      log_->apply_retention(name);
+    }
     std::vector<StorageHistory::LogStartMove> moves;
     for (auto& [name, topic] : history_.now().topics) {
       for (std::size_t index = 0; index < topic.partitions.size(); ++index) {
@@ -416,11 +423,12 @@ void StorageWorkload::start(SimWorld& world) {
     // can tell: of that class nothing is promised then (LIMITS.md).
     world.faults().sync_fails = {};
   }
+  is_filled_alike_ = world.random().coin();
   world.note("world", flush_ == log::FlushMode::kOs ? "log.flush=os" : "log.flush=durable");
   world.add_node(
       {.name = "log",
        .boot = [this](SimProcess& process) { process.make<StorageNode>(process, *this).start(); },
-       .suffers_bit_rot = true});
+       .suffers_damage = true});
 }
 
 bool StorageWorkload::has_done_enough() const {

@@ -1,7 +1,8 @@
-// StorageWorkload: the files of a log, on a machine that crashes and whose disk rots. Topics are
-// made, grow, are deleted and made again under the same name; batches, transactions and records are
-// appended; the log start moves by DeleteRecords and by retention; the log closes now and then. One
-// run in three is on log.flush=os. StorageHistory judges.
+// StorageWorkload: the files of a log, on a machine that crashes and whose files rot, go, are cut
+// or exchanged. Topics are made, grow, are deleted and made again under the same name; batches,
+// transactions and records are appended; the log start moves by DeleteRecords and by retention; the
+// log closes now and then. One run in three is on log.flush=os; in one of two the partitions are
+// filled alike, so that their segments have the same sizes. StorageHistory judges.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,7 @@ class StorageWorkload final : public Workload {
   StorageHistory history_;
   SimWorld* world_ = nullptr;
   log::FlushMode flush_ = log::FlushMode::kDurable;
+  bool is_filled_alike_ = false;
   std::uint32_t crash_count_ = 0;  ///< of the machine, as the log's last process knew it
   std::uint64_t done_count_ = 0;
   std::set<TopicId> topic_ids_;  ///< of all times

@@ -11,6 +11,7 @@
 #include "client/fetcher.h"
 #include "client/producer.h"
 #include "sim/workloads/broker_node.h"
+#include "sim/workloads/stranger.h"
 
 namespace onceflow::sim {
 
@@ -80,6 +81,10 @@ void TransactionsWorkload::start(SimWorld& world) {
   writer_nodes_.push_back("plain");
   world.add_node({.name = "plain", .boot = [this](SimProcess& process) {
                     process.scheduler().spawn(write_plain(process));
+                  }});
+  writer_nodes_.push_back("stranger");
+  world.add_node({.name = "stranger", .boot = [this](SimProcess& process) {
+                    process.scheduler().spawn(write_as_a_stranger(process));
                   }});
   world.add_node({.name = "reader", .boot = [this](SimProcess& process) {
                     positions_.clear();
@@ -315,6 +320,12 @@ Task<void> TransactionsWorkload::write_plain(SimProcess& process) {
   finished_nodes_.insert(process.name());
   producer.close();
   cluster->close();
+}
+
+Task<void> TransactionsWorkload::write_as_a_stranger(SimProcess& process) {
+  Stranger stranger(process, history_, findings_);
+  co_await stranger.run(kDataTopic, kPartitionCount, [this] { return is_settling_; });
+  finished_nodes_.insert(process.name());
 }
 
 // ----------------------------------------------------------------------------------------------

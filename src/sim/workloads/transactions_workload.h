@@ -54,6 +54,7 @@ class TransactionsWorkload final : public Workload {
   Task<Status> append_all(Writer& writer, const HistoricTransaction& transaction);
   HistoricTransaction& begin(Writer& writer);
   Task<void> write_plain(SimProcess& process);
+  Task<void> write_as_a_stranger(SimProcess& process);
   Task<void> read(SimProcess& process, ReaderKind kind);
   Task<void> come_to_rest(SimProcess& process);
   Task<bool> has_open_transactions(client::Cluster& cluster, SimProcess& process);

@@ -32,6 +32,7 @@ constexpr FaultKind kKinds[] = {
     {"disk_full", &Faults::disk_full, 20, 300},
     {"wall_clock_jump", &Faults::wall_clock_jump, 10, 100},
     {"bit_rot", &Faults::bit_rot, 2, 20},
+    {"file_damage", &Faults::file_damage, 2, 20},
 };
 
 }  // namespace

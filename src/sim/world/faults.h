@@ -36,7 +36,9 @@ struct Faults {
   Duration partition_max = seconds(10);
   Chance disk_full;  ///< its disk is full for up to disk_full_max
   Duration disk_full_max = seconds(5);
-  Chance bit_rot;  ///< at a start: a bit of a file has flipped; only where a node may suffer it
+  // At a start, only where a node may suffer it:
+  Chance bit_rot;      ///< a bit of a file has flipped
+  Chance file_damage;  ///< a file is gone, cut, zeroed to its end, or exchanged with another one
   Chance wall_clock_jump;  ///< its wall clock jumps by up to a minute, either way
   Duration restart_min = milliseconds(5);
   Duration restart_max = seconds(2);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 
 #include "sim/world/sim_world.h"
 
@@ -231,6 +232,20 @@ void Inode::flip_bit(std::uint64_t offset, unsigned bit) {
       octet ^= static_cast<std::byte>(1U << (bit % 8));
       bytes->write(offset, {&octet, 1});
     }
+  }
+}
+
+void Inode::zero_from(std::uint64_t offset) {
+  for (SparseBytes* const bytes : {&content_, &durable_}) {
+    const std::uint64_t size_bytes = bytes->size();
+    bytes->resize(std::min(offset, size_bytes));
+    bytes->resize(size_bytes);
+  }
+}
+
+void Inode::cut_to(std::uint64_t size_bytes) {
+  for (SparseBytes* const bytes : {&content_, &durable_}) {
+    bytes->resize(std::min(bytes->size(), size_bytes));
   }
 }
 
@@ -550,6 +565,77 @@ std::string DiskImage::flip_bit(SimRandom& random) {
   const auto bit = static_cast<unsigned>(random.below(8));
   entry.inode->flip_bit(byte, bit);
   return path + ": byte " + std::to_string(byte) + ", bit " + std::to_string(bit);
+}
+
+namespace {
+
+std::string_view name_of(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+std::string_view extension_of(std::string_view path) {
+  return path.substr(std::min(path.rfind('.'), path.size()));
+}
+
+}  // namespace
+
+std::string DiskImage::damage_file(SimRandom& random) {
+  std::vector<std::string> paths;
+  for (const auto& [path, entry] : entries_) {
+    if (entry.inode && entry.inode->content().size() > 0 && !path.ends_with("/LOCK")) {
+      paths.push_back(path);
+    }
+  }
+  if (paths.empty()) {
+    return "";
+  }
+  const std::string path = paths[random.below(paths.size())];
+  Inode& inode = *entries_.at(path).inode;
+  const std::uint64_t place = random.below(inode.content().size());
+  switch (random.below(4)) {
+    case 0:
+      for (auto* const entries : {&entries_, &durable_entries_}) {
+        entries->erase(path);
+      }
+      return "a file is gone: " + path;
+    case 1:
+      inode.cut_to(place);
+      return "a file is cut: " + path + " to " + std::to_string(place);
+    case 2:
+      inode.zero_from(place);
+      return "a file is zeroed: " + path + " from " + std::to_string(place);
+    default:
+      break;
+  }
+  return exchange(paths, random);
+}
+
+// Two of one kind; two of one name and size, if there are any: then only what they hold tells.
+std::string DiskImage::exchange(const std::vector<std::string>& paths, SimRandom& random) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  std::vector<std::pair<std::string, std::string>> twins;
+  for (auto path = paths.begin(); path != paths.end(); ++path) {
+    for (auto other = std::next(path); other != paths.end(); ++other) {
+      if (extension_of(*path) == extension_of(*other)) {
+        pairs.emplace_back(*path, *other);
+      }
+      if (name_of(*path) == name_of(*other) && entries_.at(*path).inode->content().size() ==
+                                                   entries_.at(*other).inode->content().size()) {
+        twins.emplace_back(*path, *other);
+      }
+    }
+  }
+  if (pairs.empty()) {
+    return "";
+  }
+  const auto& [path, other] =
+      twins.empty() ? pairs[random.below(pairs.size())] : twins[random.below(twins.size())];
+  for (auto* const entries : {&entries_, &durable_entries_}) {
+    const auto here = entries->find(path);
+    const auto there = entries->find(other);
+    if (here != entries->end() && there != entries->end()) {
+      std::swap(here->second, there->second);
+    }
+  }
+  return "two files are exchanged: " + path + " and " + other;
 }
 
 // --------------------------------------------------------------------------------------------

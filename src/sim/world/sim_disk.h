@@ -47,6 +47,9 @@ class Inode {
   void fail_sync(SimRandom& random);
   void crash(SimRandom& random);
   void flip_bit(std::uint64_t offset, unsigned bit);
+  /// From there to the end, on the device and in the page cache.
+  void zero_from(std::uint64_t offset);
+  void cut_to(std::uint64_t size_bytes);
 
   const SparseBytes& content() const { return content_; }
   const SparseBytes& durable() const { return durable_; }
@@ -114,6 +117,9 @@ class DiskImage {
   void crash();
   /// Any bit of any file that has some. Returns its place, for the log; empty if there is none.
   std::string flip_bit(SimRandom& random);
+  /// One file is removed, cut, zeroed to its end, or exchanged with another of its kind. Returns
+  /// what was done, for the log; empty if there is no file.
+  std::string damage_file(SimRandom& random);
   /// What a crash at this moment is sure to leave: as a snapshot of the volume has it.
   struct Snapshot {
     struct Entry {
@@ -153,6 +159,7 @@ class DiskImage {
   void abandon(Lane& lane, const Predicate& concerns);
   static void apply(const NameChange& change, std::map<std::string, Entry>& to);
   static void drop_orphans(std::map<std::string, Entry>& entries);
+  std::string exchange(const std::vector<std::string>& paths, SimRandom& random);
 
   SimWorld& world_;
   SimMachine& machine_;

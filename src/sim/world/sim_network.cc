@@ -45,9 +45,13 @@ class SimConnection final : public io::Connection {
   void async_write(std::span<const ByteView> parts, Callback<void(Status)> callback) override {
     fabric().write(link_, end_, parts, std::move(callback));
   }
+  void cancel_read() override { fabric().cancel_read(link_, end_); }
   void close() override { fabric().close(link_, end_); }
   io::Endpoint peer() const override {
     return &end_ == &link_->connector ? link_->acceptor_address : link_->connector_address;
+  }
+  std::uint64_t taken_bytes() const override {
+    return end_.written_bytes - end_.outgoing_bytes - link_->other(end_).unread_bytes();
   }
 
  private:
@@ -215,8 +219,17 @@ void NetworkFabric::read(const std::shared_ptr<Link>& link, LinkEnd& end,
   serve_read(link, end);
 }
 
+void NetworkFabric::cancel_read(const std::shared_ptr<Link>& link, LinkEnd& end) {
+  CHECK(!end.write_callback);
+  if (end.read_callback) {
+    end.read_is_cancelled = true;
+    serve_read(link, end);
+  }
+}
+
 void NetworkFabric::serve_read(const std::shared_ptr<Link>& link, LinkEnd& end) {
-  const bool is_ready = !end.is_open || end.is_reset || end.has_ended || end.unread_bytes() > 0;
+  const bool is_ready = !end.is_open || end.is_reset || end.has_ended || end.read_is_cancelled ||
+                        end.unread_bytes() > 0;
   if (end.read_callback && is_ready && !std::exchange(end.read_is_scheduled, true)) {
     world_.schedule(end.process, world_.now(), EventKind::kNetwork,
                     [this, link, &end] { finish_read(link, end); });
@@ -225,8 +238,10 @@ void NetworkFabric::serve_read(const std::shared_ptr<Link>& link, LinkEnd& end) 
 
 void NetworkFabric::finish_read(const std::shared_ptr<Link>& link, LinkEnd& end) {
   end.read_is_scheduled = false;
+  const bool is_cancelled = std::exchange(end.read_is_cancelled, false);
   auto callback = std::exchange(end.read_callback, nullptr);
-  if (!end.is_open) {
+  if (!end.is_open ||
+      (is_cancelled && !end.is_reset && !end.has_ended && end.unread_bytes() == 0)) {
     callback(cancelled());
   } else if (end.is_reset) {
     callback(connection_lost(link->acceptor_address, "reset by peer"));
@@ -273,6 +288,7 @@ void NetworkFabric::write(const std::shared_ptr<Link>& link, LinkEnd& end,
       chunk.bytes.resize(random.between(0, chunk.bytes.size()));
       chunk.then = LinkEnd::Chunk::Then::kBreak;
     }
+    end.written_bytes += chunk.bytes.size();
     send(link, end, std::move(chunk));
   }
   serve_write(link, end);

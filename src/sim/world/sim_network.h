@@ -31,6 +31,8 @@ struct LinkEnd {
   MutableByteView read_destination;
   Callback<void(Result<std::size_t>)> read_callback;
   bool read_is_scheduled = false;
+  bool read_is_cancelled = false;
+  std::uint64_t written_bytes = 0;
   Callback<void(Status)> write_callback;
 
   struct Chunk {
@@ -81,6 +83,7 @@ class NetworkFabric {
             Callback<void(Result<std::size_t>)> callback);
   void write(const std::shared_ptr<Link>& link, LinkEnd& end, std::span<const ByteView> parts,
              Callback<void(Status)> callback);
+  void cancel_read(const std::shared_ptr<Link>& link, LinkEnd& end);
   void close(const std::shared_ptr<Link>& link, LinkEnd& end);
 
   /// Its listeners and connections are gone; `machine_went_down` means that peers may learn late.

@@ -130,7 +130,7 @@ SimNode& SimWorld::node(std::string_view name) {
 void SimWorld::start(SimNode& node) {
   node.restart_event_ = 0;
   ++node.start_count_;
-  draw_bit_rot(node);
+  draw_damage(node);
   note(node.name(), "start");
   processes_.push_back(std::make_unique<SimProcess>(*this, node, node.machine_,
                                                     random_.fork(node.name()), seeded_bug_));
@@ -155,6 +155,7 @@ void SimWorld::end_process(SimProcess& process, std::string_view reason) {
 void SimWorld::crash_machine(SimMachine& machine, std::string_view reason) {
   note(machine.name, reason);
   ++machine.crash_count;
+  machine.has_gone_down = true;
   std::vector<SimProcess*> ending;
   for (const std::unique_ptr<SimNode>& node : nodes_) {
     if (node->process_ != nullptr && &node->machine_ == &machine && node->process_->is_running()) {
@@ -327,12 +328,21 @@ void SimWorld::draw_faults_of(SimNode& node) {
 }
 
 // Between two lives: what rots is at rest, and who reads it next has not seen it before.
-void SimWorld::draw_bit_rot(SimNode& node) {
-  if (faults_are_on_ && node.options_.suffers_bit_rot && random_.happens(faults_.bit_rot)) {
+void SimWorld::draw_damage(SimNode& node) {
+  if (faults_are_on_ && node.options_.suffers_damage && random_.happens(faults_.bit_rot)) {
     const std::string place = node.machine_.disk.flip_bit(random_);
     if (!place.empty()) {
-      ++node.machine_.rotten_bit_count;
+      ++node.machine_.damage_count;
       note(node.machine_.name, "a bit rots: " + place);
+    }
+  }
+  // Not together with a loss of power, which may take what would have told of it (LIMITS.md).
+  if (faults_are_on_ && node.options_.suffers_damage && !node.machine_.has_gone_down &&
+      random_.happens(faults_.file_damage)) {
+    const std::string what = node.machine_.disk.damage_file(random_);
+    if (!what.empty()) {
+      ++node.machine_.damage_count;
+      note(node.machine_.name, what);
     }
   }
 }

@@ -33,7 +33,8 @@ struct SimMachine {
   DiskImage disk;
   Duration wall_clock_offset{};
   std::uint32_t crash_count = 0;
-  std::uint32_t rotten_bit_count = 0;
+  std::uint32_t damage_count = 0;  ///< of files, at rest
+  bool has_gone_down = false;      ///< and no process has taken stock since; the process clears it
 };
 
 struct NodeOptions {
@@ -41,7 +42,7 @@ struct NodeOptions {
   std::string machine;                    ///< as the name if empty
   std::function<void(SimProcess&)> boot;  ///< runs as the first callback of each process
   bool suffers_faults = true;             ///< of those that come from outside and at its disk
-  bool suffers_bit_rot = false;           ///< may lose its data, if it says so
+  bool suffers_damage = false;            ///< may lose its data, if it says so
 };
 
 class SimNode {
@@ -147,7 +148,7 @@ class SimWorld {
   void go_on(SimNode& node);
   void draw_faults();
   void draw_faults_of(SimNode& node);
-  void draw_bit_rot(SimNode& node);
+  void draw_damage(SimNode& node);
   SimMachine& machine(const std::string& name);
 
   Faults faults_;
