@@ -123,7 +123,7 @@ class CheckTest(unittest.TestCase):
                      "std::cout << 1;", "fmt::print(text);", "printf(text);", "exit(1);",
                      "std::abort();", "throw 1;", "assert(true);",
                      "p = new Thing;", "delete p;", "free(p);",
-                     "std::free(p);", "p = malloc(1);"):
+                     "std::free(p);", "p = malloc(1);", 'fail(ErrorCode::kCorrupt, "x");'):
             with self.subTest(call):
                 text = source("", f"void f() {{ {call} }}")
                 self.expect({"src/log/index.cc": text}, "src/log/index.cc:3: banned")

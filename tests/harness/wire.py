@@ -15,10 +15,11 @@ def crc32c(data):
 
 
 def text(value):
-    """A string of the old versions; None: null."""
+    """A string of the old versions; None: null; bytes as they are."""
     if value is None:
         return struct.pack(">h", -1)
-    return struct.pack(">h", len(value.encode())) + value.encode()
+    raw = value.encode() if isinstance(value, str) else value
+    return struct.pack(">h", len(raw)) + raw
 
 
 def compact(value):
@@ -52,6 +53,36 @@ def batch(values, producer=(-1, -1), sequence=-1, transactional=False, timestamp
                             timestamp_ms, timestamp_ms, *producer, sequence, len(values)) + records
     return struct.pack(">qiib I".replace(" ", ""), 0, 9 + len(after_crc), -1, 2,
                        crc32c(after_crc)) + after_crc
+
+
+def read_zigzag(data, at):
+    """(number, place after it)"""
+    number = shift = 0
+    while True:
+        number |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if not data[at - 1] & 0x80:
+            return (number >> 1) ^ -(number & 1), at
+
+
+def values_of(batches):
+    """The values of all records in whole, uncompressed batches."""
+    while len(batches) >= 61:
+        length, = struct.unpack(">i", batches[8:12])
+        count, = struct.unpack(">i", batches[57:61])
+        at = 61
+        for _ in range(count if len(batches) >= 12 + length else 0):
+            size, at = read_zigzag(batches, at)
+            end = at + size
+            at += 1  # attributes
+            for _ in range(2):
+                _, at = read_zigzag(batches, at)
+            key, at = read_zigzag(batches, at)
+            size, at = read_zigzag(batches, at + max(key, 0))
+            yield batches[at:at + max(size, 0)]
+            at = end
+        batches = batches[12 + length:]
 
 
 class Connection:
@@ -118,6 +149,24 @@ class Connection:
     def high_watermark(self, topic):
         return self._latest(topic, 0)
 
+    def fetch(self, topic, offset):
+        """(error code, batches) of partition 0 from there on; waits for nothing."""
+        body = (struct.pack(">iiiibi", -1, 0, 0, 1 << 20, 0, 1) + text(topic) +
+                struct.pack(">iiqi", 1, 0, offset, 1 << 20))
+        answer = self.call(1, 4, body)
+        at = 4 + 4 + 2 + len(topic.encode()) + 4 + 4
+        error, = struct.unpack(">h", answer[at:at + 2])
+        at += 2 + 8 + 8
+        aborted, = struct.unpack(">i", answer[at:at + 4])
+        at += 4 + 16 * max(aborted, 0)
+        size, = struct.unpack(">i", answer[at:at + 4])
+        return error, answer[at + 4:at + 4 + max(size, 0)]
+
+    def fetch_values(self, topic, offset):
+        """Values of the uncompressed records that one fetch from there gives, as text."""
+        _, batches = self.fetch(topic, offset)
+        return [value.decode(errors="replace") for value in values_of(batches)]
+
     def _latest(self, topic, isolation):
         body = struct.pack(">ibi", -1, isolation, 1) + text(topic) + struct.pack(">iiq", 1, 0, -1)
         answer = self.call(2, 2, body)
@@ -151,3 +200,36 @@ class Connection:
         count, = struct.unpack(">i", answer[2:6])
         return {key: (low, high) for key, low, high in
                 struct.iter_unpack(">hhh", answer[6:6 + 6 * count])}
+
+    def create_topic(self, topic, partitions):
+        answer = self.call(19, 2, struct.pack(">i", 1) + text(topic) +
+                           struct.pack(">ihii", partitions, 1, 0, 0) +
+                           struct.pack(">i?", 60_000, False))
+        at = 4 + 4 + 2 + len(topic.encode())
+        error, = struct.unpack(">h", answer[at:at + 2])
+        assert error == 0, f"CreateTopics: error {error}"
+
+    def delete_topic(self, topic):
+        answer = self.call(20, 1, struct.pack(">i", 1) + text(topic) + struct.pack(">i", 60_000))
+        error, = struct.unpack(">h", answer[-2:])
+        assert error == 0, f"DeleteTopics: error {error}"
+
+    def send_produce(self, topic, partition, records):
+        """A Produce of version 3 with acks=all, not waited for."""
+        self.send(0, 3, text(None) + struct.pack(">hii", -1, 30_000, 1) + text(topic) +
+                  struct.pack(">iii", 1, partition, len(records)) + records)
+
+    def produce(self, topic, partition, records):
+        """The error code of a Produce of version 3."""
+        self.send_produce(topic, partition, records)
+        answer = self.receive()
+        at = 4 + 2 + len(topic.encode()) + 4 + 4
+        return struct.unpack(">h", answer[at:at + 2])[0]
+
+    def send_commit(self, group, topic, offsets):
+        """An OffsetCommit of version 2 without a member, of {partition: offset}, not waited for."""
+        body = (text(group) + struct.pack(">i", -1) + text("") + struct.pack(">qi", -1, 1) +
+                text(topic))
+        body += struct.pack(">i", len(offsets)) + b"".join(
+            struct.pack(">iqh", partition, offset, -1) for partition, offset in offsets.items())
+        self.send(8, 2, body)

@@ -1,0 +1,116 @@
+"""D3: batches that unpack to much are looked into beside the loop: others are served as ever, and
+what one connection sends keeps its order."""
+
+import gzip
+import struct
+import time
+
+from harness import Broker, check
+from harness.honest import Honest
+from harness.kafka_admin import create_topic
+from harness.wire import Connection, crc32c, text, zigzag
+
+MIB = 1 << 20
+PRODUCE, DELETE_TOPICS = 0, 20
+GZIP, ZSTD = 1, 4
+WORST_MS = 500  # 6.5 s were
+
+
+def records_of(count, value_bytes):
+    """A batch's records: `count` of them, of zeros."""
+    out = bytearray()
+    for index in range(count):
+        record = (b"\0\0" + zigzag(index) + zigzag(-1) + zigzag(value_bytes) +
+                  bytes(value_bytes) + b"\0")
+        out += zigzag(len(record)) + record
+    return bytes(out)
+
+
+def batch_of(payload, count, codec):
+    after_crc = struct.pack(">hiqqqhii", codec, count - 1, 0, 0, -1, -1, -1, count) + payload
+    return struct.pack(">qiibI", 0, 9 + len(after_crc), -1, 2, crc32c(after_crc)) + after_crc
+
+
+def zeros_in_zstd(size_bytes):
+    """One record of so many zeros in some 4 KB: a frame of blocks that repeat one byte."""
+    value = size_bytes
+    inner = b"\0\0" + zigzag(0) + zigzag(-1) + zigzag(value)
+    head = zigzag(len(inner) + value + 1) + inner
+    blocks = [struct.pack("<I", len(head) << 3)[:3] + head]
+    left = value + 1  # and no headers, which is a zero as well
+    while left > 0:
+        run = min(left, 128 * 1024)
+        left -= run
+        blocks.append(struct.pack("<I", (run << 3) | 2 | (left == 0))[:3] + b"\0")
+    return struct.pack("<IBB", 0xFD2FB528, 0, 7 << 3) + b"".join(blocks)
+
+
+def produce_body(batches, topic="t", first_partition=0):
+    parts = b"".join(struct.pack(">ii", first_partition + index, len(each)) + each
+                     for index, each in enumerate(batches))
+    return (text(None) + struct.pack(">hii", -1, 30_000, 1) + text(topic) +
+            struct.pack(">i", len(batches)) + parts)
+
+
+def errors_of(answer, topic="t"):
+    count, = struct.unpack(">i", answer[6 + len(topic):10 + len(topic)])
+    return [struct.unpack(">h", answer[14 + len(topic) + 30 * index:][:2])[0]
+            for index in range(count)]
+
+
+def others_are_served(at, batches, name):
+    with Broker(at) as broker:
+        create_topic(broker.address, "t", partitions=len(batches))
+        with Honest(broker.address) as alone:
+            time.sleep(1)
+        with Connection(broker.address) as hostile, Honest(broker.address) as beside:
+            begun = time.monotonic()
+            answer = hostile.call(PRODUCE, 7, produce_body(batches))
+            took = time.monotonic() - begun
+            time.sleep(0.2)
+        print(f"    {name}: answered after {took:.2f} s\n    alone: {alone.said()}\n"
+              f"    beside it: {beside.said()}")
+        check(errors_of(answer)[0] == 0, errors_of(answer)[:3])
+        check(beside.longest_ms < WORST_MS and beside.closed_count == 0, beside.said())
+        check(broker.memory_bytes("VmHWM") < 500 * MIB, "memory")
+
+
+def two_hundred_batches_of_4_kb_that_unpack_to_127_mib_each(at):
+    others_are_served(at, [batch_of(zeros_in_zstd(127 * MIB), 1, ZSTD)] * 200, "zstd, 200 batches")
+
+
+def many_small_records_in_gzip(at):
+    payload = gzip.compress(records_of(200_000, 100), 1)
+    others_are_served(at, [batch_of(payload, 200_000, GZIP)] * 4, "gzip, 800,000 records")
+
+
+def a_connection_keeps_its_order(at):
+    """Long, short, long, short on one connection, without waiting: offsets in the order of
+    sending."""
+    with Broker(at) as broker, Connection(broker.address) as connection:
+        create_topic(broker.address, "t")
+        long = batch_of(gzip.compress(records_of(50_000, 100), 1), 50_000, GZIP)
+        short = batch_of(records_of(1, 10), 1, 0)
+        for each in (long, short, long, short):
+            connection.send(PRODUCE, 7, produce_body([each]))
+        offsets = [struct.unpack(">q", connection.receive()[17:25])[0] for _ in range(4)]
+        check(offsets == [0, 50_000, 50_001, 100_001], offsets)
+
+
+def a_client_that_has_gone_appends_nothing(at):
+    """KAFKA-17754: what it sent and nobody has answered does not take effect late."""
+    with Broker(at) as broker, Connection(broker.address) as other:
+        create_topic(broker.address, "t")
+        create_topic(broker.address, "busy", partitions=8)
+        unpacks = batch_of(zeros_in_zstd(127 * MIB), 1, ZSTD)
+        blockers = [Connection(broker.address) for _ in range(8)]
+        for number, each in enumerate(blockers):
+            each.send(PRODUCE, 7, produce_body([unpacks], "busy", number))
+        with Connection(broker.address) as gone:
+            gone.send(PRODUCE, 7, produce_body([unpacks]))
+            time.sleep(0.05)
+        for each in blockers:
+            check(errors_of(each.receive(), "busy") == [0], "the others are answered")
+            each.socket.close()
+        time.sleep(0.5)
+        check(other.high_watermark("t") == 0, "it was appended after all")
