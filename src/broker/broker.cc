@@ -156,6 +156,11 @@ Disposition Broker::handle(const Request& request, Reply& reply) {
     return Disposition::kAnswer;
   }
   const Disposition disposition = api->handle(*core_, request, reply);
+  if (disposition == Disposition::kNotNow) {  // it is counted when it is handled
+    --statistics.requests;
+    statistics.request_bytes -= request.body.size();
+    return disposition;
+  }
   if (reply.error != protocol::ErrorCode::kNone) {
     ++statistics.errors[reply.error];
   }

@@ -55,7 +55,7 @@ class Broker final : private RequestHandler, private log::RecoveryListener {
   bool is_changing() const override { return core_->is_changing; }
   void on_requests_handled() override { arm_timer(); }
   void on_connection_closed(ConnectionNumber connection) override;
-  void on_memory(ConnectionNumber connection) override { core_->fetches.on_memory(connection); }
+  void on_turn(ConnectionNumber connection) override { core_->fetches.on_turn(connection); }
   std::size_t buffered_bytes() const override { return log_->buffered_bytes(); }
   JournalPosition durable() const override { return log_->durable(); }
   void when_durable(JournalPosition position, Callback<void()> callback) override {

@@ -274,6 +274,67 @@ TEST_F(BrokerTest, the_fetch_of_a_closed_connection_is_forgotten) {
       os_.loop().run_until([&] { return broker_->status().parked_fetches == 0; }, kTestPatience));
 }
 
+TEST_F(BrokerTest, an_answer_to_a_fetch_has_a_bound_of_its_own) {
+  start();
+  RawClient& client = connect();
+  const TopicId id = create(client, "t");
+  for (std::size_t bytes = 0; bytes <= LargeAnswers::kBytesMax; bytes += 900'000) {
+    produce(client, {.value = std::string(900'000, 'x')});
+  }
+  auto request = fetch_of("t", id, 0);
+  request.max_bytes = request.topics[0].partitions[0].partition_max_bytes = 50 << 20;
+  const auto fetched = client.call(request, 13);
+  const std::size_t bytes = fetched->responses.at(0).partitions.at(0).records->size();
+  EXPECT_LE(bytes, LargeAnswers::kBytesMax);
+  EXPECT_GT(bytes, LargeAnswers::kBytesMax / 2);
+}
+
+// The first of each waits for data, so all are to be answered in the same turn.
+TEST_F(BrokerTest, large_fetches_that_come_together_are_all_answered_in_their_order) {
+  start();
+  RawClient& writer = connect();
+  const TopicId id = create(writer, "t");
+  produce(writer, {.value = std::string(300'000, 'a')});
+  auto request = fetch_of("t", id, 0);
+  auto patient = request;
+  patient.min_bytes = 500'000;
+  patient.max_wait_ms = 20'000;
+  std::vector<RawClient*> readers;
+  for (int count = 0; count < 20; ++count) {
+    readers.push_back(&connect());
+    readers.back()->send(patient, 13, 1);
+    readers.back()->send(patient, 13, 2);
+    readers.back()->send(request, 13, 3);
+    readers.back()->send(request, 13, 4);
+  }
+  produce(writer, {.value = std::string(300'000, 'b')});
+  for (RawClient* const reader : readers) {
+    for (std::int32_t correlation_id = 1; correlation_id <= 4; ++correlation_id) {
+      const auto frame = reader->receive();
+      ASSERT_TRUE(frame);
+      EXPECT_EQ(wire::load_big_endian<std::int32_t>(frame->data()), correlation_id);
+      EXPECT_GT(frame->size(), 300'000u);
+    }
+  }
+}
+
+// It is put off twice, for others are first, and is one request all the same.
+TEST_F(BrokerTest, a_request_that_is_put_off_is_counted_once) {
+  start();
+  RawClient& writer = connect();
+  const TopicId id = create(writer, "t");
+  produce(writer, {.value = std::string(300'000, 'a')});
+  Buffer frames;
+  for (std::int32_t correlation_id = 0; correlation_id < 5; ++correlation_id) {
+    protocol::encode_request_frame(frames, fetch_of("t", id, 0), 13, correlation_id, "test");
+  }
+  writer.send(ByteView(frames));
+  for (int count = 0; count < 5; ++count) {
+    ASSERT_TRUE(writer.receive());
+  }
+  EXPECT_EQ(broker_->status().counters.apis.at(protocol::ApiKey::kFetch).requests, 5u);
+}
+
 TEST_F(BrokerTest, a_version_of_api_versions_that_we_lack_is_answered_in_the_oldest_form) {
   start();
   RawClient& client = connect();

@@ -28,6 +28,9 @@ constexpr std::int32_t kRequestBytesMin = 8;
 constexpr std::size_t kWaitingBytes = 512;
 // Of the loop for the requests of one connection, while hundreds of others may have some too.
 constexpr Duration kHandlingSlice = std::chrono::microseconds(250);
+// Of answers while memory is short: as many as a steady producer has between two syncs of the
+// journal. Without them it would have one request for each turn of the loop, and fall behind.
+constexpr std::size_t kUnsentBytesWhenShort = 16 * 1024;
 // Slower or faster is known after this long.
 constexpr Duration kRateWindow = seconds(2);
 
@@ -79,14 +82,15 @@ bool Connection::is_known_api() const {
   return protocol::find_api(static_cast<protocol::ApiKey>(key)) != nullptr;
 }
 
-// Whether one more request may be handled, or read: there are slots, room for answers to leave, and
-// while memory is short no answer of this connection that has not left.
+// Whether one more request may be handled, or read: there are slots, and room for answers to leave.
+// While memory is short there is room for a few small ones, and while it is critical for one.
 bool Connection::may_go_on() {
   if (slot_count() >= shared_.options.requests_in_flight_max ||
       unsent_bytes_ > shared_.options.unsent_bytes_max) {
     return false;
   }
-  if (unsent_bytes_ > 0 && shared_.memory.is_short()) {
+  const std::size_t room = shared_.memory.is_critical() ? 0 : kUnsentBytesWhenShort;
+  if (unsent_bytes_ > room && shared_.memory.is_short()) {
     shared_.memory.on_short();
     return false;
   }
@@ -236,7 +240,22 @@ void Connection::on_read(Result<std::size_t> count) {
   received_bytes_ += *count;
   shared_.statistics.received_bytes += *count;
   input_end_ += *count;
-  if (!draining_) {
+  if (draining_) {
+    return;
+  }
+  // More has come than there is room for: who has 512 bytes a turn falls behind one who has more.
+  // What is held stays where it is.
+  if (input_end_ == read_end() && input_.size() < kInputBytes && held_count_ == 0 &&
+      !shared_.memory.is_short()) {
+    enlarge_input(kInputBytes);
+  }
+  handle_input_in_turn();
+}
+
+void Connection::handle_input_in_turn() {
+  if (shared_.others_are_first()) {
+    shared_.resume_soon(number_);
+  } else {
     handle_input();
   }
 }
@@ -421,6 +440,12 @@ std::size_t Connection::take_for_answer_up_to(std::size_t bytes) {
   return granted;
 }
 
+LargeAnswers::Backlog Connection::backlog() const {
+  return {.has_too_much = memory_.has_too_much(),
+          .address_has_too_much = memory_.address_has_too_much(),
+          .held_bytes = memory_.held_bytes()};
+}
+
 MemoryHolder Connection::observe(MonotonicTime now) {
   MemoryHolder holder{.connection = number_,
                       .held_bytes = memory_.held_bytes(),
@@ -556,7 +581,7 @@ void Connection::on_written(Status status) {
   last_progress_ = shared_.scheduler.now();
   flush();
   if (!reading_ && !closing_ && !waits_for_journal_) {
-    handle_input();
+    handle_input_in_turn();
   }
 }
 

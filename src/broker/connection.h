@@ -6,9 +6,9 @@
 // and bytes of unsent answers have limits beyond which nothing more is read; a half request and
 // silence, or idleness, ends in closing.
 //
-// What it reads to: an idle connection has a few hundred bytes; the first request that is longer
-// brings a buffer for many of the usual size; one that is longer still brings its own, until it has
-// been handled. An idle connection gives its buffer back (shrink_if_idle).
+// What it reads to: an idle connection has a few hundred bytes; what is longer brings a buffer for
+// many requests of the usual size; one that is longer still brings its own, until it has been
+// handled. An idle connection gives its buffer back (shrink_if_idle).
 //
 // Requests of one connection are handled in slices of time, and after one that is held by longer
 // work (kHeld) none is until that is over.
@@ -29,6 +29,7 @@
 #include "base/seeded_bug.h"
 #include "base/time.h"
 #include "broker/buffer_pool.h"
+#include "broker/large_answers.h"
 #include "broker/memory_budget.h"
 #include "broker/memory_relief.h"
 #include "broker/request.h"
@@ -85,6 +86,8 @@ struct ConnectionShared {
   ServerStatistics statistics;
   /// Flush this connection when the journal is durable up to there.
   std::function<void(JournalPosition, ConnectionNumber)> flush_when_durable;
+  /// Others wait for their turn already, who has sent something now comes after them.
+  std::function<bool()> others_are_first;
   /// Handle this connection's input again when others have had their turn.
   std::function<void(ConnectionNumber)> resume_soon;
   /// Handle this connection's input again when the journal is not full any more.
@@ -114,8 +117,13 @@ class Connection {
   void flush();
   /// Goes on with what was held back for want of memory or room in the journal.
   void resume();
-  /// It reads nothing: for want of memory, of slots, or of answers that have left.
-  bool is_held_back() const { return !reading_ && !waits_for_journal_ && !closing_; }
+  /// It reads nothing, for want of slots, or of answers that have left; or of memory, and there may
+  /// be some.
+  bool is_held_back() const {
+    return !reading_ && !waits_for_journal_ && !closing_ && memory_.may_try();
+  }
+  /// What has come of requests that have not been handled.
+  std::size_t unhandled_bytes() const { return input_bytes(); }
   /// Reads nothing more; closes when the answers that wait for the journal alone have been sent.
   void drain();
   void close();
@@ -134,6 +142,8 @@ class Connection {
   bool take_for_answer(std::size_t bytes);
   /// As much as there is, at most `bytes`; may be 0.
   std::size_t take_for_answer_up_to(std::size_t bytes);
+  /// What it holds, beside what it may.
+  LargeAnswers::Backlog backlog() const;
   /// The answer is not made now.
   void undo_for_answer() { memory_.undo(std::exchange(answer_granted_bytes_, 0)); }
 
@@ -148,6 +158,7 @@ class Connection {
   void read_more();
   void on_read(Result<std::size_t> count);
   void handle_input();
+  void handle_input_in_turn();
   bool handle_one();
   Disposition handle_request(ByteView frame);
   Disposition hand_over(const Request& request, Reply& reply);

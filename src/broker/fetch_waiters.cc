@@ -212,24 +212,21 @@ void FetchWaiters::answer_ready() {
 
 void FetchWaiters::answer(ParkedFetch fetch) {
   if (!answer_(fetch)) {
-    without_memory_.emplace(fetch.slot.connection, std::move(fetch));
+    put_off_.emplace(std::pair(fetch.slot.connection, fetch.slot.number), std::move(fetch));
   }
 }
 
-void FetchWaiters::on_memory(ConnectionNumber connection) {
-  std::vector<ParkedFetch> fetches;
-  for (auto found = without_memory_.find(connection); found != without_memory_.end();
-       found = without_memory_.find(connection)) {
-    fetches.push_back(std::move(found->second));
-    without_memory_.erase(found);
-  }
-  for (ParkedFetch& fetch : fetches) {
-    answer(std::move(fetch));
+void FetchWaiters::on_turn(ConnectionNumber connection) {
+  // The answers leave in the order of their slots: where one is put off, those after it are too.
+  auto next = put_off_.lower_bound({connection, 0});
+  while (next != put_off_.end() && next->first.first == connection && answer_(next->second)) {
+    next = put_off_.erase(next);
   }
 }
 
 void FetchWaiters::on_connection_closed(ConnectionNumber connection) {
-  without_memory_.erase(connection);
+  put_off_.erase(put_off_.lower_bound({connection, 0}),
+                 put_off_.lower_bound({ConnectionNumber(connection.value + 1), 0}));
   auto place = by_connection_.lower_bound({connection, 0});
   while (place != by_connection_.end() && place->first == connection) {
     forget(*waiters_.at((place++)->second));

@@ -56,7 +56,7 @@ struct FetchPlace {
 class FetchWaiters {
  public:
   /// `answer` is called once for each parked fetch, in a turn of the loop of its own; and again by
-  /// on_memory() for one that it could not answer for want of memory: then it returns false.
+  /// on_turn() for one that it put off, for want of memory or of a turn: then it returns false.
   FetchWaiters(io::Scheduler& scheduler, std::function<bool(ParkedFetch&)> answer);
   ~FetchWaiters();
   FetchWaiters(const FetchWaiters&) = delete;
@@ -72,10 +72,10 @@ class FetchWaiters {
   void on_removed(const log::Partition& partition);
   /// Its fetches are dropped without an answer.
   void on_connection_closed(ConnectionNumber connection);
-  /// There may be memory for its answers now.
-  void on_memory(ConnectionNumber connection);
+  /// There may be memory for an answer that was put off, or its turn has come.
+  void on_turn(ConnectionNumber connection);
 
-  std::size_t size() const { return waiters_.size() + without_memory_.size(); }
+  std::size_t size() const { return waiters_.size() + put_off_.size(); }
 
  private:
   using WaiterNumber = std::uint64_t;
@@ -137,7 +137,7 @@ class FetchWaiters {
   std::set<std::pair<ConnectionNumber, WaiterNumber>> by_connection_;
   std::deque<WaiterNumber> ready_;
   bool is_posted_ = false;
-  std::unordered_multimap<ConnectionNumber, ParkedFetch> without_memory_;
+  std::map<std::pair<ConnectionNumber, std::uint64_t>, ParkedFetch> put_off_;  // by slot
 };
 
 }  // namespace onceflow::broker

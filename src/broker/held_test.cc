@@ -136,6 +136,34 @@ TEST_F(HeldTest, what_follows_on_the_connection_waits_and_others_do_not) {
   EXPECT_EQ(answer(*client).at(0).base_offset, 2);
 }
 
+// A short one that unpacks to much lies where an idle connection reads to.
+TEST_F(HeldTest, what_is_held_stays_where_it_is_however_much_follows) {
+  const auto client = connect();
+  const std::string value(kLong, 'x');
+  protocol::RecordBatchBuilder builder;
+  builder.append({.timestamp_ms = 1000, .value = as_bytes(value)});
+  const Buffer batch = builder.finish({.codec = protocol::CompressionCodec::kZstd});
+  protocol::ProduceRequest request;
+  request.acks = -1;
+  request.topic_data.push_back(
+      {.name = "t", .partition_data = {{.index = 0, .records = ByteView(batch)}}});
+  Buffer frames;
+  protocol::encode_request_frame(frames, request, 9, 1, "test");
+  ASSERT_LT(frames.size(), 300u);
+  client->send(ByteView(frames));
+  ASSERT_TRUE(wait_for_job());
+  frames.clear();
+  for (int count = 0; count < 100; ++count) {
+    protocol::encode_request_frame(frames, protocol::HeartbeatRequest{.group_id = "none"}, 4, 2,
+                                   "test");
+  }
+  client->send(ByteView(frames));
+  end_of(1);
+  worker_->step();
+  EXPECT_EQ(answer(*client).at(0).error_code, ErrorCode::kNone);
+  EXPECT_TRUE(comes_to(0, 1));
+}
+
 TEST_F(HeldTest, what_is_short_before_it_is_appended_at_once_and_all_are_answered_together) {
   const auto client = connect();
   send(*client, {10, kLong, 10});

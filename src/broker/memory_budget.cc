@@ -1,5 +1,6 @@
 #include "broker/memory_budget.h"
 
+#include <iterator>
 #include <tuple>
 
 #include "base/check.h"
@@ -25,7 +26,7 @@ std::size_t MemoryBudget::wanted_bytes() const {
 bool MemoryBudget::fits(Rank rank, std::size_t bytes, const Share* self,
                         std::size_t need_after) const {
   const std::size_t limit = limit_of(rank);
-  if (used_bytes() + bytes > limit) {
+  if (!has_room(rank, bytes)) {
     return false;
   }
   if (rank == Rank::kSmall) {
@@ -62,17 +63,23 @@ void MemoryBudget::wake_some() {
   if (waiting_.empty()) {
     return;
   }
-  const std::size_t share = fair_share_bytes();
-  const std::size_t of_address = fair_share_of_address_bytes();
-  std::vector<Share*> next = waiting_;
+  std::vector<Share*> next;
+  std::ranges::copy_if(waiting_, std::back_inserter(next), [&](const Share* one) {
+    return has_room(one->wanted_rank_, one->wanted_bytes_);
+  });
   const std::size_t count = std::min(kWokenMax, next.size());
-  std::ranges::partial_sort(
-      next, next.begin() + static_cast<std::ptrdiff_t>(count), {}, [&](const Share* one) {
-        return std::tuple(one->held_bytes_ > share, one->address_bytes() > of_address,
-                          one->need_bytes_, one->owner_.value);
-      });
+  std::ranges::partial_sort(next, next.begin() + static_cast<std::ptrdiff_t>(count), {},
+                            [](const Share* one) {
+                              return std::tuple(one->has_too_much(), one->address_has_too_much(),
+                                                one->need_bytes_, one->owner_.value);
+                            });
   next.resize(count);
+  std::size_t spoken_for = 0;
   for (Share* const woken : next) {
+    if (!has_room(woken->wanted_rank_, spoken_for + woken->wanted_bytes_)) {
+      continue;
+    }
+    spoken_for += woken->wanted_bytes_;
     woken->withdraw();
     wake(woken->owner_);
   }
@@ -101,7 +108,7 @@ bool MemoryBudget::Share::take(std::size_t bytes, std::size_t need) {
   const bool has_an_exception =
       budget_.seeded_bug == SeededBug::kBudgetHasAnException && taken_bytes_ <= kSmallBytesMax;
   if (!budget_.fits(rank_, bytes, this, need - bytes) && !has_an_exception) {
-    wait(bytes);
+    wait(rank_, bytes);
     return false;
   }
   withdraw();
@@ -115,7 +122,7 @@ bool MemoryBudget::Share::take(std::size_t bytes, std::size_t need) {
 bool MemoryBudget::Share::take_at_once(std::size_t bytes) {
   const bool has_an_exception = budget_.seeded_bug == SeededBug::kBudgetHasAnException;
   if (!budget_.fits(rank_of(bytes), bytes, nullptr, 0) && !has_an_exception) {
-    wait(bytes);
+    wait(rank_of(bytes), bytes);
     return false;
   }
   withdraw();
@@ -158,7 +165,8 @@ void MemoryBudget::Share::set_need(std::size_t bytes) {
   }
 }
 
-void MemoryBudget::Share::wait(std::size_t bytes) {
+void MemoryBudget::Share::wait(Rank rank, std::size_t bytes) {
+  wanted_rank_ = rank;
   wanted_bytes_ = bytes;
   if (!std::exchange(is_waiting_, true)) {
     budget_.waiting_.push_back(this);

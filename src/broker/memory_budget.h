@@ -18,7 +18,7 @@
 // waiting.
 //
 // Who waits is woken in this order: owners that hold less than their fair share first, then those
-// of an address that does, then the least need.
+// of an address that does, then the least need; and only if there may be what it asked for.
 #pragma once
 
 #include <algorithm>
@@ -130,14 +130,21 @@ class MemoryBudget {
     void undo(std::size_t bytes) { change(held_bytes_ - bytes); }
     /// The request under way needs no more; also one that will not be finished.
     void finish();
-    /// To be woken when memory is less short.
-    void wait(std::size_t bytes);
+    /// To be woken when there may be as much for a request or an answer of this rank.
+    void wait(Rank rank, std::size_t bytes);
     /// Asks no more, for instance because it goes.
     void withdraw();
 
     std::size_t held_bytes() const { return held_bytes_; }
     std::size_t address_bytes() const { return address_->second.held_bytes; }
     bool is_waiting() const { return is_waiting_; }
+    /// It waits for nothing, or there may be what it waits for.
+    bool may_try() const { return !is_waiting_ || budget_.has_room(wanted_rank_, wanted_bytes_); }
+    /// By its fair share.
+    bool has_too_much() const { return held_bytes_ > budget_.fair_share_bytes(); }
+    bool address_has_too_much() const {
+      return address_bytes() > budget_.fair_share_of_address_bytes();
+    }
 
    private:
     friend class MemoryBudget;
@@ -153,6 +160,7 @@ class MemoryBudget {
     Rank rank_ = Rank::kSmall;
     bool is_waiting_ = false;
     std::size_t wanted_bytes_ = 0;
+    Rank wanted_rank_ = Rank::kSmall;
   };
 
  private:
@@ -162,6 +170,10 @@ class MemoryBudget {
 
   using Begun = std::set<std::pair<std::size_t, Share*>>;  // by need
 
+  /// It may still be refused, by the banker's rule.
+  bool has_room(Rank rank, std::size_t bytes) const {
+    return used_bytes() + bytes <= limit_of(rank);
+  }
   bool fits(Rank rank, std::size_t bytes, const Share* self, std::size_t need_after) const;
   void wake_some();
 

@@ -89,6 +89,20 @@ TEST_F(MemoryBudgetTest, one_that_goes_gives_back_all_and_waits_no_more) {
   EXPECT_EQ(budget.waiting_count(), 0u);
 }
 
+// Else each small answer that leaves would have all of them try again.
+TEST_F(MemoryBudgetTest, who_waits_is_woken_when_there_may_be_what_it_waits_for) {
+  EXPECT_TRUE(one.take_at_once(139 * kMebibyte));
+  EXPECT_TRUE(two.take_at_once(kMebibyte));
+  EXPECT_FALSE(three.take_at_once(20 * kMebibyte));
+  two.give_back(kMebibyte);
+  EXPECT_THAT(woken, testing::IsEmpty());
+  EXPECT_FALSE(three.may_try());
+  EXPECT_EQ(budget.waiting_count(), 1u);
+  one.give_back(60 * kMebibyte);
+  EXPECT_THAT(woken, ElementsAre(3));
+  EXPECT_TRUE(three.may_try());
+}
+
 TEST_F(MemoryBudgetTest, an_answer_gets_a_little_even_when_memory_is_short) {
   EXPECT_TRUE(one.take_at_once(140 * kMebibyte));
   EXPECT_EQ(two.take_up_to(50 * kMebibyte), 32u * 1024);

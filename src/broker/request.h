@@ -68,7 +68,7 @@ enum class Disposition {
           ///< more of the connection is handled
   kNothing,  ///< the protocol has no answer here (acks=0)
   kClose,    ///< nonsense, or an error where no answer is possible: close the connection
-  kNotNow,   ///< nothing was done, for want of memory that was asked for: handled again when woken
+  kNotNow,   ///< nothing was done, for want of memory or of a turn: handled again when woken
 };
 
 /// The broker, as its connections see it.
@@ -83,8 +83,9 @@ class RequestHandler {
   virtual void on_requests_handled() = 0;
   /// Nobody will hear what is still answered there.
   virtual void on_connection_closed(ConnectionNumber connection) = 0;
-  /// Memory that an answer to this connection was refused has come free.
-  virtual void on_memory(ConnectionNumber connection) = 0;
+  /// There may be memory now for an answer to this connection that was put off, or its turn has
+  /// come.
+  virtual void on_turn(ConnectionNumber connection) = 0;
 
   virtual JournalPosition durable() const = 0;
   virtual void when_durable(JournalPosition position, Callback<void()> callback) = 0;

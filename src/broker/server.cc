@@ -19,6 +19,9 @@ constexpr std::size_t kMebibyte = 1u << 20;
 // From so much on it is worth a turn of the loop, once the buffers have come free.
 constexpr std::size_t kReturnedBytesMin = 4 * kMebibyte;
 constexpr Duration kReturnDelay = milliseconds(100);
+// Who has sent as much more than another goes on one turn of the loop later.
+constexpr std::uint64_t kBytesATurnLater = 128;
+constexpr std::uint64_t kTurnsLaterMax = 256;
 }  // namespace
 
 Server::Server(io::Environment& environment, ServerOptions options, RequestHandler& handler)
@@ -35,10 +38,12 @@ Server::Server(io::Environment& environment, ServerOptions options, RequestHandl
               [this](JournalPosition position, ConnectionNumber number) {
                 flush_when_durable(position, number);
               },
+          .others_are_first = [this] { return !woken_.empty(); },
           .resume_soon = [this](ConnectionNumber number) { resume_soon(number); },
           .resume_when_not_full = [this](ConnectionNumber number) { resume_when_not_full(number); },
           .too_large = [this](std::size_t bytes) { notice_too_large(bytes); },
           .finished = [this](ConnectionNumber number) { on_finished(number); }},
+      large_answers_(environment.scheduler, [this](ConnectionNumber number) { resume(number); }),
       connection_gone_(environment.scheduler),
       relief_notices_(1, kReliefNoticeInterval),
       too_large_notices_(1, kReliefNoticeInterval) {
@@ -118,6 +123,8 @@ Connection* Server::find(ConnectionNumber number) {
 void Server::on_finished(ConnectionNumber number) {
   environment_.scheduler.post([this, number] {
     connections_.erase(number);
+    large_answers_.forget(number);
+    woken_.remove(number);
     shared_.handler.on_connection_closed(number);
     connection_gone_.notify_all();
   });
@@ -188,9 +195,18 @@ void Server::resume_when_not_full(ConnectionNumber number) {
   }
 }
 
+// The shortest backlog goes first, but one that has sent more than others only so many turns later.
+void Server::wake(ConnectionNumber number) {
+  if (const Connection* const connection = find(number)) {
+    const std::uint64_t turns =
+        std::min(kTurnsLaterMax, connection->unhandled_bytes() / kBytesATurnLater);
+    woken_.put(number, turn_ + turns);
+  }
+}
+
 void Server::resume_soon(ConnectionNumber number) {
-  woken_.push_back(number);
-  if (!std::exchange(wake_posted_, true)) {
+  wake(number);
+  if (!woken_.empty() && !std::exchange(wake_posted_, true)) {
     environment_.scheduler.post([this] { resume_waiting(); });
   }
 }
@@ -198,19 +214,20 @@ void Server::resume_soon(ConnectionNumber number) {
 // Each may handle requests for a slice of time, so those after it may have to come in a later turn.
 void Server::resume_waiting() {
   wake_posted_ = false;
+  ++turn_;
   const io::TimeSlice slice(environment_.scheduler);
-  std::vector<ConnectionNumber> woken = std::exchange(woken_, {});
-  auto next = woken.begin();
-  for (; next != woken.end() && !slice.is_over(); ++next) {
-    if (Connection* connection = find(*next)) {
-      connection->resume();
-      shared_.handler.on_memory(*next);
-    }
+  for (std::size_t left = woken_.size(); left > 0 && !woken_.empty() && !slice.is_over(); --left) {
+    resume(woken_.take_first());
   }
-  woken.erase(woken.begin(), next);
-  woken_.insert(woken_.begin(), woken.begin(), woken.end());
   if (!woken_.empty() && !std::exchange(wake_posted_, true)) {
     environment_.scheduler.post([this] { resume_waiting(); });
+  }
+}
+
+void Server::resume(ConnectionNumber number) {
+  if (Connection* connection = find(number)) {
+    connection->resume();
+    shared_.handler.on_turn(number);
   }
 }
 
@@ -219,9 +236,17 @@ bool Server::take_for_answer(ConnectionNumber connection, std::size_t bytes) {
   return found != nullptr && found->take_for_answer(bytes);
 }
 
-std::size_t Server::take_for_answer_up_to(ConnectionNumber connection, std::size_t bytes) {
+std::optional<std::size_t> Server::take_for_records(ConnectionNumber connection,
+                                                    std::size_t bytes) {
   Connection* const found = find(connection);
-  return found == nullptr ? 0 : found->take_for_answer_up_to(bytes);
+  if (found == nullptr) {
+    return 0;
+  }
+  if (bytes > LargeAnswers::kLargeBytes &&
+      !large_answers_.may_be_made(connection, found->backlog())) {
+    return std::nullopt;
+  }
+  return found->take_for_answer_up_to(std::min(bytes, LargeAnswers::kBytesMax));
 }
 
 void Server::undo_for_answer(ConnectionNumber connection) {
@@ -245,11 +270,10 @@ void Server::relieve() {
   if (shared_.memory.waiting_count() > 0 || shared_.memory.is_critical()) {
     close_victims(now);
   }
-  const bool is_anyone_woken = !woken_.empty();
   shrink_idle_ones(now);
   for (const auto& [number, connection] : connections_) {
-    if (connection->is_held_back() && !is_anyone_woken) {
-      woken_.push_back(number);
+    if (connection->is_held_back() && !large_answers_.is_waiting(number)) {
+      wake(number);
     }
   }
   resume_waiting();
@@ -287,10 +311,13 @@ void Server::close_victims(MonotonicTime now) {
                                .patience = options_.memory_patience,
                                .is_critical = memory.is_critical(),
                                .is_stuck = is_stuck});
+  // To give back a megabyte takes its time too: the others are closed the next time.
+  const io::TimeSlice slice(environment_.scheduler);
   std::size_t freed = 0;
-  for (const MemoryVictim& victim : victims) {
-    freed += victim.held_bytes;
-    find(victim.connection)->close_for_memory(victim.reason);
+  std::size_t closed_count = 0;
+  for (; closed_count < victims.size() && !slice.is_over(); ++closed_count) {
+    freed += victims[closed_count].held_bytes;
+    find(victims[closed_count].connection)->close_for_memory(victims[closed_count].reason);
   }
   if (!victims.empty() && options_.on_notice && relief_notices_.allow(now)) {
     options_.on_notice(fmt::format(
@@ -298,7 +325,7 @@ void Server::close_victims(MonotonicTime now) {
         "that make no progress and held {} MiB, the first for: {}; queued.max.request.bytes is the "
         "limit, onceflow_broker_closed_for_memory_total counts",
         memory.used_bytes() / kMebibyte, memory.bytes_max() / kMebibyte, memory.waiting_count(),
-        victims.size(), freed / kMebibyte, to_string(victims.front().reason)));
+        closed_count, freed / kMebibyte, to_string(victims.front().reason)));
   }
 }
 

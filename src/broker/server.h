@@ -16,6 +16,8 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "broker/connection.h"
+#include "broker/large_answers.h"
+#include "broker/line.h"
 #include "broker/request.h"
 #include "io/environment.h"
 #include "io/event.h"
@@ -39,9 +41,11 @@ class Server {
   /// The answer to a request whose handling said kLater.
   void complete(const ReplySlot& slot, Reply reply);
   /// See Connection::take_for_answer. Where it may not have it now, the connection is woken when
-  /// asking again is worth while: what it sent is handled again, or RequestHandler::on_memory.
+  /// asking again is worth while: what it sent is handled again, or RequestHandler::on_turn.
   bool take_for_answer(ConnectionNumber connection, std::size_t bytes);
-  std::size_t take_for_answer_up_to(ConnectionNumber connection, std::size_t bytes);
+  /// For an answer of at most `bytes` of records: how many there is memory for, may be 0; nullopt
+  /// if it is large and others are first: it is woken when its turn has come.
+  std::optional<std::size_t> take_for_records(ConnectionNumber connection, std::size_t bytes);
   void undo_for_answer(ConnectionNumber connection);
   bool memory_is_short() const { return shared_.memory.is_short(); }
   /// The most that take_for_answer can ever give.
@@ -70,9 +74,11 @@ class Server {
   void flush_when_durable(JournalPosition position, ConnectionNumber number);
   void arm_durable();
   void on_durable();
+  void wake(ConnectionNumber number);
   void resume_soon(ConnectionNumber number);
   void resume_when_not_full(ConnectionNumber number);
   void resume_waiting();
+  void resume(ConnectionNumber number);
   void on_finished(ConnectionNumber number);
   void arm_sweep();
   void sweep();
@@ -85,6 +91,7 @@ class Server {
   io::Environment& environment_;
   ServerOptions options_;
   ConnectionShared shared_;
+  LargeAnswers large_answers_;
   std::unique_ptr<io::Listener> listener_;
   bool accepting_ = false;
   bool stopping_ = false;
@@ -99,7 +106,9 @@ class Server {
   std::deque<AwaitsJournal> await_journal_;  // by position
   JournalPosition armed_;
   std::vector<ConnectionNumber> await_not_full_;
-  std::vector<ConnectionNumber> woken_;  // may go on
+  /// May go on. By the turn from which on they wait, and by how much they have sent.
+  Line<std::uint64_t> woken_;
+  std::uint64_t turn_ = 0;
   bool wake_posted_ = false;
   io::TimerId sweep_timer_ = 0;
   io::TimerId relief_timer_ = 0;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <new>
 #include <vector>
 
@@ -15,7 +17,8 @@ namespace {
 using testing::ElementsAre;
 
 // Answers each request with its correlation id and the bytes of its body; keeps those whose body
-// begins with 'L' for later, has no answer to 'N', no memory for 'M', and closes at 'C'.
+// begins with 'L' for later, takes its time for 'S', has no answer to 'N', no memory for 'M', and
+// closes at 'C'.
 class EchoHandler : public RequestHandler {
  public:
   explicit EchoHandler(io::Scheduler& scheduler) : scheduler_(scheduler) {}
@@ -25,6 +28,11 @@ class EchoHandler : public RequestHandler {
     const std::string_view text = as_text(request.body);
     if (text.starts_with('N')) {
       return Disposition::kNothing;
+    }
+    if (text.starts_with('S')) {
+      const MonotonicTime end_of_work = scheduler_.now() + std::chrono::microseconds(100);
+      while (scheduler_.now() < end_of_work) {
+      }
     }
     if (text.starts_with('M')) {
       throw std::bad_alloc();
@@ -43,7 +51,7 @@ class EchoHandler : public RequestHandler {
   bool is_changing() const override { return false; }
   void on_requests_handled() override {}
   void on_connection_closed(ConnectionNumber) override { ++closed; }
-  void on_memory(ConnectionNumber) override {}
+  void on_turn(ConnectionNumber) override {}
   std::size_t buffered_bytes() const override { return 0; }
   JournalPosition durable() const override { return durable_; }
   void when_durable(JournalPosition, Callback<void()> callback) override {
@@ -334,6 +342,46 @@ TEST_F(ServerTest, small_requests_go_on_when_half_ones_hold_all_there_is) {
     EXPECT_EQ(correlation_of(small.receive(milliseconds(500))), index);
   }
   EXPECT_LE(server_->statistics().memory_bytes, 1u << 20);
+}
+
+TEST_F(ServerTest, a_steady_sender_does_not_wait_for_each_sync_while_memory_is_short) {
+  start({.memory_bytes_max = 1 << 20});
+  const Buffer large = frame_of(5, std::string(450'000, 'x'));
+  connect().send(ByteView(large).first(400'000));
+  connect().send(ByteView(large).first(400'000));
+  run_for(milliseconds(20));
+  handler_.end = JournalPosition(1);
+  RawClient& steady = connect();
+  for (int number = 0; number < 20; ++number) {
+    steady.send(frame_of(number, "y"));
+  }
+  EXPECT_TRUE(wait_until([&] { return handler_.handled.size() == 20; }));
+  handler_.make_durable(JournalPosition(1));
+  for (int number = 0; number < 20; ++number) {
+    EXPECT_EQ(correlation_of(steady.receive()), number);
+  }
+}
+
+TEST_F(ServerTest, the_shortest_backlog_is_handled_first) {
+  start();
+  constexpr std::int32_t kFew = 20;
+  const auto frames = [](std::int32_t correlation_id, std::int32_t count) {
+    Buffer bytes;
+    for (std::int32_t number = 0; number < count; ++number) {
+      append(bytes, frame_of(correlation_id, "S" + std::string(40, 'x')));
+    }
+    return bytes;
+  };
+  const Buffer many = frames(1, 200);
+  for (int count = 0; count < 10; ++count) {
+    connect().send(ByteView(many));
+  }
+  RawClient& modest = connect();
+  modest.send(ByteView(frames(2, kFew)));
+  ASSERT_TRUE(wait_until([&] { return std::ranges::count(handler_.handled, 2) == kFew; }));
+  const auto first = std::ranges::find(handler_.handled, 2);
+  const auto others_meanwhile = std::ranges::count(first, handler_.handled.end(), 1);
+  EXPECT_LT(others_meanwhile, 100);
 }
 
 TEST_F(ServerTest, an_idle_connection_gives_its_buffer_back) {

@@ -20,7 +20,8 @@ def filled(at, name="data", topics=("aa", "bb")):
         for topic in topics:
             create_topic(broker.address, topic, 1, segment_bytes=4096)
             for part in range(0, COUNT, 10):
-                kcat(broker.address, "-P", "-t", topic, "-p", "0",
+                # In one batch, so that the segments of all topics are alike.
+                kcat(broker.address, "-P", "-t", topic, "-p", "0", "-X", "linger.ms=100",
                      given="\n".join(values_of(topic)[part:part + 10]) + "\n")
         check(broker.stop() == 0, broker.said())
     return at / name

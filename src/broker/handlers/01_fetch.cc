@@ -246,13 +246,16 @@ std::size_t wanted_bytes(const BrokerCore& core, const protocol::FetchRequest& r
   return bytes;
 }
 
-// Into `reply`, with the memory there is for it. False, with an empty reply, if there is not enough
-// for the first batch: the connection is woken when there may be.
-bool answer_with_memory(BrokerCore& core, const protocol::FetchRequest& request,
-                        std::int16_t version, std::int32_t correlation_id,
-                        ConnectionNumber connection, Reply& reply) {
-  std::size_t granted =
-      core.server.take_for_answer_up_to(connection, wanted_bytes(core, request, version));
+// Into `reply`, with the memory there is for it. False, with an empty reply, if its turn is later,
+// or there is not enough memory for the first batch: the connection is woken for another attempt.
+bool answer_in_turn(BrokerCore& core, const protocol::FetchRequest& request, std::int16_t version,
+                    std::int32_t correlation_id, ConnectionNumber connection, Reply& reply) {
+  const std::optional<std::size_t> in_turn =
+      core.server.take_for_records(connection, wanted_bytes(core, request, version));
+  if (!in_turn) {
+    return false;
+  }
+  std::size_t granted = *in_turn;
   while (true) {
     FetchAnswer answer(core, version, correlation_id, reply);
     if (answer.write(request, granted)) {
@@ -305,8 +308,8 @@ Disposition handle_fetch(BrokerCore& core, const Request& request, protocol::Fet
   const std::optional<std::vector<FetchPlace>> places =
       body.max_wait_ms > 0 ? places_to_wait_at(core, body, version) : std::nullopt;
   if (!places || places->empty()) {
-    return answer_with_memory(core, body, version, request.header.correlation_id,
-                              request.slot.connection, reply)
+    return answer_in_turn(core, body, version, request.header.correlation_id,
+                          request.slot.connection, reply)
                ? Disposition::kAnswer
                : Disposition::kNotNow;
   }
@@ -322,8 +325,8 @@ Disposition handle_fetch(BrokerCore& core, const Request& request, protocol::Fet
 
 bool answer_parked_fetch(BrokerCore& core, ParkedFetch& fetch) {
   Reply reply;
-  if (!answer_with_memory(core, fetch.request, fetch.api_version, fetch.correlation_id,
-                          fetch.slot.connection, reply)) {
+  if (!answer_in_turn(core, fetch.request, fetch.api_version, fetch.correlation_id,
+                      fetch.slot.connection, reply)) {
     return false;
   }
   core.server.complete(fetch.slot, std::move(reply));
