@@ -12,6 +12,7 @@
 #include "app/embedded_log.h"
 #include "app/log_task.h"
 #include "app/masked_streams.h"
+#include "app/parse_arguments.h"
 #include "app/pipeline_file.h"
 #include "app/process_log.h"
 #include "app/progress_line.h"
@@ -262,10 +263,8 @@ int run_audit(const Arguments& arguments) {
               {"ms", 1}, {"s", 1'000}, {"m", 60'000}, {"h", 3'600'000}},
           CLI::AsNumberWithUnit::UNIT_REQUIRED))
       ->check(CLI::Range(std::int64_t{0}, kCaughtUpMsMax));
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   if (command.file.empty()) {
     return check_log_directory(command);

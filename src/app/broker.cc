@@ -13,6 +13,7 @@
 #include "app/data_directory.h"
 #include "app/open_files.h"
 #include "app/pages.h"
+#include "app/parse_arguments.h"
 #include "app/process_log.h"
 #include "app/status_port.h"
 #include "broker/broker.h"
@@ -224,10 +225,8 @@ int run_broker(const Arguments& arguments) {
                "listen on an address that other machines reach: there is no authentication, so "
                "each of them may read and write everything");
   add_log_options(app, options.log_format);
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
 
   io::OsEnvironment reading;

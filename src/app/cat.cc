@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "app/commands.h"
+#include "app/parse_arguments.h"
 #include "base/json_text.h"
 #include "base/parse_number.h"
 #include "base/utf8.h"
@@ -338,10 +339,8 @@ int run_cat(const Arguments& arguments) {
   CatOptions options;
   CLI::App app("write lines to a topic (-P), or read a topic as lines (-C)", "onceflow cat");
   add_options(app, options);
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   if (options.produce == options.consume) {
     std::cerr << "onceflow cat: say -P to produce or -C to consume\n";

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/parse_arguments.h"
 #include "base/utf8.h"
 #include "coordinator/record_dump.h"
 #include "io/os/os_environment.h"
@@ -42,10 +43,8 @@ int run_dump(const Arguments& arguments) {
       "onceflow dump");
   app.add_option("FILE", path, "the file")->required();
   app.add_flag("--json", json, "an object per line");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   io::OsEnvironment os;
   bool is_damaged = false;

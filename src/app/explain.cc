@@ -8,6 +8,7 @@
 
 #include "app/commands.h"
 #include "app/masked_streams.h"
+#include "app/parse_arguments.h"
 #include "app/pipeline_file.h"
 #include "pipeline/explain.h"
 
@@ -19,10 +20,8 @@ int run_explain(const Arguments& arguments) {
   bool json = false;
   app.add_option("FILE", file, "a pipeline file")->required();
   app.add_flag("--json", json, "as a JSON object");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   const auto planned = load_pipeline_file(file);
   if (!planned) {

@@ -15,6 +15,7 @@
 #include "app/change_commands.h"
 #include "app/log_task.h"
 #include "app/masked_streams.h"
+#include "app/parse_arguments.h"
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
 #include "app/reset_tables.h"
@@ -361,10 +362,8 @@ int run_plan(const Arguments& arguments) {
   app.add_option("--port", options.log.port, "of the embedded log, where it is running")
       ->capture_default_str();
   app.add_flag("--json", json, "as a JSON object");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   options.flags = log_flags_of(app);
   const auto planned = load_pipeline_file(file);

@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "app/bootstrap_servers.h"
+#include "app/parse_arguments.h"
 #include "app/shell_words.h"
 #include "base/log_line.h"
 
@@ -143,10 +144,8 @@ std::expected<ResetCommand, int> read_reset_command(const Arguments& arguments) 
       ->capture_default_str();
   app.add_option("--port", command.log.log.port, "of the embedded log, where it is running")
       ->capture_default_str();
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return std::unexpected(app.exit(error) == 0 ? kExitOk : kExitUsage);
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return std::unexpected(*ended);
   }
   if (*to_datetime) {
     const auto parsed = parse_reset_time(datetime);

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "app/commands.h"
+#include "app/parse_arguments.h"
 #include "app/progress_line.h"
 #include "broker/broker_options.h"
 #include "broker/meta_properties.h"
@@ -200,10 +201,8 @@ int run_salvage(const Arguments& arguments) {
   app.add_option("--to", command.to, "the new one; not there yet, or empty")->required();
   app.add_flag("--execute", command.executes, "do it; without, this tells what it would do");
   app.add_flag("--json", command.json, "the report as JSON");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   ProgressLine progress(!command.json && io::output_is_terminal());
   const auto report = carry_out(command, progress);

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "app/commands.h"
+#include "app/parse_arguments.h"
 #include "io/os/process.h"
 #include "io/os/process_pool.h"
 #include "sim/simulation.h"
@@ -24,10 +25,8 @@ int run_sim(const Arguments& arguments) {
   options.process_count = io::processor_count();
   app.add_option("--processes", options.process_count, "how many run at a time")
       ->capture_default_str();
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   if (one->count() > 0) {
     options.replayed_seed = seed;

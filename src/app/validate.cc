@@ -8,6 +8,7 @@
 
 #include "app/commands.h"
 #include "app/masked_streams.h"
+#include "app/parse_arguments.h"
 #include "app/pipeline_file.h"
 #include "pipeline/explain.h"
 #include "pipeline/remarks.h"
@@ -19,10 +20,8 @@ int run_validate(const Arguments& arguments) {
                "onceflow validate");
   std::vector<std::string> files;
   app.add_option("FILE", files, "pipeline files")->required();
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   int exit_code = kExitOk;
   for (const std::string& file : files) {
