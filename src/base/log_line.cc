@@ -58,6 +58,22 @@ std::size_t sequence_bytes(std::string_view text) {
   return 0;
 }
 
+// Of a sequence of two or three bytes.
+char32_t code_point(std::string_view sequence) {
+  char32_t point = static_cast<unsigned char>(sequence[0]) & (sequence.size() == 2 ? 0x1FU : 0x0FU);
+  for (const char letter : sequence.substr(1)) {
+    point = point << 6U | (static_cast<unsigned char>(letter) & 0x3FU);
+  }
+  return point;
+}
+
+// Commands of terminals, ends of lines to some readers, and what turns the direction of writing:
+// with them a record's text would pass for a line of ours.
+bool acts_on_a_reader(char32_t point) {
+  return (point >= 0x80 && point <= 0x9F) || point == 0x61C || point == 0x200E || point == 0x200F ||
+         (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+}
+
 // What would break the line, or is not text, in a form that can be read and sent on.
 void append_clean(std::string& line, std::string_view text, bool is_json) {
   while (!text.empty()) {
@@ -75,6 +91,8 @@ void append_clean(std::string& line, std::string_view text, bool is_json) {
       line += ' ';
     } else if (letter < 0x20 || letter == 0x7F) {
       line += is_json ? fmt::format("\\u{:04x}", letter) : fmt::format("\\x{:02x}", letter);
+    } else if ((size == 2 || size == 3) && acts_on_a_reader(code_point(text.substr(0, size)))) {
+      line += fmt::format("\\u{:04x}", static_cast<unsigned>(code_point(text.substr(0, size))));
     } else if (is_json && (letter == '"' || letter == '\\')) {
       line += '\\';
       line += text.front();

@@ -51,5 +51,16 @@ TEST(LogLine, bytes_that_are_not_utf8_are_replaced) {
   }
 }
 
+TEST(LogLine, what_ends_a_line_or_commands_a_reader_elsewhere_is_spelled) {
+  // NEL, CSI of a terminal, a line separator, a right-to-left override; and letters around them.
+  const LogEvent event{.event = "e",
+                       .text = "\xc2\x85 \xc2\x9b \xe2\x80\xa8 \xe2\x80\xae \xc2\xa0 \xe2\x82\xac"};
+  for (const LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
+    const std::string line = to_log_line(event, kTime, format, "r");
+    EXPECT_NE(line.find("\\u0085 \\u009b \\u2028 \\u202e \xc2\xa0 \xe2\x82\xac"), std::string::npos)
+        << line;
+  }
+}
+
 }  // namespace
 }  // namespace onceflow
