@@ -145,10 +145,10 @@ Status BatchSender::append_to_new_batch(Partition& partition, const protocol::Ne
     partition.open.clear();
     partition.due = false;
     refused_origin_ = origin;
-    return onceflow::fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("{}; {}", describe_record(partition.name, bytes, record.key),
-                    rule_of_topic(partition.name.topic, bytes, partition.message_bytes_max)));
+    return onceflow::fail(ErrorCode::kInvalidArgument,
+                          fmt::format("{}; {}", describe_record(partition.name, bytes, record.key),
+                                      rule_of_topic(cluster_->options(), partition.name.topic,
+                                                    bytes, partition.message_bytes_max)));
   }
   buffered_bytes_ += bytes;
   return {};

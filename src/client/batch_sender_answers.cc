@@ -133,11 +133,12 @@ void BatchSender::refuse(const Sent& sent, protocol::ErrorCode code, Error error
         describe_record(partition.name, batch.bytes.size(), key_of_first(batch.bytes));
     const bool breaks_known_limit =
         partition.message_bytes_max != 0 && batch.bytes.size() > partition.message_bytes_max;
-    error.text = fmt::format("{} is refused: {}{}", record, error.text,
-                             breaks_known_limit
-                                 ? "; " + rule_of_topic(partition.name.topic, batch.bytes.size(),
-                                                        partition.message_bytes_max)
-                                 : fix_of_topic(code, partition.name.topic, batch.bytes.size()));
+    error.text = fmt::format(
+        "{} is refused: {}{}", record, error.text,
+        breaks_known_limit
+            ? "; " + rule_of_topic(cluster_->options(), partition.name.topic, batch.bytes.size(),
+                                   partition.message_bytes_max)
+            : fix_of_topic(cluster_->options(), code, partition.name.topic, batch.bytes.size()));
   } else if (error_class == ErrorClass::kSetUp) {
     refused_origin_ = batch.origin;
   }

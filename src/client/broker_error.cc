@@ -112,7 +112,10 @@ constexpr BrokerErrorRule kRules[] = {
     {Code::kInvalidTransactionTimeout, kSetUp, Is::kRefused,
      "the transaction time-out is above the broker's",
      "raise the broker's transaction.max.timeout.ms, or lower commit.interval.ms"},
-    {Code::kConcurrentTransactions, kPasses, Is::kRefused, "", ""},
+    {Code::kConcurrentTransactions, kPasses, Is::kRefused,
+     "the broker is still ending the transaction before this one",
+     "if it lasts, a topic of that transaction does not take its end: see the broker's log, and "
+     "the topic's message.timestamp.before.max.ms and min.insync.replicas"},
     {Code::kTransactionCoordinatorFenced, kFenced, Is::kFenced,
      "another coordinator has taken over", ""},
     {Code::kTransactionalIdAuthorizationFailed, kSetUp, Is::kRefused,

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "client/broker_error.h"
+#include "client/kafka_commands.h"
 
 namespace onceflow::client {
 namespace {
@@ -20,16 +21,12 @@ std::string shown(ByteView key) {
   return text + (key.size() > kShownBytes ? "..." : "");
 }
 
-std::string command(const std::string& topic, std::string_view settings) {
-  return fmt::format("the fix: kafka-configs.sh --alter --topic {} --add-config {}", topic,
-                     settings);
-}
-
 // The setting bounds bytes.
-std::string command_or_smaller(const std::string& topic, std::string_view setting,
-                               std::size_t bytes) {
-  return command(topic, fmt::format("{}={}", setting, std::bit_ceil(bytes + 1))) +
-         ", or make the record smaller";
+std::string command_or_smaller(const ClientOptions& client, const std::string& topic,
+                               std::string_view setting, std::size_t bytes) {
+  return fmt::format(
+      "the fix: {}, or make the record smaller",
+      settings_command(client, topic, fmt::format("{}={}", setting, std::bit_ceil(bytes + 1))));
 }
 
 }  // namespace
@@ -41,22 +38,27 @@ std::string describe_record(const TopicPartition& partition, std::size_t bytes,
                      partition.partition.value);
 }
 
-std::string rule_of_topic(const std::string& topic, std::size_t bytes, std::size_t bytes_max) {
+std::string rule_of_topic(const ClientOptions& client, const std::string& topic, std::size_t bytes,
+                          std::size_t bytes_max) {
   return fmt::format("the rule: topic {} takes batches of at most max.message.bytes, {} bytes; {}",
-                     topic, bytes_max, command_or_smaller(topic, "max.message.bytes", bytes));
+                     topic, bytes_max,
+                     command_or_smaller(client, topic, "max.message.bytes", bytes));
 }
 
-std::string fix_of_topic(protocol::ErrorCode code, const std::string& topic, std::size_t bytes) {
+std::string fix_of_topic(const ClientOptions& client, protocol::ErrorCode code,
+                         const std::string& topic, std::size_t bytes) {
   switch (code) {
     case protocol::ErrorCode::kMessageTooLarge:
-      return "; " + command_or_smaller(topic, "max.message.bytes", bytes);
+      return "; " + command_or_smaller(client, topic, "max.message.bytes", bytes);
     case protocol::ErrorCode::kRecordListTooLarge:
-      return "; " + command_or_smaller(topic, "segment.bytes", bytes);
+      return "; " + command_or_smaller(client, topic, "segment.bytes", bytes);
     case protocol::ErrorCode::kInvalidTimestamp:
       // Which of the two it breaks the broker's clock has decided.
-      return "; " + command(topic, fmt::format("message.timestamp.before.max.ms={0},"
-                                               "message.timestamp.after.max.ms={0}",
-                                               std::numeric_limits<std::int64_t>::max()));
+      return "; the fix: " +
+             settings_command(client, topic,
+                              fmt::format("message.timestamp.before.max.ms={0},"
+                                          "message.timestamp.after.max.ms={0}",
+                                          std::numeric_limits<std::int64_t>::max()));
     default:
       return fix_of_broker_error(code);
   }

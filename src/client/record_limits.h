@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "client/options.h"
 #include "protocol/error_code.h"
 
 namespace onceflow::client {
@@ -15,8 +16,10 @@ namespace onceflow::client {
 std::string describe_record(const TopicPartition& partition, std::size_t bytes,
                             const std::optional<ByteView>& key);
 /// "the rule: topic … takes batches of at most …; the fix: …"
-std::string rule_of_topic(const std::string& topic, std::size_t bytes, std::size_t bytes_max);
+std::string rule_of_topic(const ClientOptions& client, const std::string& topic, std::size_t bytes,
+                          std::size_t bytes_max);
 /// "; the fix: …", with a command where it is a setting of the topic, else that of the table.
-std::string fix_of_topic(protocol::ErrorCode code, const std::string& topic, std::size_t bytes);
+std::string fix_of_topic(const ClientOptions& client, protocol::ErrorCode code,
+                         const std::string& topic, std::size_t bytes);
 
 }  // namespace onceflow::client

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "client/admin.h"
+#include "client/kafka_commands.h"
 #include "protocol/definition.h"
 
 namespace onceflow::engine {
@@ -35,16 +36,17 @@ std::string what_is_lost(const Stage& stage) {
                    sink->table.table);
 }
 
-LogEvent warning(const Stage& stage, const std::string& topic) {
+LogEvent warning(const client::ClientOptions& client, const Stage& stage,
+                 const std::string& topic) {
   return {.level = LogLevel::kWarn,
           .stage = stage.id,
           .event = "compacted topic",
           .text = fmt::format(
               "{} has cleanup.policy=compact: records may be compacted away before the stage has "
               "read them, and {}; the fix: cleanup.policy=delete, or a min.compaction.lag.ms "
-              "longer than the stage is ever away: kafka-configs --alter --entity-type topics "
-              "--entity-name {} --add-config min.compaction.lag.ms=604800000",
-              topic, what_is_lost(stage), topic)};
+              "longer than the stage is ever away: {}",
+              topic, what_is_lost(stage),
+              client::settings_command(client, topic, "min.compaction.lag.ms=604800000"))};
 }
 
 }  // namespace
@@ -62,19 +64,19 @@ Task<Status> check_compaction(std::shared_ptr<client::Cluster> cluster, const Pl
     if (co_await is_compacted(cluster, topic, deadline)) {
       co_return fail(
           ErrorCode::kRefused,
-          fmt::format("topic {} has cleanup.policy=compact; the rule: a topic of the pipeline's "
-                      "own keeps every record until it has been read, and compaction takes all but "
-                      "the last of each key; the fix: kafka-configs --alter --entity-type topics "
-                      "--entity-name {} --add-config cleanup.policy=delete; then onceflow audit "
-                      "says whether something was lost",
-                      topic, topic));
+          fmt::format(
+              "topic {} has cleanup.policy=compact; the rule: a topic of the pipeline's "
+              "own keeps every record until it has been read, and compaction takes all but "
+              "the last of each key; the fix: {}; then onceflow audit says whether "
+              "something was lost",
+              topic, client::settings_command(cluster->options(), topic, "cleanup.policy=delete")));
     }
   }
   for (const Stage& stage : plan.stages) {
     for (const std::string& topic : stage.source_topics) {
       if (!own.contains(topic) && !tables.contains(topic) &&
           co_await is_compacted(cluster, topic, deadline)) {
-        tell(warning(stage, topic));
+        tell(warning(cluster->options(), stage, topic));
       }
     }
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log_line.h"
+#include "client/kafka_commands.h"
 #include "client/open_transactions.h"
 
 namespace onceflow::engine {
@@ -84,7 +85,8 @@ Task<void> HoldInquiry::run(std::shared_ptr<State> state, std::vector<InputWatch
   state->ask_again_at = cluster->scheduler().now() + kAskInterval;
 }
 
-StageCause describe_hold(const std::vector<InputWatch::Held>& held,
+StageCause describe_hold(const client::ClientOptions& client,
+                         const std::vector<InputWatch::Held>& held,
                          const std::vector<StageStatus::Holder>& holders) {
   StageCause cause;
   const InputWatch::Held& first = held.front();
@@ -97,9 +99,10 @@ StageCause describe_hold(const std::vector<InputWatch::Held>& held,
   if (held.size() > 1) {
     cause.what += fmt::format("; {} more partitions are held back as well", held.size() - 1);
   }
-  cause.remedy =
-      "its producer must commit or abort it; the broker aborts it after its time-out; "
-      "kafka-transactions.sh abort ends it at once";
+  cause.remedy = fmt::format(
+      "its producer must commit or abort it; the broker aborts it after its time-out; on Apache "
+      "Kafka this ends it at once: {}",
+      client::abort_command(client, first.source, first.first_offset));
   return cause;
 }
 

@@ -38,7 +38,8 @@ class HoldInquiry {
 
 /// "5 records of orders-0 from offset 130 on are held back by the open transaction of 'x' …", and
 /// what to do about it.
-StageCause describe_hold(const std::vector<InputWatch::Held>& held,
+StageCause describe_hold(const client::ClientOptions& client,
+                         const std::vector<InputWatch::Held>& held,
                          const std::vector<StageStatus::Holder>& holders);
 
 }  // namespace onceflow::engine

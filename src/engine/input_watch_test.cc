@@ -78,31 +78,38 @@ TEST_F(InputWatchTest, rest_before_the_input_came_does_not_count) {
   EXPECT_TRUE(watch_.look(view(5, 5, 6, 6), 5, at(1031)).stands_since.has_value());
 }
 
+const client::ClientOptions kClient{.bootstrap_servers = {{"kafka1", 9092}}};
+
 TEST(DescribeHold, names_who_holds_what_and_what_to_do) {
   const std::vector<InputWatch::Held> held{{kOrders, Offset(130), 5, at(0)}};
-  const StageCause cause = describe_hold(held, {{.partition = kOrders,
-                                                 .first_offset = Offset(130),
-                                                 .producer_id = 7,
-                                                 .producer_epoch = 2,
-                                                 .transactional_id = "payer",
-                                                 .started_at_ms = 1795254824123,
-                                                 .timeout_ms = 60'000,
-                                                 .unknown_why = {}}});
+  const StageCause cause = describe_hold(kClient, held,
+                                         {{.partition = kOrders,
+                                           .first_offset = Offset(130),
+                                           .producer_id = 7,
+                                           .producer_epoch = 2,
+                                           .transactional_id = "payer",
+                                           .started_at_ms = 1795254824123,
+                                           .timeout_ms = 60'000,
+                                           .unknown_why = {}}});
   EXPECT_EQ(cause.what,
             "5 records of orders-0 from offset 130 on are held back by the open transaction of "
             "transactional.id 'payer' (producer id 7, epoch 2), begun 2026-11-21T09:53:44.123Z, "
             "time-out 60000 ms");
-  EXPECT_NE(cause.remedy.find("abort"), std::string::npos);
+  EXPECT_TRUE(cause.remedy.ends_with(
+      "kafka-transactions.sh --bootstrap-server kafka1:9092 abort --topic orders --partition 0 "
+      "--start-offset 130"))
+      << cause.remedy;
 }
 
 TEST(DescribeHold, who_is_not_known_is_said_to_be_unknown) {
   const std::vector<InputWatch::Held> held{{kOrders, Offset(130), 1, at(0)}};
-  EXPECT_EQ(describe_hold(held, {}).what,
+  EXPECT_EQ(describe_hold(kClient, held, {}).what,
             "1 record of orders-0 from offset 130 on is held back by an open transaction, whose is "
             "being asked");
-  EXPECT_EQ(describe_hold(held, {{.partition = kOrders, .unknown_why = "not offered"}}).what,
-            "1 record of orders-0 from offset 130 on is held back by an open transaction; whose is "
-            "not known: not offered");
+  EXPECT_EQ(
+      describe_hold(kClient, held, {{.partition = kOrders, .unknown_why = "not offered"}}).what,
+      "1 record of orders-0 from offset 130 on is held back by an open transaction; whose is "
+      "not known: not offered");
 }
 
 }  // namespace

@@ -401,7 +401,7 @@ void StageLoop::tell_hold(const std::vector<InputWatch::Held>& held) {
   const bool is_news = sources != told_held_ || status_.state() != StageState::kHeldBack;
   if ((is_known || has_waited) && is_news) {
     told_held_ = std::move(sources);
-    news_.on(StageEvent::kInputHeld, describe_hold(held, status_.holders));
+    news_.on(StageEvent::kInputHeld, describe_hold(cluster_->options(), held, status_.holders));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "client/admin.h"
+#include "client/kafka_commands.h"
 #include "engine/compaction.h"
 #include "engine/definition_log.h"
 #include "engine/emptied_topics.h"
@@ -727,9 +728,11 @@ Task<void> Worker::tell_of_topic_settings() {
            .event = "no effect",
            .text = fmt::format(
                "max.message.bytes: {} in the file holds for a topic that is made, and topic {} is "
-               "there with {}; the fix: kafka-configs --alter --entity-type topics --entity-name "
-               "{} --add-config max.message.bytes={}, or write {} into the file",
-               *spec.message_bytes_max, spec.name, *bytes_max, spec.name, *spec.message_bytes_max,
+               "there with {}; the fix: {}, or write {} into the file",
+               *spec.message_bytes_max, spec.name, *bytes_max,
+               client::settings_command(
+                   cluster_->options(), spec.name,
+                   fmt::format("max.message.bytes={}", *spec.message_bytes_max)),
                *bytes_max)});
     }
   }

@@ -58,7 +58,7 @@ std::expected<RecordBatchView, BatchFault> check_envelope(ByteView records,
     return fault(
         ErrorCode::kMessageTooLarge,
         fmt::format("a record batch of {} bytes is larger than the topic's max.message.bytes of "
-                    "{} bytes; send smaller batches, or raise it with kafka-configs "
+                    "{} bytes; send smaller batches, or raise it with kafka-configs.sh "
                     "--alter --add-config max.message.bytes={}",
                     size_bytes, options.max_message_bytes, size_bytes));
   }
@@ -66,7 +66,7 @@ std::expected<RecordBatchView, BatchFault> check_envelope(ByteView records,
     return fault(
         ErrorCode::kRecordListTooLarge,
         fmt::format("a record batch of {} bytes is larger than the topic's segment.bytes of {} "
-                    "bytes; send smaller batches, or raise it with kafka-configs --alter "
+                    "bytes; send smaller batches, or raise it with kafka-configs.sh --alter "
                     "--add-config segment.bytes={}",
                     size_bytes, options.segment_bytes, size_bytes));
   }

@@ -33,10 +33,11 @@ def ends(at, broker, *words, pipeline=COPY):
 
 def helps(at, broker, said, records):
     """The command that it names, carried out: the same file goes on, and all is there."""
-    command = re.search(r"the fix: kafka-configs\.sh --alter --topic (\S+) --add-config ([^\s]+)",
-                        said)
+    command = re.search(r"the fix: kafka-configs\.sh --bootstrap-server (\S+) --alter "
+                        r"--topic (\S+) --add-config ([^\s]+)", said)
     check(command, said)
-    topic, settings = command.groups()
+    address, topic, settings = command.groups()
+    check(address == broker.address, said)
     for setting in settings.rstrip(",;").split(","):
         set_topic_config(broker.address, topic, *setting.split("="))
     with Worker(at, COPY, servers=broker.address) as worker:
