@@ -161,10 +161,11 @@ bool yields_null(sqlite3* database, std::string_view sql) {
 std::expected<Expression, ExpressionError> check_expression(std::string_view text,
                                                             Numbers numbers) {
   if (const std::size_t place = text.find("${"); place != std::string_view::npos) {
-    return std::unexpected(ExpressionError{place + 1, "`${` in an expression",
-                                           "an expression holds no references: it must mean the "
-                                           "same wherever and whenever it runs",
-                                           "write the value itself"});
+    return std::unexpected(
+        ExpressionError{place + 1, "`${` in an expression",
+                        "an expression holds no references: it must mean the "
+                        "same wherever and whenever it runs",
+                        "write the value itself; for the two characters, `'$' || '{'`"});
   }
   std::expected<TranslatedExpression, ExpressionError> translated = translate_expression(text);
   if (!translated) {
