@@ -11,6 +11,7 @@
 #include "app/log_task.h"
 #include "app/masked_streams.h"
 #include "app/pages.h"
+#include "app/parse_arguments.h"
 #include "app/pipeline_file.h"
 #include "app/process_log.h"
 #include "app/running_audit.h"
@@ -31,6 +32,9 @@ namespace {
 constexpr std::int64_t kAuditIntervalMsMax = 24 * 3'600'000;
 /// From SIGTERM to the end of the process, whatever is away.
 constexpr Duration kStopTimeMax = milliseconds(4500);
+// Within it a second signal is the first one again: timeout(1) signals its child and then the
+// group of it.
+constexpr Duration kOneSignal = milliseconds(500);
 
 struct RunOptions {
   std::string file;
@@ -109,7 +113,22 @@ class RunProcess {
                             io::to_string(endpoint), options_.log.data_directory));
           start_worker(io::to_string(endpoint));
         },
-        [this](const Error& error) { fail_with(error); });
+        [this](Error error) {
+          error.text += way_out(error.code);
+          fail_with(error);
+        });
+  }
+
+  // Of an embedded log that cannot start since there is one.
+  std::string way_out(ErrorCode code) const {
+    if (code != ErrorCode::kLocked && code != ErrorCode::kAddressInUse) {
+      return {};
+    }
+    return fmt::format(
+        "; the fix: for a further worker on the log that is there, --bootstrap.servers "
+        "127.0.0.1:{}{} and a --worker of its own; for a log of its own, another {}",
+        options_.log.port, code == ErrorCode::kLocked ? " (or its --port)" : "",
+        code == ErrorCode::kLocked ? "--data-dir and --port" : "--port");
   }
 
   void tell(LogLevel level, std::string event, std::string text) {
@@ -216,10 +235,22 @@ class RunProcess {
 
   // The first signal finishes the open commit; a second one ends at once, which loses nothing.
   void stop() {
-    if (!worker_ || std::exchange(stopping_, true)) {
+    const MonotonicTime now = os_.loop().now();
+    if (!worker_) {
       os_.loop().stop();
       return;
     }
+    if (stopping_since_) {
+      if (now - *stopping_since_ >= kOneSignal) {
+        tell(LogLevel::kWarn, "ended at once",
+             "a second signal: an open commit is left as by a crash, and a place in the groups "
+             "until its session.timeout.ms; nothing is lost, the next start reads what became of "
+             "it");
+        os_.loop().stop();
+      }
+      return;
+    }
+    stopping_since_ = now;
     tell(LogLevel::kInfo, "stopping",
          options_.stays ? "its place in the groups is kept for it (--stay)"
                         : "its partitions go to the other workers");
@@ -249,7 +280,7 @@ class RunProcess {
   std::optional<engine::Worker> worker_;
   std::optional<RunningAudit> audit_;
   io::Endpoint status_endpoint_;
-  bool stopping_ = false;
+  std::optional<MonotonicTime> stopping_since_;
   int exit_code_ = kExitOk;
 };
 
@@ -288,10 +319,8 @@ int run_run(const Arguments& arguments) {
                "are judged by the one or the other until all have the same");
   app.add_flag("--audit.allow.foreign", options.audit_allows_foreign,
                "as --allow-foreign of onceflow audit");
-  try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  if (const auto ended = parse_arguments(app, arguments)) {
+    return *ended;
   }
   if (options.worker.empty() || printable(options.worker) != options.worker) {
     std::cerr << "onceflow run: --worker '" << printable(options.worker)

@@ -2,6 +2,7 @@
 its session; --stay keeps its place; the times are the pipeline file's."""
 
 import contextlib
+import signal
 import threading
 import time
 
@@ -121,6 +122,20 @@ def a_worker_that_stays_has_its_partitions_again_and_nobody_else_does(at):
                 wait_for(lambda: back.is_running() and len(partitions_of(back)) == 2,
                          lambda: f"its two again: {back.stage()}")
             check(second.said().count('event="rebalance"') == before, second.said())
+
+
+def two_signals_at_once_are_one(at):
+    """timeout(1) signals its child, and then the group that it is in."""
+    with cluster(at, *QUICK) as broker:
+        create_topic(broker.address, "orders", 4)
+        first, second = shared(at, broker, 30_000)
+        with second:
+            with first:
+                first.signal(signal.SIGTERM)
+                first.signal(signal.SIGTERM)
+                check(first.wait(10) == 0, first.said())
+                check("ended at once" not in first.said(), first.said())
+            settled([second])
 
 
 def times_that_do_not_go_together_are_refused_before_the_start(at):

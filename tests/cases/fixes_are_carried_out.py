@@ -563,3 +563,21 @@ def all_fixes_of_a_table_are_typed(at):
                  worker.said)
         check(worker.stop() == 0, worker.said())
     audit(at)
+
+
+def a_second_worker_beside_an_embedded_log_uses_it(at):
+    text = pipeline()
+    with Worker(at, text) as first:
+        produce(first.address, "in", [{"k": 1}])
+        wait_for(first.is_running, first.said)
+        with Worker(at, None, worker="2", wait=False) as second:
+            check(second.wait(20) == 1, second.said())
+            check("and a --worker of its own; for a log of its own, another --data-dir and --port"
+                  in second.said(), second.said())
+        with Worker(at, None, worker="2", port=first.port, wait=False) as second:
+            check(second.wait(20) == 1, second.said())
+            fix = re.search(r"--bootstrap\.servers (\S+) and a --worker", second.said())
+            check(fix, second.said())
+        with Worker(at, None, worker="2", servers=fix.group(1)) as second:
+            wait_for(lambda: second.status()["stages"], second.said)
+            check(second.stop() == 0, second.said())
