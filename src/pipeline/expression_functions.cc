@@ -144,7 +144,7 @@ RecordProblem beyond_computing(std::string_view name, std::string_view digits) {
   return {fmt::format("{} is {}, which neither 64 bits nor a double hold", name, digits),
           "such a number is compared, and kept by its digits in keys, columns, aggregates and "
           "fields that are set; nothing is computed with it",
-          "take its digits as text with cast($.field as text), or round it with cast($.field as "
+          "take its digits as text with cast(… as text), or round it with cast(… as "
           "real)"};
 }
 
@@ -264,7 +264,7 @@ void whole_function(sqlite3_context* call, int, sqlite3_value** arguments) {
       refuse(call, {fmt::format("a text with U+0000 comes to {}", user),
                     fmt::format("{} would end it there", user),
                     "take U+0000 out with replace(…, char(0), ''), or " +
-                        step_before("coalesce(instr($.field, char(0)), 0) = 0")});
+                        step_before("coalesce(instr(…, char(0)), 0) = 0")});
       return;
     }
     if (!is_utf8(text)) {
@@ -298,7 +298,7 @@ void truth_function(sqlite3_context* call, int, sqlite3_value** arguments) {
                               text.substr(0, std::min(text.size(), kShownMax))),
                   "a condition is true, false or null, and a number is true unless it is 0; a text "
                   "is neither",
-                  "compare it: $.field = 'true'"});
+                  "compare it: … = 'true'"});
     return;
   }
   sqlite3_result_value(call, arguments[0]);

@@ -180,7 +180,7 @@ void json_object(sqlite3_context* call, int count, Arguments arguments) {
     if (index + 1 == count || sqlite3_value_type(arguments[index]) != SQLITE_TEXT) {
       refuse(call, {"json_object() with a name that is not text, or without a value",
                     "json_object() takes a text and a value for each member",
-                    "write json_object('name', $.field)"});
+                    "write json_object('name', …)"});
       return;
     }
     object += index > 0 ? "," : "";

@@ -145,7 +145,7 @@ void arithmetic_function(sqlite3_context* call, int count, sqlite3_value** argum
                                 describe(result), sign, describe(operand.value)),
                     "doubles hold integers to 2^53 and few beyond; it would be rounded",
                     "compute with integers alone, give the column or the aggregate `type: "
-                    "decimal`, or write cast($.field as real) where rounding is right"});
+                    "decimal`, or write cast(… as real) where rounding is right"});
       return;
     }
     const auto next = compute(sign, result, operand.value);
@@ -153,7 +153,7 @@ void arithmetic_function(sqlite3_context* call, int count, sqlite3_value** argum
       refuse(call, {fmt::format("{} {} {} leaves 64 bits", describe(result), sign,
                                 describe(operand.value)),
                     "integers are exact to 64 bits, and are not rounded in silence",
-                    "compute with reals where rounding is right: cast($.field as real)"});
+                    "compute with reals where rounding is right: cast(… as real)"});
       return;
     }
     result = *next;
@@ -273,7 +273,7 @@ void return_integer(sqlite3_context* call, sqlite3_value* argument, std::string_
                               "bits",
                               text_of(argument), user),
                   "what lies after the point is not cut in silence, nor what 64 bits do not hold",
-                  "write cast($.field as integer) to cut it, or %.0f to print it whole"});
+                  "write cast(… as integer) to cut it, or %.0f to print it whole"});
     return;
   }
   constexpr std::int64_t kCodePointMax = 0x10FFFF;
@@ -302,7 +302,7 @@ void return_double(sqlite3_context* call, sqlite3_value* argument, std::string_v
                   fmt::format("{} computes with doubles, which hold integers to 2^53 and few "
                               "beyond; it would be rounded",
                               user),
-                  "write cast($.field as real) where rounding is right"});
+                  "write cast(… as real) where rounding is right"});
     return;
   }
   sqlite3_result_value(call, argument);
@@ -334,8 +334,8 @@ std::optional<std::int64_t> integer_operand(sqlite3_context* call, std::string_v
   refuse(call, {fmt::format("{} comes to `{}`, and is not an integer of 64 bits", text_of(argument),
                             sign),
                 "`%`, `&`, `|`, `<<`, `>>` and `~` compute with integers",
-                sign == "%" ? "write mod($.field, 2), or cast($.field as integer) to cut it"
-                            : "write cast($.field as integer) to cut it"});
+                sign == "%" ? "write mod(…, 2), or cast(… as integer) to cut it"
+                            : "write cast(… as integer) to cut it"});
   return std::nullopt;
 }
 
@@ -383,7 +383,7 @@ void bits_function(sqlite3_context* call, int, sqlite3_value** arguments) {
   if (!shifted) {
     refuse(call, {fmt::format("{} {} {} leaves 64 bits", *left, sign, *right),
                   "integers are exact to 64 bits, and no bit is lost in silence",
-                  "take the bits that are meant first: ($.field & 255) << 8"});
+                  "take the bits that are meant first: (… & 255) << 8"});
     return;
   }
   sqlite3_result_int64(call, *shifted);
@@ -407,7 +407,7 @@ void remainder_function(sqlite3_context* call, int, sqlite3_value** arguments) {
     if (is_rounded_by_doubles(rest)) {
       refuse(call, {fmt::format("{} % {} is {}, which meets a double", *left, *right, rest),
                     "doubles hold integers to 2^53 and few beyond; it would be rounded",
-                    "take integers on both sides: cast($.field as integer)"});
+                    "take integers on both sides: cast(… as integer)"});
       return;
     }
     sqlite3_result_double(call, static_cast<double>(rest));

@@ -271,7 +271,7 @@ class Parser {
       error_ =
           ExpressionError{token.begin + 1, fmt::format("the number {} is not exact here", text),
                           "a number in an expression fits 64 bits, or is what a double stands for",
-                          "compare texts: cast($.field as text) = '…'"};
+                          "compare texts: cast(… as text) = '…'"};
       return nullptr;
     }
     return at(token, make(NodeKind::kLiteral, text));

@@ -206,5 +206,37 @@ TEST(Projection, a_text_is_converted_where_it_is_exactly_a_value) {
   }
 }
 
+TEST(Projection, an_argument_that_is_no_number_is_kept_out_and_no_type_helps) {
+  const ProjectedColumn argument = {.name = "s",
+                                    .expression = expression("$.a"),
+                                    .type = ColumnType::kDecimal,
+                                    .is_argument = true};
+  engine::Arena arena;
+  const auto fitted = fit_column(argument, Value(std::string_view("x")), arena);
+  ASSERT_FALSE(fitted.has_value());
+  EXPECT_FALSE(fitted.error().fix.contains("type:")) << fitted.error().fix;
+  EXPECT_TRUE(fitted.error().fix.contains("where: \"$.a is not 'x'\"")) << fitted.error().fix;
+}
+
+TEST(Projection, a_column_is_told_with_its_own_expression_and_type) {
+  const auto fix = [](const char* text, ColumnType type, std::string_view value) {
+    engine::Arena arena;
+    const ProjectedColumn column = {.name = "c",
+                                    .expression = expression(text),
+                                    .type = type,
+                                    .text_rule = TextRule::kUtf8WithoutZero};
+    const auto fitted = fit_column(column, Value(value), arena);
+    return fitted ? std::string() : fitted.error().fix;
+  };
+  EXPECT_TRUE(fix("$.at", ColumnType::kTimestamptz, "2024-02-29T12:30:00")
+                  .contains("`c: { value: $.at || 'Z', type: timestamptz }`"));
+  EXPECT_TRUE(fix("$.a + 1", ColumnType::kTimestamptz, "7").contains("($.a + 1) / 1000.0"));
+  EXPECT_TRUE(fix("$.at", ColumnType::kDate, "2024-02-29T12:30:00")
+                  .contains("`c: { value: date($.at), type: date }`"));
+  EXPECT_TRUE(fix("$.s", ColumnType::kText, std::string_view("a\0b", 3))
+                  .contains("`c: \"replace($.s, char(0), '')\"`"));
+  EXPECT_TRUE(fix("$.s", ColumnType::kText, "a\xff").contains("`c: hex($.s)`"));
+}
+
 }  // namespace
 }  // namespace onceflow::pipeline

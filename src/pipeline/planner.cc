@@ -181,7 +181,8 @@ class Planner {
       arguments.push_back(
           {.name = column.column.name,
            .expression = column.argument ? *column.argument : *check_expression("null"),
-           .type = column.column.is_decimal ? std::optional(ColumnType::kDecimal) : std::nullopt});
+           .type = column.column.is_decimal ? std::optional(ColumnType::kDecimal) : std::nullopt,
+           .is_argument = true});
     }
     return arguments;
   }

@@ -60,14 +60,28 @@ std::string fix_of_key(const ProjectedColumn& column, const Value& value) {
                                 : out;
 }
 
+// As a part of another expression.
+std::string operand(const ProjectedColumn& column) {
+  const bool is_whole = column.expression.path || column.expression.part;
+  return is_whole ? column.expression.text : fmt::format("({})", column.expression.text);
+}
+
+std::string write(const ProjectedColumn& column, std::string_view expression) {
+  return column.is_argument ? fmt::format("take {}", expression)
+                            : fmt::format("write {}", line_of(column, expression));
+}
+
 std::optional<RecordProblem> problem_of_text(const ProjectedColumn& column, std::string_view text) {
   const std::size_t zero =
       column.text_rule == TextRule::kUtf8WithoutZero ? text.find('\0') : std::string_view::npos;
   if (zero != std::string_view::npos) {
-    return RecordProblem{fmt::format("column {} would hold U+0000, at byte {}", column.name, zero),
-                         "PostgreSQL's text cannot hold it",
-                         "take it out with replace(…, char(0), ''), or " +
-                             step_before("coalesce(instr($.field, char(0)), 0) = 0")};
+    const std::string& expression = column.expression.text;
+    return RecordProblem{
+        fmt::format("column {} would hold U+0000, at byte {}", column.name, zero),
+        "PostgreSQL's text cannot hold it",
+        fmt::format("take it out: {}; or {}",
+                    write(column, fmt::format("replace({}, char(0), '')", expression)),
+                    step_before(fmt::format("coalesce(instr({}, char(0)), 0) = 0", expression)))};
   }
   const std::size_t place =
       column.text_rule == TextRule::kAnyBytes ? std::string_view::npos : find_invalid_utf8(text);
@@ -76,7 +90,8 @@ std::optional<RecordProblem> problem_of_text(const ProjectedColumn& column, std:
                                      column.name, place),
                          "a column of text is UTF-8",
                          "mend the producer, or give the column `type: bytea`, which takes any "
-                         "bytes, or take them in digits with hex(…)"};
+                         "bytes, or take them in digits: " +
+                             write(column, fmt::format("hex({})", column.expression.text))};
   }
   return std::nullopt;
 }
@@ -128,6 +143,9 @@ ColumnType type_of(const Value& value) {
 
 // For columns of numbers and booleans.
 std::string fix_of_number(const ProjectedColumn& column, ColumnType type, const Value& value) {
+  if (column.is_argument) {
+    return step_against(column.expression.text, value);
+  }
   const auto* text = std::get_if<std::string_view>(&value);
   const std::string exact =
       text == nullptr ? "" : exact_value_of(column.expression.text, type, *text);
@@ -146,23 +164,28 @@ std::string fix_of_number(const ProjectedColumn& column, ColumnType type, const 
 
 struct Advice {
   std::string_view rule;
-  std::string_view fix;
+  std::string fix;
 };
 
-Advice advice_of(ColumnType type) {
+Advice advice_of(const ProjectedColumn& column, ColumnType type) {
   switch (type) {
     case ColumnType::kTimestamptz:
       return {
           "a timestamptz is text like 2024-02-29T12:30:00.5+01:00, or with Z at its end",
-          "of milliseconds since 1970 write strftime('%Y-%m-%dT%H:%M:%fZ', $.field / 1000.0, "
-          "'unixepoch'), of UTC without a zone $.field || 'Z'; `type: text` keeps all as it is"};
+          fmt::format("of milliseconds since 1970 {}, of UTC without a zone {}; `type: text` keeps "
+                      "all as it is",
+                      write(column, fmt::format("strftime('%Y-%m-%dT%H:%M:%fZ', {} / 1000.0, "
+                                                "'unixepoch')",
+                                                operand(column))),
+                      write(column, fmt::format("{} || 'Z'", operand(column))))};
     case ColumnType::kTimestamp:
       return {"a timestamp is text like 2024-02-29T12:30:00.5, without a zone",
               "`type: timestamptz` takes a zone, `type: text` keeps all as it is"};
     case ColumnType::kDate:
       return {"a date is text like 2024-02-29",
-              "of a timestamp write date($.field), which is its day in UTC; `type: text` keeps "
-              "all as it is"};
+              fmt::format("of a timestamp {}, which is its day in UTC; `type: text` keeps all as "
+                          "it is",
+                          write(column, fmt::format("date({})", column.expression.text)))};
     case ColumnType::kUuid:
       return {"a uuid is text like 123e4567-e89b-12d3-a456-426614174000",
               "`type: text` keeps all as it is"};
@@ -196,11 +219,11 @@ std::expected<Value, RecordProblem> fit_typed_text(const ProjectedColumn& column
   auto typed = text != nullptr ? typed_text(type, *text)
                                : std::unexpected(std::string("it takes text alone"));
   if (!typed) {
-    const Advice advice = advice_of(type);
+    Advice advice = advice_of(column, type);
     return std::unexpected(
         RecordProblem{fmt::format("column {} is {} but got {}: {}", column.name, to_string(type),
                                   connectors::describe(value), typed.error()),
-                      std::string(advice.rule), std::string(advice.fix)});
+                      std::string(advice.rule), std::move(advice.fix)});
   }
   if (is_json(type) && is_json_null(*typed)) {
     return Value();
@@ -217,10 +240,10 @@ std::expected<Value, RecordProblem> fit_value(const ProjectedColumn& column, con
   const Result<Value> converted =
       column.type ? connectors::convert_value(column.name, *column.type, typed) : typed;
   if (!converted) {
-    const Advice advice = advice_of(*column.type);
+    Advice advice = advice_of(column, *column.type);
     return std::unexpected(RecordProblem{
         converted.error().text, std::string(advice.rule),
-        advice.fix.empty() ? fix_of_number(column, *column.type, value) : std::string(advice.fix)});
+        advice.fix.empty() ? fix_of_number(column, *column.type, value) : std::move(advice.fix)});
   }
   if (const auto* text = std::get_if<std::string_view>(&*converted)) {
     if (auto problem = problem_of_text(column, *text)) {
@@ -235,6 +258,14 @@ std::expected<Value, RecordProblem> fit_value(const ProjectedColumn& column, con
 }
 
 }  // namespace
+
+std::string line_of(const ProjectedColumn& column, std::string_view expression) {
+  const ColumnType type = column.type.value_or(ColumnType::kText);
+  const std::string value = as_yaml_scalar(expression);
+  return type == ColumnType::kText
+             ? fmt::format("`{}: {}`", column.name, value)
+             : fmt::format("`{}: {{ value: {}, type: {} }}`", column.name, value, to_string(type));
+}
 
 std::expected<Value, RecordProblem> fit_column(const ProjectedColumn& column, const Value& value,
                                                engine::Arena& arena) {

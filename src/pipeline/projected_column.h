@@ -5,6 +5,7 @@
 #include <expected>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/value.h"
 #include "engine/record.h"
@@ -28,7 +29,13 @@ struct ProjectedColumn {
   TextRule text_rule = TextRule::kAnyBytes;
   /// It tells rows apart: as text, 7 and "7" would be one.
   bool is_key = false;
+  /// It is the argument of an aggregate, in no table: no other type of it helps.
+  bool is_argument = false;
 };
+
+/// The column of that expression as it stands in a sink's `columns`, ready to be typed. Text is the
+/// type of those that name none.
+std::string line_of(const ProjectedColumn& column, std::string_view expression);
 
 /// Columns of these are computed as ColumnForm::kDocument.
 constexpr bool is_json(std::optional<ColumnType> type) {

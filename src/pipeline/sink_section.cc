@@ -71,7 +71,7 @@ void read_column(YamlReader& reader, const std::string& name, const YAML::Node& 
         type = static_cast<ColumnType>(*index + 1);
       }
     }
-    const auto inner = reader.require(value, "value", place, "add `value: $.field`");
+    const auto inner = reader.require(value, "value", place, "add `value: …`");
     if (!inner) {
       return;
     }

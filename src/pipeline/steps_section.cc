@@ -103,8 +103,8 @@ void read_where(YamlReader& reader, const YAML::Node& node, StepSpec& step) {
         node, fmt::format("`where: {}` is a text", step.where->text),
         "a condition is true, false or null, and a number is true unless it is 0; a text "
         "is neither",
-        fmt::format("compare it: `where: {}`", step.where->part ? step.where->text + " = 'true'"
-                                                                : "$.field = " + step.where->text));
+        fmt::format("compare it: `where: {}`",
+                    step.where->part ? step.where->text + " = 'true'" : "… = " + step.where->text));
   }
 }
 
@@ -199,7 +199,7 @@ std::optional<AggregateColumnSpec> parse_aggregate(YamlReader& reader, const YAM
   if (call->argument.empty()) {
     reader.report(node, fmt::format("`{}`: {}() of nothing", place, call->function), rule,
                   counts ? std::string("write `count(*)` for all records, or name a field")
-                         : fmt::format("name a field: {}($.field)", call->function));
+                         : fmt::format("name a field: {}(…)", call->function));
     return std::nullopt;
   }
   auto checked =
@@ -381,7 +381,7 @@ void read_steps(YamlReader& reader, const YAML::Node& root, PipelineSpec& spec) 
     if (step.aggregate && !has_key) {
       reader.report(step.aggregate->line, fmt::format("step {} has no key to group by", step.id),
                     "an aggregate groups by the key that a `key` beside or before it sets",
-                    "add `key: $.field` to the step; `key: key` takes the record's own");
+                    "add `key: …` to the step; `key: key` takes the record's own");
     }
   }
 }

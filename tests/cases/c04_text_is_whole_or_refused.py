@@ -76,7 +76,7 @@ def postgres_refuses_it_by_name_and_the_fix_helps(at):
     database = shared_postgres()
     dsn = database.new_database()
     refusal(at, SOURCE + postgres_sink(dsn), RECORDS, "step postgres", "t/0@0", "column name",
-            "U+0000", "replace(…, char(0), '')")
+            "U+0000", '`name: "replace($.name, char(0), \'\')"`')
     check(database.query("SELECT count(*) FROM rows", dsn) == [["0"]], "a cut row was written")
     with Worker(at, SOURCE + postgres_sink(dsn, "replace($.name, char(0), '')")) as worker:
         wait_for(lambda: database.query("SELECT count(*) FROM rows", dsn) == [["3"]], "three rows")

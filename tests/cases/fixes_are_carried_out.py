@@ -97,13 +97,13 @@ def keys(at):
         return []
 
 
-def passed(at, bad, steps, field="$.field"):
+def passed(at, bad, steps, field="…"):
     """Stops at the bad record; with the step of the message a delete after it arrives."""
     with Worker(at, pipeline(steps, ROWS)) as worker:
         produce(worker.address, "in", ['a|{"x":1}', 'b|{"x":2}', f"c|{bad}", "a|"], "-K|", "-Z",
                 good=False)
         check(worker.wait() == 1, worker.said())
-        fix = step_of(worker.said()).replace("$.field", field)
+        fix = step_of(worker.said()).replace("…", field)
     with Worker(at, pipeline(fix + steps, ROWS)) as worker:
         wait_for(lambda: keys(at) == ["b"], lambda: f"b alone: {keys(at)}, {worker.said()}")
         check(worker.stop() == 0, worker.said())
