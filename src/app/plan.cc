@@ -25,6 +25,7 @@
 #include "engine/worker.h"
 #include "pipeline/definition.h"
 #include "pipeline/definition_spelling.h"
+#include "pipeline/remarks.h"
 
 namespace onceflow::app {
 namespace {
@@ -308,10 +309,19 @@ Task<Result<std::set<std::string>>> find_stages_without_changelog(LogAtHand log,
   co_return found;
 }
 
-Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const std::string& file,
-                    bool as_json) {
-  PipelineDefinition planned = pipeline::definition_of(plan);
+// What `run` says of the file alone.
+Findings findings_of_file(const pipeline::PlannedPipeline& plan, const std::string& file) {
   Findings found;
+  for (const auto& [level, remark] : pipeline::remarks_of_run(plan.spec)) {
+    found.news.push_back(
+        {.level = level, .stage = {}, .event = "note", .text = pipeline::describe(file, remark)});
+  }
+  return found;
+}
+
+Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const std::string& file,
+                    Findings found, bool as_json) {
+  PipelineDefinition planned = pipeline::definition_of(plan);
   // No worker has an empty name, so it is none of those that live.
   engine::WorkerOptions options = worker_options_of(plan, {}, file);
   options.client.bootstrap_servers = log.cluster->options().bootstrap_servers;
@@ -376,15 +386,17 @@ int run_plan(const Arguments& arguments) {
     options.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }
   const PipelineDefinition definition = pipeline::definition_of(*planned);
+  const Findings of_file = findings_of_file(*planned, file);
   if (is_log_missing(options)) {
-    std::cout << (json ? to_json(definition, {}) : to_text(definition, named, {}));
+    std::cout << (json ? to_json(definition, of_file) : to_text(definition, named, of_file));
     if (!json) {
       std::cerr << missing_log(options);
     }
     return kExitOk;
   }
-  return run_on_log(
-      options, [&](LogAtHand log) { return show_plan(std::move(log), *planned, named, json); });
+  return run_on_log(options, [&](LogAtHand log) {
+    return show_plan(std::move(log), *planned, named, of_file, json);
+  });
 }
 
 }  // namespace onceflow::app

@@ -76,8 +76,8 @@ class RunProcess {
     const io::Signals signals(os_.loop(), [this](int) { stop(); });
     tell(LogLevel::kInfo, "starting",
          fmt::format("pipeline '{}', worker {}", planned_.plan.pipeline, options_.worker));
-    for (const pipeline::Problem& remark : pipeline::remarks_on_kept_deletions(planned_.spec)) {
-      tell(LogLevel::kInfo, "note", pipeline::describe(options_.file, remark));
+    for (const auto& [level, remark] : pipeline::remarks_of_run(planned_.spec)) {
+      tell(level, "note", pipeline::describe(options_.file, remark));
     }
     if (options_.status.port) {
       open_status();

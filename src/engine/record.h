@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,12 +15,21 @@
 
 namespace onceflow::engine {
 
+/// Why a record without a value has no key any more: a step makes it of fields.
+struct LostKey {
+  std::string step;
+  std::string made_of;
+  std::string fix;
+};
+
 struct Record {
   Offset offset;
   std::int64_t timestamp_ms = 0;
   std::optional<ByteView> key;
   std::optional<ByteView> value;
   ByteView headers;  ///< encoded as in the record batch, with the count in front; empty: none
+  /// Not null where the key says nothing of what the record deletes; of an operator of the stage.
+  const LostKey* lost_key = nullptr;
 };
 
 /// Memory for bytes made by operators; freed all at once, when the chunk is done. Blocks are kept.

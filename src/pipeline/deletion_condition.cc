@@ -140,7 +140,8 @@ struct DeletionCondition::State {
   bool is_known(const Node& node) const {
     const bool is_unknown = unknown == Unknown::kFields
                                 ? node.kind == NodeKind::kPath
-                                : node.kind == NodeKind::kPart && node.text != "value";
+                                : unknown == Unknown::kOtherParts && node.kind == NodeKind::kPart &&
+                                      node.text != "value";
     return !is_unknown && std::ranges::all_of(node.children, [this](const NodePtr& child) {
       return is_known(*child);
     });
@@ -278,8 +279,13 @@ Result<std::unique_ptr<DeletionCondition>> DeletionCondition::prepare(std::strin
   CHECK(translated.has_value());  // SQLite has accepted it
   auto tree = parse_tree(translated->tokens);
   CHECK(tree.has_value());
+  return prepare(std::move(*tree), unknown);
+}
+
+Result<std::unique_ptr<DeletionCondition>> DeletionCondition::prepare(NodePtr condition,
+                                                                      Unknown unknown) {
   auto state = std::make_unique<State>();
-  state->root = std::move(*tree);
+  state->root = std::move(condition);
   state->unknown = unknown;
   RETURN_IF_ERROR(state->prepare(*state->root));
   return std::unique_ptr<DeletionCondition>(new DeletionCondition(std::move(state)));

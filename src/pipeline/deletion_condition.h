@@ -14,14 +14,19 @@
 
 namespace onceflow::pipeline {
 
+struct Node;
+
 class DeletionCondition {
  public:
   /// What may be anything: the fields of a record whose value is gone; or, for what can be said
-  /// before there is a record, all parts of a record but its value, which is null with its fields.
-  enum class Unknown { kFields, kOtherParts };
+  /// before there is a record, all parts of a record but its value, which is null with its fields;
+  /// or nothing: what is judged is the record as it is.
+  enum class Unknown { kFields, kOtherParts, kNothing };
 
   /// The condition is one that check_expression() has accepted.
   static Result<std::unique_ptr<DeletionCondition>> prepare(std::string_view condition,
+                                                            Unknown unknown);
+  static Result<std::unique_ptr<DeletionCondition>> prepare(std::unique_ptr<Node> condition,
                                                             Unknown unknown);
   ~DeletionCondition();
   DeletionCondition(const DeletionCondition&) = delete;

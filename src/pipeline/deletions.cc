@@ -68,6 +68,11 @@ bool reads_value(std::string_view expression) {
   });
 }
 
+bool reads_key(std::string_view expression) {
+  return std::ranges::any_of(tokens_of(expression),
+                             [](const Token& token) { return is_word(token, "key"); });
+}
+
 std::vector<std::string> tables_that_upsert(const PipelineSpec& spec) {
   std::vector<std::string> tables;
   if (std::ranges::none_of(spec.steps, [](const StepSpec& step) { return !!step.aggregate; })) {

@@ -13,6 +13,8 @@ namespace onceflow::pipeline {
 
 /// The expression computes from the record's value or its fields.
 bool reads_value(std::string_view expression);
+/// The expression computes from the record's key.
+bool reads_key(std::string_view expression);
 
 /// The tables with `mode: upsert`, whose rows records without a value may delete; none behind an
 /// aggregate, whose results all have a value.

@@ -1,6 +1,7 @@
 #include "pipeline/operators.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -13,6 +14,8 @@
 #include "base/utf8.h"
 #include "engine/refusals.h"
 #include "pipeline/deletion_condition.h"
+#include "pipeline/deletion_key.h"
+#include "pipeline/deletions.h"
 #include "pipeline/json_fields.h"
 #include "pipeline/sink_columns.h"
 #include "pipeline/yaml_text.h"
@@ -176,13 +179,56 @@ class Set : public engine::Operator {
   std::string json_;
 };
 
+// What a key says of a record without a value.
+class KeyOfDeletion {
+ public:
+  static Result<KeyOfDeletion> make(const std::string& step, const std::vector<Expression>& parts) {
+    KeyOfDeletion made;
+    std::vector<std::string> of_fields;
+    for (const Expression& part : parts) {
+      auto told = prepare_told_by_key(part.text, DeletionCondition::Unknown::kNothing);
+      RETURN_IF_ERROR(told);
+      if (*told) {
+        made.told_.push_back(std::move(*told));
+        of_fields.push_back(fmt::format("`{}`", part.text));
+      }
+      made.reads_key_ = made.reads_key_ || reads_key(part.text);
+    }
+    const std::string fix =
+        parts.size() > 1
+            ? "tell rows by the record's own key: leave this step out"
+            : fmt::format("where the record's own key is the one meant, write `key: {}`",
+                          as_yaml_scalar(told_by_key(parts.front().text, ColumnType::kText)));
+    made.lost_ = {step, fmt::format("{}", fmt::join(of_fields, ", ")), fix};
+    return made;
+  }
+
+  /// Of the record as it comes to the step.
+  const engine::LostKey* judge(const TopicPartition& source, const Record& record) const {
+    const bool is_told = std::ranges::none_of(
+        told_, [&](const auto& each) { return each->judge(source, record).may_be_else; });
+    return !is_told ? &lost_ : reads_key_ ? record.lost_key : nullptr;
+  }
+
+ private:
+  std::vector<std::unique_ptr<DeletionCondition>> told_;
+  bool reads_key_ = false;
+  engine::LostKey lost_;
+};
+
 class Key : public engine::Operator {
  public:
-  Key(Step step, std::size_t part_count, NullKey null_key)
-      : step_(std::move(step)), part_count_(part_count), null_key_(null_key) {}
+  Key(Step step, std::size_t part_count, NullKey null_key, KeyOfDeletion of_deletion)
+      : step_(std::move(step)),
+        part_count_(part_count),
+        null_key_(null_key),
+        of_deletion_(std::move(of_deletion)) {}
 
   Status process(Chunk& chunk) override {
     for (Record& record : chunk.records) {
+      if (!record.value) {
+        record.lost_key = of_deletion_.judge(chunk.source, record);
+      }
       RETURN_IF_ERROR(step_.run(chunk, record));
       RETURN_IF_ERROR(part_count_ == 1 ? set_text(chunk, record) : set_list(chunk, record));
     }
@@ -241,13 +287,26 @@ class Key : public engine::Operator {
   Step step_;
   std::size_t part_count_;
   NullKey null_key_;
+  KeyOfDeletion of_deletion_;
   std::string list_;
 };
 
 class ColumnProjection : public engine::Projection {
  public:
-  ColumnProjection(Step step, std::vector<ProjectedColumn> columns)
-      : step_(std::move(step)), columns_(std::move(columns)) {}
+  static Result<ColumnProjection> make(Step step, std::vector<ProjectedColumn> columns) {
+    ColumnProjection made(std::move(step), std::move(columns));
+    for (const ProjectedColumn& column : made.columns_) {
+      std::unique_ptr<DeletionCondition> told;
+      if (column.is_key) {
+        auto prepared =
+            prepare_told_by_key(column.expression.text, DeletionCondition::Unknown::kNothing);
+        RETURN_IF_ERROR(prepared);
+        told = std::move(*prepared);
+      }
+      made.told_.push_back(std::move(told));
+    }
+    return made;
+  }
 
   Status evaluate(Chunk& chunk, std::vector<Value>& values) override {
     values.clear();
@@ -258,7 +317,9 @@ class ColumnProjection : public engine::Projection {
         const Result<Value> value = step_.column(chunk, record, index);
         RETURN_IF_ERROR(value);
         if (columns_[index].is_key) {
-          if (const auto problem = problem_of_key(index, *value)) [[unlikely]] {
+          auto problem = record.value ? std::nullopt : problem_of_deletion(chunk, record, index);
+          problem = problem ? problem : problem_of_key(index, *value);
+          if (problem) [[unlikely]] {
             return step_.refuse(chunk, record, *problem);
           }
         }
@@ -275,6 +336,42 @@ class ColumnProjection : public engine::Projection {
   const Step& step() const { return step_; }
 
  private:
+  ColumnProjection(Step step, std::vector<ProjectedColumn> columns)
+      : step_(std::move(step)), columns_(std::move(columns)) {}
+
+  // It deletes a row; which one, a part of the key that reads fields does not tell.
+  std::optional<RecordProblem> problem_of_deletion(const Chunk& chunk, const Record& record,
+                                                   std::size_t index) const {
+    constexpr std::string_view kRule =
+        "a record without a value has no fields; what tells its row is the key that it came with";
+    const ProjectedColumn& column = columns_[index];
+    if (told_[index] && told_[index]->judge(chunk.source, record).may_be_else) {
+      const std::string told =
+          told_by_key(column.expression.text, column.type.value_or(ColumnType::kText));
+      const bool is_one = std::ranges::count(columns_, true, &ProjectedColumn::is_key) == 1;
+      return RecordProblem{
+          fmt::format("it has no value, so it deletes a row, and key column {} is made of `{}`",
+                      column.name, column.expression.text),
+          std::string(kRule),
+          fmt::format("where the record's own key is the column's value, write {}{}; or {}",
+                      line_of(column, told),
+                      is_one ? ""
+                             : fmt::format("; where the other columns tell the row, leave {} "
+                                           "out of the sink's `key`, and give the table a unique "
+                                           "index on them",
+                                           column.name),
+                      step_before("value is not null"))};
+    }
+    if (record.lost_key != nullptr && reads_key(column.expression.text)) {
+      return RecordProblem{
+          fmt::format("it has no value, so it deletes a row, and step {} makes its key of {}",
+                      record.lost_key->step, record.lost_key->made_of),
+          std::string(kRule),
+          fmt::format("{}; or {}", record.lost_key->fix, step_before("value is not null"))};
+    }
+    return std::nullopt;
+  }
+
   // Null, and what a column of text would write as another value's text.
   std::optional<RecordProblem> problem_of_key(std::size_t index, const Value& value) {
     const ProjectedColumn& column = columns_[index];
@@ -282,12 +379,11 @@ class ColumnProjection : public engine::Projection {
       return RecordProblem{
           fmt::format("key column {} would be null", column.name),
           "a row is found by its key, and null is equal to nothing",
-          fmt::format("give it a value: write `{}: {}`, or in the `key` of the aggregate where one "
+          fmt::format("give it a value: write {}, or in the `key` of the aggregate where one "
                       "groups by it; or {}",
-                      column.name,
-                      as_yaml_scalar(
-                          fmt::format("coalesce({}, {})", column.expression.text,
-                                      in_place_of_null(column.type.value_or(ColumnType::kText)))),
+                      line_of(column, fmt::format("coalesce({}, {})", column.expression.text,
+                                                  in_place_of_null(
+                                                      column.type.value_or(ColumnType::kText)))),
                       step_before(fmt::format("{} is not null", column.expression.text)))};
     }
     const auto* text = std::get_if<std::string_view>(&value);
@@ -316,6 +412,7 @@ class ColumnProjection : public engine::Projection {
 
   Step step_;
   std::vector<ProjectedColumn> columns_;
+  std::vector<std::unique_ptr<DeletionCondition>> told_;  ///< of each column; null: asks nothing
 };
 
 class Guard : public engine::Operator {
@@ -372,7 +469,7 @@ Result<ColumnProjection> make_column_projection(const std::string& step,
   }
   Result<Step> made = make_step(step, std::move(program), before);
   RETURN_IF_ERROR(made);
-  return ColumnProjection(std::move(*made), columns);
+  return ColumnProjection::make(std::move(*made), columns);
 }
 
 }  // namespace
@@ -440,7 +537,10 @@ engine::Factory<engine::Operator> make_key(std::string step, std::vector<Express
     }
     Result<Step> made = make_step(step, std::move(columns));
     RETURN_IF_ERROR(made);
-    return std::make_unique<Key>(std::move(*made), expressions.size(), null_key);
+    auto of_deletion = KeyOfDeletion::make(step, expressions);
+    RETURN_IF_ERROR(of_deletion);
+    return std::make_unique<Key>(std::move(*made), expressions.size(), null_key,
+                                 std::move(*of_deletion));
   };
 }
 

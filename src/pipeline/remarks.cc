@@ -4,11 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 
+#include "base/check.h"
+#include "pipeline/deletion_key.h"
 #include "pipeline/deletions.h"
 #include "pipeline/sink_columns.h"
 #include "pipeline/yaml_text.h"
@@ -131,15 +134,127 @@ std::optional<Problem> remark_on_deletions(const PipelineSpec& spec, const StepS
   return std::nullopt;
 }
 
+// In front of a table that appends beside one that deletions are for.
+std::optional<Problem> remark_on_appended(const PipelineSpec& spec, const StepSpec& step) {
+  std::vector<std::string> appending;
+  for (const SinkSpec& sink : spec.sinks) {
+    if (sink.kind != SinkKind::kKafka && sink.mode == connectors::SinkMode::kAppend) {
+      appending.push_back(sink.table);
+    }
+  }
+  if (appending.empty() || !step.where ||
+      deletions_at_where(spec, step.where->text) != DeletionsAtWhere::kPassUnlessOut) {
+    return std::nullopt;
+  }
+  return Problem{
+      step.line,
+      fmt::format("table{} {} with `mode: append` get{} a row of each record without a value that "
+                  "step {} passes, with null for its fields",
+                  appending.size() == 1 ? "" : "s", fmt::join(appending, ", "),
+                  appending.size() == 1 ? "s" : "", step.id),
+      "a step stands in front of all sinks, and what passes it to delete rows of one table comes "
+      "to all",
+      fmt::format("where such rows are not wanted, write the tables in two pipelines, or {}",
+                  condition_with("value is not null and", *step.where))};
+}
+
+bool may_lose(std::string_view part) {
+  const auto told = prepare_told_by_key(part, DeletionCondition::Unknown::kOtherParts);
+  CHECK(told.has_value());  // SQLite has accepted it
+  return *told && (*told)->judge({}, {}).may_be_else;
+}
+
+// The last step that makes the record's key of fields, if nothing after it makes another.
+const StepSpec* step_that_loses_keys(const PipelineSpec& spec) {
+  const StepSpec* found = nullptr;
+  for (const StepSpec& step : spec.steps) {
+    if (!step.key) {
+      continue;
+    }
+    const auto any = [&](auto asks) {
+      return std::ranges::any_of(step.key->columns, [&](const NamedExpression& part) {
+        return asks(part.expression.text);
+      });
+    };
+    found = any(may_lose) ? &step : any(reads_key) ? found : nullptr;
+  }
+  return found;
+}
+
+Problem remark_on_lost(int line, const std::string& table, std::string_view made_of) {
+  return {line,
+          fmt::format("a record without a value, which deletes a row of table {}, is refused where "
+                      "it comes: {}",
+                      table, made_of),
+          "it has no fields; what tells its row is the key that it came with",
+          "where such records come, tell rows by `key`, or by a key that comes to it where there "
+          "are no fields (coalesce), or keep them out by a first step: "
+          "`- { id: known, where: \"value is not null\" }`"};
+}
+
+// Of a key column that is a field alone the record says it in time: it is null there.
+enum class LostKeys { kAll, kButFields };
+
+// Each table has one such remark at most.
+std::vector<Problem> remarks_on_lost_keys(const PipelineSpec& spec, LostKeys wanted) {
+  std::vector<Problem> remarks;
+  const bool none_comes = std::ranges::any_of(spec.steps, [&](const StepSpec& step) {
+    return step.where && deletions_at_where(spec, step.where->text) == DeletionsAtWhere::kKeptOut;
+  });
+  if (none_comes || tables_that_upsert(spec).empty()) {
+    return remarks;
+  }
+  const StepSpec* const step = step_that_loses_keys(spec);
+  for (const SinkSpec& sink : spec.sinks) {
+    const auto columns = resolve_columns(sink, std::nullopt, spec);
+    if (sink.kind == SinkKind::kKafka || !columns) {
+      continue;
+    }
+    for (const ResolvedColumn& column : *columns) {
+      const std::string& made_of = column.expression.text;
+      if (column.column.is_key && column.expression.path && wanted == LostKeys::kButFields) {
+        continue;
+      }
+      if (column.column.is_key && may_lose(made_of)) {
+        remarks.push_back(remark_on_lost(
+            sink.line, sink.table,
+            fmt::format("key column {} is made of `{}`", column.column.name, made_of)));
+        break;
+      }
+      if (column.column.is_key && step != nullptr && reads_key(made_of)) {
+        remarks.push_back(remark_on_lost(step->line, sink.table,
+                                         fmt::format("step {} makes its key of fields", step->id)));
+        break;
+      }
+    }
+  }
+  return remarks;
+}
+
+std::vector<Problem> remarks_on_kept_deletions(const PipelineSpec& spec) {
+  std::vector<Problem> remarks;
+  if (!tables_that_upsert(spec).empty()) {
+    for (const StepSpec& step : spec.steps) {
+      if (step.where && deletions_at_where(spec, step.where->text) == DeletionsAtWhere::kKeptOut) {
+        remarks.push_back(*remark_on_deletions(spec, step));
+      }
+    }
+  }
+  return remarks;
+}
+
 }  // namespace
 
 std::vector<Problem> remarks_on(const PipelineSpec& spec) {
   std::vector<Problem> remarks;
   for (const StepSpec& step : spec.steps) {
-    if (auto remark = remark_on_deletions(spec, step)) {
-      remarks.push_back(std::move(*remark));
+    for (auto& remark : {remark_on_deletions(spec, step), remark_on_appended(spec, step)}) {
+      if (remark) {
+        remarks.push_back(*remark);
+      }
     }
   }
+  std::ranges::move(remarks_on_lost_keys(spec, LostKeys::kAll), std::back_inserter(remarks));
   const auto last = std::find_if(spec.steps.rbegin(), spec.steps.rend(),
                                  [](const StepSpec& step) { return step.aggregate.has_value(); });
   if (last == spec.steps.rend()) {
@@ -154,13 +269,17 @@ std::vector<Problem> remarks_on(const PipelineSpec& spec) {
   return remarks;
 }
 
-std::vector<Problem> remarks_on_kept_deletions(const PipelineSpec& spec) {
-  std::vector<Problem> remarks;
-  const std::vector<std::string> upserting = tables_that_upsert(spec);
+std::vector<RemarkOfRun> remarks_of_run(const PipelineSpec& spec) {
+  std::vector<RemarkOfRun> remarks;
+  for (const Problem& remark : remarks_on_kept_deletions(spec)) {
+    remarks.push_back({LogLevel::kInfo, remark});
+  }
+  for (const Problem& remark : remarks_on_lost_keys(spec, LostKeys::kButFields)) {
+    remarks.push_back({LogLevel::kWarn, remark});
+  }
   for (const StepSpec& step : spec.steps) {
-    if (!upserting.empty() && step.where &&
-        deletions_at_where(spec, step.where->text) == DeletionsAtWhere::kKeptOut) {
-      remarks.push_back(*remark_on_deletions(spec, step));
+    if (auto remark = remark_on_appended(spec, step)) {
+      remarks.push_back({LogLevel::kWarn, std::move(*remark)});
     }
   }
   return remarks;

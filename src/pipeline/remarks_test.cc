@@ -56,7 +56,11 @@ std::string remarks_on_where(const std::string& condition, const std::string& si
       [](const std::string&) { return std::nullopt; });
   const std::string all =
       spec ? describe("p.yaml", remarks_on(*spec)) : describe("p.yaml", spec.error());
-  const std::string kept = spec ? describe("p.yaml", remarks_on_kept_deletions(*spec)) : "";
+  std::vector<Problem> of_run;
+  for (const auto& [level, remark] : spec ? remarks_of_run(*spec) : std::vector<RemarkOfRun>{}) {
+    of_run.push_back(remark);
+  }
+  const std::string kept = of_run.empty() ? "" : describe("p.yaml", of_run);
   EXPECT_TRUE(kept.empty() || kept == all) << kept;
   return (kept.empty() ? "" : "kept: ") + all;
 }
@@ -82,6 +86,57 @@ TEST(Remarks, what_a_where_makes_of_records_without_a_value_is_told) {
   EXPECT_EQ(remarks_on_where("value is null or $.v > 1", table("key")), "");
   EXPECT_EQ(remarks_on_where("$.v > 1", "kafka: { topic: out }"), "");
   EXPECT_EQ(remarks_on_where("$.v > 1", "sqlite: { file: f, table: t }"), "");
+}
+
+std::vector<RemarkOfRun> remarks_on_rows(const std::string& steps, const std::string& sinks) {
+  const auto spec = parse_pipeline("p.yaml",
+                                   "name: p\nsource: { kafka: { topics: [in] } }\nsteps: [ " +
+                                       steps + " ]\nsinks: [ " + sinks + " ]\n",
+                                   [](const std::string&) { return std::nullopt; });
+  EXPECT_TRUE(spec.has_value()) << describe("p.yaml", spec.error());
+  return remarks_of_run(*spec);
+}
+
+TEST(Remarks, a_key_that_a_record_without_a_value_does_not_have_is_told) {
+  const std::string by_key =
+      "sqlite: { file: f, table: t, mode: upsert, key: k, columns: { k: key, v: $.v } }";
+  const auto told = [&](const std::string& steps, const std::string& sinks) {
+    const auto remarks = remarks_on_rows(steps, sinks);
+    return remarks.empty() ? "" : remarks.front().remark.what;
+  };
+  const std::string refused =
+      "a record without a value, which deletes a row of table t, is refused where it comes: ";
+  EXPECT_EQ(told("{ id: s, key: { id: key, r: $.r } }", by_key),
+            refused + "step s makes its key of fields");
+  EXPECT_EQ(told("{ id: s, key: $.r }, { id: u, key: \"key || 'x'\" }", by_key),
+            refused + "step s makes its key of fields");
+  EXPECT_EQ(told("{ id: s, key: $.r }, { id: u, key: topic }", by_key), "");
+  EXPECT_EQ(told("{ id: s, key: \"coalesce($.r, key)\" }", by_key), "");
+  EXPECT_EQ(told("{ id: s, key: $.r }", "kafka: { topic: out }"), "");
+  EXPECT_EQ(told("{ id: s, key: $.r, aggregate: { n: count(*) } }",
+                 "sqlite: { file: f, table: t, mode: upsert }"),
+            "");
+  const std::string by_field =
+      "sqlite: { file: f, table: t, mode: upsert, key: k, columns: { k: $.id, v: $.v } }";
+  EXPECT_EQ(told("{ id: s, key: $.r }", by_field), "");  // its record says so
+  const std::string by_stand_in =
+      "sqlite: { file: f, table: t, mode: upsert, key: k, columns: { k: \"ifnull($.id, 0)\" } }";
+  EXPECT_EQ(told("{ id: s, key: $.r }", by_stand_in),
+            refused + "key column k is made of `ifnull($.id, 0)`");
+  // What keeps them out says so itself.
+  EXPECT_TRUE(
+      told("{ id: s, where: value is not null }", by_field).starts_with("step s drops all"));
+}
+
+TEST(Remarks, a_table_that_appends_what_deletes_rows_of_another_is_warned_of) {
+  const std::string both =
+      "{ id: u, sqlite: { file: f, table: t, mode: upsert, key: k, columns: { k: key } } }, "
+      "{ id: a, sqlite: { file: f, table: log } }";
+  const auto remarks = remarks_on_rows("{ id: w, where: $.v > 1 }", both);
+  ASSERT_EQ(remarks.size(), 1);
+  EXPECT_EQ(remarks.front().level, LogLevel::kWarn);
+  EXPECT_TRUE(remarks.front().remark.what.starts_with("table log with `mode: append` gets a row"));
+  EXPECT_TRUE(remarks_on_rows("{ id: w, where: key <> 'x' }", both).empty());
 }
 
 }  // namespace
