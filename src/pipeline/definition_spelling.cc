@@ -314,6 +314,26 @@ class Deletions {
   bool is_passing_;
 };
 
+// Without `.` and doubled slashes; `..` may go back by another way than a link came.
+std::string one_path(std::string_view path) {
+  std::string one(path.starts_with('/') ? "/" : "");
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view part = path.substr(begin, end - begin);
+    if (!part.empty() && part != ".") {
+      one.append(one.empty() || one.ends_with('/') ? "" : "/").append(part);
+    }
+    begin = end + 1;
+  }
+  return one;
+}
+
+bool is_one_database(std::string_view one, std::string_view other) {
+  constexpr std::string_view kSqlite = "sqlite ";
+  return one.starts_with(kSqlite) && other.starts_with(kSqlite) &&
+         one_path(one.substr(kSqlite.size())) == one_path(other.substr(kSqlite.size()));
+}
+
 }  // namespace
 
 protocol::PipelineDefinition spelled_as(protocol::PipelineDefinition planned,
@@ -330,6 +350,9 @@ protocol::PipelineDefinition spelled_as(protocol::PipelineDefinition planned,
   for (Stage& stage : planned.stages) {
     const Stage* same = recorded.find(stage.id);
     same = same != nullptr ? same : known.find(stage.id);
+    if (same != nullptr && is_one_database(stage.database, same->database)) {
+      stage.database = same->database;
+    }
     const Stage& before = same != nullptr ? *same : all;
     stage.steps = spelled_as(Deletions(before.steps, has_deletions).said_as_recorded(stage.steps),
                              before.steps);

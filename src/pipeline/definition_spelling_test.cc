@@ -104,5 +104,30 @@ TEST(DefinitionSpelling, another_meaning_does_not_take_the_recorded_spelling) {
   }
 }
 
+TEST(DefinitionSpelling, one_file_is_one_database_however_its_path_is_written) {
+  const auto spelled = [](const std::string& planned, const std::string& recorded) {
+    PipelineDefinition of_file = definition("", "", "");
+    of_file.stages.front().database = planned;
+    PipelineDefinition before = of_file;
+    before.stages.front().database = recorded;
+    engine::KnownDefinition known;
+    known.add(before);
+    return spelled_as(of_file, known).stages.front().database;
+  };
+  for (const auto& [planned, recorded] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"sqlite ./shop.db", "sqlite shop.db"},
+           {"sqlite shop.db", "sqlite ././shop.db"},
+           {"sqlite /data//a/./shop.db", "sqlite /data/a/shop.db"}}) {
+    EXPECT_EQ(spelled(planned, recorded), recorded);
+  }
+  for (const auto& [planned, recorded] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"sqlite /shop.db", "sqlite shop.db"},
+           {"sqlite a/../shop.db", "sqlite shop.db"},
+           {"sqlite shop.db", "sqlite Shop.db"},
+           {"sqlite a/shop.db", "sqlite shop.db"}}) {
+    EXPECT_EQ(spelled(planned, recorded), planned);
+  }
+}
+
 }  // namespace
 }  // namespace onceflow::pipeline
