@@ -126,6 +126,12 @@ Status SqliteStore::check_claimed(TableState state, std::vector<ClaimedPartition
   SqliteTableSearch search(*connection_, table_);
   RETURN_IF_ERROR(
       check_past(table_, {table_id_, state == TableState::kCreated}, newest, search, claimed));
+  const Result<std::string> foreign_keys = remark_on_foreign_keys(*connection_, table_);
+  RETURN_IF_ERROR(foreign_keys);
+  if (!foreign_keys->empty() && !claimed.empty()) {
+    std::string& remark = claimed.front().remark;
+    remark += (remark.empty() ? "" : "; ") + *foreign_keys;
+  }
   return keep_table_ids(*connection_, table_, claimed);
 }
 

@@ -286,3 +286,24 @@ std::string sqlite_remaining_row_sql(const SinkTable& table) {
 }
 
 }  // namespace onceflow::connectors
+Result<std::string> remark_on_foreign_keys(SqliteConnection& connection, const SinkTable& table) {
+  Result<SqliteStatement> statement = connection.prepare(
+      "SELECT group_concat(others.name, ', ') FROM ("
+      "SELECT \"table\" AS name FROM pragma_foreign_key_list(?1) UNION SELECT each.name"
+      " FROM sqlite_master AS each, pragma_foreign_key_list(each.name) AS of_each"
+      " WHERE each.type = 'table' AND of_each.\"table\" = ?1 COLLATE NOCASE) AS others");
+  RETURN_IF_ERROR(statement);
+  statement->bind(1, std::string_view(table.table));
+  const auto step = statement->step();
+  RETURN_IF_ERROR(step);
+  const std::string others(statement->text(0));
+  return others.empty()
+             ? others
+             : fmt::format(
+                   "table {0} has FOREIGN KEYs from it or to it ({1}), which SQLite does "
+                   "not apply to rows of a sink: what one would refuse is written, and no "
+                   "row of another table goes with one that is deleted; `PRAGMA "
+                   "foreign_key_check` lists such rows, and a trigger refuses them",
+                   table.table, others);
+}
+

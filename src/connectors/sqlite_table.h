@@ -31,6 +31,10 @@ Result<SqliteShape> read_sqlite_shape(SqliteConnection& connection, const SinkTa
 /// collation like NOCASE.
 Result<bool> sqlite_keys_differ_by_bytes(SqliteConnection& connection, const SinkTable& table);
 
+/// Of foreign keys of the table or to it: SQLite applies none to a connection that does not ask for
+/// it, and the sink's does not. For people; empty: there are none.
+Result<std::string> remark_on_foreign_keys(SqliteConnection& connection, const SinkTable& table);
+
 /// The column for which SQLite makes up a number where a row gives null: an INTEGER PRIMARY KEY,
 /// which is another name of the rowid. Empty: the table has none.
 Result<std::string> sqlite_rowid_column(SqliteConnection& connection, const SinkTable& table);

@@ -354,3 +354,44 @@ def all_missing_topics_are_named(at):
         with Worker(at, LITE.replace("[in]", "[orders, refunds]"),
                     servers=broker.address) as worker:
             wait_for(lambda: "orders, refunds, which do not exist" in worker.said(), worker.said)
+
+
+def foreign_keys_of_sqlite_are_said_to_be_not_applied(at):
+    """Of the table, and of another one to it; a table beside them has none."""
+    columns = "columns: { id: { value: $.id, type: integer } }"
+    def text(table):
+        return (f"name: p-{table}\nsource: {{ kafka: {{ topics: [t] }} }}\n"
+                f"sinks: [ sqlite: {{ file: '{at}/fk.db', table: {table}, {columns} }} ]\n")
+    with sqlite3.connect(at / "fk.db") as database:
+        database.executescript(
+            "CREATE TABLE shops (id INTEGER PRIMARY KEY, onceflow_source TEXT);"
+            "CREATE TABLE sales (id INTEGER REFERENCES Shops (id), onceflow_source TEXT);"
+            "CREATE TABLE other (id INTEGER PRIMARY KEY, onceflow_source TEXT)")
+    for table, warned in (("sales", "table sales has FOREIGN KEYs from it or to it (Shops)"),
+                          ("shops", "table shops has FOREIGN KEYs from it or to it (sales)"),
+                          ("other", None)):
+        here = at / table
+        here.mkdir()
+        with Worker(here, text(table)) as worker:
+            produce(worker.address, "t", ['{"id":7}'])
+            wait_for(lambda name=table: sqlite3.connect(at / "fk.db").execute(
+                f"SELECT id FROM {name}").fetchall() == [(7,)], worker.said)
+            said = worker.said()
+            check(worker.stop() == 0, said)
+        check(warned in said if warned else "FOREIGN KEY" not in said, said)
+        planned = onceflow("plan", "p.yaml", "--data-dir", "data", at=here)
+        check(warned is None or warned in planned, planned)
+
+
+def a_table_in_pg_temp_is_refused_with_what_helps(at):
+    dsn = shared_postgres().new_database()
+    text = LITE.replace("sqlite: { file: out.db, table: t", f"postgres: {{ dsn: '{dsn}', table: T")
+    with Worker(at, text.replace("table: T", "table: pg_temp.t")) as worker:
+        create_topic(worker.address, "in", 1)
+        check(worker.wait(40) == 1, worker.said())
+        said = worker.said()
+    check("it is UNLOGGED or temporary" in said, said)
+    check("name an ordinary table as the sink's `table`" in said and "SET LOGGED" not in said, said)
+    with Worker(at, text.replace("table: T", "table: t")) as worker:
+        wait_for(worker.is_running, worker.said)
+        check(worker.stop() == 0, worker.said())
