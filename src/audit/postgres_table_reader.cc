@@ -175,6 +175,16 @@ Result<std::unique_ptr<TableReader>> PostgresTableReader::open(const TableSubjec
   if (PQstatus(reader->connection_.get()) != CONNECTION_OK) {
     return reader->failed();
   }
+  // Where a sink refuses to write: a character may be another one there.
+  const char* const known = PQparameterStatus(reader->connection_.get(), "server_encoding");
+  const std::string_view encoding = known == nullptr ? "" : known;
+  if (encoding.starts_with("EUC_") || encoding == "MULE_INTERNAL") {
+    return fail(ErrorCode::kIo,
+                fmt::format("postgres table {}: its text is {} (server_encoding), in which "
+                            "PostgreSQL does not keep every text, and a sink writes none; "
+                            "`onceflow plan` says what to do",
+                            table.name(), encoding));
+  }
   return reader;
 }
 

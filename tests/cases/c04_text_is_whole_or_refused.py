@@ -166,6 +166,8 @@ def a_postgres_database_that_changes_characters_is_refused_and_the_fix_helps(at)
             check(encoding in worker.said() and "a character as another one" in worker.said(),
                   worker.said())
             fix = re.search(r"CREATE DATABASE … (.*? template0)", worker.said()).group(1)
+        words = audit(at, code=None)
+        check("cannot judge" in words and encoding in words, words)
     database.query(f"CREATE DATABASE c04_utf8 {fix}")
     for name, encoding in (("c04_utf8", None), ("c04_latin1", "LATIN1"),
                            ("c04_ascii", "SQL_ASCII")):
