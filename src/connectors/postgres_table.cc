@@ -132,10 +132,12 @@ constexpr const char* kRelation =
     " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
     ") SELECT EXISTS (SELECT FROM found WHERE relkind = 'v' AND parent IS NULL)::int,"
     " EXISTS (SELECT FROM found WHERE parent IS NOT NULL AND NOT relispartition)::int,"
-    " distant.name, distant.parent_name, emptied.name, emptied.parent_name FROM (VALUES (1)) AS one"
+    " distant.name, distant.parent_name, emptied.name, emptied.parent_name,"
+    " (emptied.relpersistence = 't')::int FROM (VALUES (1)) AS one"
     " LEFT JOIN LATERAL (SELECT name, parent_name FROM found WHERE relkind = 'f'"
     " ORDER BY parent IS NOT NULL, name LIMIT 1) AS distant ON true"
-    " LEFT JOIN LATERAL (SELECT name, parent_name FROM found WHERE relpersistence <> 'p'"
+    " LEFT JOIN LATERAL (SELECT name, parent_name, relpersistence FROM found"
+    " WHERE relpersistence <> 'p'"
     " AND relkind <> 'p' ORDER BY parent IS NOT NULL, name LIMIT 1) AS emptied ON true";
 
 constexpr const char* kReadTableId = "SELECT to_regclass($1)::oid::text";
@@ -187,8 +189,11 @@ Status check_relation(PostgresConnection& connection, const SinkTable& table) {
             is_partition ? fmt::format("its partition {} is", answer->text(0, 4)) : "it is"),
         "rows last as long as the positions in onceflow_positions, and a crash of the server would "
         "empty it",
-        fmt::format("ALTER TABLE {} SET LOGGED, or write to an ordinary table",
-                    is_partition ? answer->text(0, 4) : quote_table(table.table)));
+        answer->integer(0, 6) != 0
+            ? std::string("name an ordinary table as the sink's `table`, in a schema other than "
+                          "pg_temp, which ends with the session")
+            : fmt::format("ALTER TABLE {} SET LOGGED, or write to an ordinary table",
+                          is_partition ? answer->text(0, 4) : quote_table(table.table)));
   }
   return {};
 }
@@ -218,6 +223,52 @@ Status check_key_is_immediate(PostgresConnection& connection, const SinkTable& t
       "PostgreSQL's ON CONFLICT takes a key that is checked at once",
       fmt::format("ALTER TABLE {} DROP CONSTRAINT {}, ADD {} ({})", quote_table(table.table),
                   quote(name), answer->integer(0, 1) != 0 ? "PRIMARY KEY" : "UNIQUE",
+                  fmt::join(key_columns(table, kDialect), ", ")));
+}
+
+// Parameters: the table, the key columns. Of the indexes that ON CONFLICT takes, the first that
+// holds other values of a column to be equal than the column itself does.
+constexpr const char* kOtherEquality =
+    "SELECT format('%I.%I', n.nspname, c.relname), a.attname, format('%I.%I', ns.nspname,"
+    " own.collname) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid"
+    " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+    " CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[])"
+    " WITH ORDINALITY AS part (attnum, compared, place)"
+    " JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = part.attnum"
+    " LEFT JOIN pg_collation AS own ON own.oid = part.compared"
+    " LEFT JOIN pg_namespace AS ns ON ns.oid = own.collnamespace"
+    " LEFT JOIN pg_collation AS columns ON columns.oid = a.attcollation"
+    " WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indpred IS NULL"
+    " AND i.indexprs IS NULL AND part.place <= i.indnkeyatts AND part.compared <> a.attcollation"
+    " AND NOT (own.collisdeterministic AND columns.collisdeterministic)"
+    " AND (SELECT array_agg(DISTINCT named.attname::text ORDER BY named.attname::text)"
+    "  FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS each (attnum, place)"
+    "  JOIN pg_attribute AS named ON named.attrelid = i.indrelid AND named.attnum = each.attnum"
+    "  WHERE each.place <= i.indnkeyatts)"
+    " = (SELECT array_agg(name ORDER BY name) FROM unnest($2::text[]) AS name)"
+    " ORDER BY 1, part.place LIMIT 1";
+
+// Rows are written to by the equality of the index, and deleted by that of the column.
+Status check_key_is_of_one_equality(PostgresConnection& connection, const SinkTable& table,
+                                    const PostgresParameter& keys) {
+  const auto answer =
+      connection.execute(kOtherEquality, {text_parameter(quote_table(table.table)), keys});
+  if (!answer) {
+    return std::unexpected(to_error(answer.error()));
+  }
+  if (answer->row_count() == 0) {
+    return {};
+  }
+  const std::string index = answer->text(0, 0);
+  const std::string column = answer->text(0, 1);
+  return refuse(
+      table,
+      fmt::format("its unique index {} compares column {} by the collation {}, and the column has "
+                  "another",
+                  index, column, answer->text(0, 2)),
+      "an upsert finds its row by the index and a deletion by the column; where one holds keys to "
+      "be equal that are two for the other, the row of another key is changed or deleted",
+      fmt::format("DROP INDEX {}; CREATE UNIQUE INDEX ON {} ({})", index, quote_table(table.table),
                   fmt::join(key_columns(table, kDialect), ", ")));
 }
 
@@ -360,7 +411,10 @@ std::string postgres_shape_sql(std::string_view parameter) {
       "((SELECT string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid, a.atttypmod,"
       " a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation), ','"
       " ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = to_regclass({0})"
-      " AND a.attnum > 0 AND NOT a.attisdropped) || ' in ' ||"
+      " AND a.attnum > 0 AND NOT a.attisdropped) || ' by ' ||"
+      " coalesce((SELECT string_agg(concat_ws(' ', i.indkey, i.indcollation), ','"
+      " ORDER BY i.indexrelid) FROM pg_index AS i WHERE i.indrelid = to_regclass({0})"
+      " AND i.indisunique), '') || ' in ' ||"
       " (WITH RECURSIVE tree AS (SELECT one.oid FROM unnest(ARRAY[to_regclass({0})::oid,"
       " to_regclass('onceflow_positions')::oid, to_regclass('onceflow_receipts')::oid])"
       " AS one (oid) UNION ALL SELECT below.inhrelid FROM tree, LATERAL (SELECT inhrelid"
@@ -397,6 +451,7 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
   const PostgresParameter key_names = keys.finish();
   if (table.mode == SinkMode::kUpsert) {
     RETURN_IF_ERROR(check_key_is_immediate(connection, table, key_names));
+    RETURN_IF_ERROR(check_key_is_of_one_equality(connection, table, key_names));
   }
   const auto shape = connection.execute("SELECT " + postgres_shape_sql("$1"), {name});
   if (!shape) {

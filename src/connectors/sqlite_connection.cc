@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
@@ -268,6 +269,22 @@ bool SqliteConnection::left_its_log() const {
   const std::optional<Header> header = read(found);
   found->pMethods->xClose(found);
   return header && header == read(own);
+}
+
+Result<std::string> SqliteConnection::collation_of(const std::string& table,
+                                                   const std::string& column) const {
+  const char* collation = nullptr;
+  const int code =
+      sqlite3_table_column_metadata(database_.get(), "main", table.c_str(), column.c_str(), nullptr,
+                                    &collation, nullptr, nullptr, nullptr);
+  if (code != SQLITE_OK) {
+    return std::unexpected(error());
+  }
+  std::string name(collation == nullptr ? "BINARY" : collation);
+  std::ranges::transform(name, name.begin(), [](char letter) {
+    return letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 'a' + 'A') : letter;
+  });
+  return name;
 }
 
 int SqliteConnection::error_code() const { return sqlite3_extended_errcode(database_.get()); }

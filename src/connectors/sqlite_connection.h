@@ -71,6 +71,8 @@ class SqliteConnection {
   void limit_steps(std::size_t millions);
   /// Whether the last error came of that.
   bool was_interrupted() const;
+  /// By which a column of a table compares texts: BINARY, NOCASE and their like, in capitals.
+  Result<std::string> collation_of(const std::string& table, const std::string& column) const;
   /// Rows that the last statement touched.
   int changes() const;
   /// Whether the path, or the name of the write-ahead log or its index beside it, no longer leads

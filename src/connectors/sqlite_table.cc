@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -149,6 +151,84 @@ Result<std::string> shared_key(SqliteConnection& connection, const SinkTable& ta
   return *step == SqliteStatement::Step::kRow ? std::string(statement->text(0)) : std::string();
 }
 
+struct IndexedColumn {
+  std::string index;
+  std::string column;
+  std::string collation;
+  bool is_made_by_hand = false;  // CREATE INDEX, not a constraint of the table
+};
+
+// Those of unique indexes on exactly the key columns.
+Result<std::vector<IndexedColumn>> indexed_key_columns(SqliteConnection& connection,
+                                                       const SinkTable& table) {
+  Result<SqliteStatement> statement = connection.prepare(
+      "SELECT list.name, part.name, upper(part.coll), list.origin = 'c'"
+      " FROM pragma_index_list(?1) AS list JOIN pragma_index_xinfo(list.name) AS part"
+      " WHERE list.\"unique\" AND NOT list.partial AND part.key ORDER BY list.seq, part.seqno");
+  RETURN_IF_ERROR(statement);
+  statement->bind(1, std::string_view(table.table));
+  std::vector<IndexedColumn> found;
+  std::vector<IndexedColumn> one;
+  const auto keep = [&] {
+    const auto indexed = [&](const std::string& name) {
+      return std::ranges::find(one, name, &IndexedColumn::column) != one.end();
+    };
+    const bool has_all = std::ranges::all_of(table.columns, [&](const SinkColumn& column) {
+      return column.is_key == indexed(column.name);
+    });
+    const bool has_no_other = std::ranges::all_of(one, [&](const IndexedColumn& each) {
+      return std::ranges::find(table.columns, each.column, &SinkColumn::name) !=
+             table.columns.end();
+    });
+    if (has_all && has_no_other) {
+      std::ranges::move(one, std::back_inserter(found));
+    }
+    one.clear();
+  };
+  for (;;) {
+    const auto step = statement->step();
+    RETURN_IF_ERROR(step);
+    if (*step == SqliteStatement::Step::kDone) {
+      keep();
+      return found;
+    }
+    std::string index(statement->text(0));
+    if (!one.empty() && one.front().index != index) {
+      keep();
+    }
+    one.push_back({std::move(index), std::string(statement->text(1)),
+                   std::string(statement->text(2)), statement->integer(3) != 0});
+  }
+}
+
+// Rows are written to by the equality of the index, and deleted by that of the column.
+Status check_key_is_of_one_equality(SqliteConnection& connection, const SinkTable& table) {
+  const auto indexed = indexed_key_columns(connection, table);
+  RETURN_IF_ERROR(indexed);
+  for (const IndexedColumn& each : *indexed) {
+    const Result<std::string> own = connection.collation_of(table.table, each.column);
+    RETURN_IF_ERROR(own);
+    if (*own == each.collation) {
+      continue;
+    }
+    const std::string unique =
+        fmt::format("CREATE UNIQUE INDEX {} ON {} ({})", quote_identifier(each.index),
+                    quote_identifier(table.table), fmt::join(key_columns(table, kDialect), ", "));
+    return refuse(
+        table,
+        fmt::format("its unique index {} compares column {} by the collation {}, and the column by "
+                    "{}",
+                    each.index, each.column, each.collation, *own),
+        "an upsert finds its row by the index and a deletion by the column; where one holds keys "
+        "to be equal that are two for the other, the row of another key is changed or deleted",
+        each.is_made_by_hand
+            ? fmt::format("DROP INDEX {}; {}", quote_identifier(each.index), unique)
+            : fmt::format("make the table anew with COLLATE {} at the column itself, or at neither",
+                          each.collation));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkTable& table) {
@@ -178,6 +258,7 @@ Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkT
                       quote_identifier(table.table), fmt::join(key_columns(table, kDialect), ", ")),
           *shared);
     }
+    RETURN_IF_ERROR(check_key_is_of_one_equality(connection, table));
   }
   return TableState::kExisting;
 }
@@ -211,6 +292,27 @@ Result<SqliteShape> read_sqlite_shape(SqliteConnection& connection, const SinkTa
 
 Result<bool> sqlite_has_conflict_clause(SqliteConnection& connection, const SinkTable& table) {
   return schema_says(connection, table, "type = 'table' AND sql LIKE '%conflict%'");
+}
+
+Result<std::string> remark_on_foreign_keys(SqliteConnection& connection, const SinkTable& table) {
+  Result<SqliteStatement> statement = connection.prepare(
+      "SELECT group_concat(others.name, ', ') FROM ("
+      "SELECT \"table\" AS name FROM pragma_foreign_key_list(?1) UNION SELECT each.name"
+      " FROM sqlite_master AS each, pragma_foreign_key_list(each.name) AS of_each"
+      " WHERE each.type = 'table' AND of_each.\"table\" = ?1 COLLATE NOCASE) AS others");
+  RETURN_IF_ERROR(statement);
+  statement->bind(1, std::string_view(table.table));
+  const auto step = statement->step();
+  RETURN_IF_ERROR(step);
+  const std::string others(statement->text(0));
+  return others.empty()
+             ? others
+             : fmt::format(
+                   "table {0} has FOREIGN KEYs from it or to it ({1}), which SQLite does "
+                   "not apply to rows of a sink: what one would refuse is written, and no "
+                   "row of another table goes with one that is deleted; `PRAGMA "
+                   "foreign_key_check` lists such rows, and a trigger refuses them",
+                   table.table, others);
 }
 
 Result<std::string> sqlite_rowid_column(SqliteConnection& connection, const SinkTable& table) {
@@ -286,24 +388,3 @@ std::string sqlite_remaining_row_sql(const SinkTable& table) {
 }
 
 }  // namespace onceflow::connectors
-Result<std::string> remark_on_foreign_keys(SqliteConnection& connection, const SinkTable& table) {
-  Result<SqliteStatement> statement = connection.prepare(
-      "SELECT group_concat(others.name, ', ') FROM ("
-      "SELECT \"table\" AS name FROM pragma_foreign_key_list(?1) UNION SELECT each.name"
-      " FROM sqlite_master AS each, pragma_foreign_key_list(each.name) AS of_each"
-      " WHERE each.type = 'table' AND of_each.\"table\" = ?1 COLLATE NOCASE) AS others");
-  RETURN_IF_ERROR(statement);
-  statement->bind(1, std::string_view(table.table));
-  const auto step = statement->step();
-  RETURN_IF_ERROR(step);
-  const std::string others(statement->text(0));
-  return others.empty()
-             ? others
-             : fmt::format(
-                   "table {0} has FOREIGN KEYs from it or to it ({1}), which SQLite does "
-                   "not apply to rows of a sink: what one would refuse is written, and no "
-                   "row of another table goes with one that is deleted; `PRAGMA "
-                   "foreign_key_check` lists such rows, and a trigger refuses them",
-                   table.table, others);
-}
-

@@ -1,6 +1,7 @@
 """Upserts of keys that the table holds to be equal, in one commit: one row, the last record's; and
 the audit says what it cannot know instead of finding fault."""
 
+import re
 import sqlite3
 
 from harness import Worker, audit, check, produce, shared_postgres, wait_for
@@ -80,3 +81,69 @@ def keys_that_differ_are_as_they_were(at):
         "SELECT email, n FROM users ORDER BY n", dsn))
     check([row[1] for row in rows] == ["0", "1", "2", "3"], rows)
     check("to the last row" in audit(at), "an audit of different keys")
+
+
+def an_index_of_another_equality_is_refused_and_the_fix_helps(at):
+    """By the index Bob and bob are one row, by the column they are two; or the other way round."""
+    collation = "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2'," \
+                " deterministic = false);"
+    for number, (column, index) in enumerate((("text", "email COLLATE ci"),
+                                              ("text COLLATE ci", 'email COLLATE "C"'))):
+        folder = at / str(number)
+        folder.mkdir()
+        server, dsn, pipeline = postgres_pipeline(
+            collation + f"CREATE TABLE users (email {column} NOT NULL, n bigint,"
+            f" onceflow_source text); CREATE UNIQUE INDEX own ON users ({index})")
+        with Worker(folder, pipeline) as worker:
+            create_topic(worker.address, "users", 1)
+            check(worker.wait() == 1, worker.said())
+            said = worker.said()
+        check("its unique index public.own compares column email by the collation" in said, said)
+        server.query(re.search(r"the fix: (DROP INDEX .*?\))", said)[1], dsn)
+        (folder / "mended").mkdir()
+        rows = run_users(folder / "mended", pipeline, NAMES,
+                         lambda: server.query("SELECT email, n FROM users ORDER BY n", dsn))
+        check(len(rows) == (4 if number == 0 else 2), rows)
+
+
+def an_index_that_comes_while_rows_are_written_is_refused(at):
+    server, dsn, pipeline = postgres_pipeline(
+        "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+        "CREATE TABLE users (email text PRIMARY KEY, n bigint, onceflow_source text)")
+    with Worker(at, pipeline) as worker:
+        create_topic(worker.address, "users", 1)
+        wait_for(worker.is_running, "a running stage")
+        produce(worker.address, "users", [{"email": "Bob", "n": 0}])
+        wait_for(lambda: server.query("SELECT email FROM users", dsn), worker.said)
+        server.query("CREATE UNIQUE INDEX own ON users (email COLLATE ci)", dsn)
+        produce(worker.address, "users", [{"email": "bob", "n": 1}], good=False)
+        check(worker.wait() == 1, worker.said())
+        check("its unique index public.own compares column email" in worker.said(), worker.said())
+    check(server.query("SELECT email, n FROM users", dsn) == [["Bob", "0"]], "another key's row")
+
+
+def an_index_of_sqlite_of_another_equality_is_refused_and_the_fix_helps(at):
+    index = "CREATE UNIQUE INDEX own ON users (email COLLATE {})"
+    for name, column, other, count in (("index", "TEXT NOT NULL", index.format("NOCASE"), 4),
+                                       ("column", "TEXT COLLATE NOCASE", index.format("BINARY"),
+                                        2),
+                                       ("constraint", "TEXT, UNIQUE (email COLLATE NOCASE)", "",
+                                        0)):
+        folder = at / name
+        (folder / "mended").mkdir(parents=True)
+        pipeline = PIPELINE.format(sink="sqlite", target=f"file: '{folder}/users.db'")
+        database = sqlite3.connect(folder / "users.db", isolation_level=None)
+        database.executescript("CREATE TABLE users (n INTEGER, onceflow_source TEXT, "
+                               f"email {column}); {other}")
+        with Worker(folder, pipeline) as worker:
+            create_topic(worker.address, "users", 1)
+            check(worker.wait() == 1, worker.said())
+            said = worker.said()
+        check("compares column email by the collation" in said, said)
+        if not other:
+            check("make the table anew with COLLATE NOCASE at the column itself" in said, said)
+            continue
+        database.executescript(re.search(r"the fix: (DROP INDEX .*? \(\"email\"\))", said)[1])
+        rows = run_users(folder / "mended", pipeline, NAMES, lambda here=database: here.execute(
+            "SELECT email, n FROM users ORDER BY n").fetchall())
+        check(len(rows) == count, rows)
