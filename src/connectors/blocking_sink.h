@@ -1,7 +1,7 @@
 // BlockingSink: a Sink over a store whose calls block. The store lives on a thread of its own; the
 // scheduler's thread only waits for it.
 //
-// A Store has claim, look, commit, read_positions and newest_definitions as Sink has, without Task.
+// A Store has claim, look, commit, read_positions and receipts_by_stage as Sink has, without Task.
 // It is used by one thread at a time: the blocking one while a call is under way, whoever destroys
 // it afterwards.
 #pragma once
@@ -57,10 +57,10 @@ class BlockingSink final : public Sink {
     co_return positions;
   }
 
-  Task<Result<NewestDefinitions>> newest_definitions() override {
+  Task<Result<protocol::ReceiptsByStage>> receipts_by_stage() override {
     Settled settled{*this};
     auto definitions =
-        co_await thread_->run([store = store_.get()] { return store->newest_definitions(); });
+        co_await thread_->run([store = store_.get()] { return store->receipts_by_stage(); });
     settled.is_settled = true;
     co_return definitions;
   }

@@ -196,7 +196,7 @@ TEST_P(PostgresRights, a_hidden_schema_is_not_taken_for_an_empty_one) {
   query("REVOKE ALL ON SCHEMA public FROM PUBLIC, clerk");
   const std::string said = look_back();
   EXPECT_TRUE(said.ends_with("the fix: GRANT USAGE ON SCHEMA public TO clerk")) << said;
-  EXPECT_FALSE(read_postgres_definitions(clerk_, of_reset()).has_value());
+  EXPECT_FALSE(read_postgres_receipts(clerk_, of_reset()).has_value());
   carry_out(said);
   EXPECT_EQ(look_back(), "");
 }

@@ -755,8 +755,8 @@ std::string PostgresStore::what_changed() const {
 }
 
 // Once, before anything is claimed: over a connection of its own.
-Result<NewestDefinitions> PostgresStore::newest_definitions() const {
-  return read_postgres_definitions(options_, table_);
+Result<protocol::ReceiptsByStage> PostgresStore::receipts_by_stage() const {
+  return read_postgres_receipts(options_, table_);
 }
 
 }  // namespace onceflow::connectors

@@ -16,7 +16,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,6 +28,7 @@
 #include "base/task.h"
 #include "base/value.h"
 #include "protocol/receipt.h"
+#include "protocol/stage_receipts.h"
 
 namespace onceflow::connectors {
 
@@ -122,10 +122,6 @@ struct ClaimedPartition {
   std::string remark{};  ///< for people: what the claim found, or could not find out
 };
 
-/// By stage of a pipeline, the definition that its newest receipt names; 0: of a version that named
-/// none.
-using NewestDefinitions = std::map<std::string, std::uint64_t>;
-
 /// How far back claim() looks for the newest receipt of each partition.
 inline constexpr std::size_t kReceiptsLookedAtMax = 1'000;
 
@@ -157,7 +153,7 @@ class Sink {
 
   /// Of the receipts of the whole pipeline in this database. Makes nothing: empty where there is no
   /// database yet, or no receipt.
-  virtual Task<Result<NewestDefinitions>> newest_definitions() = 0;
+  virtual Task<Result<protocol::ReceiptsByStage>> receipts_by_stage() = 0;
 };
 
 }  // namespace onceflow::connectors

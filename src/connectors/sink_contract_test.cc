@@ -126,30 +126,34 @@ TEST_P(SinkContract, rows_positions_and_receipt_are_committed_together) {
   EXPECT_EQ((*positions)[1].next_offset, kNoOffset);
 }
 
-TEST_P(SinkContract, the_newest_receipt_of_each_stage_names_its_definition) {
+TEST_P(SinkContract, the_receipts_of_each_stage_name_its_definition_and_its_beginning) {
   const auto definitions = [this](Sink& sink) {
-    const auto read = run_to_end(os_, sink.newest_definitions());
+    const auto read = run_to_end(os_, sink.receipts_by_stage());
     EXPECT_TRUE(read.has_value()) << read.error().text;
-    return read.value_or(NewestDefinitions{{"failed", 0}});
+    return read.value_or(protocol::ReceiptsByStage{{"failed", {}}});
   };
   auto sink = make(append_table());
-  EXPECT_EQ(definitions(*sink), NewestDefinitions());  // and nothing was made
+  EXPECT_EQ(definitions(*sink), protocol::ReceiptsByStage());  // and nothing was made
   auto claimed = claim(*sink);
-  EXPECT_EQ(definitions(*sink), NewestDefinitions());
+  EXPECT_EQ(definitions(*sink), protocol::ReceiptsByStage());
   std::int64_t next = 0;
   for (const std::uint64_t definition : {7U, 9U}) {
     TestCommit batch;
     batch.from(claimed[0], next == 0 ? -1 : next, next + 1);
-    const Buffer bytes =
-        protocol::encode_receipt({.pipeline = "p", .stage = "s", .definition = definition});
+    protocol::Receipt receipt{.pipeline = "p", .stage = "s", .definition = definition};
+    receipt.inputs = {{.source = kIn0,
+                       .beginning = next == 0 ? protocol::Receipt::Beginning::kReset
+                                              : protocol::Receipt::Beginning::kNone}};
+    const Buffer bytes = protocol::encode_receipt(receipt);
     batch.commit.receipt = std::string(as_text(bytes));
     ASSERT_EQ(commit(*sink, batch).kind, Kind::kCommitted);
     ++next;
   }
-  EXPECT_EQ(definitions(*sink), (NewestDefinitions{{"s", 9}}));
+  EXPECT_EQ(definitions(*sink),
+            (protocol::ReceiptsByStage{{"s", {9, protocol::Receipt::Beginning::kReset}}}));
   SinkTable other = append_table();
   other.pipeline = "q";
-  EXPECT_EQ(definitions(*make(other)), NewestDefinitions());
+  EXPECT_EQ(definitions(*make(other)), protocol::ReceiptsByStage());
 }
 
 TEST_P(SinkContract, a_commit_without_rows_moves_positions) {

@@ -371,27 +371,30 @@ Result<SinkPast> read_past(const PastDatabase& database, const SinkTable& table)
 }
 
 // One that does not decode is the audit's to name.
-Result<NewestDefinitions> read_definitions(const PastDatabase& database, const SinkTable& table) {
-  NewestDefinitions newest;
+Result<protocol::ReceiptsByStage> read_receipts(const PastDatabase& database,
+                                                const SinkTable& table) {
+  protocol::ReceiptsByStage receipts;
   const auto is_there = has_table(database, "onceflow_receipts");
   RETURN_IF_ERROR(is_there);
   if (!*is_there) {
-    return newest;
+    return receipts;
   }
+  // The first and the newest of each stage.
   const auto rows = database.run(
       fmt::format("SELECT stage, {} FROM onceflow_receipts WHERE receipt_id IN (SELECT "
-                  "max(receipt_id) FROM onceflow_receipts WHERE pipeline = $1 GROUP "
-                  "BY stage)",
+                  "min(receipt_id) FROM onceflow_receipts WHERE pipeline = $1 GROUP BY stage UNION "
+                  "SELECT max(receipt_id) FROM onceflow_receipts WHERE pipeline = $1 GROUP BY "
+                  "stage) ORDER BY receipt_id",
                   database.read_receipt),
       {table.pipeline});
   RETURN_IF_ERROR(rows);
   for (const Row& row : *rows) {
     const auto receipt = receipt_in(database, row[1]);
     if (receipt && !protocol::is_kept_stage(row[0])) {
-      newest[row[0]] = receipt->definition;
+      protocol::add_receipt(receipts, *receipt);
     }
   }
-  return newest;
+  return receipts;
 }
 
 // Position rows stay, and their epochs go on rising: a worker that was paused through the reset is
@@ -618,22 +621,22 @@ Status reset_postgres_sink(const PostgresSinkOptions& options, const SinkTable& 
   return done;
 }
 
-Result<NewestDefinitions> read_sqlite_definitions(const SqliteSinkOptions& options,
-                                                  const SinkTable& table) {
+Result<protocol::ReceiptsByStage> read_sqlite_receipts(const SqliteSinkOptions& options,
+                                                       const SinkTable& table) {
   if (!io::file_identity(options.file)) {
-    return NewestDefinitions{};
+    return protocol::ReceiptsByStage{};
   }
   auto connection = SqliteConnection::open(options.file, options.busy_timeout);
   RETURN_IF_ERROR(connection);
-  return read_definitions(sqlite_past_database(**connection, table), table);
+  return read_receipts(sqlite_past_database(**connection, table), table);
 }
 
-Result<NewestDefinitions> read_postgres_definitions(const PostgresSinkOptions& options,
-                                                    const SinkTable& table) {
+Result<protocol::ReceiptsByStage> read_postgres_receipts(const PostgresSinkOptions& options,
+                                                         const SinkTable& table) {
   auto connection = PostgresConnection::open(options);
   RETURN_IF_ERROR(connection);
   RETURN_IF_ERROR(check_visible(**connection, table));
-  return read_definitions(postgres_past_database(**connection, table), table);
+  return read_receipts(postgres_past_database(**connection, table), table);
 }
 
 }  // namespace onceflow::connectors

@@ -47,11 +47,11 @@ struct SinkReset {
 Result<SinkPast> read_sqlite_past(const SqliteSinkOptions& options, const SinkTable& table);
 Result<SinkPast> read_postgres_past(const PostgresSinkOptions& options, const SinkTable& table);
 
-/// As Sink::newest_definitions().
-Result<NewestDefinitions> read_sqlite_definitions(const SqliteSinkOptions& options,
-                                                  const SinkTable& table);
-Result<NewestDefinitions> read_postgres_definitions(const PostgresSinkOptions& options,
-                                                    const SinkTable& table);
+/// As Sink::receipts_by_stage().
+Result<protocol::ReceiptsByStage> read_sqlite_receipts(const SqliteSinkOptions& options,
+                                                       const SinkTable& table);
+Result<protocol::ReceiptsByStage> read_postgres_receipts(const PostgresSinkOptions& options,
+                                                         const SinkTable& table);
 
 /// kRefused, with all GRANTs at once: what the user of the database may not do and the reset needs.
 Status check_postgres_rights(const PostgresSinkOptions& options, const SinkTable& table,

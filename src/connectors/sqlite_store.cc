@@ -530,8 +530,8 @@ CommitOutcome SqliteStore::not_committed() {
 }
 
 // Once, before anything is claimed: over a connection of its own.
-Result<NewestDefinitions> SqliteStore::newest_definitions() const {
-  return read_sqlite_definitions(options_, table_);
+Result<protocol::ReceiptsByStage> SqliteStore::receipts_by_stage() const {
+  return read_sqlite_receipts(options_, table_);
 }
 
 }  // namespace onceflow::connectors

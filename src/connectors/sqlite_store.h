@@ -25,7 +25,7 @@ class SqliteStore {
   CommitOutcome commit(const SinkCommit& commit);
   Result<std::vector<ClaimedPartition>> read_positions(
       const std::vector<TopicPartition>& partitions);
-  Result<NewestDefinitions> newest_definitions() const;
+  Result<protocol::ReceiptsByStage> receipts_by_stage() const;
 
  private:
   Status open();

@@ -455,8 +455,8 @@ void KnownDefinition::add(const PipelineDefinition& record) {
     newest_reset_ = {record.kind, record.written_at_ms};
   }
   PipelineDefinition counted = record;
-  if (begun_ && is_start_over(begun_->flags)) {
-    newest_start_over_ = take_start_over(begun_->flags, counted);
+  if (begun_ ? is_start_over(begun_->flags) : tells_of_start_over(record)) {
+    newest_start_over_ = take_start_over(begun_ ? begun_->flags : std::string(), counted);
   }
   begun_.reset();
   was_at_least_once_ = was_at_least_once_ || record.guarantee != kExactlyOnce;

@@ -69,7 +69,7 @@ class KnownDefinition {
   /// The newest; none: it was never reset. One that begins beside another reset does not count;
   /// where the same is begun again, the later one does.
   const std::optional<ResetMark>& newest_reset() const { return newest_reset_; }
-  /// The newest that has ended; none: it was never started over.
+  /// The newest that has ended; none: the topic tells of none.
   const std::optional<StartOver>& newest_start_over() const { return newest_start_over_; }
   /// Records outside of transactions may be its own.
   bool was_at_least_once() const { return was_at_least_once_; }

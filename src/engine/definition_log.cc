@@ -7,6 +7,7 @@
 
 #include "client/fetcher.h"
 #include "client/producer.h"
+#include "engine/kept_position.h"
 #include "engine/unread_records.h"
 
 namespace onceflow::engine {
@@ -21,6 +22,7 @@ DefinitionLog::DefinitionLog(std::shared_ptr<client::Cluster> cluster,
 Task<Result<KnownDefinition>> DefinitionLog::read(MonotonicTime deadline) {
   KnownDefinition known;
   strangers_.clear();
+  is_cut_ = false;
   const TopicPartition partition{planned_.topic(), PartitionIndex(0)};
   const auto topic = co_await cluster_->existing_topic(partition.topic, deadline);
   if (!topic && topic.error().code == ErrorCode::kNotFound) {
@@ -59,6 +61,7 @@ Task<Result<KnownDefinition>> DefinitionLog::read(MonotonicTime deadline) {
                      Recovery::kRetriable);
     }
   }
+  is_cut_ = known.is_known() && begin->front().offset > Offset(0);
   co_return known;
 }
 
@@ -90,7 +93,7 @@ Task<Result<std::vector<DefinitionChange>>> DefinitionLog::changes(const KnownDe
   std::ranges::move(known.left_topics(planned_), std::back_inserter(changes));
   for (DefinitionChange& change : changes) {
     if (change.filled_from) {
-      CO_RETURN_IF_ERROR(co_await look_at_source(change, deadline));
+      CO_RETURN_IF_ERROR(co_await look_at_source(change, known.newest_start_over(), deadline));
     }
     if (!change.state_topics.empty()) {
       CO_RETURN_IF_ERROR(co_await look_at_state(change, deadline));
@@ -105,11 +108,22 @@ Task<Result<std::vector<DefinitionChange>>> DefinitionLog::changes(const KnownDe
   co_return changes;
 }
 
-Task<Status> DefinitionLog::look_at_source(DefinitionChange& change, MonotonicTime deadline) {
+// What lies before the place of a start-over is not its input.
+Task<Status> DefinitionLog::look_at_source(DefinitionChange& change,
+                                           const std::optional<StartOver>& start_over,
+                                           MonotonicTime deadline) {
   const auto begins = co_await offsets_of(*change.filled_from, client::Admin::kEarliest, deadline);
   CO_RETURN_IF_ERROR(begins);
+  if (begins->empty()) {
+    co_return Status{};
+  }
+  const auto topic = co_await cluster_->existing_topic(*change.filled_from, deadline);
+  CO_RETURN_IF_ERROR(topic);
   for (const client::ListedOffset& begin : *begins) {
-    if (begin.offset > Offset(0)) {
+    const auto* place = start_over ? start_over->find(begin.partition) : nullptr;
+    const bool is_of_topic =
+        place != nullptr && !is_another_topic(place->topic_id, topic_id_text(topic->id));
+    if (begin.offset > (is_of_topic ? place->offset : Offset(0))) {
       change.weight = DefinitionChange::Weight::kRefused;
       change.effect = fmt::format(
           "topic {} begins at offset {} of partition {}: the table would stay without what was "
@@ -231,10 +245,11 @@ bool DefinitionLog::is_recorded(const KnownDefinition& known) const {
          known.current().is_same_pipeline(planned_) && known.current().flags == planned_.flags;
 }
 
-Task<Result<KnownDefinition>> DefinitionLog::record(MonotonicTime deadline) {
+Task<Result<KnownDefinition>> DefinitionLog::record(Forgotten forgotten, MonotonicTime deadline) {
   auto known = co_await read(deadline);
   CO_RETURN_IF_ERROR(known);
-  if (is_recorded(*known)) {
+  const bool is_to_remember = forgotten == Forgotten::kStartOver && !known->newest_start_over();
+  if (is_recorded(*known) && !is_to_remember) {
     co_return known;
   }
   auto changed = co_await changes(*known, deadline);
@@ -244,6 +259,9 @@ Task<Result<KnownDefinition>> DefinitionLog::record(MonotonicTime deadline) {
   if (has_refusal(known->compare(planned_))) {
     // What rules it out by the files alone does not exist: it replaces what was known.
     definition.kind = protocol::PipelineDefinition::Kind::kAccepted;
+  }
+  if (is_to_remember) {
+    definition.flags += forgotten_places_text();
   }
   CO_RETURN_IF_ERROR(co_await write(std::move(definition), deadline));
   known = co_await read(deadline);

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ class DefinitionLog {
   Task<Result<KnownDefinition>> read(MonotonicTime deadline);
   /// Of the last read(), by name: "p-definitions-0@3: not a definition of onceflow".
   const std::vector<std::string>& strangers() const { return strangers_; }
+  /// Of the last read(): the topic does not hold its first records any more, though some.
+  bool is_cut() const { return is_cut_; }
   /// What the plan changes. A new table that its topic cannot fill any more is a refusal; a state
   /// that does not exist yet is none.
   Task<Result<std::vector<DefinitionChange>>> changes(const KnownDefinition& known,
@@ -47,8 +50,10 @@ class DefinitionLog {
   /// The plan's definition is the last one: record() has nothing to write.
   bool is_recorded(const KnownDefinition& known) const;
   /// Writes the plan's definition if it is not the last one; what is known with it. As check() if
-  /// another worker has written another one meanwhile.
-  Task<Result<KnownDefinition>> record(MonotonicTime deadline);
+  /// another worker has written another one meanwhile. `start_over`: the topic knew of none, and
+  /// there was one, which it is to remember from now on.
+  enum class Forgotten { kNothing, kStartOver };
+  Task<Result<KnownDefinition>> record(Forgotten forgotten, MonotonicTime deadline);
   /// One record, whatever was there; makes the topic if it is missing.
   Task<Status> write(protocol::PipelineDefinition definition, MonotonicTime deadline);
 
@@ -56,7 +61,8 @@ class DefinitionLog {
   /// kCorrupt: it was altered, or is of a later version.
   Status add(const TopicPartition& partition, Offset offset, ByteView value,
              KnownDefinition& known);
-  Task<Status> look_at_source(DefinitionChange& change, MonotonicTime deadline);
+  Task<Status> look_at_source(DefinitionChange& change, const std::optional<StartOver>& start_over,
+                              MonotonicTime deadline);
   /// How much of the topics stays unread.
   Task<Status> look_at_left(DefinitionChange& change, MonotonicTime deadline);
   Task<Result<std::string>> unread_of(const DefinitionChange& change, std::string topic,
@@ -75,6 +81,7 @@ class DefinitionLog {
   client::Admin admin_;
   AskPositions ask_positions_;
   std::vector<std::string> strangers_;
+  bool is_cut_ = false;
 };
 
 }  // namespace onceflow::engine

@@ -4,12 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "protocol/definition.h"
+#include "protocol/stage_receipts.h"
 
 namespace onceflow::engine {
 
@@ -23,10 +23,15 @@ struct ForgottenDefinition {
   std::string warning;  ///< for people; empty: kNothing
 };
 
-/// `newest`: by stage, the definition that its newest receipt names; 0: none. kRefused if one is
-/// not that of `planned`; `file` is the pipeline file as a command names it.
-Result<ForgottenDefinition> judge_receipts(const std::map<std::string, std::uint64_t>& newest,
+/// `receipts` are all that there are. kRefused if the newest of a stage is not of the definition of
+/// `planned`, or if databases have receipts and the topic has none; `file` is the pipeline file as
+/// a command names it.
+Result<ForgottenDefinition> judge_receipts(const protocol::ReceiptsByStage& receipts,
                                            const protocol::PipelineDefinition& planned,
                                            std::string_view file);
+/// Whether a reset has put stages somewhere, or may have: what it has decided for databases that
+/// hold no position stood in the topic alone (start_over.h).
+bool may_have_been_reset(const protocol::ReceiptsByStage& receipts,
+                         const protocol::PipelineDefinition& planned);
 
 }  // namespace onceflow::engine

@@ -134,20 +134,20 @@ Task<Result<NewestInputs>> find_last_inputs(std::shared_ptr<client::Cluster> clu
   return find_inputs(std::move(cluster), options, std::move(stage), Part::kTail);
 }
 
-Task<Result<std::map<std::string, std::uint64_t>>> find_newest_definitions(
+Task<Result<protocol::ReceiptsByStage>> find_receipts_by_stage(
     std::shared_ptr<client::Cluster> cluster, const StageOptions& options) {
-  std::map<std::string, std::uint64_t> newest;
+  protocol::ReceiptsByStage receipts;
   const auto topic = co_await cluster->existing_topic(
       options.receipts_topic, cluster->scheduler().now() + options.call_timeout);
   if (!topic && topic.error().code == ErrorCode::kNotFound) {
-    co_return newest;
+    co_return receipts;
   }
   CO_RETURN_IF_ERROR(topic);
   const auto add = [&](const protocol::Receipt& receipt) {
-    newest[receipt.stage] = receipt.definition;
+    protocol::add_receipt(receipts, receipt);
   };
   CO_RETURN_IF_ERROR(co_await visit_receipts(std::move(cluster), options, Part::kAll, add));
-  co_return newest;
+  co_return receipts;
 }
 
 }  // namespace onceflow::engine

@@ -4,7 +4,6 @@
 // was read last, which each claim compares with the log, is looked for in its tail alone.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,6 +11,7 @@
 #include "client/cluster.h"
 #include "engine/stage_options.h"
 #include "protocol/receipt.h"
+#include "protocol/stage_receipts.h"
 
 namespace onceflow::engine {
 
@@ -24,9 +24,8 @@ Task<Result<std::map<TopicPartition, protocol::Receipt::Input>>> find_newest_inp
 Task<Result<std::map<TopicPartition, protocol::Receipt::Input>>> find_last_inputs(
     std::shared_ptr<client::Cluster> cluster, const StageOptions& options, std::string stage);
 
-/// By stage, the definition that its newest receipt names; 0: an earlier version's. Empty where
-/// there are no receipts. For a pipeline whose own record of its definitions is gone.
-Task<Result<std::map<std::string, std::uint64_t>>> find_newest_definitions(
+/// Of all that there are. For a pipeline whose own record of its definitions is gone.
+Task<Result<protocol::ReceiptsByStage>> find_receipts_by_stage(
     std::shared_ptr<client::Cluster> cluster, const StageOptions& options);
 
 }  // namespace onceflow::engine

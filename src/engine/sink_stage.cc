@@ -58,9 +58,9 @@ class SinkStage final : public StageLoop, private PositionKeeper {
     reader_.keep_chunks();
   }
 
-  Task<Result<std::map<std::string, std::uint64_t>>> newest_definitions() override {
+  Task<Result<protocol::ReceiptsByStage>> receipts_by_stage() override {
     CO_RETURN_IF_ERROR(make_sink());
-    co_return co_await sink_->newest_definitions();
+    co_return co_await sink_->receipts_by_stage();
   }
   void begin_after(std::optional<StartOver> start_over) override {
     start_over_ = std::move(start_over);
@@ -362,14 +362,13 @@ Status SinkStage::check_start_over_is_known(const KeptPosition& position) const 
   return fail(
       ErrorCode::kRefused,
       fmt::format(
-          "{0} table '{1}': the database holds no position of this sink, and pipeline '{2}' was "
-          "started over ({3}) by a version that did not write down where {4} was to begin; the "
-          "rule: a start-over reaches each sink, or the results of before it would be in the table "
-          "beside the new ones; the fix: restore the database, or name the one before in the file; "
-          "or start over once more: onceflow reset {5} --to-earliest (--delete-rows | --keep-rows) "
+          "{0} table '{1}': the database holds no position of this sink, and {2}; the rule: a "
+          "start-over reaches each sink, or the results of before it would be in the table beside "
+          "the new ones; the fix: restore the database, or name the one before in the file; or "
+          "start over once more: onceflow reset {3} --to-earliest (--delete-rows | --keep-rows) "
           "--execute",
-          plan_.kind, plan_.table.table, options_.pipeline,
-          to_iso8601_ms(WallTime(start_over_->ended_at_ms)), position.source.topic, options_.file));
+          plan_.kind, plan_.table.table,
+          start_over_->why_unknown(options_.pipeline, position.source.topic), options_.file));
 }
 
 // Its database does not know of it: it is another one, or the sink is.

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +20,7 @@
 #include "engine/stage_options.h"
 #include "engine/stage_status.h"
 #include "engine/topology.h"
+#include "protocol/stage_receipts.h"
 
 namespace onceflow::engine {
 
@@ -42,10 +42,10 @@ class StageTask {
   virtual void refresh_status() = 0;
   /// Before run(): the hashes of former definitions whose states it goes on with.
   virtual void accept_states(std::vector<std::uint64_t> /*definitions*/) {}
-  /// Before run(): by stage of the pipeline, the definition that its newest receipt in the stage's
-  /// database names; empty: its receipts are elsewhere.
-  virtual Task<Result<std::map<std::string, std::uint64_t>>> newest_definitions() {
-    co_return std::map<std::string, std::uint64_t>{};
+  /// Before run(): of all stages of the pipeline that have receipts in the stage's database; empty:
+  /// its receipts are elsewhere.
+  virtual Task<Result<protocol::ReceiptsByStage>> receipts_by_stage() {
+    co_return protocol::ReceiptsByStage{};
   }
   /// Before run(): a record of others is refused where it is read.
   virtual void expect_writers(SourceWriters writers) = 0;

@@ -7,10 +7,13 @@
 #include <charconv>
 #include <iterator>
 
+#include "base/log_line.h"
+
 namespace onceflow::engine {
 namespace {
 
 constexpr std::string_view kBegins = "begins ";
+constexpr std::string_view kForgotten = "forgotten";
 
 std::vector<std::string_view> words_of(std::string_view line) {
   std::vector<std::string_view> words;
@@ -51,6 +54,20 @@ const StartOver::Place* StartOver::find(const TopicPartition& source) const {
   return place == places.end() ? nullptr : &*place;
 }
 
+std::string StartOver::why_unknown(std::string_view pipeline, std::string_view topic) const {
+  const std::string when = to_iso8601_ms(WallTime(ended_at_ms));
+  if (is_forgotten) {
+    return fmt::format(
+        "where the newest start-over of pipeline '{}' has put it in {} was lost with topic {} "
+        "(found {})",
+        pipeline, topic, protocol::definitions_topic(std::string(pipeline)), when);
+  }
+  return fmt::format(
+      "pipeline '{}' was started over ({}) by a version that did not write down where {} was to "
+      "begin",
+      pipeline, when, topic);
+}
+
 bool lies_between_stages(std::string_view pipeline, std::string_view topic) {
   constexpr std::array<std::string_view, 3> kEnds = {"-repartition", "-results", "-rows"};
   return topic.starts_with(pipeline) && topic.substr(pipeline.size()).starts_with("-") &&
@@ -68,6 +85,12 @@ std::string places_text(const std::vector<StartOver::Place>& places) {
     text += fmt::format(" {}@{}", place.source.partition.value, place.offset.value);
   }
   return text.empty() ? "\n" : text;
+}
+
+std::string forgotten_places_text() { return fmt::format("\n{}", kForgotten); }
+
+bool tells_of_start_over(const protocol::PipelineDefinition& record) {
+  return record.flags.contains('\n');
 }
 
 // Where a version did not keep what it was told, nobody knows.
@@ -98,6 +121,9 @@ StartOver take_start_over(std::string_view begun_flags, protocol::PipelineDefini
     const std::string_view line = rest.substr(0, rest.find('\n'));
     if (line.starts_with(kBegins)) {
       read_places(line.substr(kBegins.size()), found.places);
+    } else if (line == kForgotten) {
+      found.is_unknown = true;
+      found.is_forgotten = true;
     }
     rest.remove_prefix(line.size());
   }

@@ -26,22 +26,31 @@ struct StartOver {
   /// Of the topics of others that it reads, and those of the user that it writes. What lies between
   /// its stages a start-over makes anew.
   std::vector<Place> places{};
-  /// By a version that did not write them down.
+  /// By a version that did not write them down, or they were lost.
   bool is_unknown = false;
+  /// They were lost with the definitions topic. `ended_at_ms` is then when that was found.
+  bool is_forgotten = false;
   std::vector<std::string> stages{};  ///< that it has reached
   /// What they read from elsewhere than the beginning, and what they write for others.
   std::vector<std::string> topics{};
 
   const Place* find(const TopicPartition& source) const;
+  /// "pipeline 'p' was started over (…) by a version that …"; while is_unknown.
+  std::string why_unknown(std::string_view pipeline, std::string_view topic) const;
 };
 
 /// Whether the topic is one of the pipeline's own: a start-over deletes it.
 bool lies_between_stages(std::string_view pipeline, std::string_view topic);
 /// What the record that ends it says behind the flags of any other.
 std::string places_text(const std::vector<StartOver::Place>& places);
+/// What a worker's record says there where the topic was lost, and receipts tell of a start-over.
+std::string forgotten_places_text();
+/// Whether it says one of these.
+bool tells_of_start_over(const protocol::PipelineDefinition& record);
 /// Whether a reset with these flags is one.
 bool is_start_over(std::string_view begun_flags);
-/// Of the record that ends it. Its flags are then those of any other.
+/// Of the record that ends it, or that tells of it; where nobody knows what it was told,
+/// `begun_flags` are empty. The record's flags are then those of any other.
 StartOver take_start_over(std::string_view begun_flags, protocol::PipelineDefinition& ended);
 
 }  // namespace onceflow::engine

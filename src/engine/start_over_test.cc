@@ -96,5 +96,28 @@ TEST(StartOver, of_a_version_that_did_not_write_it_down_the_topics_are_known) {
               ElementsAre(StartOver::Place{{"out", PartitionIndex(2)}, "id", Offset(7)}));
 }
 
+TEST(StartOver, one_that_was_lost_with_the_topic_is_remembered_as_that) {
+  std::vector<PipelineDefinition> records = {
+      record(Kind::kRun, 1, kFlags + forgotten_places_text()), record(Kind::kRun, 2, kFlags)};
+  const KnownDefinition known = known_after(records);
+  ASSERT_TRUE(known.newest_start_over());
+  EXPECT_TRUE(known.newest_start_over()->is_unknown);
+  EXPECT_TRUE(known.newest_start_over()->is_forgotten);
+  EXPECT_THAT(known.newest_start_over()->topics, ElementsAre("in", "out"));
+  EXPECT_EQ(known.current().flags, kFlags);
+  records.push_back(record(Kind::kResetBegun, 3, "--to-earliest"));
+  records.push_back(record(Kind::kAccepted, 4, kFlags + places_text({place("out", 0, 5)})));
+  EXPECT_FALSE(known_after(records).newest_start_over()->is_unknown) << "the next one counts";
+}
+
+TEST(StartOver, its_record_is_enough_where_those_before_were_deleted) {
+  const KnownDefinition known =
+      known_after({record(Kind::kAccepted, 3, kFlags + places_text({place("out", 0, 5)}))});
+  ASSERT_TRUE(known.newest_start_over());
+  EXPECT_FALSE(known.newest_start_over()->is_unknown);
+  EXPECT_EQ(known.newest_start_over()->find({"out", PartitionIndex(0)})->offset, Offset(5));
+  EXPECT_EQ(known.current().flags, kFlags);
+}
+
 }  // namespace
 }  // namespace onceflow::engine

@@ -208,7 +208,7 @@ Task<Status> Worker::prepare() {
   tell_of_strange_records(definitions.strangers());
   auto changes = co_await definitions.check(*before, deadline());
   CO_RETURN_IF_ERROR(changes);
-  CO_RETURN_IF_ERROR(co_await check_own_topics(*before));
+  CO_RETURN_IF_ERROR(co_await check_own_topics(definitions, *before));
   CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), tell_once_));
   CO_RETURN_IF_ERROR(
       co_await tell_of_gone_outputs(cluster_, plan_, *before, stage_options_, tell_once_));
@@ -220,11 +220,14 @@ Task<Status> Worker::prepare() {
   CO_RETURN_IF_ERROR(co_await check_names(*before));
   const auto is_complete = co_await has_all_topics(deadline());
   CO_RETURN_IF_ERROR(is_complete);
-  if (!definitions.is_recorded(*before) || !*is_complete) {
+  if (!definitions.is_recorded(*before) || !*is_complete || has_forgotten_start_over_) {
     CO_RETURN_IF_ERROR(co_await rehearse_stages(*before, *changes));
   }
   CO_RETURN_IF_ERROR(co_await prepare_topics());
-  const auto known = co_await definitions.record(deadline());
+  const auto known =
+      co_await definitions.record(has_forgotten_start_over_ ? DefinitionLog::Forgotten::kStartOver
+                                                            : DefinitionLog::Forgotten::kNothing,
+                                  deadline());
   CO_RETURN_IF_ERROR(known);
   fence_.begin(*known);
   co_await tell_of_topic_settings();
@@ -302,9 +305,9 @@ Task<Status> Worker::rehearse_stages_once(const KnownDefinition& known,
 }
 
 Task<Status> Worker::rehearse_stage(StageTask& stage, const KnownDefinition& known,
-                                    StageRehearsal& found) {
+                                    StageRehearsal& found) const {
   stage.accept_states(known.accepted_states(found.stage));
-  stage.begin_after(known.newest_start_over());
+  stage.begin_after(start_over_of(known));
   co_return co_await stage.rehearse(found);
 }
 
@@ -363,7 +366,7 @@ Task<Status> Worker::rehearse_before_stages(Rehearsal& found) {
   if (known->is_being_reset() || has_refusal(*changes)) {
     co_return Status{};
   }
-  CO_RETURN_IF_ERROR(co_await check_own_topics(*known));
+  CO_RETURN_IF_ERROR(co_await check_own_topics(definitions, *known));
   CO_RETURN_IF_ERROR(co_await check_compaction(cluster_, plan_, deadline(), tell_once_));
   CO_RETURN_IF_ERROR(
       co_await tell_of_gone_outputs(cluster_, plan_, *known, stage_options_, tell_once_));
@@ -395,9 +398,14 @@ Task<Status> Worker::rehearse_others(const KnownDefinition& known, std::string d
   co_return check_one_definition(others, question, difference, options_.file);
 }
 
-Task<Status> Worker::check_own_topics(const KnownDefinition& known) {
+Task<Status> Worker::check_own_topics(const DefinitionLog& definitions,
+                                      const KnownDefinition& known) {
+  has_forgotten_start_over_ = false;
   if (!known.is_known()) {
     co_return co_await check_forgotten_definitions();
+  }
+  if (definitions.is_cut()) {
+    CO_RETURN_IF_ERROR(co_await check_forgotten_start_over(known));
   }
   const auto writes_topics = [](const protocol::PipelineDefinition::Stage& stage) {
     return !stage.is_database();
@@ -417,19 +425,15 @@ Task<Status> Worker::check_own_topics(const KnownDefinition& known) {
 // Either nothing has run, or an earlier version did, or the topic was deleted: receipts tell, and
 // are where the commits are.
 Task<Status> Worker::check_forgotten_definitions() {
-  auto newest = co_await find_newest_definitions(cluster_, stage_options_);
-  CO_RETURN_IF_ERROR(newest);
-  for (const std::unique_ptr<StageTask>& stage : stages_) {
-    auto in_database = co_await stage->newest_definitions();
-    CO_RETURN_IF_ERROR(in_database);
-    newest->merge(*in_database);
-  }
-  if (newest->empty()) {
+  const auto receipts = co_await all_receipts();
+  CO_RETURN_IF_ERROR(receipts);
+  if (receipts->empty()) {
     CO_RETURN_IF_ERROR(
         co_await check_nothing_was_emptied(cluster_, options_.definition->topic(), stage_options_));
   }
-  const auto judged = judge_receipts(*newest, *options_.definition, stage_options_.file);
+  const auto judged = judge_receipts(*receipts, *options_.definition, stage_options_.file);
   CO_RETURN_IF_ERROR(judged);
+  has_forgotten_start_over_ = may_have_been_reset(*receipts, *options_.definition);
   if (!judged->warning.empty()) {
     const bool is_same = judged->found == ForgottenDefinition::Found::kSame;
     tell_once_({.level = LogLevel::kWarn,
@@ -438,6 +442,37 @@ Task<Status> Worker::check_forgotten_definitions() {
                 .text = judged->warning});
   }
   co_return Status{};
+}
+
+Task<Result<protocol::ReceiptsByStage>> Worker::all_receipts() {
+  auto receipts = co_await find_receipts_by_stage(cluster_, stage_options_);
+  CO_RETURN_IF_ERROR(receipts);
+  for (const std::unique_ptr<StageTask>& stage : stages_) {
+    auto in_database = co_await stage->receipts_by_stage();
+    CO_RETURN_IF_ERROR(in_database);
+    receipts->merge(*in_database);
+  }
+  co_return receipts;
+}
+
+Task<Status> Worker::check_forgotten_start_over(const KnownDefinition& known) {
+  if (known.newest_start_over() || known.is_being_reset()) {
+    co_return Status{};
+  }
+  const auto receipts = co_await all_receipts();
+  CO_RETURN_IF_ERROR(receipts);
+  has_forgotten_start_over_ = may_have_been_reset(*receipts, *options_.definition);
+  co_return Status{};
+}
+
+std::optional<StartOver> Worker::start_over_of(const KnownDefinition& known) const {
+  if (known.newest_start_over() || !has_forgotten_start_over_) {
+    return known.newest_start_over();
+  }
+  protocol::PipelineDefinition told = *options_.definition;
+  told.written_at_ms = environment_.scheduler.wall_now().ms;
+  told.flags = forgotten_places_text();
+  return take_start_over({}, told);
 }
 
 Task<Status> Worker::look_at_others(const KnownDefinition& known, std::string difference) {

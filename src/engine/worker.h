@@ -26,6 +26,8 @@
 
 namespace onceflow::engine {
 
+class DefinitionLog;
+
 struct WorkerOptions {
   client::ClientOptions client;
   /// Everything but what the plan says (pipeline, receipts_topic, guarantee, commit_interval).
@@ -94,8 +96,14 @@ class Worker {
   Task<Status> take_place();
   /// What a worker leaves before its stages begin is there, if it has ever run: the receipts topic,
   /// and the definitions that receipts name.
-  Task<Status> check_own_topics(const KnownDefinition& known);
+  Task<Status> check_own_topics(const DefinitionLog& definitions, const KnownDefinition& known);
   Task<Status> check_forgotten_definitions();
+  /// The topic does not hold its first records any more: whether they may have told of a
+  /// start-over.
+  Task<Status> check_forgotten_start_over(const KnownDefinition& known);
+  Task<Result<protocol::ReceiptsByStage>> all_receipts();
+  /// As it is known, or as it was forgotten.
+  std::optional<StartOver> start_over_of(const KnownDefinition& known) const;
   SourceWriters writers_before(const Stage& stage, const KnownDefinition& known) const;
   void tell_of_strange_records(const std::vector<std::string>& strangers) const;
   Task<Result<bool>> has_all_topics(MonotonicTime deadline);
@@ -106,8 +114,8 @@ class Worker {
                                std::vector<DefinitionChange>& changes);
   Task<Status> rehearse_stages_once(const KnownDefinition& known,
                                     std::vector<StageRehearsal>& found);
-  static Task<Status> rehearse_stage(StageTask& stage, const KnownDefinition& known,
-                                     StageRehearsal& found);
+  Task<Status> rehearse_stage(StageTask& stage, const KnownDefinition& known,
+                              StageRehearsal& found) const;
   Task<Status> rehearse_before_stages(Rehearsal& found);
   Task<Status> rehearse_others(const KnownDefinition& known, std::string difference);
   Task<Status> look_at_others(const KnownDefinition& known, std::string difference);
@@ -147,6 +155,7 @@ class Worker {
   bool is_waiting_for_source_ = false;  ///< which has been told
   bool stopping_ = false;
   bool has_given_up_ = false;
+  bool has_forgotten_start_over_ = false;  ///< found while it prepares
   io::TimerId patience_ = 0;
   Status ended_;
 };

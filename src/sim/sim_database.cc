@@ -209,17 +209,17 @@ std::vector<connectors::ClaimedPartition> SimDatabase::read_positions(
   return read;
 }
 
-connectors::NewestDefinitions SimDatabase::newest_definitions(const std::string& pipeline) const {
-  connectors::NewestDefinitions newest;
+protocol::ReceiptsByStage SimDatabase::receipts_by_stage(const std::string& pipeline) const {
+  protocol::ReceiptsByStage found;
   for (const auto& [name, table] : tables_) {
     for (const std::string& bytes : table.receipts) {
       const auto receipt = protocol::decode_receipt(as_bytes(bytes));
       if (receipt && receipt->pipeline == pipeline) {
-        newest[receipt->stage] = receipt->definition;
+        protocol::add_receipt(found, *receipt);
       }
     }
   }
-  return newest;
+  return found;
 }
 
 std::string SimDatabase::why_fenced(const Table& table,
@@ -452,11 +452,11 @@ Task<Result<std::vector<connectors::ClaimedPartition>>> SimSink::read_positions(
       fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
 }
 
-Task<Result<connectors::NewestDefinitions>> SimSink::newest_definitions() {
-  using Answer = Result<connectors::NewestDefinitions>;
+Task<Result<protocol::ReceiptsByStage>> SimSink::receipts_by_stage() {
+  using Answer = Result<protocol::ReceiptsByStage>;
   co_return co_await ask<Answer>(
       [&database = database_, pipeline = definition_.pipeline]() -> Answer {
-        return database.newest_definitions(pipeline);
+        return database.receipts_by_stage(pipeline);
       },
       fail(ErrorCode::kConnectionLost, "the database is gone", Recovery::kRetriable));
 }

@@ -91,7 +91,7 @@ class SimDatabase {
   std::vector<connectors::ClaimedPartition> read_positions(
       const connectors::SinkTable& definition, const std::vector<TopicPartition>& partitions);
 
-  connectors::NewestDefinitions newest_definitions(const std::string& pipeline) const;
+  protocol::ReceiptsByStage receipts_by_stage(const std::string& pipeline) const;
 
   /// One table with all that belongs to it, as it was: rows, receipts and positions together.
   void restore(const std::string& table, const Image& backup);
@@ -149,7 +149,7 @@ class SimSink final : public connectors::Sink {
   Task<connectors::CommitOutcome> commit(const connectors::SinkCommit& commit) override;
   Task<Result<std::vector<connectors::ClaimedPartition>>> read_positions(
       std::vector<TopicPartition> partitions) override;
-  Task<Result<connectors::NewestDefinitions>> newest_definitions() override;
+  Task<Result<protocol::ReceiptsByStage>> receipts_by_stage() override;
 
  private:
   template <typename T>

@@ -4,9 +4,10 @@ gets the new results, and not the old ones again; plan, run and audit agree."""
 
 import sqlite3
 
-from harness import (Worker, audit, check, cluster, onceflow, produce, shared_postgres,
-                     wait_for)
+from harness import (Broker, Worker, audit, check, cluster, free_port, onceflow, produce,
+                     shared_postgres, wait_for)
 from harness.changes import aggregate, pipeline, plan, reset
+from harness.kafka_admin import delete_records
 from harness.rdkafka import OpenTransaction
 
 OUT = "  - kafka: { topic: out }\n"
@@ -77,6 +78,25 @@ def a_sink_that_is_new_gets_the_new_results_alone(at):
           planned)
     run_to(at, more, [5], lambda: 5 in numbers(at, "b.db") and 5 in numbers(at))
     is_all_of(at, list(range(6)), "b.db")
+
+
+def what_lies_before_its_place_may_be_gone_for_a_new_sink(at):
+    """Records that are no input of the new sink were asked for, and it was refused."""
+    begin_anew(at, pipeline("", OUT + lite()))
+    run_to(at, pipeline("", OUT + lite()), [], lambda: numbers(at) == list(range(5)))
+    more = pipeline("", OUT + lite() + lite("b.db", "more"))
+    with Broker(at, port=free_port()) as broker:
+        delete_records(broker.address, "out", 0, 4)
+        broker.stop()
+    plan(at, more, 0)
+    run_to(at, more, [5], lambda: 5 in numbers(at, "b.db") and 5 in numbers(at))
+    is_all_of(at, list(range(6)), "b.db")
+    third = pipeline("", OUT + lite() + lite("b.db", "more") + lite("c.db", "third"))
+    with Broker(at, port=free_port()) as broker:
+        delete_records(broker.address, "out", 0, 8)
+        broker.stop()
+    said = plan(at, third, 1)
+    check("topic out begins at offset 8 of partition 0" in said, said)
 
 
 def another_file_gets_the_new_results_alone(at):

@@ -1,0 +1,147 @@
+"""Where the definitions topic was lost, and with it where a start-over has put the stages, what is
+there goes on; a sink whose database holds no position is refused by name until the pipeline is
+started over again. It got the results of before and the new ones, and the audit was clean."""
+
+import sqlite3
+
+from harness import Broker, Worker, audit, check, free_port, kcat, log_of, onceflow, produce, \
+    wait_for
+from harness.changes import pipeline, plan, reset
+from harness.kafka_admin import delete_records, delete_topic
+
+OUT = "  - kafka: { topic: out }\n"
+COLUMNS = "columns: { n: { value: $.n, type: integer } }"
+FORGOTTEN = "was lost with topic p-definitions"
+SAID = "the pipeline was reset before, and where that has put its stages stood in the topic alone"
+
+
+def lite(file="a.db", name="lite"):
+    return f"  - {{ id: {name}, sqlite: {{ file: {file}, table: t, {COLUMNS} }} }}\n"
+
+
+def numbers(at, file="a.db"):
+    try:
+        with sqlite3.connect(at / file, timeout=20) as database:
+            return [row[0] for row in database.execute("SELECT n FROM t ORDER BY n").fetchall()]
+    except sqlite3.OperationalError:
+        return []  # Nobody has made the table yet.
+
+
+def run_to(at, text, records, reached):
+    with Worker(at, text) as worker:
+        if records:
+            produce(worker.address, "in", [{"n": number} for number in records])
+        wait_for(reached, worker.said, 60)
+        check(worker.stop() == 0, worker.said())
+        return worker.said()
+
+
+def on_log(at, act):
+    with Broker(at, port=free_port()) as broker:
+        act(broker.address)
+        broker.stop()
+
+
+def delete(address):
+    delete_topic(address, "p-definitions")
+
+
+def empty(address, kept=0):
+    """Deletes its records, but for the newest."""
+    offsets = kcat(address, "-C", "-t", "p-definitions", "-e", "-q", "-f", "%o\n").split()
+    delete_records(address, "p-definitions", 0, int(offsets[-1]) + 1 - kept)
+
+
+def started_over(at, text, beginning="--to-earliest"):
+    run_to(at, text, range(5), lambda: numbers(at) == list(range(5)))
+    reset(at, beginning, "--delete-rows", "--execute")
+    after = list(range(5)) if beginning == "--to-earliest" else [5]
+    run_to(at, text, [] if beginning == "--to-earliest" else [5], lambda: numbers(at) == after)
+
+
+def lose(at, file="a.db"):
+    for end in ("", "-wal", "-shm"):
+        (at / (file + end)).unlink(missing_ok=True)
+
+
+def refused(at, text):
+    said = plan(at, text, 1)
+    check(FORGOTTEN in said, said)
+    said = onceflow("run", "p.yaml", *log_of(at, free_port()), at=at, code=1, seconds=60)
+    check(FORGOTTEN in said and "--to-earliest (--delete-rows | --keep-rows) --execute" in said,
+          said)
+
+
+def goes_on_and_refuses_a_lost_database(at, lose_record):
+    text = pipeline("", OUT + lite())
+    started_over(at, text)
+    on_log(at, lose_record)
+    said = run_to(at, text, [5], lambda: numbers(at) == list(range(6)))
+    check("was gone: it is made anew" in said and SAID in said, said)
+    said = run_to(at, text, [6], lambda: numbers(at) == list(range(7)))
+    check("was gone" not in said, said)
+    audit(at)
+    lose(at)
+    refused(at, text)
+    # The fix, typed.
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, text, [], lambda: numbers(at) == list(range(7)))
+    lose(at)
+    run_to(at, text, [7], lambda: numbers(at) == list(range(8)))
+    audit(at)
+
+
+def a_lost_database_is_refused_where_the_topic_was_deleted(at):
+    goes_on_and_refuses_a_lost_database(at, delete)
+
+
+def a_lost_database_is_refused_where_the_topic_was_emptied(at):
+    goes_on_and_refuses_a_lost_database(at, empty)
+
+
+def both_lost_at_once_are_refused(at):
+    text = pipeline("", OUT + lite())
+    started_over(at, text)
+    on_log(at, delete)
+    lose(at)
+    refused(at, text)
+    check(numbers(at) == [], "nothing was written")
+
+
+def a_new_sink_is_refused(at):
+    started_over(at, pipeline("", OUT + lite()))
+    on_log(at, delete)
+    run_to(at, pipeline("", OUT + lite()), [5], lambda: numbers(at) == list(range(6)))
+    refused(at, pipeline("", OUT + lite() + lite("b.db", "more")))
+
+
+def a_lone_sink_that_was_put_at_the_end_is_refused(at):
+    text = pipeline("", lite())
+    started_over(at, text, "--to-latest")
+    on_log(at, delete)
+    said = run_to(at, text, [6], lambda: numbers(at) == [5, 6])
+    check(SAID in said, said)
+    lose(at)
+    refused(at, text)
+
+
+def the_newest_record_alone_is_not_enough(at):
+    text = pipeline("", OUT + lite())
+    started_over(at, text)
+    # The record of the start-over is followed by one of another file.
+    more = pipeline("  - { id: s, where: \"$.n >= 0\" }\n", OUT + lite())
+    run_to(at, more, [5], lambda: numbers(at) == list(range(6)))
+    on_log(at, lambda address: empty(address, kept=1))
+    lose(at)
+    refused(at, more)
+
+
+def without_a_start_over_rows_are_written_again(at):
+    text = pipeline("", OUT + lite())
+    run_to(at, text, range(5), lambda: numbers(at) == list(range(5)))
+    on_log(at, delete)
+    said = run_to(at, text, [5], lambda: numbers(at) == list(range(6)))
+    check("was gone: it is made anew" in said and SAID not in said, said)
+    lose(at)
+    run_to(at, text, [6], lambda: numbers(at) == list(range(7)))
+    audit(at)
