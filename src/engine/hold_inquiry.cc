@@ -20,6 +20,8 @@ std::string name_of(const TopicPartition& partition) {
   return fmt::format("{}-{}", partition.topic, partition.partition.value);
 }
 
+}  // namespace
+
 std::string describe_holder(const StageStatus::Holder& holder) {
   if (!holder.producer_id) {
     return "an open transaction; whose is not known: " + holder.unknown_why;
@@ -40,7 +42,26 @@ std::string describe_holder(const StageStatus::Holder& holder) {
   return text;
 }
 
-}  // namespace
+Task<std::optional<StageStatus::Holder>> find_holder(std::shared_ptr<client::Cluster> cluster,
+                                                     client::Channel channel,
+                                                     TopicPartition partition,
+                                                     Offset first_offset) {
+  const auto found = co_await client::find_open_transaction(
+      cluster, channel, partition, cluster->scheduler().now() + kAskTimeout);
+  StageStatus::Holder holder{.partition = std::move(partition), .first_offset = first_offset};
+  if (!found) {
+    holder.unknown_why = found.error().text;
+  } else if (*found) {
+    holder.producer_id = (*found)->producer_id;
+    holder.producer_epoch = (*found)->producer_epoch;
+    holder.transactional_id = (*found)->transactional_id;
+    holder.started_at_ms = (*found)->started_at_ms;
+    holder.timeout_ms = (*found)->timeout_ms;
+  } else {
+    co_return std::nullopt;
+  }
+  co_return holder;
+}
 
 HoldInquiry::HoldInquiry(std::shared_ptr<client::Cluster> cluster)
     : state_(std::make_shared<State>()) {
@@ -64,21 +85,10 @@ Task<void> HoldInquiry::run(std::shared_ptr<State> state, std::vector<InputWatch
     if (holders.size() == kPartitionsAskedMax) {
       break;
     }
-    const auto found = co_await client::find_open_transaction(
-        cluster, state->channel, one.source, cluster->scheduler().now() + kAskTimeout);
-    StageStatus::Holder holder{.partition = one.source, .first_offset = one.first_offset};
-    if (!found) {
-      holder.unknown_why = found.error().text;
-    } else if (*found) {
-      holder.producer_id = (*found)->producer_id;
-      holder.producer_epoch = (*found)->producer_epoch;
-      holder.transactional_id = (*found)->transactional_id;
-      holder.started_at_ms = (*found)->started_at_ms;
-      holder.timeout_ms = (*found)->timeout_ms;
-    } else {
-      continue;  // it has ended meanwhile
+    auto holder = co_await find_holder(cluster, state->channel, one.source, one.first_offset);
+    if (holder) {
+      holders.push_back(std::move(*holder));
     }
-    holders.push_back(std::move(holder));
   }
   state->holders = std::move(holders);
   state->is_asking = false;

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "client/cluster.h"
@@ -35,6 +37,13 @@ class HoldInquiry {
 
   std::shared_ptr<State> state_;  ///< shared with the task that asks, which may outlive the stage
 };
+
+/// Who holds back what lies in the partition from the offset on; none: nobody does any more.
+Task<std::optional<StageStatus::Holder>> find_holder(std::shared_ptr<client::Cluster> cluster,
+                                                     client::Channel channel,
+                                                     TopicPartition partition, Offset first_offset);
+/// "the open transaction of transactional.id 'x' (producer id 7, epoch 0), begun …"
+std::string describe_holder(const StageStatus::Holder& holder);
 
 /// "5 records of orders-0 from offset 130 on are held back by the open transaction of 'x' …", and
 /// what to do about it.

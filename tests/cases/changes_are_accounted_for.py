@@ -7,10 +7,11 @@ import re
 import shlex
 import sqlite3
 
-from harness import (Broker, Worker, audit, check, consume, free_port, onceflow, produce,
-                     shared_postgres, wait_for)
+from harness import (Broker, Worker, audit, check, cluster, consume, free_port, onceflow,
+                     produce, shared_postgres, wait_for)
 from harness.changes import aggregate, pipeline, plan, refused, reset, run, values
 from harness.kafka_admin import call, create_topic, delete_topic, text
+from harness.rdkafka import OpenTransaction
 
 TOTALS = pipeline(aggregate("n: count(*)"))
 PLAIN = pipeline("  - { id: w, where: $.n > 0 }\n")
@@ -146,6 +147,45 @@ def what_lies_between_stages_is_read_before_their_topic_is_left(at):
             check(worker.stop() == 0, worker.said())
         check("--to-current" in plan(here, after, 1), "it is read, so it may go on from now")
         reset(here, "--to-current", "--execute")
+
+
+def numbers(at, table="t"):
+    with contextlib.closing(sqlite3.connect(at / "b.db")) as database:
+        return [row[0] for row in database.execute(f"SELECT n FROM {table} ORDER BY n")]
+
+
+def what_lies_behind_an_open_transaction_is_unread(at):
+    """Committed results behind the open transaction of a stranger: `all was read` was said."""
+    table = "  - { id: lite, sqlite: { file: b.db, table: t, columns: { n: { value: $.n, " \
+            "type: integer } } } }\n"
+    text_of_file = pipeline("", TOPICS + table)
+    with cluster(at) as broker:
+        flags = ["--bootstrap.servers", broker.address]
+        create_topic(broker.address, "in", 1)
+        with Worker(at, text_of_file, servers=broker.address) as worker:
+            produce(broker.address, "in", [{"n": number} for number in range(3)])
+            wait_for(lambda: worker.stage("lite")["totals"]["records_in"] == 3, worker.said, 30)
+            check(worker.stop() == 0, worker.said())
+        with OpenTransaction(broker.port, "stranger", "out", 2) as hides:
+            with Worker(at, text_of_file, servers=broker.address) as worker:
+                produce(broker.address, "in", [{"n": number} for number in range(3, 8)])
+                wait_for(lambda: worker.stage("kafka")["totals"]["records_in"] == 5,
+                         worker.said, 30)
+                check(worker.stop() == 0, worker.said())
+            held = "out-0 offsets 4..11 (held back by the open transaction of transactional.id " \
+                "'stranger'"
+            write(at, text_of_file.replace("topic: out", "topic: out2"))
+            said = onceflow("plan", "p.yaml", *flags, at=at, code=1)
+            check(held in said and "would stay unread" in said and "--to-current" not in said, said)
+            said = onceflow("reset", "p.yaml", *flags, "--to-current", "--execute", at=at, code=1)
+            check(held in said, said)
+            write(at, pipeline("", TOPICS))
+            said = onceflow("plan", "p.yaml", *flags, at=at)
+            check(held in said and "all was read" not in said, said)
+            hides.abort()
+        with Worker(at, text_of_file, servers=broker.address) as worker:
+            wait_for(lambda: numbers(at) == list(range(8)), worker.said, 30)
+            check(worker.stop() == 0, worker.said())
 
 
 def a_source_that_was_left_is_no_loss(at):
