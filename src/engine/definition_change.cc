@@ -88,6 +88,15 @@ std::vector<std::string> keys_of(const std::string& state) {
   return keys;
 }
 
+// What a state does not say of the steps before it: which records come is no part of what it is.
+std::string wheres_of(const std::string& steps) {
+  std::string wheres;
+  for (const std::string& line : definition_lines(steps)) {
+    wheres += line.starts_with("where ") ? line + "\n" : std::string();
+  }
+  return wheres;
+}
+
 // What else comes of a `where` that treats records without a value in another way; empty: none
 // does.
 std::string_view effect_on_deletions(const std::string& before, const std::string& after) {
@@ -217,7 +226,7 @@ class Comparison {
     return aggregate != nullptr && !aggregate->state.empty();
   }
 
-  // A changed key: its aggregate's state has changed with it.
+  // A changed key: its aggregate's state has changed with it, and says all but the `where`.
   bool is_said_of_aggregate(const Stage& stage) const {
     if (!is_before_aggregate(planned_, stage)) {
       return false;
@@ -244,15 +253,25 @@ class Comparison {
              "be mixed");
       changes_.back().state_topics = topics_of_state(before);
       changes_.back().keeping_state = keeping(before.state, after.state);
-    } else if (before.steps != after.steps && !is_said_of_aggregate(after)) {
-      note(after.id, difference(before.steps, after.steps),
-           fmt::format("it holds from the next record on; what was written before stays as it is{}",
-                       effect_on_deletions(before.steps, after.steps)));
+    }
+    if (before.state != after.state || is_said_of_aggregate(after)) {
+      compare_steps(after.id, wheres_of(before.steps), wheres_of(after.steps));
+    } else {
+      compare_steps(after.id, before.steps, after.steps);
     }
     compare_columns(before, after);
     compare_group(before, after);
     compare_sources(before, after);
     compare_outputs(before, after);
+  }
+
+  void compare_steps(const std::string& stage, const std::string& before,
+                     const std::string& after) {
+    if (before != after) {
+      note(stage, difference(before, after),
+           fmt::format("it holds from the next record on; what was written before stays as it is{}",
+                       effect_on_deletions(before, after)));
+    }
   }
 
   void compare_columns(const Stage& before, const Stage& after) {

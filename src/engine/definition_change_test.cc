@@ -98,6 +98,18 @@ TEST(DefinitionChange, another_filter_before_an_aggregate_is_noted) {
   EXPECT_THAT(noted(totals(), after), HasSubstr("k-key: `where $.x > 1` is new; it holds from"));
 }
 
+TEST(DefinitionChange, a_filter_and_what_is_counted_behind_it_are_both_said) {
+  PipelineDefinition after = totals();
+  after.stages[0].steps = "where $.x > 1\nkey k = $.other\n";
+  after.stages[1].state = "values 1\nkey k = $.other\naggregate n = sum($.x)\n";
+  const auto changes = known_as(totals()).compare(after);
+  EXPECT_THAT(
+      describe(changes, DefinitionChange::Weight::kNote),
+      AllOf(HasSubstr("k-key: `where $.x > 1` is new; it holds from"), Not(HasSubstr("key k"))));
+  EXPECT_THAT(describe(changes, DefinitionChange::Weight::kRefused),
+              HasSubstr("k: `key k = $.k` is now `key k = $.other`"));
+}
+
 TEST(DefinitionChange, exchanged_lines_are_a_change_too) {
   PipelineDefinition before = totals();
   before.stages[1].state = "values 1\naggregate a = count(*)\naggregate b = count(*)\n";
