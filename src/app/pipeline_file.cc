@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <variant>
 
 #include "base/utf8.h"
 #include "io/os/os_environment.h"
@@ -23,6 +25,13 @@ std::optional<pipeline::PlannedPipeline> load_pipeline_file(const std::string& p
     return std::nullopt;
   }
   return std::move(*planned);
+}
+
+Tables tables_of(const pipeline::PlannedPipeline& planned) {
+  const bool has_table = std::ranges::any_of(planned.plan.stages, [](const engine::Stage& stage) {
+    return std::holds_alternative<engine::SinkOutput>(stage.output);
+  });
+  return has_table ? Tables::kSome : Tables::kNone;
 }
 
 }  // namespace onceflow::app

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "app/shell_words.h"
 #include "pipeline/planner.h"
 
 namespace onceflow::app {
@@ -11,5 +12,7 @@ namespace onceflow::app {
 /// Reads, checks and plans the file. What is wrong goes to standard error, a line a problem; the
 /// subcommand then ends with kExitUsage, and nothing was started.
 std::optional<pipeline::PlannedPipeline> load_pipeline_file(const std::string& path);
+
+Tables tables_of(const pipeline::PlannedPipeline& planned);
 
 }  // namespace onceflow::app

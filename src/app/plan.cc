@@ -309,6 +309,12 @@ Task<Result<std::set<std::string>>> find_stages_without_changelog(LogAtHand log,
   co_return found;
 }
 
+struct PlanOptions {
+  std::string file;  ///< as it is typed again, with its flags
+  bool as_json = false;
+  bool skips_deleted = false;  ///< as run would with the flag
+};
+
 // What `run` says of the file alone.
 Findings findings_of_file(const pipeline::PlannedPipeline& plan, const std::string& file) {
   Findings found;
@@ -319,21 +325,24 @@ Findings findings_of_file(const pipeline::PlannedPipeline& plan, const std::stri
   return found;
 }
 
-Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const std::string& file,
-                    Findings found, bool as_json) {
+Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, Findings found,
+                    const PlanOptions& asked) {
+  const std::string& file = asked.file;
   PipelineDefinition planned = pipeline::definition_of(plan);
   // No worker has an empty name, so it is none of those that live.
   engine::WorkerOptions options = worker_options_of(plan, {}, file);
   options.client.bootstrap_servers = log.cluster->options().bootstrap_servers;
-  options.stage.tell = [&found, &file](LogEvent event) {
-    event.text = with_file_named(std::move(event.text), file);
+  options.stage.skips_deleted = asked.skips_deleted;
+  const Tables tables = tables_of(plan);
+  options.stage.tell = [&found, &file, tables](LogEvent event) {
+    event.text = with_file_named(std::move(event.text), file, tables);
     found.news.push_back(std::move(event));
   };
   engine::Worker worker(log.os.environment(), plan.plan, std::move(options));
   found.rehearsal = co_await worker.rehearse();
   planned = pipeline::spelled_as(std::move(planned), found.rehearsal.known);
   for (std::string& refusal : found.rehearsal.refusals) {
-    refusal = with_file_named(std::move(refusal), file);
+    refusal = with_file_named(std::move(refusal), file, tables);
   }
   if (!found.rehearsal.known.is_known() && !found.rehearsal.has_ended()) {
     const auto kept = co_await find_kept(log, plan, planned);
@@ -351,7 +360,7 @@ Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, const 
     }
     found.stages_without_changelog = std::move(*without);
   }
-  std::cout << (as_json ? to_json(planned, found) : to_text(planned, file, found));
+  std::cout << (asked.as_json ? to_json(planned, found) : to_text(planned, file, found));
   co_return exit_code_of(found);
 }
 
@@ -364,14 +373,15 @@ int run_plan(const Arguments& arguments) {
       "onceflow plan");
   LogTaskOptions options{.verb = "plan", .bootstrap_servers = {}, .log = {}, .flags = {}};
   std::string file;
-  bool json = false;
+  PlanOptions asked;
   app.add_option("FILE", file, "a pipeline file")->required();
   add_servers_option(app, options.bootstrap_servers);
   app.add_option("--data-dir", options.log.data_directory, "of the embedded log")
       ->capture_default_str();
   app.add_option("--port", options.log.port, "of the embedded log, where it is running")
       ->capture_default_str();
-  app.add_flag("--json", json, "as a JSON object");
+  app.add_flag("--json", asked.as_json, "as a JSON object");
+  app.add_flag("--skip-deleted", asked.skips_deleted, "what onceflow run --skip-deleted would do");
   if (const auto ended = parse_arguments(app, arguments)) {
     return *ended;
   }
@@ -381,22 +391,22 @@ int run_plan(const Arguments& arguments) {
     return kExitUsage;
   }
   const MaskedStreams masked_streams(planned->spec.secrets);
-  const std::string named = shell_word(file) + options.flags;
+  asked.file = shell_word(file) + options.flags;
   if (options.bootstrap_servers.empty()) {
     options.bootstrap_servers = joined(planned->spec.bootstrap_servers);
   }
   const PipelineDefinition definition = pipeline::definition_of(*planned);
   const Findings of_file = findings_of_file(*planned, file);
   if (is_log_missing(options)) {
-    std::cout << (json ? to_json(definition, of_file) : to_text(definition, named, of_file));
-    if (!json) {
+    std::cout << (asked.as_json ? to_json(definition, of_file)
+                                : to_text(definition, asked.file, of_file));
+    if (!asked.as_json) {
       std::cerr << missing_log(options);
     }
     return kExitOk;
   }
-  return run_on_log(options, [&](LogAtHand log) {
-    return show_plan(std::move(log), *planned, named, of_file, json);
-  });
+  return run_on_log(
+      options, [&](LogAtHand log) { return show_plan(std::move(log), *planned, of_file, asked); });
 }
 
 }  // namespace onceflow::app

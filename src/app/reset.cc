@@ -72,8 +72,9 @@ class Reset {
   Task<int> run() {
     const Status done = co_await prepare_and_run();
     if (!done) {
-      std::cerr << "onceflow reset: " << with_file_named(done.error().text, command_.named())
-                << '\n';
+      const Tables tables = tables_of(planned_);
+      std::cerr << "onceflow reset: "
+                << with_file_named(done.error().text, command_.named(), tables) << '\n';
       co_return kExitFailed;
     }
     co_return kExitOk;
@@ -199,13 +200,8 @@ class Reset {
     co_return co_await act.run();
   }
 
-  Status unended(const std::string& what, Status done) const {
-    return done ? done
-                : fail(done.error().code,
-                       fmt::format("{}: {}; the reset has not ended, and no worker starts before "
-                                   "it has: run the same command again: onceflow reset {} {} "
-                                   "--execute",
-                                   what, done.error().text, command_.named(), flags_of(command_)));
+  Status unended(const std::string& what, const Status& done) const {
+    return app::unended(what, done, command_.named(), flags_of(command_));
   }
 
   Task<Status> end() {

@@ -69,6 +69,15 @@ std::string turn_is_lost(const std::string& pipeline, const std::string& what,
       pipeline, what, file, file, flags);
 }
 
+Status unended(const std::string& what, const Status& done, const std::string& file,
+               const std::string& flags) {
+  return done ? done
+              : fail(done.error().code,
+                     fmt::format("{}: {}; the reset has not ended, and no worker starts before it "
+                                 "has: run the same command again: onceflow reset {} {} --execute",
+                                 what, done.error().text, file, flags));
+}
+
 std::string begins_with_what_comes(const Stage& stage, const Stage* before) {
   const std::string now = fmt::format("{}", fmt::join(stage.sources, ", "));
   return before == nullptr || before->sources == stage.sources

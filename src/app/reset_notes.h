@@ -32,6 +32,9 @@ std::string not_all_is_read(std::vector<engine::DefinitionChange> changes,
 /// Of a reset that is not the one that goes on.
 std::string turn_is_lost(const std::string& pipeline, const std::string& what,
                          const std::string& file, const std::string& flags);
+/// Of an act that has failed in the middle of a reset.
+Status unended(const std::string& what, const Status& done, const std::string& file,
+               const std::string& flags);
 /// Of a stage whose topics are not there yet; `before`: the same stage as it was, null if it is
 /// new.
 std::string begins_with_what_comes(const protocol::PipelineDefinition::Stage& stage,

@@ -60,9 +60,10 @@ class RunProcess {
       : planned_(planned),
         options_(std::move(options)),
         named_(shell_word(options_.file) + options_.log_flags),
-        tell_([named = named_, tell = masked(log_to_stderr("run", options_.log_format),
-                                             planned_.spec.secrets)](LogEvent event) {
-          event.text = with_file_named(std::move(event.text), named);
+        tell_([named = named_, tables = tables_of(planned),
+               tell = masked(log_to_stderr("run", options_.log_format), planned_.spec.secrets)](
+                  LogEvent event) {
+          event.text = with_file_named(std::move(event.text), named, tables);
           tell(event);
         }) {}
   ~RunProcess() {

@@ -19,7 +19,26 @@ std::string shell_word(std::string_view word) {
   return quoted + "'";
 }
 
-std::string with_file_named(std::string text, std::string_view named) {
+namespace {
+
+std::string with_rows_decided(std::string text) {
+  constexpr std::string_view kExecute = " --execute";
+  if (text.contains("has not ended")) {
+    return text;
+  }
+  for (const std::string beginning : {" --to-earliest", " --to-latest"}) {
+    const std::string open = beginning + std::string(kExecute);
+    for (std::size_t at = text.find(open); at != std::string::npos; at = text.find(open, at)) {
+      at += beginning.size();
+      text.insert(at, " (--delete-rows | --keep-rows)");
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string with_file_named(std::string text, std::string_view named, Tables tables) {
   constexpr std::string_view kFile = "FILE";
   for (const std::string_view command : {"onceflow reset ", "onceflow plan ", "onceflow run "}) {
     const std::string open = std::string(command) + std::string(kFile);
@@ -29,7 +48,7 @@ std::string with_file_named(std::string text, std::string_view named) {
       at += named.size();
     }
   }
-  return text;
+  return tables == Tables::kSome ? with_rows_decided(std::move(text)) : text;
 }
 
 }  // namespace onceflow::app

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "app/pipeline_file.h"
 #include "app/shell_words.h"
 #include "app/status_of_audit.h"
 #include "app/status_parts.h"
@@ -125,9 +126,9 @@ Json holders_json(const StageStatus& stage) {
 }
 
 Json stage_json(const StageStatus& stage, const StageRates& rates, std::string_view named,
-                MonotonicTime now) {
+                Tables tables, MonotonicTime now) {
   const auto text = [&](const std::string& words) {
-    return text_json(with_file_named(words, named));
+    return text_json(with_file_named(words, named, tables));
   };
   return {{"stage", stage.stage},
           {"state", engine::to_string(stage.state())},
@@ -297,7 +298,7 @@ console::Health WorkerStatusPages::health() const {
   for (const StageStatus& stage : view_->stages) {
     health.is_alive = health.is_alive && stage.state() != StageState::kFailed;
     health.is_ready = health.is_ready && does_its_work(stage);
-    const std::string why = with_file_named(stage.life.cause().what, named_);
+    const std::string why = with_file_named(stage.life.cause().what, named_, tables_of(planned_));
     health.text += fmt::format("{}: {}{}\n", stage.stage, engine::to_string(stage.state()),
                                why.empty() ? "" : ": " + why);
   }
@@ -340,7 +341,7 @@ std::string WorkerStatusPages::json(const std::optional<std::string>& embedded_l
                {"audit", Json::parse(audit_json(audit, now))},
                {"stages", Json::array()}};
   for (const StageStatus& stage : stages) {
-    json["stages"].push_back(stage_json(stage, rates_of(stage), named_, now));
+    json["stages"].push_back(stage_json(stage, rates_of(stage), named_, tables_of(planned_), now));
   }
   if (embedded_log) {
     json["broker"] = Json::parse(*embedded_log);

@@ -239,7 +239,9 @@ Task<Status> BatchSender::flush(MonotonicTime deadline) {
   pump();
   while (!failure_ && !closed_ && has_data()) {
     if (!co_await changed_.wait_until(deadline) && has_data()) {
-      co_return std::unexpected(timed_out_error("flush"));
+      Error error = timed_out_error("flush");
+      error.text += last_refusal();
+      co_return std::unexpected(std::move(error));
     }
   }
   if (failure_) {

@@ -99,6 +99,7 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
     MonotonicTime created_at;
     int attempt_count = 0;
     bool in_flight = false;
+    std::string refusal;  ///< why it is sent again; empty: it was not refused so far
   };
   using BatchPointer =
       std::shared_ptr<Batch>;  // shared between the queue and the request in flight
@@ -167,6 +168,8 @@ class BatchSender : public ClusterUser, public std::enable_shared_from_this<Batc
   void recycle(const BatchPointer& batch);
   void begin_anew();
   void expire(MonotonicTime now);
+  /// "; last: …": why what is still queued was not taken; empty: nobody has refused it.
+  std::string last_refusal() const;
 
   static Task<void> connect_node(std::shared_ptr<BatchSender> self, NodeId node);
   static Task<void> find_leaders(std::shared_ptr<BatchSender> self);

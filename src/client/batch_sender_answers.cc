@@ -229,6 +229,7 @@ void BatchSender::repeat(const Sent& sent, const Error& why) {
     return;
   }
   Partition& partition = partitions_[sent.partition_index];
+  sent.batch->refusal = why.text;
   partition.repeating = true;
   const auto doublings = std::min(sent.batch->attempt_count - 1, 10);
   const Duration backoff = std::min(cluster_->options().retry_backoff * (1 << doublings),
@@ -256,12 +257,23 @@ void BatchSender::expire(MonotonicTime now) {
       continue;
     }
     if (partition.queue.front()->created_at + options_.delivery_timeout < now) {
-      fail(timed_out_error(
+      Error error = timed_out_error(
           fmt::format("delivery to {}-{}", partition.name.topic, partition.name.partition.value),
-          transactional_id_ ? Recovery::kAbort : Recovery::kFatal));
+          transactional_id_ ? Recovery::kAbort : Recovery::kFatal);
+      error.text += last_refusal();
+      fail(std::move(error));
       return;
     }
   }
+}
+
+std::string BatchSender::last_refusal() const {
+  for (const Partition& partition : partitions_) {
+    if (!partition.queue.empty() && !partition.queue.front()->refusal.empty()) {
+      return "; last: " + partition.queue.front()->refusal;
+    }
+  }
+  return {};
 }
 
 void BatchSender::fail(Error error) {

@@ -166,6 +166,18 @@ TEST_F(ProducerTest, what_cannot_be_delivered_in_time_is_given_up) {
   EXPECT_EQ(status.error().code, ErrorCode::kTimedOut);
 }
 
+TEST_F(ProducerTest, what_is_not_taken_in_time_says_why) {
+  broker_.produce_errors.assign(100, protocol::ErrorCode::kKafkaStorageError);
+  Producer producer = make();
+  good(producer.append(producer.slot(partition_), record("a")));
+  const Status status = run(producer.flush(loop_.now() + milliseconds(300)));
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, ErrorCode::kTimedOut);
+  EXPECT_THAT(status.error().text,
+              testing::HasSubstr("flush: not in time; last: Produce to " + partition_.topic));
+  EXPECT_THAT(status.error().text, testing::HasSubstr("KAFKA_STORAGE_ERROR"));
+}
+
 TEST_F(ProducerTest, a_broker_that_restarts_is_waited_for) {
   Producer producer = make();
   const PartitionSlot slot = producer.slot(partition_);

@@ -4,7 +4,8 @@ and it says how many records nobody will read."""
 import re
 import sqlite3
 
-from harness import Worker, audit, check, cluster, onceflow, produce, shared_postgres, wait_for
+from harness import (Broker, Worker, audit, check, cluster, onceflow, produce, shared_postgres,
+                     wait_for)
 from harness.kafka_admin import create_topic
 
 SOURCE = "source: { kafka: { topics: [in], group.id: g } }"
@@ -211,3 +212,15 @@ def tables_of_one_name_are_told_apart(at):
     said = audit(at, code=1)
     for name in ("a", "b"):
         check(f"table t (sink {name}, {name}.db)" in said, said)
+
+
+def a_log_without_room_says_so(at):
+    """It said that a flush was not in time."""
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 1)
+        filled(at, broker, LITE, 3, numbers(0, 3))
+        broker.stop()
+    with Broker(at, "--override", f"log.free.bytes.min={1 << 50}") as broker:
+        said = reset(at, broker, "--to-latest", "--delete-rows", "--execute", code=1)
+        check("not in time; last: Produce to p-definitions-0" in said and
+              "its disk has less free than log.free.bytes.min" in said, said)
