@@ -445,7 +445,22 @@ Task<Status> StartPositions::pass_deleted(std::vector<KeptPosition>& own) {
   if (!deleted.empty() && !options_.skips_deleted) {
     co_return fail(ErrorCode::kCorrupt, deleted_before_read(deleted, options_.file));
   }
-  co_return co_await open(std::move(opened), own);
+  CO_RETURN_IF_ERROR(co_await open(std::move(opened), own));
+  for (const DeletedRange& range : deleted) {
+    options_.tell({.level = LogLevel::kWarn,
+                   .stage = {},
+                   .event = "skipped",
+                   .text = skipped_by_operator(range)});
+  }
+  co_return Status{};
+}
+
+std::string skipped_by_operator(const DeletedRange& range) {
+  return fmt::format(
+      "{0}: offsets {1}..{2} were deleted before this stage had read them, and are passed over "
+      "(--skip-deleted): it goes on at {3}, and the audit reports them as skipped by operator; "
+      "start without the flag from now on, or what is deleted later is passed over, too",
+      describe(range.source), range.position.value, range.start.value - 1, range.start.value);
 }
 
 // All of them: --skip-deleted passes them all.

@@ -91,6 +91,8 @@ struct DeletedRange {
   Offset start;
 };
 
+/// For people: it is lost, as an operator has allowed.
+std::string skipped_by_operator(const DeletedRange& range);
 /// For people: these are lost, and the ways on.
 std::string deleted_before_read(std::span<const DeletedRange> deleted, std::string_view file);
 

@@ -76,15 +76,21 @@ def the_gap_is_named_by_the_run_and_by_the_audit_and_passed_on_purpose(at):
                 check(worker.wait(30) == 1, "it did not stop")
                 check("in-0: offsets 10..14 were deleted before this stage had read them"
                       in worker.said() and "--skip-deleted" in worker.said(), worker.said())
+            passed = "in-0: offsets 10..14 were deleted before this stage had read them, and are"
+            said = onceflow("plan", "p.yaml", "--bootstrap.servers", broker.address,
+                            "--skip-deleted", at=here)
+            check(passed in said, said)
             with Worker(here, None, "--skip-deleted", servers=broker.address) as worker:
                 wait_for(lambda: worker.stage()["totals"]["records_in"] == 1,
                          "the record after the gap", 30)
                 check(worker.stop() == 0, worker.said())
+                check('event="skipped": ' + passed in worker.said(), worker.said())
             if pipeline == LITE:
                 check(rows(here) == [*range(10), 15], rows(here))
             said = audited(here, broker, 0)
             check("11 input records accounted for, 5 offsets skipped by operator" in said, said)
-            check("skipped by operator: in-0 offsets 10..14" in said, said)
+            skipped = "skipped by operator: in-0 offsets 10..14, by onceflow run --skip-deleted"
+            check(skipped in said, said)
             check("clean —" not in said, said)
             report = json.loads(audited(here, broker, 0, "--json"))
             check(report["verdict"] == "partly" and report["skipped_offsets"] == 5, report)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <span>
+#include <string_view>
 
 #include "audit/names.h"
 #include "base/log_line.h"
@@ -12,6 +13,9 @@ namespace onceflow::audit {
 namespace {
 
 using Beginning = protocol::Receipt::Beginning;
+
+/// The worker of a receipt that onceflow reset has written (docs/formats/receipt.md).
+constexpr std::string_view kResetCommand = "onceflow reset";
 
 class PartitionTiling {
  public:
@@ -129,6 +133,11 @@ class PartitionTiling {
     }
   }
 
+  // Which moves a position of its own past nothing but what was deleted.
+  bool is_of_worker(const InputBeginning& reset) const {
+    return history_.receipts[reset.entry].receipt.worker != kResetCommand;
+  }
+
   void tell_reset(Offset covered, const InputBeginning& reset) {
     if (covered == kNoOffset) {
       tell_begun_by_reset(reset);
@@ -136,8 +145,9 @@ class PartitionTiling {
     }
     if (covered != kNoOffset && reset.offset > covered) {
       findings_.skipped(reset.offset - covered,
-                        fmt::format("{} {}, by a reset of stage {} ({})",
-                                    name_of(scan_.partition()), name_offsets(covered, reset.offset),
+                        fmt::format("{} {}, by {} of stage {} ({})", name_of(scan_.partition()),
+                                    name_offsets(covered, reset.offset),
+                                    is_of_worker(reset) ? "onceflow run --skip-deleted" : "a reset",
                                     stage_, name_of(history_.receipts[reset.entry])));
     } else if (reset.offset < covered) {
       findings_.note(fmt::format("{} {} were read again by stage {}, by a reset ({})",
