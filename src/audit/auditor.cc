@@ -169,7 +169,8 @@ Task<Status> Auditor::read_table(StageHistory& history) {
   const auto topic = co_await reader_.describe(subject_.receipts_topic);
   CO_RETURN_IF_ERROR(topic);
   if (options_.seeded_bug != SeededBug::kStartOverIsNotAudited) {
-    check_start_over(stage, *positions, subject_.receipts_topic, *topic, report_.findings);
+    check_start_over(stage, *positions, subject_.receipts_topic, *topic,
+                     command_that_ends_reset(definitions_), report_.findings);
   }
   if (history.has_lost_its_first_receipts()) {
     history.is_cut = true;

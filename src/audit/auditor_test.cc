@@ -376,6 +376,13 @@ TEST_F(AuditorTest, a_lost_output_record_is_missing) {
                             "12..13 hold 2 records")));
 }
 
+TEST_F(AuditorTest, a_commit_that_was_deleted_in_part_is_not_covered) {
+  write_honestly(1, 4);
+  log_.set_start(at("paid", 1), Offset(5));
+  EXPECT_THAT(texts(audit()), ElementsAre());
+  EXPECT_THAT(audit().findings.notes(), Contains(HasSubstr("5); the others, offsets 5..6")));
+}
+
 TEST_F(AuditorTest, a_doubled_output_record_is_doubled) {
   write_honestly(1, 3);
   TestCommit commit = make_commit(4);

@@ -11,6 +11,7 @@
 #include "audit/memory_log_testing.h"
 #include "base/record_hash.h"
 #include "base/topic_id_text.h"
+#include "protocol/definition.h"
 
 namespace onceflow::audit {
 namespace {
@@ -427,6 +428,19 @@ TEST_F(TableAuditTest, positions_of_another_start_over_are_found) {
                                     "is not of the pipeline's newest start-over: topic p-receipts "
                                     "was made anew (its id was " +
                                     id + ", and is " + to_text(now) + ")")));
+  // A reset that has not ended refuses every other.
+  protocol::PipelineDefinition begun;
+  begun.kind = protocol::PipelineDefinition::Kind::kResetBegun;
+  begun.pipeline = "p";
+  begun.flags = "--to-latest --keep-rows";
+  log_.create("p-definitions", 1);
+  const Buffer bytes = protocol::encode_definition(begun);
+  log_.append({"p-definitions", PartitionIndex(0)}, {{"", std::string(as_text(bytes))}});
+  EXPECT_THAT(audit(false),
+              ElementsAre(::testing::AllOf(
+                  ::testing::EndsWith("the fix: onceflow reset FILE --to-latest --keep-rows "
+                                      "--execute"),
+                  ::testing::Not(HasSubstr("--to-current")))));
   // Not where it is not begun, nor of a topic that it does not read.
   execute("UPDATE onceflow_positions SET next_offset = -1");
   EXPECT_THAT(audit(false), ::testing::Not(Contains(HasSubstr("start-over"))));

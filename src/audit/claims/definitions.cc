@@ -346,7 +346,9 @@ std::size_t check_definitions(const StageHistory& history, const DefinitionRecor
   return DefinitionCheck(history, known, findings).run();
 }
 
-bool check_reset_has_ended(const DefinitionRecords& known, Findings& findings) {
+namespace {
+
+const protocol::PipelineDefinition* unended_reset(const DefinitionRecords& known) {
   const protocol::PipelineDefinition* begun = nullptr;
   for (const protocol::PipelineDefinition& record : known.all()) {
     if (record.kind == Kind::kResetBegun) {
@@ -355,14 +357,27 @@ bool check_reset_has_ended(const DefinitionRecords& known, Findings& findings) {
       begun = nullptr;
     }
   }
+  return begun;
+}
+
+}  // namespace
+
+std::string command_that_ends_reset(const DefinitionRecords& known) {
+  const protocol::PipelineDefinition* begun = unended_reset(known);
+  return begun == nullptr ? std::string()
+                          : fmt::format("onceflow reset FILE {} --execute",
+                                        begun->flags.empty() ? "--to-…" : begun->flags);
+}
+
+bool check_reset_has_ended(const DefinitionRecords& known, Findings& findings) {
+  const protocol::PipelineDefinition* begun = unended_reset(known);
   if (begun == nullptr) {
     return false;
   }
-  findings.not_covered(fmt::format(
-      "a reset was begun ({}) and has not ended: what it takes away is there in part, and no "
-      "worker starts; run the same command again: onceflow reset FILE {} --execute",
-      to_iso8601_ms(WallTime(begun->written_at_ms)),
-      begun->flags.empty() ? "--to-…" : begun->flags));
+  findings.not_covered(
+      fmt::format("a reset was begun ({}) and has not ended: what it takes away is there in part, "
+                  "and no worker starts; run the same command again: {}",
+                  to_iso8601_ms(WallTime(begun->written_at_ms)), command_that_ends_reset(known)));
   return true;
 }
 

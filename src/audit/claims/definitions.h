@@ -1,6 +1,8 @@
 // By which definition each record of a stage was judged, and whether that is one of the pipeline's.
 #pragma once
 
+#include <string>
+
 #include "audit/definition_records.h"
 #include "audit/findings.h"
 #include "audit/stage_history.h"
@@ -13,6 +15,10 @@ namespace onceflow::audit {
 /// stage's settled receipts were made.
 std::size_t check_definitions(const StageHistory& history, const DefinitionRecords& known,
                               Findings& findings);
+
+/// The command that ends a reset which was begun and has not ended, the only one that is not
+/// refused then; empty: there is none.
+std::string command_that_ends_reset(const DefinitionRecords& known);
 
 /// Whether a reset was begun and has not ended; what it was told is said then, and that its parts
 /// that are done are not told from those that are not.

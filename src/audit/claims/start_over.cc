@@ -18,7 +18,8 @@ std::string name_of(const StoredPosition& position) {
 
 void check_start_over(const StageSubject& stage, const std::vector<StoredPosition>& positions,
                       const std::string& receipts_topic,
-                      const std::optional<TopicDescription>& topic, Findings& findings) {
+                      const std::optional<TopicDescription>& topic, std::string_view ending,
+                      Findings& findings) {
   const StoredPosition* first = nullptr;
   std::int64_t count = 0;
   for (const StoredPosition& position : positions) {
@@ -46,17 +47,22 @@ void check_start_over(const StageSubject& stage, const std::vector<StoredPositio
         which, receipts_topic, first->receipts_id));
     return;
   }
+  const std::string what = fmt::format(
+      "{} not of the pipeline's newest start-over: topic {} was made anew (its id was {}, and is "
+      "{}), as onceflow reset does",
+      which, receipts_topic, first->receipts_id, to_text(topic->id));
   findings.add(
       FindingKind::kAltered, stage.id, 0,
-      fmt::format("{} not of the pipeline's newest start-over: topic {} was made anew (its id was "
-                  "{}, and is {}), as onceflow reset does; the database was restored from before "
-                  "that, or the file did not name this sink then, or the log was restored from "
-                  "before it: results that were made again are not in the table, or beside the old "
-                  "ones; the fix: restore database and log of one time; or go on from now, with "
-                  "the rows as they are: onceflow reset FILE --to-current --execute; or start over "
-                  "once more, with this sink: onceflow reset FILE --to-earliest (--delete-rows | "
-                  "--keep-rows) --execute",
-                  which, receipts_topic, first->receipts_id, to_text(topic->id)));
+      ending.empty()
+          ? what +
+                "; the database was restored from before that, or the file did not name this sink "
+                "then, or the log was restored from before it: results that were made again are "
+                "not in the table, or beside the old ones; the fix: restore database and log of "
+                "one time; or go on from now, with the rows as they are: onceflow reset FILE "
+                "--to-current --execute; or start over once more, with this sink: onceflow reset "
+                "FILE --to-earliest (--delete-rows | --keep-rows) --execute"
+          : what + ", and a reset has not ended, which may reach this table yet; the fix: " +
+                std::string(ending));
 }
 
 }  // namespace onceflow::audit

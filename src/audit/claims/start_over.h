@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "audit/findings.h"
@@ -15,9 +16,11 @@
 
 namespace onceflow::audit {
 
-/// `topic`: of the receipts, as it is after the positions were read.
+/// `topic`: of the receipts, as it is after the positions were read. `ending`: the command that
+/// ends a reset which has not ended; empty: there is none.
 void check_start_over(const StageSubject& stage, const std::vector<StoredPosition>& positions,
                       const std::string& receipts_topic,
-                      const std::optional<TopicDescription>& topic, Findings& findings);
+                      const std::optional<TopicDescription>& topic, std::string_view ending,
+                      Findings& findings);
 
 }  // namespace onceflow::audit
