@@ -435,11 +435,12 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPositi
                     "--to-earliest, or --to-datetime TIME)",
                     found, options_.file));
   }
-  news_.note(
-      LogLevel::kWarn, "another database",
-      found + "; its rows are written again from " +
-          (begun_anew->empty() ? std::string("the beginning")
-                               : "where the newest start-over was to begin: " + *begun_anew));
+  news_.note(LogLevel::kWarn, "another database",
+             found + "; its rows are written again from " +
+                 (begun_anew->empty()
+                      ? std::string("the beginning (of a compacted topic: of what it still "
+                                    "holds)")
+                      : "where the newest start-over was to begin: " + *begun_anew));
   // That is offset 0, also where the topic begins later: its rows cannot be written again then.
   for (KeptPosition& position : recalled.positions) {
     if (position.receipt_beginning == protocol::Receipt::Beginning::kNone &&
