@@ -136,6 +136,25 @@ def the_newest_record_alone_is_not_enough(at):
     refused(at, more)
 
 
+def receipts_in_a_database_alone_are_of_half_a_reset(at):
+    """With definitions and receipts gone nothing goes on beside the rows; the fix works as typed."""
+    text = pipeline("", OUT + lite())
+    run_to(at, text, range(5), lambda: numbers(at) == list(range(5)))
+
+    def lose_both(address):
+        delete_topic(address, "p-definitions")
+        delete_topic(address, "p-receipts")
+
+    on_log(at, lose_both)
+    for said in (plan(at, text, 1),
+                 onceflow("run", "p.yaml", *log_of(at, free_port()), at=at, code=1, seconds=60)):
+        check("as after a reset that has not ended" in said and
+              "--to-earliest (--delete-rows | --keep-rows) --execute" in said, said)
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, text, [5], lambda: numbers(at) == list(range(6)))
+    audit(at)
+
+
 def without_a_start_over_rows_are_written_again(at):
     text = pipeline("", OUT + lite())
     run_to(at, text, range(5), lambda: numbers(at) == list(range(5)))
