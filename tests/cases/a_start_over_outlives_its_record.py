@@ -137,7 +137,7 @@ def the_newest_record_alone_is_not_enough(at):
 
 
 def receipts_in_a_database_alone_are_of_half_a_reset(at):
-    """With definitions and receipts gone nothing goes on beside the rows; the fix works as typed."""
+    """With definitions and receipts gone nothing goes on; the fix works as it is typed."""
     text = pipeline("", OUT + lite())
     run_to(at, text, range(5), lambda: numbers(at) == list(range(5)))
 
