@@ -52,10 +52,12 @@ def audit(at, broker, *arguments, code=0):
 
 
 def follow(at, said, more):
-    """Types the fix that names `onceflow reset`, word for word, and what it asks for."""
+    """Types the fix that names `onceflow reset`, word for word, and what it lets one choose."""
     command = re.search(r"onceflow (reset p\.yaml .*?--execute)", said)
     check(command, said)
-    onceflow(*shlex.split(command[1]), *more, at=at)
+    choice = " (--delete-rows | --keep-rows)"
+    check(choice in command[1], said)
+    onceflow(*shlex.split(command[1].replace(choice, "")), *more, at=at)
 
 
 def a_log_restored_and_written_again(at, text, rows):

@@ -16,14 +16,16 @@ def refused(*arguments, word, code=2, given="x\n"):
 
 def numbers_and_places_are_refused_by_name(at):
     del at
-    for wrong in ["", "1x", " 1", "-5", "99999999999999999999", "latest ", "0x10", "1.0", "begin"]:
+    for wrong in ["1x", " 1", "-5", "99999999999999999999", "latest ", "0x10", "1.0", "begin"]:
         refused("-C", "-t", "k", "-e", "-o", wrong, word=f"-o '{wrong}' must be beginning")
     for flags in [["-C", "-p", "-3"], ["-P", "-p", "-3"], ["-C", "-p", "1x"],
                   ["-C", "-p", "2147483648"], ["-C", "-c", "-5"], ["-C", "-c", "1x"],
                   ["-P", "--rate", "-1"]]:
         refused("-t", "k", *flags, word=flags[1])
-    for address in ["localhost", "127.0.0.1:99999", "127.0.0.1:9092x", ""]:
+    for address in ["localhost", "127.0.0.1:99999", "127.0.0.1:9092x"]:
         refused("-C", "-t", "k", "-b", address, word="bootstrap.servers")
+    for flags in [["-o", ""], ["-b", ""]]:
+        refused("-C", "-t", "k", *flags, word="is empty (is a variable not set?)")
 
 
 def the_words_of_others_for_both_ends_are_taken(at):

@@ -137,7 +137,7 @@ class Process:
 
 class Broker(Process):
     """`onceflow broker` on `at`/NAME; ready when the constructor returns, or ended (`ready` is
-    empty then). shows=True: it has a status port."""
+    empty then). shows=True: it has a status port, which answers."""
 
     def __init__(self, at, *arguments, port=0, name="data", environment=None, shows=False):
         if shows:
@@ -148,6 +148,8 @@ class Broker(Process):
         self.ready = self.process.stdout.readline()
         self.port = (int(self.ready.split(" ready on ")[1].split()[0].rsplit(":", 1)[1])
                      if " ready on " in self.ready else 0)
+        if shows:
+            wait_for(lambda: self.get("/status") or not self.is_alive(), "a status")
 
     @property
     def address(self):
