@@ -7,6 +7,9 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "app/commands.h"
 #include "app/parse_arguments.h"
@@ -85,6 +88,25 @@ class SavedCoordinator final : public log::RecoveryListener {
 std::string place_of(const log::LostOffsets& lost) {
   return fmt::format("{}-{} offsets {}..{}", lost.topic, lost.partition.value, lost.from.value,
                      lost.next.value - 1);
+}
+
+// A state is what its topic tells: with records of that lost, it would go on from an older value.
+std::vector<std::string> lost_states_of_pipelines(const log::SalvageReport& report) {
+  std::set<std::string> topics;
+  for (const log::LostOffsets& lost : report.lost) {
+    if (lost.topic.ends_with("-changelog")) {
+      topics.insert(lost.topic);
+    }
+  }
+  std::vector<std::string> notes;
+  for (const std::string& topic : topics) {
+    notes.push_back(fmt::format(
+        "{} keeps an aggregate, and has lost records: its results would go on from older values, "
+        "and no audit could tell; the fix: before the pipeline runs again, onceflow reset FILE "
+        "--to-earliest (--delete-rows | --keep-rows) --execute",
+        topic));
+  }
+  return notes;
 }
 
 std::string to_text(const log::SalvageReport& report, const SalvageCommand& command) {
@@ -205,11 +227,14 @@ int run_salvage(const Arguments& arguments) {
     return *ended;
   }
   ProgressLine progress(!command.json && io::output_is_terminal());
-  const auto report = carry_out(command, progress);
+  auto report = carry_out(command, progress);
   progress.clear();
   if (!report) {
     std::cerr << "onceflow salvage: " << report.error().text << '\n';
     return kExitUsage;
+  }
+  for (std::string& note : lost_states_of_pipelines(*report)) {
+    report->notes.push_back(std::move(note));
   }
   std::cout << (command.json ? to_json(*report, command) : to_text(*report, command));
   return report->lost.empty() && report->lost_states.empty() ? kExitOk : kExitFailed;

@@ -503,5 +503,38 @@ TEST(Expression, a_collation_belongs_to_a_comparison) {
   EXPECT_EQ(evaluate("max($.status collate nocase, 'OPEN')"), "'paid'");
 }
 
+// The values for which the words differ that people bring and that are written here.
+TEST(Expression, what_is_written_for_a_word_from_elsewhere_means_what_that_word_means) {
+  struct Written {
+    std::string_view word;
+    std::string_view instead;
+    std::string_view x;
+    std::string_view result;
+  };
+  constexpr std::string_view kTruth = "case $.a when 'true' then true when 'false' then false end";
+  constexpr std::string_view kPart = "substr($.text, 1, instr($.text || '-', '-') - 1)";
+  constexpr std::string_view kBegin = "substr($.text, 1, 5) = 'begin'";
+  constexpr std::string_view kEnd = "substr($.text, -3) = 'end'";
+  constexpr std::string_view kNumber =
+      "iif(cast(cast($.a as integer) as text) = $.a, cast($.a as integer), null)";
+  constexpr std::string_view kYear = "cast(strftime('%Y', $.at) as integer)";
+  for (const Written& each : {Written{"bool", kTruth, R"({"a":"true"})", "1"},
+                              {"bool", kTruth, R"({"a":"yes"})", "null"},
+                              {"split_part", kPart, R"({"text":"abc"})", "'abc'"},
+                              {"split_part", kPart, R"({"text":"a-b-c"})", "'a'"},
+                              {"startswith", kBegin, R"({"text":"beginning"})", "1"},
+                              {"startswith", kBegin, R"({"text":"Beginning"})", "0"},
+                              {"endswith", kEnd, R"({"text":"the END"})", "0"},
+                              {"try_cast", kNumber, R"({"a":"12"})", "12"},
+                              {"try_cast", kNumber, R"({"a":"n/a"})", "null"},
+                              {"try_cast", kNumber, R"({"a":"1.200"})", "null"},
+                              {"extract", kYear, R"({"at":"2026-03-01"})", "2026"}}) {
+    const auto wrong = check_expression(std::string(each.word) + "($.a)");
+    ASSERT_FALSE(wrong.has_value()) << each.word;
+    EXPECT_NE(wrong.error().fix.find(each.instead), std::string::npos) << wrong.error().fix;
+    EXPECT_EQ(evaluate(each.instead, each.x), each.result) << each.word;
+  }
+}
+
 }  // namespace
 }  // namespace onceflow::pipeline

@@ -120,6 +120,16 @@ def a_damaged_batch_leaves_a_hole(at):
         path.write_bytes(content)
 
 
+def a_state_that_lost_records_is_to_be_begun_anew(at):
+    data = filled(at, topics=("t", "p-k-changelog"))
+    flip(segments(data, "t")[1], 200)
+    check(not salvage(at, 1, "new-1")["notes"], "a note on a topic that keeps no state")
+    flip(segments(data, "p-k-changelog")[1], 200)
+    notes = salvage(at, 1, "new-2")["notes"]
+    check(len(notes) == 1 and notes[0].startswith("p-k-changelog keeps an aggregate"), notes)
+    check("onceflow reset FILE --to-earliest" in notes[0], notes)
+
+
 def bytes_in_the_middle_are_overwritten(at):
     """More than one batch, and no length in between that can be trusted."""
     path = segments(filled(at), "t")[1]
