@@ -112,11 +112,8 @@ class Reset {
   // What a file names may be another pipeline's, or a consumer's.
   Task<Status> check_names() {
     CO_RETURN_IF_ERROR(co_await others_.check(all_groups(), internal_topics()));
-    const bool is_told = known_.is_known() || known_.is_being_reset();
-    const auto has_run = is_told ? Result<bool>(true) : tables_.have_receipts(definition_);
-    CO_RETURN_IF_ERROR(has_run);
-    if (!*has_run) {
-      co_return co_await engine::check_names_are_free(log_.cluster, planned_.plan, deadline());
+    if (!known_.is_known() && !known_.is_being_reset()) {
+      co_return co_await engine::check_names_for_reset(log_.cluster, planned_.plan, deadline());
     }
     co_return Status{};
   }

@@ -182,19 +182,6 @@ Result<bool> ResetTables::has_missed_start_over(const DefinitionStage& stage,
   });
 }
 
-Result<bool> ResetTables::have_receipts(const protocol::PipelineDefinition& definition) const {
-  for (const DefinitionStage& stage : definition.stages) {
-    if (stage.is_database()) {
-      const auto past = past_of(stage);
-      RETURN_IF_ERROR(past);
-      if (past->receipt_count > 0) {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
 Status ResetTables::check_rights(const protocol::PipelineDefinition& definition,
                                  const connectors::SinkReset& reset) const {
   std::vector<Status> checked;

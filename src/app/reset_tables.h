@@ -45,8 +45,6 @@ class ResetTables {
   /// Of a stage of the file: its positions are of a start-over that had another receipts topic.
   Result<bool> has_missed_start_over(const DefinitionStage& stage,
                                      const TopicId& receipts_id) const;
-  /// A database of the file has receipts of the pipeline: it has run, whatever its topics say.
-  Result<bool> have_receipts(const protocol::PipelineDefinition& definition) const;
   /// Of all sinks of the file, and all at once: what their users may not do and the reset needs.
   Status check_rights(const protocol::PipelineDefinition& definition,
                       const connectors::SinkReset& reset) const;

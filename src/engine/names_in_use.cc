@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "client/admin.h"
+#include "engine/kept_position.h"
 #include "engine/other_pipelines.h"
 
 namespace onceflow::engine {
@@ -80,35 +82,55 @@ Task<Status> check_topics_are_free(std::shared_ptr<client::Cluster> cluster, con
   co_return Status{};
 }
 
+/// What the group keeps for the topics of the stage that are there.
+Task<Result<std::vector<client::CommittedOffset>>> positions_of(
+    std::shared_ptr<client::Cluster> cluster, const Stage& stage, MonotonicTime deadline) {
+  std::vector<TopicPartition> all;
+  for (const std::string& source : stage.source_topics) {
+    const auto partitions = co_await partitions_of(cluster, source, deadline);
+    CO_RETURN_IF_ERROR(partitions);
+    std::ranges::copy(*partitions, std::back_inserter(all));
+  }
+  if (all.empty()) {
+    co_return std::vector<client::CommittedOffset>{};
+  }
+  client::Admin admin(cluster);
+  auto positions = co_await admin.committed(stage.group_id, std::move(all), deadline);
+  CO_RETURN_IF_ERROR(positions);
+  std::erase_if(*positions, [](const auto& position) { return position.offset == kNoOffset; });
+  co_return positions;
+}
+
+std::unexpected<Error> group_is_in_use(const Plan& plan, const Stage& stage,
+                                       const client::CommittedOffset& position) {
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("group '{}' has a position, {}-{}@{}, though pipeline '{}' has never run: "
+                  "it is another pipeline's or consumer's, and what lies before it would be "
+                  "passed over; the rule: a group belongs to one pipeline; the fix: {}",
+                  stage.group_id, position.partition.topic, position.partition.partition.value,
+                  position.offset.value, plan.pipeline,
+                  &stage == &plan.stages.front()
+                      ? "give this pipeline a group.id of its own"
+                      : "give this pipeline another name, or the step another id"));
+}
+
 Task<Status> check_group_is_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
                                  const Stage& stage, MonotonicTime deadline) {
-  client::Admin admin(cluster);
-  for (const std::string& source : stage.source_topics) {
-    auto partitions = co_await partitions_of(cluster, source, deadline);
-    CO_RETURN_IF_ERROR(partitions);
-    if (partitions->empty()) {
-      continue;
-    }
-    const auto positions =
-        co_await admin.committed(stage.group_id, std::move(*partitions), deadline);
-    CO_RETURN_IF_ERROR(positions);
-    for (const client::CommittedOffset& position : *positions) {
-      if (position.offset != kNoOffset) {
-        co_return fail(
-            ErrorCode::kRefused,
-            fmt::format("group '{}' has a position, {}-{}@{}, though pipeline '{}' has never run: "
-                        "it is another pipeline's or consumer's, and what lies before it would be "
-                        "passed over; the rule: a group belongs to one pipeline; the fix: {}",
-                        stage.group_id, source, position.partition.partition.value,
-                        position.offset.value, plan.pipeline,
-                        &stage == &plan.stages.front()
-                            ? "give this pipeline a group.id of its own"
-                            : "give this pipeline another name, or the step another id"));
-      }
-    }
+  const auto positions = co_await positions_of(cluster, stage, deadline);
+  CO_RETURN_IF_ERROR(positions);
+  co_return positions->empty() ? Status{} : group_is_in_use(plan, stage, positions->front());
+}
+
+Task<Status> check_topics_are_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                   MonotonicTime deadline) {
+  for (const Stage& stage : plan.stages) {
+    CO_RETURN_IF_ERROR(co_await check_topics_are_free(cluster, plan, stage, deadline));
   }
   co_return Status{};
 }
+
+bool has_group(const Stage& stage) { return !std::holds_alternative<SinkOutput>(stage.output); }
 
 }  // namespace
 
@@ -121,12 +143,9 @@ Task<Status> check_names_are_free(std::shared_ptr<client::Cluster> cluster, cons
   if (*has_run) {
     co_return Status{};  // By a version that did not write definitions.
   }
-  Status free;
+  Status free = co_await check_topics_are_free(cluster, plan, deadline);
   for (const Stage& stage : plan.stages) {
-    if (free) {
-      free = co_await check_topics_are_free(cluster, plan, stage, deadline);
-    }
-    if (free && !std::holds_alternative<SinkOutput>(stage.output)) {
+    if (free && has_group(stage)) {
       free = co_await check_group_is_free(cluster, plan, stage, deadline);
     }
   }
@@ -136,6 +155,27 @@ Task<Status> check_names_are_free(std::shared_ptr<client::Cluster> cluster, cons
   const auto runs_now = co_await has_records(cluster, plan.receipts_topic, deadline);
   CO_RETURN_IF_ERROR(runs_now);
   co_return *runs_now ? Status{} : free;
+}
+
+Task<Status> check_names_for_reset(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                   MonotonicTime deadline) {
+  const auto has_receipts = co_await has_records(cluster, plan.receipts_topic, deadline);
+  CO_RETURN_IF_ERROR(has_receipts);
+  bool has_run = *has_receipts;
+  for (const Stage& stage : plan.stages) {
+    if (*has_receipts || !has_group(stage)) {
+      continue;
+    }
+    const auto positions = co_await positions_of(cluster, stage, deadline);
+    CO_RETURN_IF_ERROR(positions);
+    for (const client::CommittedOffset& position : *positions) {
+      if (parse_group_position(position.metadata).pipeline != plan.pipeline) {
+        co_return group_is_in_use(plan, stage, position);
+      }
+      has_run = true;
+    }
+  }
+  co_return has_run ? Status{} : co_await check_topics_are_free(cluster, plan, deadline);
 }
 
 namespace {

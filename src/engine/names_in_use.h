@@ -20,6 +20,11 @@ namespace onceflow::engine {
 Task<Status> check_names_are_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
                                   MonotonicTime deadline);
 
+/// The same for a reset, which takes them away: a position that this pipeline has signed is its own,
+/// whatever else was lost.
+Task<Status> check_names_for_reset(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
+                                   MonotonicTime deadline);
+
 /// kRefused, with whose it is and the ways on, if the pipeline would write a topic that lies
 /// between the stages of another one, or another one writes a topic of its own; also if one of the
 /// two has not written yet. What others are their definitions say.

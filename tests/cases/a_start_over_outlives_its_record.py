@@ -2,12 +2,13 @@
 there goes on; a sink whose database holds no position is refused by name until the pipeline is
 started over again. It got the results of before and the new ones, and the audit was clean."""
 
+import shutil
 import sqlite3
 
 from harness import Broker, Worker, audit, check, free_port, kcat, log_of, onceflow, produce, \
     wait_for
 from harness.changes import pipeline, plan, reset
-from harness.kafka_admin import delete_records, delete_topic
+from harness.kafka_admin import delete_records, delete_topic, move_position
 
 OUT = "  - kafka: { topic: out }\n"
 COLUMNS = "columns: { n: { value: $.n, type: integer } }"
@@ -153,6 +154,32 @@ def receipts_in_a_database_alone_are_of_half_a_reset(at):
     reset(at, "--to-earliest", "--delete-rows", "--execute")
     run_to(at, text, [5], lambda: numbers(at) == list(range(6)))
     audit(at)
+
+
+def a_strangers_group_is_not_taken(at):
+    """A copy of a database from elsewhere says nothing of what belongs to whom on this log."""
+    text = pipeline("", OUT + lite())
+    run_to(at, text, range(5), lambda: numbers(at) == list(range(5)))
+    shutil.rmtree(at / "data")
+
+    def move(address):
+        produce(address, "in", [{"n": number} for number in range(10)])
+        move_position(address, "g", "in", 0, 7, "stranger")
+
+    on_log(at, move)
+    said = reset(at, "--to-earliest", "--delete-rows", "--execute", code=1)
+    check("group 'g' has a position, in-0@7, though pipeline 'p' has never run" in said, said)
+    check(numbers(at) == list(range(5)), "no row is deleted")
+
+
+def a_database_that_is_away_is_named(at):
+    """Also by the reset of a pipeline of which nothing is known."""
+    dsn = f"host=127.0.0.1 port={free_port()}"
+    away = f"  - {{ id: pg, postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }} }}\n"
+    (at / "p.yaml").write_text(pipeline("", OUT + away))
+    on_log(at, lambda address: produce(address, "in", [{"n": 0}]))
+    said = reset(at, "--to-earliest", "--delete-rows", code=1)
+    check("postgres, sink pg: connection" in said and "nothing was done" in said, said)
 
 
 def without_a_start_over_rows_are_written_again(at):
