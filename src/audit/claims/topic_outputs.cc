@@ -33,6 +33,14 @@ struct Outcome {
   std::optional<PartitionTransaction> found;
 };
 
+/// Commits of which nothing is there, and that lie before what is: DeleteRecords or retention.
+struct DeletedCommits {
+  std::int64_t commit_count = 0;
+  std::int64_t record_count = 0;
+  const StageHistory* history = nullptr;  ///< and the entry: of the newest of them
+  std::size_t entry = 0;
+};
+
 using EntryKey = std::pair<const StageHistory*, std::size_t>;
 using ByProducer = std::map<ProducerIdentity, std::vector<Expected>>;
 
@@ -70,6 +78,10 @@ class PartitionOutputs {
 
   const std::vector<PartitionTransaction>& strangers() const { return strangers_; }
   Offset first_known_offset() const { return first_known_offset_; }
+  const DeletedCommits& deleted() const { return deleted_; }
+  /// Of a commit that is there in part.
+  std::int64_t cut_record_count() const { return cut_record_count_; }
+  bool has_any_commit() const { return !first_matched_.empty(); }
 
  private:
   static bool match(const Expected& expected, const PartitionTransaction& found) {
@@ -85,6 +97,7 @@ class PartitionOutputs {
       absent_.insert(absent_.end(), expected.begin(),
                      expected.begin() + static_cast<std::ptrdiff_t>(*cut));
       settle(expected[*cut], Fate::kCut, found.front(), outcomes);
+      cut_record_count_ += expected[*cut].totals.count - found.front().totals.count;
       e = *cut + 1;
       f = 1;
     }
@@ -187,6 +200,13 @@ class PartitionOutputs {
         scan_.is_compacted() || (scan_.start() > Offset(0) &&
                                  (first == first_matched_.end() || expected.entry < first->second));
     settle(expected, may_be_deleted ? Fate::kDeleted : Fate::kAbsent, std::nullopt, outcomes);
+    const ReceiptEntry& receipt = expected.history->receipts[expected.entry];
+    if (may_be_deleted && receipt.is_settled && expected.totals.count > 0) {
+      ++deleted_.commit_count;
+      deleted_.record_count += expected.totals.count;
+      deleted_.history = expected.history;
+      deleted_.entry = expected.entry;
+    }
   }
 
   /// The difference is a hole in the log, told by offset, or what compaction has removed.
@@ -203,6 +223,8 @@ class PartitionOutputs {
   std::vector<PartitionTransaction> strangers_;
   Offset first_known_offset_{std::numeric_limits<std::int64_t>::max()};
   std::vector<Expected> absent_;
+  DeletedCommits deleted_;
+  std::int64_t cut_record_count_ = 0;
   /// The first receipt of each that has its records there.
   std::map<const StageHistory*, std::size_t> first_matched_;
 };
@@ -227,6 +249,7 @@ class TopicOutputs {
       }
       PartitionOutputs outputs(scan, expected_[partition]);
       outputs.align(outcomes_);
+      check_deleted(scan, outputs);
       if (topic != topics_.end()) {
         check_strangers(topic->second, scan, outputs);
       }
@@ -291,6 +314,43 @@ class TopicOutputs {
         outcomes_[{&history, index}].push_back({Fate::kAbsent, partition, totals, std::nullopt});
       }
     }
+  }
+
+  // What was deleted had an offset each, before those that are there. A topic of this name that
+  // others have made anew begins where they have cut it.
+  void check_deleted(const PartitionScan& scan, const PartitionOutputs& outputs) {
+    const DeletedCommits& deleted = outputs.deleted();
+    if (deleted.record_count == 0 || scan.is_compacted()) {
+      return;
+    }
+    const std::string& stage = deleted.history->subject->id;
+    const std::string what = fmt::format(
+        "{}: none of the {} is there that stage {} wrote in {}{}, and the topic begins at offset "
+        "{}",
+        name_of(scan.partition()), count_of(deleted.record_count, "record"), stage,
+        deleted.commit_count == 1
+            ? std::string()
+            : fmt::format("{}, up to ", count_of(deleted.commit_count, "commit")),
+        name_of(deleted.history->receipts[deleted.entry]), scan.start().value);
+    const std::int64_t gone = deleted.record_count + outputs.cut_record_count();
+    const std::int64_t more = gone - scan.start().value;
+    if (more > 0) {
+      findings_.add(FindingKind::kMissing, stage, more,
+                    what + fmt::format(", so at least {} not deleted from its beginning: it is "
+                                       "another topic of this name than the one that had them, or "
+                                       "has lost them",
+                                       more == 1 ? "1 was" : fmt::format("{} were", more)));
+    } else if (!outputs.has_any_commit() || was_another(scan.partition())) {
+      findings_.not_covered(what + ": they were deleted since, or it is another topic of this name "
+                                   "than the one that had them");
+    }
+  }
+
+  // As the receipts of those say that read it.
+  bool was_another(const TopicPartition& partition) const {
+    return std::ranges::any_of(histories_, [&](const StageHistory& history) {
+      return history.former.contains(partition);
+    });
   }
 
   void check_strangers(const Topic& topic, const PartitionScan& scan,
