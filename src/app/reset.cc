@@ -323,6 +323,9 @@ class Reset {
         CO_RETURN_IF_ERROR(plan_table(stage, *kept));
       } else if (index == 0) {
         plan_offsets(stage, *begins);
+        if (begins->empty()) {
+          plan_receipt(stage, {});  // That there was a start-over is told by the first receipt.
+        }
       }
     }
     std::ranges::move(kept_outputs(definition_), std::back_inserter(notes_));
@@ -569,7 +572,9 @@ class Reset {
   Task<Status> plan_new_name(const DefinitionStage& before, const DefinitionStage& stage) {
     const auto positions = co_await positions_of(before, stage);
     CO_RETURN_IF_ERROR(positions);
-    plan_receipt(stage, *positions);
+    if (!positions->empty()) {
+      plan_receipt(stage, *positions);
+    }
     co_return Status{};
   }
 
@@ -731,12 +736,10 @@ class Reset {
   }
 
   void plan_receipt(const DefinitionStage& stage, const Positions& positions) {
-    if (positions.empty()) {
-      return;
-    }
     const std::string& topic = planned_.plan.receipts_topic;
-    act(fmt::format("topic {}: stage {} was told to begin at {}", topic, stage.id,
-                    describe(positions)),
+    act(fmt::format("topic {}: stage {} was told to begin {}", topic, stage.id,
+                    positions.empty() ? "where auto.offset.reset says"
+                                      : "at " + describe(positions)),
         [this, &stage, &topic, positions]() -> Task<Status> {
           co_return co_await write_receipt(
               log_, topic,

@@ -127,10 +127,13 @@ std::optional<WallTime> reset_that_began(const std::vector<StageHistory>& histor
       }
     }
   }
-  const bool is_of_reset =
-      first != nullptr && std::ranges::any_of(first->receipt.inputs, [](const auto& input) {
-        return input.beginning == protocol::Receipt::Beginning::kReset;
-      });
+  if (first == nullptr) {
+    return std::nullopt;
+  }
+  const auto& inputs = first->receipt.inputs;  // none where the source was not there
+  const bool is_of_reset = inputs.empty() || std::ranges::any_of(inputs, [](const auto& input) {
+                             return input.beginning == protocol::Receipt::Beginning::kReset;
+                           });
   return is_of_reset ? std::optional(WallTime(first->receipt.committed_at_ms)) : std::nullopt;
 }
 

@@ -109,6 +109,20 @@ def both_lost_at_once_are_refused(at):
     check(numbers(at) == [], "nothing was written")
 
 
+def one_while_its_source_is_away_is_remembered(at):
+    text = pipeline("", OUT + lite())
+    run_to(at, text, range(5), lambda: numbers(at) == list(range(5)))
+    on_log(at, lambda address: delete_topic(address, "in"))
+    reset(at, "--to-earliest", "--delete-rows", "--execute")
+    run_to(at, text, range(10, 15), lambda: numbers(at) == list(range(10, 15)))
+    said = audit(at)
+    check("after the reset of" in said, "the results of before are not foreign: " + said)
+    on_log(at, delete)
+    lose(at)
+    refused(at, text)
+    check(numbers(at) == [], "nothing was written")
+
+
 def a_new_sink_is_refused(at):
     started_over(at, pipeline("", OUT + lite()))
     on_log(at, delete)
