@@ -73,6 +73,14 @@ bool reads_key(std::string_view expression) {
                              [](const Token& token) { return is_word(token, "key"); });
 }
 
+std::vector<Expression> expressions_of(const KeySpec& key) {
+  std::vector<Expression> parts;
+  for (const NamedExpression& part : key.columns) {
+    parts.push_back(part.expression);
+  }
+  return parts;
+}
+
 std::vector<std::string> tables_that_upsert(const PipelineSpec& spec) {
   std::vector<std::string> tables;
   if (std::ranges::none_of(spec.steps, [](const StepSpec& step) { return !!step.aggregate; })) {

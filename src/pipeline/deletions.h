@@ -16,6 +16,9 @@ bool reads_value(std::string_view expression);
 /// The expression computes from the record's key.
 bool reads_key(std::string_view expression);
 
+/// The parts of a step's key.
+std::vector<Expression> expressions_of(const KeySpec& key);
+
 /// The tables with `mode: upsert`, whose rows records without a value may delete; none behind an
 /// aggregate, whose results all have a value.
 std::vector<std::string> tables_that_upsert(const PipelineSpec& spec);

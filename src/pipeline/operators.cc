@@ -183,36 +183,37 @@ class Set : public engine::Operator {
 class KeyOfDeletion {
  public:
   static Result<KeyOfDeletion> make(const std::string& step, const std::vector<Expression>& parts) {
-    KeyOfDeletion made;
-    std::vector<std::string> of_fields;
-    for (const Expression& part : parts) {
-      auto told = prepare_told_by_key(part.text, DeletionCondition::Unknown::kNothing);
-      RETURN_IF_ERROR(told);
-      if (*told) {
-        made.told_.push_back(std::move(*told));
-        of_fields.push_back(fmt::format("`{}`", part.text));
+    auto key = DeletionKey::prepare(parts, DeletionCondition::Unknown::kNothing);
+    RETURN_IF_ERROR(key);
+    std::vector<std::string> made_of;
+    std::vector<std::string> of_else;
+    for (std::size_t index = 0; index < parts.size(); ++index) {
+      made_of.push_back(fmt::format("`{}`", parts[index].text));
+      if (!key->is_always_same(index)) {
+        of_else.push_back(made_of.back());
       }
-      made.reads_key_ = made.reads_key_ || reads_key(part.text);
     }
+    const std::string told = told_by_key(parts.front().text, ColumnType::kText);
     const std::string fix =
-        parts.size() > 1
+        parts.size() > 1 || told == "key"
             ? "tell rows by the record's own key: leave this step out"
             : fmt::format("where the record's own key is the one meant, write `key: {}`",
-                          as_yaml_scalar(told_by_key(parts.front().text, ColumnType::kText)));
-    made.lost_ = {step, fmt::format("{}", fmt::join(of_fields, ", ")), fix};
-    return made;
+                          as_yaml_scalar(told));
+    return KeyOfDeletion(
+        std::move(*key),
+        {step, fmt::format("{}", fmt::join(of_else.empty() ? made_of : of_else, ", ")), fix});
   }
 
   /// Of the record as it comes to the step.
   const engine::LostKey* judge(const TopicPartition& source, const Record& record) const {
-    const bool is_told = std::ranges::none_of(
-        told_, [&](const auto& each) { return each->judge(source, record).may_be_else; });
-    return !is_told ? &lost_ : reads_key_ ? record.lost_key : nullptr;
+    return key_.judge(source, record).may_be_lost ? &lost_ : record.lost_key;
   }
 
  private:
-  std::vector<std::unique_ptr<DeletionCondition>> told_;
-  bool reads_key_ = false;
+  KeyOfDeletion(DeletionKey key, engine::LostKey lost)
+      : key_(std::move(key)), lost_(std::move(lost)) {}
+
+  DeletionKey key_;
   engine::LostKey lost_;
 };
 
@@ -295,15 +296,17 @@ class ColumnProjection : public engine::Projection {
  public:
   static Result<ColumnProjection> make(Step step, std::vector<ProjectedColumn> columns) {
     ColumnProjection made(std::move(step), std::move(columns));
-    for (const ProjectedColumn& column : made.columns_) {
-      std::unique_ptr<DeletionCondition> told;
-      if (column.is_key) {
-        auto prepared =
-            prepare_told_by_key(column.expression.text, DeletionCondition::Unknown::kNothing);
-        RETURN_IF_ERROR(prepared);
-        told = std::move(*prepared);
+    std::vector<Expression> key;
+    for (std::size_t index = 0; index < made.columns_.size(); ++index) {
+      if (made.columns_[index].is_key) {
+        made.key_columns_.push_back(index);
+        key.push_back(made.columns_[index].expression);
       }
-      made.told_.push_back(std::move(told));
+    }
+    if (!key.empty()) {
+      auto prepared = DeletionKey::prepare(key, DeletionCondition::Unknown::kNothing);
+      RETURN_IF_ERROR(prepared);
+      made.key_ = std::move(*prepared);
     }
     return made;
   }
@@ -313,13 +316,16 @@ class ColumnProjection : public engine::Projection {
     values.reserve(chunk.records.size() * columns_.size());
     for (const Record& record : chunk.records) {
       RETURN_IF_ERROR(step_.run(chunk, record));
+      if (!record.value && key_) [[unlikely]] {
+        if (const auto problem = problem_of_deletion(chunk, record)) {
+          return step_.refuse(chunk, record, *problem);
+        }
+      }
       for (std::size_t index = 0; index < columns_.size(); ++index) {
         const Result<Value> value = step_.column(chunk, record, index);
         RETURN_IF_ERROR(value);
         if (columns_[index].is_key) {
-          auto problem = record.value ? std::nullopt : problem_of_deletion(chunk, record, index);
-          problem = problem ? problem : problem_of_key(index, *value);
-          if (problem) [[unlikely]] {
+          if (const auto problem = problem_of_key(index, *value)) [[unlikely]] {
             return step_.refuse(chunk, record, *problem);
           }
         }
@@ -339,30 +345,17 @@ class ColumnProjection : public engine::Projection {
   ColumnProjection(Step step, std::vector<ProjectedColumn> columns)
       : step_(std::move(step)), columns_(std::move(columns)) {}
 
-  // It deletes a row; which one, a part of the key that reads fields does not tell.
-  std::optional<RecordProblem> problem_of_deletion(const Chunk& chunk, const Record& record,
-                                                   std::size_t index) const {
+  // It deletes a row; which one, its key does not tell.
+  std::optional<RecordProblem> problem_of_deletion(const Chunk& chunk, const Record& record) const {
     constexpr std::string_view kRule =
         "a record without a value has no fields; what tells its row is the key that it came with";
-    const ProjectedColumn& column = columns_[index];
-    if (told_[index] && told_[index]->judge(chunk.source, record).may_be_else) {
-      const std::string told =
-          told_by_key(column.expression.text, column.type.value_or(ColumnType::kText));
-      const bool is_one = std::ranges::count(columns_, true, &ProjectedColumn::is_key) == 1;
+    if (const auto lost = key_->judge(chunk.source, record).may_be_lost) {
       return RecordProblem{
-          fmt::format("it has no value, so it deletes a row, and key column {} is made of `{}`",
-                      column.name, column.expression.text),
+          fmt::format("it has no value, so it deletes a row, and {}", why(*lost)),
           std::string(kRule),
-          fmt::format("where the record's own key is the column's value, write {}{}; or {}",
-                      line_of(column, told),
-                      is_one ? ""
-                             : fmt::format("; where the other columns tell the row, leave {} "
-                                           "out of the sink's `key`, and give the table a unique "
-                                           "index on them",
-                                           column.name),
-                      step_before("value is not null"))};
+          fmt::format("{}; or {}", fix_of_deletion(*lost), step_before("value is not null"))};
     }
-    if (record.lost_key != nullptr && reads_key(column.expression.text)) {
+    if (record.lost_key != nullptr) {
       return RecordProblem{
           fmt::format("it has no value, so it deletes a row, and step {} makes its key of {}",
                       record.lost_key->step, record.lost_key->made_of),
@@ -370,6 +363,45 @@ class ColumnProjection : public engine::Projection {
           fmt::format("{}; or {}", record.lost_key->fix, step_before("value is not null"))};
     }
     return std::nullopt;
+  }
+
+  std::string why(const DeletionKey::Lost& lost) const {
+    const ProjectedColumn& column = columns_[key_columns_[lost.part]];
+    switch (lost.why) {
+      case DeletionKey::Why::kNoPart:
+        return key_columns_.size() > 1
+                   ? "no column of the row's key comes to its key"
+                   : fmt::format("key column {} is made of `{}`, the same for other keys",
+                                 column.name, column.expression.text);
+      case DeletionKey::Why::kSamePart:
+        return fmt::format("key column {}, made of `{}`, comes to its whole key beside another",
+                           column.name, column.expression.text);
+      case DeletionKey::Why::kPart:
+        break;
+    }
+    return fmt::format("key column {} is made of `{}`", column.name, column.expression.text);
+  }
+
+  std::string fix_of_deletion(const DeletionKey::Lost& lost) const {
+    const ProjectedColumn& column = columns_[key_columns_[lost.part]];
+    const std::string told =
+        told_by_key(column.expression.text, column.type.value_or(ColumnType::kText));
+    if (key_columns_.size() == 1) {
+      return fmt::format("where the record's own key is the column's value, write {}",
+                         line_of(column, told));
+    }
+    if (lost.why == DeletionKey::Why::kNoPart) {
+      return "tell rows by the record's own key: make the sink's `key` one column of `key`, and "
+             "give the table a unique index on it";
+    }
+    const auto member = told_by_member_of_key(column.expression.text);
+    return fmt::format(
+        "where the other columns tell the row, leave {} out of the sink's `key`, and give the "
+        "table a unique index on them{}",
+        column.name,
+        member ? fmt::format("; where the record's key is JSON with this field, write {}",
+                             line_of(column, *member))
+               : "");
   }
 
   // Null, and what a column of text would write as another value's text.
@@ -412,7 +444,8 @@ class ColumnProjection : public engine::Projection {
 
   Step step_;
   std::vector<ProjectedColumn> columns_;
-  std::vector<std::unique_ptr<DeletionCondition>> told_;  ///< of each column; null: asks nothing
+  std::vector<std::size_t> key_columns_;
+  std::optional<DeletionKey> key_;
 };
 
 class Guard : public engine::Operator {

@@ -87,12 +87,8 @@ class Planner {
     }
     if (step.key) {
       last_key_ = &*step.key;
-      std::vector<Expression> expressions;
-      for (const NamedExpression& column : step.key->columns) {
-        expressions.push_back(column.expression);
-      }
       const NullKey null_key = step.aggregate ? NullKey::kRefused : NullKey::kAllowed;
-      open_.operators.push_back(make_key(step.id, std::move(expressions), null_key));
+      open_.operators.push_back(make_key(step.id, expressions_of(*step.key), null_key));
       open_.steps.push_back("key " + step.id);
     }
     if (step.aggregate) {

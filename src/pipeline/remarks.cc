@@ -158,27 +158,30 @@ std::optional<Problem> remark_on_appended(const PipelineSpec& spec, const StepSp
                   condition_with("value is not null and", *step.where))};
 }
 
-bool may_lose(std::string_view part) {
-  const auto told = prepare_told_by_key(part, DeletionCondition::Unknown::kOtherParts);
-  CHECK(told.has_value());  // SQLite has accepted it
-  return *told && (*told)->judge({}, {}).may_be_else;
+DeletionKey::Outcomes outcomes_of(const std::vector<Expression>& key) {
+  const auto prepared = DeletionKey::prepare(key, DeletionCondition::Unknown::kOtherParts);
+  CHECK(prepared.has_value());  // SQLite has accepted it
+  return prepared->judge({}, {});
 }
 
-// The last step that makes the record's key of fields, if nothing after it makes another.
+// The last step that makes the record's key of what does not tell a row, if nothing after it makes
+// another.
 const StepSpec* step_that_loses_keys(const PipelineSpec& spec) {
   const StepSpec* found = nullptr;
   for (const StepSpec& step : spec.steps) {
-    if (!step.key) {
-      continue;
+    if (step.key && outcomes_of(expressions_of(*step.key)).may_be_lost) {
+      found = &step;
     }
-    const auto any = [&](auto asks) {
-      return std::ranges::any_of(step.key->columns, [&](const NamedExpression& part) {
-        return asks(part.expression.text);
-      });
-    };
-    found = any(may_lose) ? &step : any(reads_key) ? found : nullptr;
   }
   return found;
+}
+
+std::string what_makes_keys(const StepSpec& step) {
+  const bool is_of_fields = std::ranges::any_of(step.key->columns, [](const NamedExpression& part) {
+    return reads_value(part.expression.text);
+  });
+  return fmt::format("step {} makes its key of {}", step.id,
+                     is_of_fields ? "fields" : "what is not the record's key");
 }
 
 Problem remark_on_lost(int line, const std::string& table, std::string_view made_of) {
@@ -210,22 +213,32 @@ std::vector<Problem> remarks_on_lost_keys(const PipelineSpec& spec, LostKeys wan
     if (sink.kind == SinkKind::kKafka || !columns) {
       continue;
     }
+    std::vector<const ResolvedColumn*> key_columns;
+    std::vector<Expression> key;
     for (const ResolvedColumn& column : *columns) {
-      const std::string& made_of = column.expression.text;
-      if (column.column.is_key && column.expression.path && wanted == LostKeys::kButFields) {
-        continue;
+      if (column.column.is_key) {
+        key_columns.push_back(&column);
+        key.push_back(column.expression);
       }
-      if (column.column.is_key && may_lose(made_of)) {
-        remarks.push_back(remark_on_lost(
-            sink.line, sink.table,
-            fmt::format("key column {} is made of `{}`", column.column.name, made_of)));
-        break;
-      }
-      if (column.column.is_key && step != nullptr && reads_key(made_of)) {
-        remarks.push_back(remark_on_lost(step->line, sink.table,
-                                         fmt::format("step {} makes its key of fields", step->id)));
-        break;
-      }
+    }
+    if (key.empty()) {
+      continue;
+    }
+    const auto lost = outcomes_of(key).may_be_lost;
+    const ResolvedColumn& column = *key_columns[lost ? lost->part : 0];
+    if (lost && lost->why == DeletionKey::Why::kPart && column.expression.path &&
+        wanted == LostKeys::kButFields) {
+      continue;
+    }
+    if (lost && lost->why == DeletionKey::Why::kNoPart && key.size() > 1) {
+      remarks.push_back(
+          remark_on_lost(sink.line, sink.table, "no column of the row's key comes to its key"));
+    } else if (lost) {
+      remarks.push_back(remark_on_lost(sink.line, sink.table,
+                                       fmt::format("key column {} is made of `{}`",
+                                                   column.column.name, column.expression.text)));
+    } else if (step != nullptr) {
+      remarks.push_back(remark_on_lost(step->line, sink.table, what_makes_keys(*step)));
     }
   }
   return remarks;

@@ -110,7 +110,10 @@ TEST(Remarks, a_key_that_a_record_without_a_value_does_not_have_is_told) {
             refused + "step s makes its key of fields");
   EXPECT_EQ(told("{ id: s, key: $.r }, { id: u, key: \"key || 'x'\" }", by_key),
             refused + "step s makes its key of fields");
-  EXPECT_EQ(told("{ id: s, key: $.r }, { id: u, key: topic }", by_key), "");
+  EXPECT_EQ(told("{ id: s, key: $.r }, { id: u, key: topic }", by_key),
+            refused + "step u makes its key of what is not the record's key");
+  EXPECT_EQ(told("{ id: s, key: { k: key, o: offset } }", by_key),
+            refused + "step s makes its key of what is not the record's key");
   EXPECT_EQ(told("{ id: s, key: \"coalesce($.r, key)\" }", by_key), "");
   EXPECT_EQ(told("{ id: s, key: $.r }", "kafka: { topic: out }"), "");
   EXPECT_EQ(told("{ id: s, key: $.r, aggregate: { n: count(*) } }",
@@ -123,6 +126,16 @@ TEST(Remarks, a_key_that_a_record_without_a_value_does_not_have_is_told) {
       "sqlite: { file: f, table: t, mode: upsert, key: k, columns: { k: \"ifnull($.id, 0)\" } }";
   EXPECT_EQ(told("{ id: s, key: $.r }", by_stand_in),
             refused + "key column k is made of `ifnull($.id, 0)`");
+  const auto table = [](const std::string& key, const std::string& columns) {
+    return "sqlite: { file: f, table: t, mode: upsert, key: [" + key + "], columns: { " + columns +
+           " } }";
+  };
+  EXPECT_EQ(told("", table("k", "k: \"'all'\"")), refused + "key column k is made of `'all'`");
+  EXPECT_EQ(told("", table("k, p", "k: topic, p: { value: partition, type: integer }")),
+            refused + "no column of the row's key comes to its key");
+  EXPECT_EQ(told("", table("k, o", "k: key, o: offset")),
+            refused + "key column o is made of `offset`");
+  EXPECT_EQ(told("", table("k, t", "k: key, t: topic")), "");
   // What keeps them out says so itself.
   EXPECT_TRUE(
       told("{ id: s, where: value is not null }", by_field).starts_with("step s drops all"));

@@ -120,6 +120,44 @@ def two_key_columns(at):
     goes_on(at, pipeline(columns, "id"), ["a", "none"], starts_over=True)
 
 
+def a_key_that_is_the_same_for_all_records(at):
+    columns = "id: \"'all'\", v: $.id"
+    (at / "p.yaml").write_text(pipeline(columns, "id"), encoding="utf-8")
+    said = refusal(at, pipeline(columns, "id"), RECORDS[:1], "b")
+    check("key column id is made of `'all'`, the same for other keys" in said, said)
+    goes_on(at, pipeline(f"{column_of(said)}, v: $.id", "id"), ["a"], starts_over=True)
+
+
+def a_key_column_of_each_records_own_time(at):
+    columns = "id: key, at: { value: timestamp, type: integer }, v: $.id"
+    said = refusal(at, pipeline(columns, "id, at"), RECORDS, "b")
+    check("leave at out of the sink's `key`, and give the table a unique index" in said, said)
+    rows(at, "CREATE UNIQUE INDEX of_id ON rows (id)")
+    goes_on(at, pipeline(columns, "id"), ["a", "none"])
+
+
+def a_key_column_with_more_than_the_key(at):
+    said = refusal(at, pipeline("id: \"coalesce($.kind, 'user') || ':' || key\", v: $.id", "id"),
+                   RECORDS, "b")
+    check("write `id: key`" in said, said)
+    goes_on(at, pipeline(f"{column_of(said)}, v: $.id", "id"), ["a", "none"], starts_over=True)
+
+
+def two_key_columns_of_a_key_of_json(at):
+    columns = "id: \"coalesce($.id, key ->> '$.id')\", r: \"coalesce($.r, 'none')\", v: $.id"
+    records = ['{"id":"a","r":"n"}|{"id":"a","r":"n"}', '{"id":"b","r":"s"}|{"id":"b","r":"s"}']
+    said = refusal(at, pipeline(columns, "id, r"), records, records[1].split("|", 1)[0])
+    fixed = re.search(r"key is JSON with this field, write `(.*?)`;", said)[1]
+    columns = columns.replace("r: \"coalesce($.r, 'none')\"", fixed)
+    goes_on(at, pipeline(columns, "id, r"), ["a"], starts_over=True,
+            last='{"id":"z","r":"n"}|{"id":"z","r":"n"}')
+
+
+def two_key_columns_that_are_both_the_whole_key(at):
+    said = refusal(at, pipeline("id: key, r: \"coalesce($.r, key)\", v: $.id", "id, r"), RECORDS, "b")
+    check("key column r, made of `coalesce($.r, key)`, comes to its whole key beside" in said, said)
+
+
 def in_front_of_a_topic_between(at):
     more = "  - sqlite: { file: o.db, table: other, columns: { v: $.id } }\n"
     steps = "  - { id: s, key: { id: key, r: $.r } }\n"
