@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "pipeline/deletion_condition.h"
+#include "pipeline/deletion_key.h"
 #include "pipeline/expression_text.h"
 #include "pipeline/sink_columns.h"
 
@@ -22,31 +23,10 @@ bool is_word(const Token& token, std::string_view word) {
   return token.kind == TokenKind::kWord && lower(token.text) == word;
 }
 
-// As text, for a record that has this key and no value; nullopt: null, or refused.
-std::optional<std::string> value_without_fields(const Expression& expression,
-                                                std::string_view key) {
-  auto program = Program::prepare({{expression, ColumnForm::kValue}});
-  CHECK(program.has_value());  // SQLite has accepted it
-  engine::Record record;
-  record.key = as_bytes(key);
-  if (!(*program)->run({}, record)) {
-    return std::nullopt;
-  }
-  const auto value = (*program)->column(0);
-  engine::Arena arena;
-  return value && !is_null(*value) ? std::optional(std::string(render_text(*value, arena)))
-                                   : std::nullopt;
-}
-
-// A part of a key, of the record or of a row, tells records without a value by the key that they
-// came with. The keys that are tried are texts, numbers and JSON.
-bool is_told_by_the_key(const Expression& part) {
-  if (!reads_value(part.text)) {
-    return true;
-  }
-  const auto one = value_without_fields(part, "1");
-  const auto two = value_without_fields(part, "2");
-  return one && two && one != two;
+bool may_be_told(const std::vector<Expression>& key) {
+  const auto prepared = DeletionKey::prepare(key, DeletionCondition::Unknown::kOtherParts);
+  CHECK(prepared.has_value());  // SQLite has accepted it
+  return prepared->judge({}, {}).may_be_told;
 }
 
 bool upserts(const SinkSpec& sink) {
@@ -55,9 +35,13 @@ bool upserts(const SinkSpec& sink) {
 
 bool keys_by_the_record(const SinkSpec& sink, const PipelineSpec& spec) {
   const auto columns = resolve_columns(sink, std::nullopt, spec);
-  return columns && std::ranges::all_of(*columns, [](const ResolvedColumn& column) {
-           return !column.column.is_key || is_told_by_the_key(column.expression);
-         });
+  std::vector<Expression> key;
+  for (const ResolvedColumn& column : columns ? *columns : std::vector<ResolvedColumn>()) {
+    if (column.column.is_key) {
+      key.push_back(column.expression);
+    }
+  }
+  return !key.empty() && may_be_told(key);
 }
 
 }  // namespace
@@ -95,10 +79,7 @@ std::vector<std::string> tables_that_upsert(const PipelineSpec& spec) {
 
 bool has_tables_with_deletions(const PipelineSpec& spec) {
   const bool changes_keys = std::ranges::any_of(spec.steps, [](const StepSpec& step) {
-    return step.aggregate ||
-           (step.key && !std::ranges::all_of(step.key->columns, [](const NamedExpression& part) {
-              return is_told_by_the_key(part.expression);
-            }));
+    return step.aggregate || (step.key && !may_be_told(expressions_of(*step.key)));
   });
   return !changes_keys && std::ranges::any_of(spec.sinks, [&](const SinkSpec& sink) {
     return upserts(sink) && keys_by_the_record(sink, spec);

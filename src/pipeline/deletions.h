@@ -23,9 +23,8 @@ std::vector<Expression> expressions_of(const KeySpec& key);
 /// aggregate, whose results all have a value.
 std::vector<std::string> tables_that_upsert(const PipelineSpec& spec);
 
-/// Whether each record reaches one of them under the key that it came with, so that one without a
-/// value deletes its row there: what of the row's key reads fields comes to the record's own key
-/// where they are null, as `coalesce($.id, key)`.
+/// Whether records reach one of them under the key that they came with, so that one without a value
+/// may delete its row there (deletion_key.h).
 bool has_tables_with_deletions(const PipelineSpec& spec);
 
 /// Whether a `where` with this condition passes records without a value unasked, those apart that

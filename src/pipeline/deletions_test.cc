@@ -49,6 +49,13 @@ TEST(Deletions, reach_a_table_whose_key_is_the_records_own) {
   EXPECT_TRUE(has_deletions(table("'iif($.id is null, cast(key as integer), $.id)'")));
   EXPECT_TRUE(has_deletions(table("'case when value is null then key else $.id end'")));
   EXPECT_TRUE(has_deletions("steps: [ { id: a, key: 'coalesce($.id, key)' } ]\n" + table("key")));
+  EXPECT_TRUE(has_deletions(table("\"coalesce($.id, key ->> '$.id')\"")));
+  EXPECT_TRUE(has_deletions(table("\"coalesce(value, key) ->> '$.id'\"")));
+  EXPECT_TRUE(has_deletions(table("'coalesce($.id, substr(key, 4))'")));
+  EXPECT_TRUE(has_deletions(table("\"case when topic = 't' then key else $.id end\"")));
+  EXPECT_FALSE(has_deletions(table("topic")));
+  EXPECT_FALSE(has_deletions(table("offset")));
+  EXPECT_FALSE(has_deletions("steps: [ { id: a, key: { k: key, o: offset } } ]\n" + table("key")));
   EXPECT_FALSE(has_deletions(table("$.id")));
   EXPECT_FALSE(has_deletions(table("'coalesce($.id, topic)'")));
   EXPECT_FALSE(has_deletions(table("\"coalesce($.id, 'none')\"")));

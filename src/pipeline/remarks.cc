@@ -97,7 +97,7 @@ Problem remark_on_kept(const StepSpec& step, const std::string& tables, bool are
               ? "a condition that names `value` is obeyed as it is written; value and fields are "
                 "null there"
               : "a record without a value deletes the row of the key that it came with, and the "
-                "rows here have another, from fields",
+                "rows here have another",
           are_told_by_key
               ? fmt::format("where they are to delete rows, write {}",
                             condition_with("value is null or", *step.where))
