@@ -13,10 +13,10 @@
 namespace onceflow::connectors {
 
 struct PostgresColumn {
-  PostgresType type = PostgresType::kText;
+  PostgresType type = PostgresType::kText;  ///< of an enum text: its labels travel as such
   std::int32_t modifier = -1;  ///< pg_attribute.atttypmod: length, precision and scale; -1: none
   std::string declaration{};   ///< as the user knows it: numeric(10,2)
-  bool is_enum = false;        ///< `type` is text: its labels travel as such
+  std::string type_name{};     ///< without length, precision and scale, as a cast says it
 };
 
 /// kRefused, with column, rule and fix, for a value that the column does not keep as it is: the

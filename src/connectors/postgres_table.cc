@@ -108,7 +108,7 @@ constexpr const char* kColumns =
     " (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '')::int,"
     " (a.attgenerated <> '')::int, a.atttypmod,"
     " (t.typtype = 'e')::int, (a.attidentity = 'a')::int, coalesce(base.type, 0),"
-    " coalesce(base.declaration, '')"
+    " coalesce(base.declaration, ''), format_type(a.atttypid, NULL)"
     " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN LATERAL ("
     "  WITH RECURSIVE below (type, modifier) AS ("
     "   SELECT t.typbasetype, t.typtypmod WHERE t.typtype = 'd' UNION ALL"
@@ -326,7 +326,7 @@ Result<ExistingTable> read_table(PostgresConnection& connection, const SinkTable
     existing.types.push_back({.type = type,
                               .modifier = static_cast<std::int32_t>(answer->integer(row, 5)),
                               .declaration = answer->text(row, 2),
-                              .is_enum = is_enum});
+                              .type_name = answer->text(row, 10)});
   }
   return existing;
 }
@@ -356,18 +356,18 @@ std::vector<std::string> all_columns(const SinkTable& table) {
   return names;
 }
 
-// `$1::bigint[], $2::text[]` for the columns for which `wanted` says yes. Text becomes the label
-// of an enum only where the statement says so.
+// `$1::bigint[]::integer[], $2::text[]::text[]` for the columns for which `wanted` says yes: values
+// in the column's own type, so that each statement finds a row by the equality of its unique index.
+// What a cast would round was refused before; that of a length would cut.
 template <typename Wanted>
 std::vector<std::string> array_places(const SinkTable& table, const PostgresTable& written,
                                       Wanted wanted) {
   std::vector<std::string> places;
   for (std::size_t index = 0; index < table.columns.size(); ++index) {
     const SinkColumn& column = table.columns[index];
-    const PostgresColumn& own = written.columns[index];
     if (wanted(column)) {
-      places.push_back(fmt::format("${}::{}[]{}", places.size() + 1, declared_type(column.type),
-                                   own.is_enum ? fmt::format("::{}[]", own.declaration) : ""));
+      places.push_back(fmt::format("${}::{}[]::{}[]", places.size() + 1, declared_type(column.type),
+                                   written.columns[index].type_name));
     }
   }
   return places;
