@@ -227,20 +227,46 @@ Status check_key_is_immediate(PostgresConnection& connection, const SinkTable& t
 }
 
 // Parameters: the table, the key columns. Of the indexes that ON CONFLICT takes, the first that
-// holds other values of a column to be equal than the column itself does.
+// holds other values of a column to be equal than the column itself does: its name, the column and
+// by what it compares, then the index to drop and its table, which are a parent's where the table
+// is a partition. An operator class that PostgreSQL does not bring may sort as it likes, too.
 constexpr const char* kOtherEquality =
-    "SELECT format('%I.%I', n.nspname, c.relname), a.attname, format('%I.%I', ns.nspname,"
-    " own.collname) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid"
-    " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
-    " CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[])"
-    " WITH ORDINALITY AS part (attnum, compared, place)"
+    "WITH class AS (SELECT c.oid, c.opcmethod, c.opcintype, c.opcdefault, (SELECT amopopr"
+    "  FROM pg_amop WHERE amopfamily = c.opcfamily AND amopstrategy = 3"
+    "  AND amoplefttype = c.opcintype AND amoprighttype = c.opcintype) AS equals,"
+    "  (SELECT amproc::oid FROM pg_amproc WHERE amprocfamily = c.opcfamily AND amprocnum = 1"
+    "  AND amproclefttype = c.opcintype AND amprocrighttype = c.opcintype) AS sorts,"
+    "  format('%I.%I', n.nspname, c.opcname) AS name"
+    "  FROM pg_opclass AS c JOIN pg_namespace AS n ON n.oid = c.opcnamespace)"
+    " SELECT named.index, a.attname, CASE WHEN other.is_class THEN 'operator class ' || used.name"
+    "  ELSE format('collation %I.%I', ns.nspname, own.collname) END, top.index, top.relation"
+    " FROM pg_index AS i"
+    " CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indcollation::oid[], i.indclass::oid[])"
+    " WITH ORDINALITY AS part (attnum, compared, class, place)"
     " JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = part.attnum"
+    " JOIN pg_type AS t ON t.oid = a.atttypid"
+    " JOIN class AS used ON used.oid = part.class"
+    " LEFT JOIN class AS usual ON usual.opcmethod = used.opcmethod AND usual.opcdefault"
+    "  AND usual.opcintype = CASE WHEN t.typtype = 'e' THEN 'anyenum'::regtype"
+    "  WHEN t.oid = 'varchar'::regtype THEN 'text'::regtype ELSE t.oid END"
     " LEFT JOIN pg_collation AS own ON own.oid = part.compared"
     " LEFT JOIN pg_namespace AS ns ON ns.oid = own.collnamespace"
     " LEFT JOIN pg_collation AS columns ON columns.oid = a.attcollation"
-    " WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indpred IS NULL"
-    " AND i.indexprs IS NULL AND part.place <= i.indnkeyatts AND part.compared <> a.attcollation"
-    " AND NOT (own.collisdeterministic AND columns.collisdeterministic)"
+    " CROSS JOIN LATERAL (SELECT used.equals IS DISTINCT FROM usual.equals OR (used.oid >= 16384"
+    "  AND used.sorts IS DISTINCT FROM usual.sorts) AS is_class, part.compared <> a.attcollation"
+    "  AND NOT (own.collisdeterministic AND columns.collisdeterministic) AS is_collation) AS other"
+    " CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS index FROM pg_class AS c"
+    "  JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = i.indexrelid) AS named"
+    " CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS index,"
+    "  format('%I.%I', rn.nspname, r.relname) AS relation FROM pg_index AS whole"
+    "  JOIN pg_class AS c ON c.oid = whole.indexrelid"
+    "  JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+    "  JOIN pg_class AS r ON r.oid = whole.indrelid"
+    "  JOIN pg_namespace AS rn ON rn.oid = r.relnamespace WHERE whole.indexrelid"
+    "  = coalesce(pg_partition_root(i.indexrelid)::oid, i.indexrelid)) AS top"
+    " WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL"
+    " AND i.indexprs IS NULL AND part.place <= i.indnkeyatts"
+    " AND (other.is_class OR other.is_collation)"
     " AND (SELECT array_agg(DISTINCT named.attname::text ORDER BY named.attname::text)"
     "  FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS each (attnum, place)"
     "  JOIN pg_attribute AS named ON named.attrelid = i.indrelid AND named.attnum = each.attnum"
@@ -259,17 +285,14 @@ Status check_key_is_of_one_equality(PostgresConnection& connection, const SinkTa
   if (answer->row_count() == 0) {
     return {};
   }
-  const std::string index = answer->text(0, 0);
-  const std::string column = answer->text(0, 1);
   return refuse(
       table,
-      fmt::format("its unique index {} compares column {} by the collation {}, and the column has "
-                  "another",
-                  index, column, answer->text(0, 2)),
+      fmt::format("its unique index {} compares column {} by the {}, and the column has another",
+                  answer->text(0, 0), answer->text(0, 1), answer->text(0, 2)),
       "an upsert finds its row by the index and a deletion by the column; where one holds keys to "
       "be equal that are two for the other, the row of another key is changed or deleted",
-      fmt::format("DROP INDEX {}; CREATE UNIQUE INDEX ON {} ({})", index, quote_table(table.table),
-                  fmt::join(key_columns(table, kDialect), ", ")));
+      fmt::format("DROP INDEX {}; CREATE UNIQUE INDEX ON {} ({})", answer->text(0, 3),
+                  answer->text(0, 4), fmt::join(key_columns(table, kDialect), ", ")));
 }
 
 // A COPY writes such a column, an INSERT and an UPDATE do not.
@@ -412,9 +435,9 @@ std::string postgres_shape_sql(std::string_view parameter) {
       " a.attnotnull, a.atthasdef, a.attidentity, a.attgenerated, a.attcollation), ','"
       " ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = to_regclass({0})"
       " AND a.attnum > 0 AND NOT a.attisdropped) || ' by ' ||"
-      " coalesce((SELECT string_agg(concat_ws(' ', i.indkey, i.indcollation), ','"
+      " coalesce((SELECT string_agg(concat_ws(' ', i.indkey, i.indcollation, i.indclass), ','"
       " ORDER BY i.indexrelid) FROM pg_index AS i WHERE i.indrelid = to_regclass({0})"
-      " AND i.indisunique), '') || ' in ' ||"
+      " AND i.indisunique AND i.indisvalid), '') || ' in ' ||"
       " (WITH RECURSIVE tree AS (SELECT one.oid FROM unnest(ARRAY[to_regclass({0})::oid,"
       " to_regclass('onceflow_positions')::oid, to_regclass('onceflow_receipts')::oid])"
       " AS one (oid) UNION ALL SELECT below.inhrelid FROM tree, LATERAL (SELECT inhrelid"

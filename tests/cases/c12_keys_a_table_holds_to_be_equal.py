@@ -1,6 +1,7 @@
 """Upserts of keys that the table holds to be equal, in one commit: one row, the last record's; and
 the audit says what it cannot know instead of finding fault."""
 
+import contextlib
 import re
 import sqlite3
 
@@ -8,6 +9,9 @@ from harness import Worker, audit, check, produce, shared_postgres, wait_for
 from harness.kafka_admin import create_topic
 
 NAMES = ["Bob@shop.example", "bob@shop.example", "ann@shop.example", "BOB@shop.example"]
+
+IGNORES_CASE = ("CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2',"
+                " deterministic = false);")
 
 PIPELINE = """
 name: p
@@ -41,8 +45,7 @@ def run_users(at, pipeline, names, rows):
 
 def an_icu_collation_that_ignores_case(at):
     server, dsn, pipeline = postgres_pipeline(
-        "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
-        "CREATE TABLE users (email text COLLATE ci PRIMARY KEY, n bigint, onceflow_source text)")
+        IGNORES_CASE + "CREATE TABLE users (email text COLLATE ci PRIMARY KEY, n bigint, onceflow_source text)")
     rows = run_users(at, pipeline, NAMES, lambda: server.query(
         "SELECT email, n FROM users ORDER BY n", dsn))
     check(rows == [["ann@shop.example", "2"], ["BOB@shop.example", "3"]], rows)
@@ -84,32 +87,70 @@ def keys_that_differ_are_as_they_were(at):
 
 
 def an_index_of_another_equality_is_refused_and_the_fix_helps(at):
-    """By the index Bob and bob are one row, by the column they are two; or the other way round."""
-    collation = "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2'," \
-                " deterministic = false);"
-    for number, (column, index) in enumerate((("text", "email COLLATE ci"),
-                                              ("text COLLATE ci", 'email COLLATE "C"'))):
+    """By the index Bob and bob, or bob and bob with a space, are one row, and by the column they are
+    two; or the other way round."""
+    for number, (column, index, compares, count) in enumerate((
+            ("text", "email COLLATE ci", "collation public.ci", 4),
+            ("text COLLATE ci", 'email COLLATE "C"', 'collation pg_catalog."C"', 2),
+            ("text", "email bpchar_ops", "operator class pg_catalog.bpchar_ops", 4),
+            ("varchar(20) PRIMARY KEY", "email bpchar_pattern_ops",
+             "operator class pg_catalog.bpchar_pattern_ops", 4))):
         folder = at / str(number)
         folder.mkdir()
         server, dsn, pipeline = postgres_pipeline(
-            collation + f"CREATE TABLE users (email {column} NOT NULL, n bigint,"
+            IGNORES_CASE + f"CREATE TABLE users (email {column} NOT NULL, n bigint,"
             f" onceflow_source text); CREATE UNIQUE INDEX own ON users ({index})")
         with Worker(folder, pipeline) as worker:
             create_topic(worker.address, "users", 1)
             check(worker.wait() == 1, worker.said())
             said = worker.said()
-        check("its unique index public.own compares column email by the collation" in said, said)
+        check(f"its unique index public.own compares column email by the {compares}" in said, said)
         server.query(re.search(r"the fix: (DROP INDEX .*?\))", said)[1], dsn)
         (folder / "mended").mkdir()
         rows = run_users(folder / "mended", pipeline, NAMES,
                          lambda: server.query("SELECT email, n FROM users ORDER BY n", dsn))
-        check(len(rows) == (4 if number == 0 else 2), rows)
+        check(len(rows) == count, rows)
+
+
+def indexes_that_change_no_equality_are_taken(at):
+    """One of another order, and one that PostgreSQL holds to be invalid and so does not look at."""
+    server, dsn, pipeline = postgres_pipeline(
+        IGNORES_CASE + "CREATE TABLE users (email varchar(20), n bigint, onceflow_source text);"
+        "CREATE UNIQUE INDEX ON users (email varchar_pattern_ops);"
+        "INSERT INTO users VALUES ('Bob'), ('bob')")
+    with contextlib.suppress(AssertionError):
+        server.query("CREATE UNIQUE INDEX CONCURRENTLY own ON users (email COLLATE ci)", dsn)
+    server.query("TRUNCATE users", dsn)
+    check(server.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'own'::regclass", dsn)
+          == [["f"]], "the index is valid")
+    names = ["bob", "ann", "bob ", "bob"]
+    rows = run_users(at, pipeline, names, lambda: server.query(
+        "SELECT email, n FROM users ORDER BY n", dsn))
+    check(rows == [["ann", "1"], ["bob ", "2"], ["bob", "3"]], rows)
+    check("to the last row" in audit(at), "an audit of different keys")
+
+
+def an_index_of_a_partition_is_refused_with_its_parents(at):
+    server, dsn, pipeline = postgres_pipeline(
+        IGNORES_CASE + "CREATE TABLE whole (email text, n bigint, onceflow_source text)"
+        " PARTITION BY LIST (n); CREATE TABLE users PARTITION OF whole DEFAULT;"
+        "CREATE UNIQUE INDEX own ON whole (email COLLATE ci, n)")
+    pipeline = pipeline.replace("key: email", "key: [email, n]")
+    with Worker(at, pipeline) as worker:
+        create_topic(worker.address, "users", 1)
+        check(worker.wait() == 1, worker.said())
+        said = worker.said()
+    check("its unique index public.users_email_n_idx compares column email by" in said, said)
+    server.query(re.search(r"the fix: (DROP INDEX public.own;.*?\))", said)[1], dsn)
+    (at / "mended").mkdir()
+    rows = run_users(at / "mended", pipeline, NAMES, lambda: server.query(
+        "SELECT email, n FROM users ORDER BY n", dsn))
+    check(len(rows) == 4, rows)
 
 
 def an_index_that_comes_while_rows_are_written_is_refused(at):
     server, dsn, pipeline = postgres_pipeline(
-        "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
-        "CREATE TABLE users (email text PRIMARY KEY, n bigint, onceflow_source text)")
+        IGNORES_CASE + "CREATE TABLE users (email text PRIMARY KEY, n bigint, onceflow_source text)")
     with Worker(at, pipeline) as worker:
         create_topic(worker.address, "users", 1)
         wait_for(worker.is_running, "a running stage")
