@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <string_view>
 #include <utility>
 
+#include "base/date_time.h"
 #include "base/decimal.h"
 #include "base/json_document.h"
 #include "base/parse_number.h"
@@ -141,7 +143,7 @@ ColumnType type_of(const Value& value) {
                                                            : ColumnType::kDecimal;
 }
 
-// For columns of numbers and booleans.
+// For columns of numbers, booleans and bytes.
 std::string fix_of_number(const ProjectedColumn& column, ColumnType type, const Value& value) {
   if (column.is_argument) {
     return step_against(column.expression.text, value);
@@ -167,28 +169,102 @@ struct Advice {
   std::string fix;
 };
 
-Advice advice_of(const ProjectedColumn& column, ColumnType type) {
+constexpr std::string_view kTextKeepsAll = "`type: text` keeps all as it is";
+
+// Since 1970, in what people count; SQLite's functions know the years 0001 to 9999 of them.
+struct TimeUnit {
+  std::string_view name;
+  double seconds;
+  std::string_view to_seconds;  ///< behind the number
+  bool is_of_days;
+};
+constexpr std::array<TimeUnit, 3> kTimeUnits = {{{"days", 86'400, " * 86400", true},
+                                                 {"seconds", 1, "", false},
+                                                 {"milliseconds", 0.001, " / 1000.0", false}}};
+
+// What the number is in each unit that may be meant, so that one sees which it is. Texts, and what
+// the functions make null, stay what they are, and the column goes on refusing them.
+std::string fix_of_time_number(const ProjectedColumn& column, ColumnType type, double number) {
+  constexpr double kSecondsMin = -62'135'596'800;  // 0001-01-01
+  constexpr double kSecondsMax = 253'402'300'799;  // 9999-12-31T23:59:59
+  const bool is_date = type == ColumnType::kDate;
+  const std::string_view zone = type == ColumnType::kTimestamptz ? "Z" : "";
+  const std::string of = operand(column);
+  std::string fix;
+  for (const TimeUnit& unit : kTimeUnits) {
+    const double seconds = number * unit.seconds;
+    if ((unit.is_of_days && !is_date) || seconds < kSecondsMin || seconds > kSecondsMax) {
+      continue;
+    }
+    const std::int64_t millis = std::llround(seconds * 1'000);
+    const std::string is =
+        is_date ? date_text(static_cast<std::int64_t>(std::floor(seconds / kTimeUnits[0].seconds)))
+                : timestamp_text(millis * 1'000) + std::string(zone);
+    const std::string call = is_date
+                                 ? fmt::format("date({}{}, 'unixepoch')", of, unit.to_seconds)
+                                 : fmt::format("strftime('%Y-%m-%dT%H:%M:%f{}', {}{}, 'unixepoch')",
+                                               zone, of, unit.to_seconds);
+    fix += fmt::format(
+        "in {} since 1970 it is {}: {}; ", unit.name, is,
+        write(column, fmt::format("iif(typeof({0}) = 'text', {0}, coalesce({1}, {0}))", of, call)));
+  }
+  return fix;
+}
+
+// The same of texts that another type takes.
+std::string fix_of_time_text(const ProjectedColumn& column, ColumnType type,
+                             std::string_view text) {
+  const bool has_no_zone = read_timestamp(text).has_value();
+  const bool has_zone = read_timestamptz(text).has_value();
+  const std::string other = has_no_zone && type != ColumnType::kTimestamp
+                                ? "`type: timestamp` takes a time without a zone; "
+                            : has_zone && type != ColumnType::kTimestamptz
+                                ? "`type: timestamptz` takes a zone; "
+                                : "";
+  const std::string of = operand(column);
+  if (type == ColumnType::kTimestamptz && has_no_zone) {
+    return fmt::format("if it is UTC {}; {}", write(column, fmt::format("{} || 'Z'", of)), other);
+  }
+  constexpr std::size_t kOffsetSize = 6;  // +01:00, as SQLite reads it
+  const bool is_known =
+      has_no_zone || text.ends_with('Z') ||
+      (has_zone && text.size() > kOffsetSize && text[text.size() - 3] == ':' &&
+       (text[text.size() - kOffsetSize] == '+' || text[text.size() - kOffsetSize] == '-'));
+  if (type == ColumnType::kDate && (has_no_zone || has_zone) && is_known) {
+    return fmt::format(
+        "of a timestamp {}, which is its day{}; {}",
+        write(column,
+              fmt::format("iif({0} like '____-__-__%', coalesce(date({0}), {0}), {0})", of)),
+        has_zone ? " in UTC" : "", other);
+  }
+  return other;
+}
+
+std::string fix_of_time(const ProjectedColumn& column, ColumnType type, const Value& value) {
+  std::string fix;
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+    fix = fix_of_time_number(column, type, static_cast<double>(*integer));
+  } else if (const auto* real = std::get_if<double>(&value)) {
+    fix = fix_of_time_number(column, type, *real);
+  } else if (const auto* text = std::get_if<std::string_view>(&value)) {
+    fix = fix_of_time_text(column, type, *text);
+  }
+  return fix.append(kTextKeepsAll);
+}
+
+Advice advice_of(const ProjectedColumn& column, ColumnType type, const Value& value) {
   switch (type) {
     case ColumnType::kTimestamptz:
-      return {
-          "a timestamptz is text like 2024-02-29T12:30:00.5+01:00, or with Z at its end",
-          fmt::format("of milliseconds since 1970 {}, of UTC without a zone {}; `type: text` keeps "
-                      "all as it is",
-                      write(column, fmt::format("strftime('%Y-%m-%dT%H:%M:%fZ', {} / 1000.0, "
-                                                "'unixepoch')",
-                                                operand(column))),
-                      write(column, fmt::format("{} || 'Z'", operand(column))))};
+      return {"a timestamptz is text like 2024-02-29T12:30:00.5+01:00, or with Z at its end",
+              fix_of_time(column, type, value)};
     case ColumnType::kTimestamp:
       return {"a timestamp is text like 2024-02-29T12:30:00.5, without a zone",
-              "`type: timestamptz` takes a zone, `type: text` keeps all as it is"};
+              fix_of_time(column, type, value)};
     case ColumnType::kDate:
-      return {"a date is text like 2024-02-29",
-              fmt::format("of a timestamp {}, which is its day in UTC; `type: text` keeps all as "
-                          "it is",
-                          write(column, fmt::format("date({})", column.expression.text)))};
+      return {"a date is text like 2024-02-29", fix_of_time(column, type, value)};
     case ColumnType::kUuid:
       return {"a uuid is text like 123e4567-e89b-12d3-a456-426614174000",
-              "`type: text` keeps all as it is"};
+              std::string(kTextKeepsAll)};
     case ColumnType::kJson:
       return {
           "a column of json takes a field as it is in the record, and `value` and `key` that "
@@ -202,7 +278,7 @@ Advice advice_of(const ProjectedColumn& column, ColumnType type) {
           "`type: json` keeps a document as it is written; keep what is not JSON out by a step "
           "before this one: `where: value is null or json_valid(value)`"};
     default:
-      return {"a column takes values of its type, or null", ""};
+      return {"a column takes values of its type, or null", fix_of_number(column, type, value)};
   }
 }
 
@@ -219,7 +295,7 @@ std::expected<Value, RecordProblem> fit_typed_text(const ProjectedColumn& column
   auto typed = text != nullptr ? typed_text(type, *text)
                                : std::unexpected(std::string("it takes text alone"));
   if (!typed) {
-    Advice advice = advice_of(column, type);
+    Advice advice = advice_of(column, type, value);
     return std::unexpected(
         RecordProblem{fmt::format("column {} is {} but got {}: {}", column.name, to_string(type),
                                   connectors::describe(value), typed.error()),
@@ -240,10 +316,9 @@ std::expected<Value, RecordProblem> fit_value(const ProjectedColumn& column, con
   const Result<Value> converted =
       column.type ? connectors::convert_value(column.name, *column.type, typed) : typed;
   if (!converted) {
-    Advice advice = advice_of(column, *column.type);
-    return std::unexpected(RecordProblem{
-        converted.error().text, std::string(advice.rule),
-        advice.fix.empty() ? fix_of_number(column, *column.type, value) : std::move(advice.fix)});
+    Advice advice = advice_of(column, *column.type, value);
+    return std::unexpected(
+        RecordProblem{converted.error().text, std::string(advice.rule), std::move(advice.fix)});
   }
   if (const auto* text = std::get_if<std::string_view>(&*converted)) {
     if (auto problem = problem_of_text(column, *text)) {

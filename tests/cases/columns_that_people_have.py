@@ -230,6 +230,48 @@ def what_these_types_cannot_hold_is_refused_and_the_fix_helps(at):
         audit(changed)
 
 
+def fixes_of_times_come_to_what_they_say_and_go_on_refusing(at):
+    """All that the message of a record writes, typed: the row is the time that the message names,
+    and what has another form is refused by the column as before."""
+    cases = [("timestamptz", '"2024-01-01T00:00:00"', ["2024-01-01T00:00:00Z"]),
+             ("timestamptz", "1700000000", ["2023-11-14T22:13:20Z", "1970-01-20T16:13:20Z"]),
+             ("timestamptz", '"01.02.2024 10:00"', []),
+             ("timestamp", "1709209800500", ["2024-02-29T12:30:00.5"]),
+             ("timestamp", "1e300", []), ("date", '"01.02.2024"', []),
+             ("date", "19782", ["2024-02-29", "1970-01-01", "1970-01-01"]),
+             ("date", '"2024-02-29 23:30:00-01:00"', ["2024-03-01"]),
+             ("date", '"2024-02-29 23:30:00-01"', []), ("bytea", "5", [])]
+    for number, (kind, value, times) in enumerate(cases):
+        def text(column):
+            return (f"{SOURCE}sinks:\n  - sqlite: {{ file: o.db, table: rows,"
+                    f" columns: {{ {column} }} }}\n")
+        folder = at / str(number)
+        folder.mkdir()
+        with Worker(folder, text(f"v: {{ value: $.v, type: {kind} }}")) as worker:
+            produce(worker.address, "t", [f'{{"v":{value}}}'], good=False)
+            check(worker.wait() == 1, worker.said())
+            said = worker.said()
+        check("`type: text`" in said or "`type: integer`, which keeps it as it is" in said, said)
+        fixes = list(dict.fromkeys(re.findall(r"write `(v: .*?)`", said)))  # said twice
+        check(len(fixes) == len(times), said)
+        for place, (fix, time) in enumerate(zip(fixes, times)):
+            check(value[0] == '"' or f"since 1970 it is {time}: write" in said, said)
+            mended = folder / str(place)
+            mended.mkdir()
+            with Worker(mended, text(fix)) as worker:
+                produce(worker.address, "t", [f'{{"v":{value}}}'])
+
+                def rows(where=mended):
+                    with sqlite3.connect(where / "o.db") as database:
+                        return database.execute("SELECT v FROM rows").fetchall()
+                wait_for(lambda: worker.is_running() and rows() == [(time,)], worker.said)
+                other = "19782" if value[0] == '"' else '"soon"'
+                produce(worker.address, "t", [f'{{"v":{other}}}'], good=False)
+                check(worker.wait() == 1 and f"column v is {kind} but got" in worker.said(),
+                      worker.said())
+            check(rows() == [(time,)], rows())
+
+
 def bytes_that_are_no_text_are_refused_by_sqlite_and_bytea_takes_them(at):
     sinks = "sinks: [{ sqlite: { file: o.db, table: rows%s } }]\n"
     with Worker(at, SOURCE + sinks % "") as worker:
