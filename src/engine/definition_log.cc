@@ -29,54 +29,79 @@ Task<Result<KnownDefinition>> DefinitionLog::read(MonotonicTime deadline) {
     co_return known;
   }
   CO_RETURN_IF_ERROR(topic);
-  const auto level = client::IsolationLevel::kReadCommitted;
+  const auto committed = client::IsolationLevel::kReadCommitted;
+  const auto uncommitted = client::IsolationLevel::kReadUncommitted;
   const auto begin =
-      co_await admin_.list_offsets({partition}, client::Admin::kEarliest, level, deadline);
+      co_await admin_.list_offsets({partition}, client::Admin::kEarliest, uncommitted, deadline);
   CO_RETURN_IF_ERROR(begin);
+  const auto stable =
+      co_await admin_.list_offsets({partition}, client::Admin::kLatest, committed, deadline);
+  CO_RETURN_IF_ERROR(stable);
   const auto end =
-      co_await admin_.list_offsets({partition}, client::Admin::kLatest, level, deadline);
+      co_await admin_.list_offsets({partition}, client::Admin::kLatest, uncommitted, deadline);
   CO_RETURN_IF_ERROR(end);
+  // Own records are in no transaction: one that somebody has open hides none of them.
   Offset position = begin->front().offset;
-  client::FetchOptions options;
-  options.isolation_level = level;
-  client::Fetcher fetcher(cluster_, options);
-  fetcher.assign({{partition, position}});
-  while (position < end->front().offset) {
-    const auto polled = co_await fetcher.poll(deadline);
-    CO_RETURN_IF_ERROR(polled);
-    for (const client::FetchedRun& run : polled->runs) {
-      Status decoded;
-      CO_RETURN_IF_ERROR(run.for_each([&](const protocol::RecordBatchHeader& header,
-                                          const protocol::RecordView& record) {
-        if (decoded) {
-          decoded =
-              add(partition, header.offset_of(record), record.value.value_or(ByteView{}), known);
-        }
-      }));
-      CO_RETURN_IF_ERROR(decoded);
-      position = run.next_offset;
-    }
-    if (position < end->front().offset && cluster_->scheduler().now() >= deadline) {
-      co_return fail(ErrorCode::kTimedOut, partition.topic + ": its end was not reached in time",
-                     Recovery::kRetriable);
-    }
-  }
+  CO_RETURN_IF_ERROR(
+      co_await read_part(partition, committed, position, stable->front().offset, known, deadline));
+  CO_RETURN_IF_ERROR(
+      co_await read_part(partition, uncommitted, position, end->front().offset, known, deadline));
   is_cut_ = known.is_known() && begin->front().offset > Offset(0);
   co_return known;
 }
 
+// From the position, which it moves, to the end.
+Task<Status> DefinitionLog::read_part(TopicPartition partition, client::IsolationLevel level,
+                                      Offset& position, Offset end, KnownDefinition& known,
+                                      MonotonicTime deadline) {
+  if (position >= end) {
+    co_return Status{};
+  }
+  client::FetchOptions options;
+  options.isolation_level = level;
+  client::Fetcher fetcher(cluster_, options);
+  fetcher.assign({{partition, position}});
+  while (position < end) {
+    const auto polled = co_await fetcher.poll(deadline);
+    CO_RETURN_IF_ERROR(polled);
+    for (const client::FetchedRun& run : polled->runs) {
+      Status decoded;
+      CO_RETURN_IF_ERROR(run.for_each(
+          [&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
+            const bool is_undecided =
+                header.is_transactional() && level == client::IsolationLevel::kReadUncommitted;
+            if (decoded && !is_undecided) {
+              decoded = add(partition, header, record, known);
+            }
+          }));
+      CO_RETURN_IF_ERROR(decoded);
+      position = run.next_offset;
+    }
+    if (position < end && cluster_->scheduler().now() >= deadline) {
+      co_return fail(ErrorCode::kTimedOut, partition.topic + ": its end was not reached in time",
+                     Recovery::kRetriable);
+    }
+  }
+  co_return Status{};
+}
+
 // What another program wrote says nothing of this pipeline.
-Status DefinitionLog::add(const TopicPartition& partition, Offset offset, ByteView value,
-                          KnownDefinition& known) {
-  const auto definition = protocol::decode_definition(value);
-  if (definition && definition->pipeline == planned_.pipeline) {
+Status DefinitionLog::add(const TopicPartition& partition,
+                          const protocol::RecordBatchHeader& header,
+                          const protocol::RecordView& record, KnownDefinition& known) {
+  const auto definition = protocol::decode_definition(record.value.value_or(ByteView{}));
+  const bool is_of_pipeline = definition && definition->pipeline == planned_.pipeline;
+  if (is_of_pipeline && !header.is_transactional()) {
     known.add(*definition);
     return {};
   }
-  const std::string what = fmt::format(
-      "{}-0@{}: {}", partition.topic, offset.value,
-      definition ? "a definition of pipeline " + definition->pipeline : definition.error().text);
-  if (definition || definition.error().code == ErrorCode::kUnsupported) {
+  const std::string what =
+      fmt::format("{}-0@{}: {}", partition.topic, header.offset_of(record).value,
+                  is_of_pipeline ? "a definition in a transaction, as no worker writes it"
+                  : definition   ? "a definition of pipeline " + definition->pipeline
+                                 : definition.error().text);
+  if (definition || header.is_transactional() ||
+      definition.error().code == ErrorCode::kUnsupported) {
     strangers_.push_back(what);
     return {};
   }

@@ -16,6 +16,7 @@
 #include "client/admin.h"
 #include "client/cluster.h"
 #include "engine/definition_change.h"
+#include "protocol/record_batch.h"
 
 namespace onceflow::engine {
 
@@ -31,8 +32,9 @@ class DefinitionLog {
   /// Asks this and not the group, which of a sink has but a copy of what is in its database.
   void ask_positions(AskPositions ask) { ask_positions_ = std::move(ask); }
 
-  /// Reads the whole topic; nothing is known where it does not exist.
-  /// Records of others are passed over, and kept in strangers().
+  /// Reads the whole topic, past open transactions, too; nothing is known where it does not exist.
+  /// Records of others, and of any transaction, are passed over, and kept in strangers() once they
+  /// are committed.
   Task<Result<KnownDefinition>> read(MonotonicTime deadline);
   /// Of the last read(), by name: "p-definitions-0@3: not a definition of onceflow".
   const std::vector<std::string>& strangers() const { return strangers_; }
@@ -59,8 +61,10 @@ class DefinitionLog {
 
  private:
   /// kCorrupt: it was altered, or is of a later version.
-  Status add(const TopicPartition& partition, Offset offset, ByteView value,
-             KnownDefinition& known);
+  Status add(const TopicPartition& partition, const protocol::RecordBatchHeader& header,
+             const protocol::RecordView& record, KnownDefinition& known);
+  Task<Status> read_part(TopicPartition partition, client::IsolationLevel level, Offset& position,
+                         Offset end, KnownDefinition& known, MonotonicTime deadline);
   Task<Status> look_at_source(DefinitionChange& change, const std::optional<StartOver>& start_over,
                               MonotonicTime deadline);
   /// How much of the topics stays unread.
