@@ -497,7 +497,8 @@ void Auditor::judge() {
       report_.allowed_repeats += check_repeatable_outputs(history, scans_, report_.findings);
     }
   }
-  check_topic_outputs(histories_, former_, scans_, options_.strangers, report_.findings);
+  check_topic_outputs(histories_, former_, scans_, definitions_, options_.strangers,
+                      report_.findings);
   check_compacted_inputs(histories_, former_, scans_, options_.strangers, report_.findings);
   const auto has_receipts = [](const StageHistory& history) {
     return !history.receipts.empty() || history.is_cut;

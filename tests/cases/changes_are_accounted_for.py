@@ -42,6 +42,31 @@ def a_state_that_was_kept_is_not_covered(at):
     check("--keep-states" in said and "to the last row" not in said, said)
 
 
+def a_changelog_that_a_reset_deletes_is_not_covered_before_the_next_run(at):
+    sink = ("  - { id: lite, sqlite: { file: a.db, table: t, mode: upsert, key: [k], columns: "
+            "{ k: $.k, n: { value: $.n, type: integer } } } }\n")
+    run(at, pipeline(aggregate("n: count(*)"), TOPICS + sink), [{"k": "a", "v": 5}] * 3,
+        '{"k":"a","n":3}')
+    summed = pipeline(aggregate("n: sum($.v)"), TOPICS + sink)
+    write(at, summed)
+    reset(at, "--to-current", "--execute")
+    said = audit(at)
+    check("topic p-k-changelog was deleted by a reset, for its state begins empty" in said and
+          "torn" not in said, said)
+    counted = pipeline(aggregate("n: count(*)"), TOPICS + sink)  # And back, before any run.
+    write(at, counted)
+    reset(at, "--to-current", "--execute")
+    check("was deleted by a reset" in audit(at), "a definition that comes back")
+    run(at, counted, [{"k": "a", "v": 5}], '{"k":"a","n":1}')
+    check("was deleted by a reset" not in audit(at), "the topic is there again")
+    # Nobody but a reset may do it.
+    with Broker(at, port=free_port()) as broker:
+        delete_topic(broker.address, "p-k-changelog")
+        broker.stop()
+    said = audit(at, code=1)
+    check("stage k wrote 1 record to p-k-changelog-0" in said, said)
+
+
 def a_step_that_was_renamed_goes_on_with_a_clean_audit(at):
     run(at, TOTALS, [{"k": "a"}] * 3, '{"k":"a","n":3}')
     renamed = pipeline(aggregate("n: count(*)", id="other"))

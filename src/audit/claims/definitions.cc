@@ -46,15 +46,35 @@ class StateGenerations {
   StateGenerations(const std::vector<protocol::PipelineDefinition>& records,
                    const std::string& stage) {
     std::optional<std::string> begun;  // what the reset was told
+    const protocol::PipelineDefinition::Stage* begins = nullptr;
     for (const protocol::PipelineDefinition& record : records) {
       if (record.kind == Kind::kResetBegun) {
         begun = begun.value_or(record.flags);
+        begins = record.find(stage);
       } else if (record.kind != Kind::kRun) {
         add(record, record.find(stage), starts_over(std::exchange(begun, {}).value_or("")));
       } else if (!begun && goes_on(record.find(stage))) {
         add(record, record.find(stage), false);
       }
     }
+    if (begun) {
+      is_ending_ = starts_over(*begun) || begins == nullptr || begins->state != state_;
+    }
+  }
+
+  /// Which of them a definition has made.
+  StateOf of(std::uint64_t definition) const {
+    bool is_now = false;
+    bool is_before = false;
+    for (const Step& step : steps_) {
+      if (step.definition == definition) {
+        (step.generation == generation_ && !is_ending_ ? is_now : is_before) = true;
+      }
+    }
+    return is_now && is_before ? StateOf::kBoth
+           : is_now            ? StateOf::kNow
+           : is_before         ? StateOf::kBefore
+                               : StateOf::kUnknown;
   }
 
   /// The worst of the ways there are: a receipt names a definition, and not which of its records.
@@ -105,6 +125,7 @@ class StateGenerations {
   std::string state_;
   std::int64_t generation_ = 0;
   bool is_known_ = false;
+  bool is_ending_ = false;  ///< a reset that begins it anew has begun, and has not ended
 };
 
 class DefinitionCheck {
@@ -344,6 +365,11 @@ class DefinitionCheck {
 std::size_t check_definitions(const StageHistory& history, const DefinitionRecords& known,
                               Findings& findings) {
   return DefinitionCheck(history, known, findings).run();
+}
+
+StateOf state_of(const DefinitionRecords& known, const std::string& stage,
+                 std::uint64_t definition) {
+  return StateGenerations(known.all(), stage).of(definition);
 }
 
 namespace {

@@ -16,6 +16,12 @@ namespace onceflow::audit {
 std::size_t check_definitions(const StageHistory& history, const DefinitionRecords& known,
                               Findings& findings);
 
+/// Whether a later reset has begun the stage's state anew: what that definition made of it was
+/// deleted. Where it has had both states, after that reset it was made again.
+enum class StateOf { kUnknown, kNow, kBefore, kBoth };
+StateOf state_of(const DefinitionRecords& known, const std::string& stage,
+                 std::uint64_t definition);
+
 /// The command that ends a reset which was begun and has not ended, the only one that is not
 /// refused then; empty: there is none.
 std::string command_that_ends_reset(const DefinitionRecords& known);

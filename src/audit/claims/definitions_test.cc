@@ -76,6 +76,11 @@ class DefinitionsTest : public ::testing::Test {
     history_.sort_ranges();
     return check_definitions(history_, known, findings_);
   }
+  StateOf state_made_by(const PipelineDefinition& by) {
+    DefinitionRecords known("p");
+    EXPECT_TRUE(run_now(known.read_to_end(log_)));
+    return state_of(known, "s", protocol::definition_hash(by.stages.front().text()));
+  }
   std::vector<std::string> found() {
     std::vector<std::string> texts;
     for (const Finding& finding : findings_.kept()) {
@@ -334,6 +339,33 @@ TEST_F(DefinitionsTest, going_back_to_the_definition_before_a_reset_needs_one_to
   commit(&first);
   check();
   EXPECT_THAT(found(), ElementsAre(HasSubstr("without a reset")));
+}
+
+TEST_F(DefinitionsTest, what_a_definition_has_made_goes_with_the_reset_that_begins_the_state_anew) {
+  const PipelineDefinition first = definition("", kSum);
+  const PipelineDefinition anew = definition("", kHundredfold, Kind::kAccepted);
+  const PipelineDefinition back = definition("", kSum, Kind::kAccepted);
+  know(first);
+  EXPECT_EQ(state_made_by(first), StateOf::kNow);
+  begin_reset(anew, "--to-current");
+  EXPECT_EQ(state_made_by(first), StateOf::kBefore);
+  know(anew);
+  EXPECT_EQ(state_made_by(first), StateOf::kBefore);
+  EXPECT_EQ(state_made_by(anew), StateOf::kNow);
+  begin_reset(back, "--to-current");
+  know(back);
+  EXPECT_EQ(state_made_by(first), StateOf::kBoth);
+  EXPECT_EQ(state_made_by(anew), StateOf::kBefore);
+  EXPECT_EQ(state_made_by(definition("where $.x > 0\n")), StateOf::kUnknown);
+}
+
+TEST_F(DefinitionsTest, a_state_that_a_reset_keeps_is_the_same_one) {
+  const PipelineDefinition first = definition("", kSum);
+  know(first);
+  know(definition("", kHundredfold, Kind::kStatesKept));
+  EXPECT_EQ(state_made_by(first), StateOf::kNow);
+  begin_reset(definition("where $.x > 0\n", kHundredfold), "--to-current");
+  EXPECT_EQ(state_made_by(first), StateOf::kNow);
 }
 
 }  // namespace

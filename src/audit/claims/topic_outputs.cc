@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 
+#include "audit/claims/definitions.h"
 #include "audit/names.h"
 #include "base/log_line.h"
 
@@ -232,10 +233,12 @@ class PartitionOutputs {
 class TopicOutputs {
  public:
   TopicOutputs(const std::vector<StageHistory>& histories, const std::vector<StageHistory>& former,
-               const Scans& scans, Strangers strangers, Findings& findings)
+               const Scans& scans, const DefinitionRecords& definitions, Strangers strangers,
+               Findings& findings)
       : histories_(histories),
         former_(former),
         scans_(scans),
+        definitions_(definitions),
         strangers_(strangers),
         findings_(findings),
         reset_(reset_that_began(histories, former)) {}
@@ -260,12 +263,24 @@ class TopicOutputs {
         judge(*key.first, entry, outcomes);
       }
     }
+    for (const auto& [history, lost] : lost_states_) {
+      findings_.not_covered(fmt::format(
+          "topic {} was deleted by a reset, for its state begins empty: {} that stage {} wrote "
+          "there before in {}",
+          history->subject->aggregate->changelog_topic, count_of(lost.records, "record"),
+          history->subject->id, count_of(lost.commits, "commit")));
+    }
   }
 
  private:
   struct Topic {
     const StageHistory* history = nullptr;
     bool is_internal = false;
+  };
+  struct LostState {
+    std::int64_t records = 0;
+    std::int64_t commits = 0;
+    std::optional<std::size_t> last_entry;
   };
 
   void gather() {
@@ -303,6 +318,32 @@ class TopicOutputs {
                scans_.lower_bound({topic + std::string(1, '\0'), PartitionIndex(0)});
   }
 
+  /// The reset deletes the changelog, and the next worker makes it: between them there is none.
+  bool was_deleted_by_reset(const StageHistory& history, std::size_t index,
+                            const std::string& topic) {
+    const auto& aggregate = history.subject->aggregate;
+    if (!aggregate || aggregate->changelog_topic != topic) {
+      return false;
+    }
+    const ReceiptEntry& entry = history.receipts[index];
+    const auto [state, is_new] =
+        states_.try_emplace({&history, entry.receipt.definition}, StateOf::kUnknown);
+    if (is_new) {
+      state->second = state_of(definitions_, history.subject->id, entry.receipt.definition);
+    }
+    switch (state->second) {
+      case StateOf::kBefore:
+        return true;
+      case StateOf::kBoth:
+        return std::ranges::any_of(history.beginnings, [&](const auto& each) {
+          const InputBeginning* reset = history.last_reset(each.first);
+          return reset != nullptr && reset->entry > index;
+        });
+      default:
+        return false;
+    }
+  }
+
   void gather(const StageHistory& history, std::size_t index) {
     const ReceiptEntry& entry = history.receipts[index];
     for (const protocol::Receipt::Output& output : entry.receipt.outputs) {
@@ -310,6 +351,12 @@ class TopicOutputs {
       const RecordTotals totals{output.record_count, output.record_hash_sum};
       if (scans_.contains(partition)) {
         expected_[partition][entry.producer].push_back({&history, index, totals});
+      } else if (was_deleted_by_reset(history, index, output.name)) {
+        outcomes_[{&history, index}].push_back({Fate::kDeleted, partition, totals, std::nullopt});
+        LostState& lost = lost_states_[&history];
+        lost.records += output.record_count;
+        lost.commits += lost.last_entry == index ? 0 : 1;
+        lost.last_entry = index;
       } else if (!is_left(history, output.name)) {
         outcomes_[{&history, index}].push_back({Fate::kAbsent, partition, totals, std::nullopt});
       }
@@ -508,10 +555,13 @@ class TopicOutputs {
   const std::vector<StageHistory>& histories_;
   const std::vector<StageHistory>& former_;
   const Scans& scans_;
+  const DefinitionRecords& definitions_;
   const Strangers strangers_;
   Findings& findings_;
   const std::optional<WallTime> reset_;
   std::map<std::string, Topic> topics_;
+  std::map<std::pair<const StageHistory*, std::uint64_t>, StateOf> states_;  ///< by definition
+  std::map<const StageHistory*, LostState> lost_states_;
   std::map<TopicPartition, ByProducer> expected_;
   std::map<EntryKey, std::vector<Outcome>> outcomes_;
   std::map<TopicPartition, std::map<std::pair<std::int64_t, std::uint64_t>, PartitionTransaction>>
@@ -522,8 +572,9 @@ class TopicOutputs {
 
 void check_topic_outputs(const std::vector<StageHistory>& histories,
                          const std::vector<StageHistory>& former, const Scans& scans,
-                         Strangers strangers, Findings& findings) {
-  TopicOutputs(histories, former, scans, strangers, findings).check();
+                         const DefinitionRecords& definitions, Strangers strangers,
+                         Findings& findings) {
+  TopicOutputs(histories, former, scans, definitions, strangers, findings).check();
 }
 
 bool waits_for_markers(const std::vector<StageHistory>& histories, const Scans& scans) {
