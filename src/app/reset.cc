@@ -737,9 +737,9 @@ class Reset {
 
   void plan_receipt(const DefinitionStage& stage, const Positions& positions) {
     const std::string& topic = planned_.plan.receipts_topic;
-    act(fmt::format("topic {}: stage {} was told to begin {}", topic, stage.id,
-                    positions.empty() ? "where auto.offset.reset says"
-                                      : "at " + describe(positions)),
+    act(fmt::format(
+            "topic {}: stage {} was told to begin {}", topic, stage.id,
+            positions.empty() ? "where auto.offset.reset says" : "at " + describe(positions)),
         [this, &stage, &topic, positions]() -> Task<Status> {
           co_return co_await write_receipt(
               log_, topic,

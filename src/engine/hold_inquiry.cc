@@ -16,6 +16,14 @@ constexpr Duration kAskInterval = seconds(5);
 /// The others are in /status.
 constexpr std::size_t kPartitionsAskedMax = 8;
 
+std::string remedy(const client::ClientOptions& client, const TopicPartition& partition,
+                   Offset first) {
+  return fmt::format(
+      "its producer must commit or abort it; the broker aborts it after its time-out; on Apache "
+      "Kafka this ends it at once: {}",
+      client::abort_command(client, partition, first));
+}
+
 std::string name_of(const TopicPartition& partition) {
   return fmt::format("{}-{}", partition.topic, partition.partition.value);
 }
@@ -61,6 +69,20 @@ Task<std::optional<StageStatus::Holder>> find_holder(std::shared_ptr<client::Clu
     co_return std::nullopt;
   }
   co_return holder;
+}
+
+Task<std::string> why_no_end(std::shared_ptr<client::Cluster> cluster, TopicPartition partition,
+                             Offset position) {
+  const auto holder = co_await find_holder(cluster, cluster->new_channel(), partition, position);
+  if (!holder) {
+    co_return std::string();
+  }
+  if (!holder->producer_id) {
+    co_return "whether an open transaction holds it back is not known: " + holder->unknown_why;
+  }
+  co_return fmt::format("what lies from offset {} of {} on is held back by {}; {}", position.value,
+                        name_of(partition), describe_holder(*holder),
+                        remedy(cluster->options(), partition, position));
 }
 
 HoldInquiry::HoldInquiry(std::shared_ptr<client::Cluster> cluster)
@@ -109,10 +131,7 @@ StageCause describe_hold(const client::ClientOptions& client,
   if (held.size() > 1) {
     cause.what += fmt::format("; {} more partitions are held back as well", held.size() - 1);
   }
-  cause.remedy = fmt::format(
-      "its producer must commit or abort it; the broker aborts it after its time-out; on Apache "
-      "Kafka this ends it at once: {}",
-      client::abort_command(client, first.source, first.first_offset));
+  cause.remedy = remedy(client, first.source, first.first_offset);
   return cause;
 }
 

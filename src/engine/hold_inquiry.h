@@ -44,6 +44,10 @@ Task<std::optional<StageStatus::Holder>> find_holder(std::shared_ptr<client::Clu
                                                      TopicPartition partition, Offset first_offset);
 /// "the open transaction of transactional.id 'x' (producer id 7, epoch 0), begun …"
 std::string describe_holder(const StageStatus::Holder& holder);
+/// Why a partition that is read to its end does not get beyond the position: who holds it back, and
+/// what to do; empty: nobody does.
+Task<std::string> why_no_end(std::shared_ptr<client::Cluster> cluster, TopicPartition partition,
+                             Offset position);
 
 /// "5 records of orders-0 from offset 130 on are held back by the open transaction of 'x' …", and
 /// what to do about it.

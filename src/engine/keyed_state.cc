@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/utf8.h"
+#include "engine/hold_inquiry.h"
 
 namespace onceflow::engine {
 namespace {
@@ -122,8 +123,12 @@ Task<Status> KeyedState::read_changelog(const OnProgress& on_progress,
       give_up_at = cluster_->scheduler().now() + patience_;
     }
     if (cluster_->scheduler().now() >= give_up_at) {
+      const TopicPartition held = std::ranges::find_if(*ends, is_behind)->partition;
+      const std::string why =
+          co_await why_no_end(cluster_, held, tables_.at(held.partition).changelog_position);
       co_return fail(ErrorCode::kTimedOut,
-                     "changelog '" + spec_.changelog_topic + "': its end was not reached in time",
+                     fmt::format("changelog '{}': its end was not reached in time{}{}",
+                                 spec_.changelog_topic, why.empty() ? "" : ": ", why),
                      Recovery::kRetriable);
     }
   }

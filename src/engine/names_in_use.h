@@ -20,8 +20,8 @@ namespace onceflow::engine {
 Task<Status> check_names_are_free(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
                                   MonotonicTime deadline);
 
-/// The same for a reset, which takes them away: a position that this pipeline has signed is its own,
-/// whatever else was lost.
+/// The same for a reset, which takes them away: a position that this pipeline has signed is its
+/// own, whatever else was lost.
 Task<Status> check_names_for_reset(std::shared_ptr<client::Cluster> cluster, const Plan& plan,
                                    MonotonicTime deadline);
 

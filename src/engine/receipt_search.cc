@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <utility>
 
 #include "client/admin.h"
 #include "client/fetcher.h"
 #include "engine/foreign_records.h"
+#include "engine/hold_inquiry.h"
 
 namespace onceflow::engine {
 namespace {
@@ -55,6 +57,9 @@ class ReceiptVisit {
 /// Receipts and markers that are looked at where only the newest are wanted.
 constexpr std::int64_t kTailOffsets = 500;
 
+/// So long nothing came before it is asked, and told, who holds it back.
+constexpr Duration kSilenceMax = seconds(5);
+
 enum class Part : std::uint8_t { kAll, kTail };
 
 Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const StageOptions& options,
@@ -89,9 +94,11 @@ Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const Stag
     return cluster->scheduler().now() + options.decision_wait_max();
   };
   MonotonicTime until = patience_end();
+  MonotonicTime ask_at = cluster->scheduler().now() + kSilenceMax;
+  std::string why;
   ReceiptVisit receipts_seen(options, std::move(visit));
   while (position < end->front().offset) {
-    const auto polled = co_await fetcher.poll(until);
+    const auto polled = co_await fetcher.poll(why.empty() ? std::min(until, ask_at) : until);
     CO_RETURN_IF_ERROR(polled);
     for (const client::FetchedRun& run : polled->runs) {
       CO_RETURN_IF_ERROR(receipts_seen.visit(run));
@@ -100,8 +107,16 @@ Task<Status> visit_receipts(std::shared_ptr<client::Cluster> cluster, const Stag
     }
     if (!polled->out_of_range.empty() || cluster->scheduler().now() >= until) {
       co_return fail(ErrorCode::kTimedOut,
-                     "topic '" + options.receipts_topic + "': its end was not reached in time",
+                     fmt::format("topic '{}': its end was not reached in time{}{}",
+                                 options.receipts_topic, why.empty() ? "" : ": ", why),
                      Recovery::kRetriable);
+    }
+    if (why.empty() && cluster->scheduler().now() >= ask_at) {
+      ask_at += kSilenceMax;
+      why = co_await why_no_end(cluster, receipts, position);
+      if (!why.empty()) {
+        options.tell({.level = LogLevel::kWarn, .stage = {}, .event = "held back", .text = why});
+      }
     }
   }
   receipts_seen.tell();

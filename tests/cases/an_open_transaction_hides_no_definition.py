@@ -1,5 +1,6 @@
 """A transaction that somebody has open in a topic of the pipeline's own records: what a reset has
-recorded behind it counts for run, plan, a worker that slept, and a lost database."""
+recorded behind it counts for run, plan, a worker that slept, and a lost database; and where
+something must wait for it, it is named."""
 
 import sqlite3
 
@@ -7,6 +8,7 @@ from a_start_over_is_kept_in_the_log import OUT, lite, lose, numbers
 from a_worker_that_slept_looks_again import QUICK, asleep, ends_when_awake
 from harness import Broker, Worker, check, cluster, onceflow, produce, wait_for
 from harness.changes import aggregate, pipeline
+from harness.kafka_admin import delete_topic
 from harness.rdkafka import OpenTransaction
 
 UPSERT = ("  - { id: lite, sqlite: { file: a.db, table: t, mode: upsert, key: [k], columns: "
@@ -82,3 +84,22 @@ def a_worker_that_slept_through_a_reset_behind_it_ends(at):
                 (at / "p.yaml").write_text(text.replace("count(*)", "sum($.v)"), encoding="utf-8")
                 told(at, broker, "reset", "--to-current", "--execute")
                 ends_when_awake(sleeper, "was reset while this worker was away (ended at")
+
+
+def who_holds_back_the_receipts_that_a_start_must_read_is_named(at):
+    text = pipeline("", OUT + lite())
+    with cluster(at) as broker:
+        run_to(at, broker, text, [{"n": 0}], lambda: numbers(at) == [0])
+        with OpenTransaction(broker.port, "stranger", "p-receipts", 1) as hides:
+            delete_topic(broker.address, "p-definitions")
+            with Worker(at, text, servers=broker.address) as worker:
+                wait_for(lambda: 'event="held back"' in worker.said(), worker.said, 20)
+                check("of p-receipts-0 on is held back by the open transaction of "
+                      "transactional.id 'stranger'" in worker.said() and
+                      "its producer must commit or abort it" in worker.said(), worker.said())
+                wait_for(lambda: "'stranger'" in str(worker.stage("lite")["cause"]),
+                         lambda: str(worker.stage("lite")), 60)
+                hides.abort()
+                produce(broker.address, "in", [{"n": 1}])
+                wait_for(lambda: numbers(at) == [0, 1], worker.said, 60)
+                check(worker.stop() == 0, worker.said())

@@ -388,8 +388,9 @@ class TopicOutputs {
                                        "has lost them",
                                        more == 1 ? "1 was" : fmt::format("{} were", more)));
     } else if (!outputs.has_any_commit() || was_another(scan.partition())) {
-      findings_.not_covered(what + ": they were deleted since, or it is another topic of this name "
-                                   "than the one that had them");
+      findings_.not_covered(what +
+                            ": they were deleted since, or it is another topic of this name "
+                            "than the one that had them");
     }
   }
 
