@@ -198,7 +198,12 @@ Task<Result<std::vector<InputAccount::Position>>> StageLoop::settle(PositionKeep
                                                                     std::string place,
                                                                     std::vector<KeptPosition> kept,
                                                                     LogBounds bounds) {
-  StartPositions start(cluster_, options_, keeper, std::move(place),
+  StageOptions options = options_;
+  options.tell = [this](LogEvent event) {
+    event.stage = status_.stage;
+    options_.tell(std::move(event));
+  };
+  StartPositions start(cluster_, options, keeper, std::move(place),
                        [this] { return reader_.must_leave(); });
   auto positions = co_await start.settle(std::move(kept), bounds);
   if (positions && !start.remark().empty()) {
