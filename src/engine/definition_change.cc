@@ -88,11 +88,20 @@ std::vector<std::string> keys_of(const std::string& state) {
   return keys;
 }
 
+bool is_where(const std::string& line) { return line.starts_with("where "); }
+
 // What a state does not say of the steps before it: which records come is no part of what it is.
-std::string wheres_of(const std::string& steps) {
+// A `where` judges what the `set`s before it have made: with those that `others` have, too.
+std::string wheres_of(const std::string& steps, const std::string& others) {
+  const std::vector<std::string> lines = definition_lines(steps);
+  const std::vector<std::string> other_lines = definition_lines(others);
+  const bool has_where =
+      std::ranges::any_of(lines, is_where) || std::ranges::any_of(other_lines, is_where);
   std::string wheres;
-  for (const std::string& line : definition_lines(steps)) {
-    wheres += line.starts_with("where ") ? line + "\n" : std::string();
+  for (const std::string& line : lines) {
+    const bool is_kept_set = has_where && protocol::without_border(line).starts_with("set ") &&
+                             std::ranges::find(other_lines, line) != other_lines.end();
+    wheres += is_where(line) || is_kept_set ? line + "\n" : std::string();
   }
   return wheres;
 }
@@ -255,7 +264,8 @@ class Comparison {
       changes_.back().keeping_state = keeping(before.state, after.state);
     }
     if (before.state != after.state || is_said_of_aggregate(after)) {
-      compare_steps(after.id, wheres_of(before.steps), wheres_of(after.steps));
+      compare_steps(after.id, wheres_of(before.steps, after.steps),
+                    wheres_of(after.steps, before.steps));
     } else {
       compare_steps(after.id, before.steps, after.steps);
     }

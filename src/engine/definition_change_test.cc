@@ -110,6 +110,27 @@ TEST(DefinitionChange, a_filter_and_what_is_counted_behind_it_are_both_said) {
               HasSubstr("k: `key k = $.k` is now `key k = $.other`"));
 }
 
+TEST(DefinitionChange, a_filter_that_judges_what_another_step_has_made_is_said_too) {
+  const auto with = [](const std::string& steps, const std::string& count) {
+    PipelineDefinition definition = totals();
+    definition.stages[0].steps = steps + "key k = $.k\n";
+    definition.stages[1].state = "values 1\nset $.x = $.x * 10\nkey k = $.k\n" + count;
+    return definition;
+  };
+  const PipelineDefinition before =
+      with("where $.x > 1\nset $.x = $.x * 10\n", "aggregate n = count(*)\n");
+  const PipelineDefinition moved =
+      with("set $.x = $.x * 10\nwhere $.x > 1\n", "aggregate n = sum($.x)\n");
+  EXPECT_THAT(describe(known_as(before).compare(moved), DefinitionChange::Weight::kNote),
+              HasSubstr("k-key: the same lines stand in another order; it holds from"));
+  const PipelineDefinition beside =
+      with("where $.x > 1\nset $.x = $.x * 10\n", "aggregate n = sum($.x)\n");
+  EXPECT_EQ(describe(known_as(before).compare(beside), DefinitionChange::Weight::kNote), "");
+  const PipelineDefinition without = with("set $.x = $.x * 10\n", "aggregate n = sum($.x)\n");
+  EXPECT_THAT(describe(known_as(before).compare(without), DefinitionChange::Weight::kNote),
+              AllOf(HasSubstr("k-key: `where $.x > 1` is gone; it holds"), Not(HasSubstr("set"))));
+}
+
 TEST(DefinitionChange, exchanged_lines_are_a_change_too) {
   PipelineDefinition before = totals();
   before.stages[1].state = "values 1\naggregate a = count(*)\naggregate b = count(*)\n";
