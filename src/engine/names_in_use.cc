@@ -101,8 +101,24 @@ Task<Result<std::vector<client::CommittedOffset>>> positions_of(
   co_return positions;
 }
 
+bool is_signed_by(const Plan& plan, const client::CommittedOffset& position) {
+  return parse_group_position(position.metadata).pipeline == plan.pipeline;
+}
+
 std::unexpected<Error> group_is_in_use(const Plan& plan, const Stage& stage,
                                        const client::CommittedOffset& position) {
+  if (is_signed_by(plan, position)) {
+    return fail(
+        ErrorCode::kRefused,
+        fmt::format("group '{}' has a position, {}-{}@{}, that pipeline '{}' has committed, and "
+                    "neither a definition nor a receipt is left, as after a reset that has not "
+                    "ended; what lies before it would be passed over; the rule: a pipeline goes on "
+                    "where its receipts say that it was; the fix: restore topics {} and {}, or "
+                    "begin anew on purpose: onceflow reset FILE --to-earliest --execute",
+                    stage.group_id, position.partition.topic, position.partition.partition.value,
+                    position.offset.value, plan.pipeline, plan.receipts_topic,
+                    protocol::definitions_topic(plan.pipeline)));
+  }
   return fail(
       ErrorCode::kRefused,
       fmt::format("group '{}' has a position, {}-{}@{}, though pipeline '{}' has never run: "
@@ -169,7 +185,7 @@ Task<Status> check_names_for_reset(std::shared_ptr<client::Cluster> cluster, con
     const auto positions = co_await positions_of(cluster, stage, deadline);
     CO_RETURN_IF_ERROR(positions);
     for (const client::CommittedOffset& position : *positions) {
-      if (parse_group_position(position.metadata).pipeline != plan.pipeline) {
+      if (!is_signed_by(plan, position)) {
         co_return group_is_in_use(plan, stage, position);
       }
       has_run = true;

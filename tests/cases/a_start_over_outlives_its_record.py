@@ -5,8 +5,8 @@ started over again. It got the results of before and the new ones, and the audit
 import shutil
 import sqlite3
 
-from harness import Broker, Worker, audit, check, free_port, kcat, log_of, onceflow, produce, \
-    wait_for
+from harness import (Broker, Worker, audit, check, consume, free_port, kcat, log_of, onceflow,
+                     produce, wait_for)
 from harness.changes import pipeline, plan, reset
 from harness.kafka_admin import delete_records, delete_topic, move_position
 
@@ -45,6 +45,11 @@ def on_log(at, act):
 
 def delete(address):
     delete_topic(address, "p-definitions")
+
+
+def lose_both(address):
+    delete_topic(address, "p-definitions")
+    delete_topic(address, "p-receipts")
 
 
 def empty(address, kept=0):
@@ -155,11 +160,6 @@ def receipts_in_a_database_alone_are_of_half_a_reset(at):
     """With definitions and receipts gone nothing goes on; the fix works as it is typed."""
     text = pipeline("", OUT + lite())
     run_to(at, text, range(5), lambda: numbers(at) == list(range(5)))
-
-    def lose_both(address):
-        delete_topic(address, "p-definitions")
-        delete_topic(address, "p-receipts")
-
     on_log(at, lose_both)
     for said in (plan(at, text, 1),
                  onceflow("run", "p.yaml", *log_of(at, free_port()), at=at, code=1, seconds=60)):
@@ -184,6 +184,22 @@ def a_strangers_group_is_not_taken(at):
     said = reset(at, "--to-earliest", "--delete-rows", "--execute", code=1)
     check("group 'g' has a position, in-0@7, though pipeline 'p' has never run" in said, said)
     check(numbers(at) == list(range(5)), "no row is deleted")
+
+
+def a_pipeline_without_a_database_is_known_by_its_position(at):
+    text = pipeline("", OUT)
+    with Worker(at, text) as worker:
+        produce(worker.address, "in", ["{}"])
+        wait_for(lambda: consume(worker.address, "out") == ["{}"], worker.said, 60)
+        check(worker.stop() == 0, worker.said())
+    on_log(at, lose_both)
+    for said in (plan(at, text, 1),
+                 onceflow("run", "p.yaml", *log_of(at, free_port()), at=at, code=1, seconds=60)):
+        check("that pipeline 'p' has committed" in said and "--to-earliest --execute" in said, said)
+    reset(at, "--to-earliest", "--execute")
+    with Worker(at, text) as worker:
+        wait_for(lambda: consume(worker.address, "out") == ["{}"] * 2, worker.said, 60)
+        check(worker.stop() == 0, worker.said())
 
 
 def a_database_that_is_away_is_named(at):
