@@ -275,11 +275,7 @@ DeletionCondition::~DeletionCondition() = default;
 
 Result<std::unique_ptr<DeletionCondition>> DeletionCondition::prepare(std::string_view condition,
                                                                       Unknown unknown) {
-  const auto translated = translate_expression(condition);
-  CHECK(translated.has_value());  // SQLite has accepted it
-  auto tree = parse_tree(translated->tokens);
-  CHECK(tree.has_value());
-  return prepare(std::move(*tree), unknown);
+  return prepare(tree_of(condition), unknown);
 }
 
 Result<std::unique_ptr<DeletionCondition>> DeletionCondition::prepare(NodePtr condition,

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
-#include "pipeline/expression_text.h"
 #include "pipeline/expression_tree.h"
 
 namespace onceflow::pipeline {
@@ -22,15 +20,6 @@ NodePtr make(NodeKind kind, std::string_view text) {
 NodePtr truth(bool is_true) { return make(NodeKind::kLiteral, is_true ? "1" : "0"); }
 bool is_truth(const Node& node, bool is_true) {
   return node.kind == NodeKind::kLiteral && node.text == (is_true ? "1" : "0");
-}
-
-NodePtr copy_of(const Node& node) {
-  NodePtr copy = make(node.kind, node.text);
-  copy->begin = node.begin;
-  for (const NodePtr& child : node.children) {
-    copy->children.push_back(copy_of(*child));
-  }
-  return copy;
 }
 
 // Conditions that are true where all of them are, or one.
@@ -217,14 +206,6 @@ NodePtr comes(const Node& node, To to) {
   return is_choice_of_first(node)       ? first_comes(node, to)
          : is_choice_by_condition(node) ? chosen_comes(node, to)
                                         : made_of_children_comes(node, to);
-}
-
-NodePtr tree_of(std::string_view expression) {
-  const auto translated = translate_expression(expression);
-  CHECK(translated.has_value());  // SQLite has accepted it
-  auto tree = parse_tree(translated->tokens);
-  CHECK(tree.has_value());
-  return std::move(*tree);
 }
 
 // Null where it is true of all.

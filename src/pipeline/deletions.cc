@@ -8,6 +8,7 @@
 #include "pipeline/deletion_condition.h"
 #include "pipeline/deletion_key.h"
 #include "pipeline/expression_text.h"
+#include "pipeline/expression_tree.h"
 #include "pipeline/sink_columns.h"
 
 namespace onceflow::pipeline {
@@ -17,6 +18,26 @@ std::vector<Token> tokens_of(std::string_view expression) {
   auto translated = translate_expression(expression);
   CHECK(translated.has_value());  // SQLite has accepted it
   return std::move(translated->tokens);
+}
+
+// With the key in the place of the record's; null: as it is.
+NodePtr with_key(NodePtr node, const Node* key) {
+  if (key != nullptr && node->kind == NodeKind::kPart && node->text == "key") {
+    return copy_of(*key);
+  }
+  for (NodePtr& child : node->children) {
+    child = with_key(std::move(child), key);
+  }
+  return node;
+}
+
+// As a key has it.
+NodePtr in_text(NodePtr part) {
+  auto cast = std::make_unique<Node>();
+  cast->kind = NodeKind::kCast;
+  cast->text = "text";
+  cast->children.push_back(std::move(part));
+  return cast;
 }
 
 bool is_word(const Token& token, std::string_view word) {
@@ -93,11 +114,21 @@ bool passes_deletions(std::string_view condition) {
          std::ranges::none_of(tokens, [](const Token& token) { return is_word(token, "value"); });
 }
 
-DeletionsAtWhere deletions_at_where(const PipelineSpec& spec, std::string_view condition) {
-  if (passes_deletions(condition) && has_tables_with_deletions(spec)) {
+DeletionsAtWhere deletions_at_where(const PipelineSpec& spec, const StepSpec& step) {
+  if (passes_deletions(step.where->text) && has_tables_with_deletions(spec)) {
     return DeletionsAtWhere::kPassUnlessOut;
   }
-  auto judged = DeletionCondition::prepare(condition, DeletionCondition::Unknown::kOtherParts);
+  NodePtr key;  // null: the record's own, or a list
+  for (const StepSpec* before = spec.steps.data(); before != &step; ++before) {
+    if (before->key) {
+      key =
+          before->key->columns.size() == 1
+              ? in_text(with_key(tree_of(before->key->columns.front().expression.text), key.get()))
+              : nullptr;
+    }
+  }
+  auto judged = DeletionCondition::prepare(with_key(tree_of(step.where->text), key.get()),
+                                           DeletionCondition::Unknown::kOtherParts);
   CHECK(judged.has_value());  // SQLite has accepted it
   const auto [may_be_true, may_be_else] = (*judged)->judge({}, {});
   if (!may_be_true) {

@@ -39,6 +39,8 @@ enum class DeletionsAtWhere {
   kAsked,          ///< as any other record
   kKeptOut,        ///< none of them passes
 };
-DeletionsAtWhere deletions_at_where(const PipelineSpec& spec, std::string_view condition);
+/// `step` is one of the spec's, with a `where`. The key that it asks is what the steps before have
+/// made of it.
+DeletionsAtWhere deletions_at_where(const PipelineSpec& spec, const StepSpec& step);
 
 }  // namespace onceflow::pipeline

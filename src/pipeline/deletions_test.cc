@@ -66,11 +66,15 @@ TEST(Deletions, reach_a_table_whose_key_is_the_records_own) {
 }
 
 TEST(Deletions, are_told_for_each_where) {
-  const auto at_where = [](const std::string& key, std::string_view condition) {
+  const auto at_where = [](const std::string& key, const std::string& condition,
+                           const std::string& steps = "") {
     const auto spec =
-        parse_pipeline("p.yaml", "name: p\nsource: { kafka: { topics: [in] } }\n" + table(key),
+        parse_pipeline("p.yaml",
+                       "name: p\nsource: { kafka: { topics: [in] } }\nsteps: [ " + steps +
+                           "{ id: w, where: \"" + condition + "\" } ]\n" + table(key),
                        [](const std::string&) { return std::optional<std::string>(); });
-    return deletions_at_where(*spec, condition);
+    EXPECT_TRUE(spec.has_value()) << condition;
+    return deletions_at_where(spec.value(), spec->steps.back());
   };
   EXPECT_EQ(at_where("key", "$.v > 1"), DeletionsAtWhere::kPassUnlessOut);
   EXPECT_EQ(at_where("'coalesce($.id, key)'", "$.v > 1"), DeletionsAtWhere::kPassUnlessOut);
@@ -78,6 +82,18 @@ TEST(Deletions, are_told_for_each_where) {
   EXPECT_EQ(at_where("key", "json_valid(value) and $.v > 1"), DeletionsAtWhere::kKeptOut);
   EXPECT_EQ(at_where("key", "value is null or $.v > 1"), DeletionsAtWhere::kPass);
   EXPECT_EQ(at_where("key", "key <> 'a'"), DeletionsAtWhere::kAsked);
+  EXPECT_EQ(at_where("key", "key is not null", "{ id: a, key: $.r }, "),
+            DeletionsAtWhere::kKeptOut);
+  EXPECT_EQ(at_where("key", "key <> 'none'", "{ id: a, key: \"coalesce($.r, 'none')\" }, "),
+            DeletionsAtWhere::kKeptOut);
+  EXPECT_EQ(at_where("key", "key <> '7x'",
+                     "{ id: a, key: \"ifnull($.r, 7)\" }, { id: b, key: \"key || 'x'\" }, "),
+            DeletionsAtWhere::kKeptOut);
+  EXPECT_EQ(at_where("key", "key = '7'", "{ id: a, key: 7 }, "), DeletionsAtWhere::kPass);
+  EXPECT_EQ(at_where("key", "key <> 'a'", "{ id: a, key: \"coalesce($.r, key)\" }, "),
+            DeletionsAtWhere::kAsked);
+  EXPECT_EQ(at_where("key", "key <> 'a'", "{ id: a, key: { a: $.r, b: key } }, "),
+            DeletionsAtWhere::kAsked);
 }
 
 }  // namespace

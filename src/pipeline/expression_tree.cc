@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "base/check.h"
 #include "base/decimal.h"
 
 namespace onceflow::pipeline {
@@ -350,6 +351,25 @@ class Parser {
 
 std::expected<NodePtr, ExpressionError> parse_tree(const std::vector<Token>& tokens) {
   return Parser(tokens).run();
+}
+
+NodePtr tree_of(std::string_view expression) {
+  const auto translated = translate_expression(expression);
+  CHECK(translated.has_value());  // SQLite has accepted it
+  auto tree = parse_tree(translated->tokens);
+  CHECK(tree.has_value());
+  return std::move(*tree);
+}
+
+NodePtr copy_of(const Node& node) {
+  auto copy = std::make_unique<Node>();
+  copy->kind = node.kind;
+  copy->text = node.text;
+  copy->begin = node.begin;
+  for (const NodePtr& child : node.children) {
+    copy->children.push_back(copy_of(*child));
+  }
+  return copy;
 }
 
 }  // namespace onceflow::pipeline

@@ -7,6 +7,7 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pipeline/expression.h"
@@ -43,5 +44,9 @@ using NodePtr = std::unique_ptr<Node>;
 
 /// `tokens` are those of an expression that SQLite has accepted.
 std::expected<NodePtr, ExpressionError> parse_tree(const std::vector<Token>& tokens);
+
+/// The expression is one that check_expression() has accepted.
+NodePtr tree_of(std::string_view expression);
+NodePtr copy_of(const Node& node);
 
 }  // namespace onceflow::pipeline

@@ -121,7 +121,7 @@ std::optional<Problem> remark_on_deletions(const PipelineSpec& spec, const StepS
   }
   const std::string tables =
       fmt::format("table{} {}", upserting.size() == 1 ? "" : "s", fmt::join(upserting, ", "));
-  switch (deletions_at_where(spec, step.where->text)) {
+  switch (deletions_at_where(spec, step)) {
     case DeletionsAtWhere::kPassUnlessOut:
       return remark_on_passing(step, tables);
     case DeletionsAtWhere::kKeptOut:
@@ -143,7 +143,7 @@ std::optional<Problem> remark_on_appended(const PipelineSpec& spec, const StepSp
     }
   }
   if (appending.empty() || !step.where ||
-      deletions_at_where(spec, step.where->text) != DeletionsAtWhere::kPassUnlessOut) {
+      deletions_at_where(spec, step) != DeletionsAtWhere::kPassUnlessOut) {
     return std::nullopt;
   }
   return Problem{
@@ -184,11 +184,12 @@ std::string what_makes_keys(const StepSpec& step) {
                      is_of_fields ? "fields" : "what is not the record's key");
 }
 
-Problem remark_on_lost(int line, const std::string& table, std::string_view made_of) {
+Problem remark_on_lost(int line, const std::string& table, std::string_view made_of,
+                       bool is_certain) {
   return {line,
-          fmt::format("a record without a value, which deletes a row of table {}, is refused where "
+          fmt::format("a record without a value, which deletes a row of table {}, {} refused where "
                       "it comes: {}",
-                      table, made_of),
+                      table, is_certain ? "is" : "may be", made_of),
           "it has no fields; what tells its row is the key that it came with",
           "where such records come, tell rows by `key`, or by a key that comes to it where there "
           "are no fields (coalesce), or keep them out by a first step: "
@@ -201,13 +202,18 @@ enum class LostKeys { kAll, kButFields };
 // Each table has one such remark at most.
 std::vector<Problem> remarks_on_lost_keys(const PipelineSpec& spec, LostKeys wanted) {
   std::vector<Problem> remarks;
-  const bool none_comes = std::ranges::any_of(spec.steps, [&](const StepSpec& step) {
-    return step.where && deletions_at_where(spec, step.where->text) == DeletionsAtWhere::kKeptOut;
-  });
-  if (none_comes || tables_that_upsert(spec).empty()) {
+  const auto any_where = [&](DeletionsAtWhere wanted) {
+    return std::ranges::any_of(spec.steps, [&](const StepSpec& step) {
+      return step.where && deletions_at_where(spec, step) == wanted;
+    });
+  };
+  if (any_where(DeletionsAtWhere::kKeptOut) || tables_that_upsert(spec).empty()) {
     return remarks;
   }
+  const bool all_come = !any_where(DeletionsAtWhere::kAsked);
   const StepSpec* const step = step_that_loses_keys(spec);
+  const bool step_tells_none =
+      step != nullptr && !outcomes_of(expressions_of(*step->key)).may_be_told;
   for (const SinkSpec& sink : spec.sinks) {
     const auto columns = resolve_columns(sink, std::nullopt, spec);
     if (sink.kind == SinkKind::kKafka || !columns) {
@@ -224,32 +230,37 @@ std::vector<Problem> remarks_on_lost_keys(const PipelineSpec& spec, LostKeys wan
     if (key.empty()) {
       continue;
     }
-    const auto lost = outcomes_of(key).may_be_lost;
+    const auto [may_be_told, lost] = outcomes_of(key);
     const ResolvedColumn& column = *key_columns[lost ? lost->part : 0];
     if (lost && lost->why == DeletionKey::Why::kPart && column.expression.path &&
         wanted == LostKeys::kButFields) {
       continue;
     }
-    if (lost && lost->why == DeletionKey::Why::kNoPart && key.size() > 1) {
+    if (lost) {
       remarks.push_back(
-          remark_on_lost(sink.line, sink.table, "no column of the row's key comes to its key"));
-    } else if (lost) {
-      remarks.push_back(remark_on_lost(sink.line, sink.table,
-                                       fmt::format("key column {} is made of `{}`",
-                                                   column.column.name, column.expression.text)));
+          remark_on_lost(sink.line, sink.table,
+                         lost->why == DeletionKey::Why::kNoPart && key.size() > 1
+                             ? "no column of the row's key comes to its key"
+                             : fmt::format("key column {} is made of `{}`", column.column.name,
+                                           column.expression.text),
+                         all_come && (!may_be_told || step_tells_none)));
     } else if (step != nullptr) {
-      remarks.push_back(remark_on_lost(step->line, sink.table, what_makes_keys(*step)));
+      remarks.push_back(remark_on_lost(step->line, sink.table, what_makes_keys(*step),
+                                       all_come && step_tells_none));
     }
   }
   return remarks;
 }
 
-std::vector<Problem> remarks_on_kept_deletions(const PipelineSpec& spec) {
-  std::vector<Problem> remarks;
+// A warning where the key that it asks is made of fields: it does not say so itself.
+std::vector<RemarkOfRun> remarks_on_kept_deletions(const PipelineSpec& spec) {
+  std::vector<RemarkOfRun> remarks;
   if (!tables_that_upsert(spec).empty()) {
     for (const StepSpec& step : spec.steps) {
-      if (step.where && deletions_at_where(spec, step.where->text) == DeletionsAtWhere::kKeptOut) {
-        remarks.push_back(*remark_on_deletions(spec, step));
+      if (step.where && deletions_at_where(spec, step) == DeletionsAtWhere::kKeptOut) {
+        const bool asks_itself = reads_value(step.where->text);
+        remarks.push_back(
+            {asks_itself ? LogLevel::kInfo : LogLevel::kWarn, *remark_on_deletions(spec, step)});
       }
     }
   }
@@ -284,9 +295,7 @@ std::vector<Problem> remarks_on(const PipelineSpec& spec) {
 
 std::vector<RemarkOfRun> remarks_of_run(const PipelineSpec& spec) {
   std::vector<RemarkOfRun> remarks;
-  for (const Problem& remark : remarks_on_kept_deletions(spec)) {
-    remarks.push_back({LogLevel::kInfo, remark});
-  }
+  std::ranges::move(remarks_on_kept_deletions(spec), std::back_inserter(remarks));
   for (const Problem& remark : remarks_on_lost_keys(spec, LostKeys::kButFields)) {
     remarks.push_back({LogLevel::kWarn, remark});
   }

@@ -119,6 +119,18 @@ TEST(Remarks, a_key_that_a_record_without_a_value_does_not_have_is_told) {
   EXPECT_EQ(told("{ id: s, key: $.r, aggregate: { n: count(*) } }",
                  "sqlite: { file: f, table: t, mode: upsert }"),
             "");
+  const std::string may_be =
+      "a record without a value, which deletes a row of table t, may be "
+      "refused where it comes: ";
+  EXPECT_EQ(told("{ id: s, key: \"case when topic = 'in' then key else $.r end\" }", by_key),
+            may_be + "step s makes its key of fields");
+  EXPECT_EQ(told("{ id: w, where: topic = 'in' }, { id: s, key: $.r }", by_key),
+            may_be + "step s makes its key of fields");
+  const auto dropped =
+      remarks_on_rows("{ id: s, key: $.r }, { id: w, where: key is not null }", by_key);
+  ASSERT_EQ(dropped.size(), 1);
+  EXPECT_EQ(dropped[0].level, LogLevel::kWarn);
+  EXPECT_TRUE(dropped[0].remark.what.starts_with("step w drops all records without a value"));
   const std::string by_field =
       "sqlite: { file: f, table: t, mode: upsert, key: k, columns: { k: $.id, v: $.v } }";
   EXPECT_EQ(told("{ id: s, key: $.r }", by_field), "");  // its record says so
@@ -136,6 +148,8 @@ TEST(Remarks, a_key_that_a_record_without_a_value_does_not_have_is_told) {
   EXPECT_EQ(told("", table("k, o", "k: key, o: offset")),
             refused + "key column o is made of `offset`");
   EXPECT_EQ(told("", table("k, t", "k: key, t: topic")), "");
+  EXPECT_EQ(told("", table("k", "k: \"coalesce(nullif(key, ''), $.id)\"")),
+            may_be + "key column k is made of `coalesce(nullif(key, ''), $.id)`");
   // What keeps them out says so itself.
   EXPECT_TRUE(
       told("{ id: s, where: value is not null }", by_field).starts_with("step s drops all"));
