@@ -196,6 +196,35 @@ Problem remark_on_lost(int line, const std::string& table, std::string_view made
           "`- { id: known, where: \"value is not null\" }`"};
 }
 
+// In front of topics alone nothing refuses a record whose key is not the one that it came with.
+std::optional<Problem> remark_on_topics(const PipelineSpec& spec) {
+  const bool has_results = std::ranges::any_of(
+      spec.steps, [](const StepSpec& step) { return step.aggregate.has_value(); });
+  const bool none_comes = std::ranges::any_of(spec.steps, [&](const StepSpec& step) {
+    return step.where && deletions_at_where(spec, step) == DeletionsAtWhere::kKeptOut;
+  });
+  std::vector<std::string> topics;
+  for (const SinkSpec& sink : spec.sinks) {
+    if (sink.kind == SinkKind::kKafka) {
+      topics.push_back(sink.topic);
+    }
+  }
+  const StepSpec* const step = step_that_loses_keys(spec);
+  if (has_results || none_comes || topics.empty() || !tables_that_upsert(spec).empty() ||
+      step == nullptr) {
+    return std::nullopt;
+  }
+  return Problem{
+      step->line,
+      fmt::format("a record without a value goes into topic{} {} under another key than the record "
+                  "that it deletes: {}",
+                  topics.size() == 1 ? "" : "s", fmt::join(topics, ", "), what_makes_keys(*step)),
+      "it has no fields; who reads the topic as a table deletes another row, or none",
+      "where such records come, write a key that comes to the record's own where there are no "
+      "fields (coalesce), or keep them out by a first step: "
+      "`- { id: known, where: \"value is not null\" }`"};
+}
+
 // Of a key column that is a field alone the record says it in time: it is null there.
 enum class LostKeys { kAll, kButFields };
 
@@ -279,6 +308,9 @@ std::vector<Problem> remarks_on(const PipelineSpec& spec) {
     }
   }
   std::ranges::move(remarks_on_lost_keys(spec, LostKeys::kAll), std::back_inserter(remarks));
+  if (auto remark = remark_on_topics(spec)) {
+    remarks.push_back(std::move(*remark));
+  }
   const auto last = std::find_if(spec.steps.rbegin(), spec.steps.rend(),
                                  [](const StepSpec& step) { return step.aggregate.has_value(); });
   if (last == spec.steps.rend()) {
@@ -298,6 +330,9 @@ std::vector<RemarkOfRun> remarks_of_run(const PipelineSpec& spec) {
   std::ranges::move(remarks_on_kept_deletions(spec), std::back_inserter(remarks));
   for (const Problem& remark : remarks_on_lost_keys(spec, LostKeys::kButFields)) {
     remarks.push_back({LogLevel::kWarn, remark});
+  }
+  if (auto remark = remark_on_topics(spec)) {
+    remarks.push_back({LogLevel::kWarn, std::move(*remark)});
   }
   for (const StepSpec& step : spec.steps) {
     if (auto remark = remark_on_appended(spec, step)) {

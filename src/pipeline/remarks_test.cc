@@ -115,7 +115,15 @@ TEST(Remarks, a_key_that_a_record_without_a_value_does_not_have_is_told) {
   EXPECT_EQ(told("{ id: s, key: { k: key, o: offset } }", by_key),
             refused + "step s makes its key of what is not the record's key");
   EXPECT_EQ(told("{ id: s, key: \"coalesce($.r, key)\" }", by_key), "");
-  EXPECT_EQ(told("{ id: s, key: $.r }", "kafka: { topic: out }"), "");
+  const std::string topic = "kafka: { topic: out }";
+  EXPECT_EQ(
+      told("{ id: s, key: $.r }", topic),
+      "a record without a value goes into topic out under another key than the record that it "
+      "deletes: step s makes its key of fields");
+  EXPECT_TRUE(told("{ id: s, key: { id: key, r: $.r } }", topic).starts_with("a record without"));
+  EXPECT_EQ(told("{ id: s, key: \"coalesce($.r, key)\" }", topic), "");
+  EXPECT_EQ(told("{ id: w, where: value is not null }, { id: s, key: $.r }", topic), "");
+  EXPECT_EQ(told("{ id: s, key: $.r, aggregate: { n: count(*) } }", topic), "");
   EXPECT_EQ(told("{ id: s, key: $.r, aggregate: { n: count(*) } }",
                  "sqlite: { file: f, table: t, mode: upsert }"),
             "");
