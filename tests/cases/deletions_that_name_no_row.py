@@ -154,7 +154,8 @@ def two_key_columns_of_a_key_of_json(at):
 
 
 def two_key_columns_that_are_both_the_whole_key(at):
-    said = refusal(at, pipeline("id: key, r: \"coalesce($.r, key)\", v: $.id", "id, r"), RECORDS, "b")
+    columns = "id: key, r: \"coalesce($.r, key)\", v: $.id"
+    said = refusal(at, pipeline(columns, "id, r"), RECORDS, "b")
     check("key column r, made of `coalesce($.r, key)`, comes to its whole key beside" in said, said)
 
 
