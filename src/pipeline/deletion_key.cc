@@ -285,10 +285,10 @@ std::string told_by_key(std::string_view part, ColumnType type) {
   // A number is one in its digits, as a key of JSON has them.
   const bool is_number = type == ColumnType::kInteger || type == ColumnType::kReal ||
                          type == ColumnType::kBoolean || type == ColumnType::kDecimal;
-  const std::string key = is_number ? "key ->> '$'" : "key";
+  const std::string_view key = is_number ? "key ->> '$'" : "key";
   const NodePtr tree = tree_of(part);
   if (!reads_value(*tree) || reads(*tree, "key") || reads_place(*tree)) {
-    return key;  // what is made of more than fields is never the key alone
+    return std::string(key);  // what is made of more than fields is never the key alone
   }
   return tree->kind == NodeKind::kPath
              ? fmt::format("coalesce({}, {})", part, key)
