@@ -296,6 +296,41 @@ std::vector<RemarkOfRun> remarks_on_kept_deletions(const PipelineSpec& spec) {
   return remarks;
 }
 
+// Records of one row that come by two partitions: what is read last is the row.
+std::vector<Problem> remarks_on_order(const PipelineSpec& spec) {
+  std::vector<Problem> remarks;
+  const auto any_step = [&](auto is) { return std::ranges::any_of(spec.steps, is); };
+  if (any_step([](const StepSpec& step) { return step.aggregate.has_value(); })) {
+    return remarks;
+  }
+  const bool has_other_keys = any_step([](const StepSpec& step) { return step.key.has_value(); });
+  for (const SinkSpec& sink : spec.sinks) {
+    const auto columns = resolve_columns(sink, std::nullopt, spec);
+    if (sink.kind == SinkKind::kKafka || sink.mode != connectors::SinkMode::kUpsert || !columns) {
+      continue;
+    }
+    const bool is_by_key =
+        !has_other_keys && std::ranges::any_of(*columns, [](const ResolvedColumn& column) {
+          return column.column.is_key && column.expression.text == "key";
+        });
+    if (is_by_key && spec.source.topics.size() == 1) {
+      continue;
+    }
+    remarks.push_back(
+        {sink.line,
+         fmt::format("a row of table {} is the record that is read last, which may be an older one "
+                     "where its records come by two {}",
+                     sink.table, is_by_key ? "topics" : "partitions"),
+         "partitions are read side by side, and the order of records holds within one; the audit "
+         "cannot know of it",
+         is_by_key ? "where both topics have records of one key, write their tables in two "
+                     "pipelines, or produce to one topic"
+                   : "produce with the row's key as the record's key, or to a topic of one "
+                     "partition; a key column that is `key` itself needs no more"});
+  }
+  return remarks;
+}
+
 }  // namespace
 
 std::vector<Problem> remarks_on(const PipelineSpec& spec) {
@@ -311,6 +346,7 @@ std::vector<Problem> remarks_on(const PipelineSpec& spec) {
   if (auto remark = remark_on_topics(spec)) {
     remarks.push_back(std::move(*remark));
   }
+  std::ranges::move(remarks_on_order(spec), std::back_inserter(remarks));
   const auto last = std::find_if(spec.steps.rbegin(), spec.steps.rend(),
                                  [](const StepSpec& step) { return step.aggregate.has_value(); });
   if (last == spec.steps.rend()) {
@@ -338,6 +374,9 @@ std::vector<RemarkOfRun> remarks_of_run(const PipelineSpec& spec) {
     if (auto remark = remark_on_appended(spec, step)) {
       remarks.push_back({LogLevel::kWarn, std::move(*remark)});
     }
+  }
+  for (const Problem& remark : remarks_on_order(spec)) {
+    remarks.push_back({LogLevel::kInfo, remark});
   }
   return remarks;
 }

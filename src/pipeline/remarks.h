@@ -15,9 +15,9 @@ namespace onceflow::pipeline {
 std::vector<Problem> remarks_on(const PipelineSpec& spec);
 
 /// Of those, what `run` says when it begins: which `where` keeps all records without a value from
-/// such a table; and, as warnings, where one does not have the key of its row, unless a key column
-/// is a field alone, where it goes into a topic under another key, and where it becomes a row
-/// itself.
+/// such a table; which table may keep an older record of another partition; and, as warnings, where
+/// one does not have the key of its row, unless a key column is a field alone, where it goes into a
+/// topic under another key, and where it becomes a row itself.
 struct RemarkOfRun {
   LogLevel level = LogLevel::kInfo;
   Problem remark;
