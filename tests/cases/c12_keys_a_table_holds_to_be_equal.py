@@ -45,7 +45,8 @@ def run_users(at, pipeline, names, rows):
 
 def an_icu_collation_that_ignores_case(at):
     server, dsn, pipeline = postgres_pipeline(
-        IGNORES_CASE + "CREATE TABLE users (email text COLLATE ci PRIMARY KEY, n bigint, onceflow_source text)")
+        IGNORES_CASE +
+        "CREATE TABLE users (email text COLLATE ci PRIMARY KEY, n bigint, onceflow_source text)")
     rows = run_users(at, pipeline, NAMES, lambda: server.query(
         "SELECT email, n FROM users ORDER BY n", dsn))
     check(rows == [["ann@shop.example", "2"], ["BOB@shop.example", "3"]], rows)
@@ -87,8 +88,8 @@ def keys_that_differ_are_as_they_were(at):
 
 
 def an_index_of_another_equality_is_refused_and_the_fix_helps(at):
-    """By the index Bob and bob, or bob and bob with a space, are one row, and by the column they are
-    two; or the other way round."""
+    """By the index Bob and bob, or bob and bob with a space, are one row, by the column two;
+    or the other way round."""
     for number, (column, index, compares, count) in enumerate((
             ("text", "email COLLATE ci", "collation public.ci", 4),
             ("text COLLATE ci", 'email COLLATE "C"', 'collation pg_catalog."C"', 2),
@@ -150,7 +151,8 @@ def an_index_of_a_partition_is_refused_with_its_parents(at):
 
 def an_index_that_comes_while_rows_are_written_is_refused(at):
     server, dsn, pipeline = postgres_pipeline(
-        IGNORES_CASE + "CREATE TABLE users (email text PRIMARY KEY, n bigint, onceflow_source text)")
+        IGNORES_CASE +
+        "CREATE TABLE users (email text PRIMARY KEY, n bigint, onceflow_source text)")
     with Worker(at, pipeline) as worker:
         create_topic(worker.address, "users", 1)
         wait_for(worker.is_running, "a running stage")
