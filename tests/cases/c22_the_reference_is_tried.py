@@ -402,8 +402,14 @@ SENTENCES = {
     "A condition on the key alone is asked": "a_condition_that_speaks_of_deletions_is_obeyed",
     "An update that no longer meets the condition": "deletions_pass_a_condition_on_fields",
     "What tells the row to delete is the key": "tables_keyed_by_the_records_own",
-    "So a part of a row's key that reads fields must": "tells_where_fields_give_way_to_the_key",
-    "Of a key that is made of fields otherwise": "a_key_column_that_stands_in_for_null",
+    "So at least one part of a row's key must": "tells_where_fields_give_way_to_the_key",
+    "and constants are the same for all records of a row":
+        "tells_by_the_key_beside_what_is_the_same_for_its_records",
+    "A condition on the key (": "does_not_tell_by_what_is_not_the_key",
+    "Of any other key (": "a_key_column_that_stands_in_for_null",
+    "So it is where two parts both come": "two_key_columns_that_are_both_the_whole_key",
+    "Into a topic such a record goes under the key":
+        "a_key_that_a_record_without_a_value_does_not_have_is_told",
     "tell of such a key before one comes":
         "a_key_that_a_record_without_a_value_does_not_have_is_told",
     "A table with `mode: append` beside one that":
