@@ -316,7 +316,7 @@ def what_the_file_says_of_a_topic_that_is_there_has_no_effect(at):
         check("max.message.bytes" not in said, said)
         both_go_on(at, broker, sized(200000), "max.message.bytes: 200000 in the file holds for a "
                    "topic that is made, and topic out is there with 100000",
-                   "--entity-name out --add-config max.message.bytes=200000")
+                   "--topic out --add-config max.message.bytes=200000")
 
 
 def what_comes_back_from_before_a_start_over_is_refused(at):
