@@ -77,11 +77,13 @@ Result<ForgottenDefinition> judge_receipts(const protocol::ReceiptsByStage& rece
   }
   if (is_named && !has_receipts_in_topic(receipts, planned) &&
       !std::ranges::all_of(planned.stages, &protocol::PipelineDefinition::Stage::is_database)) {
-    return refused(planned,
-                   fmt::format("the databases have receipts, and the stages that write topics have "
-                               "none (in {}-receipts), as after a reset that has not ended",
-                               planned.pipeline),
-                   file);
+    return refused(
+        planned,
+        fmt::format("the databases have receipts, and the stages that write topics have "
+                    "none (in {}-receipts), as after a reset that has not ended, or in an "
+                    "older copy of the log",
+                    planned.pipeline),
+        file);
   }
   if (is_named) {
     return ForgottenDefinition{

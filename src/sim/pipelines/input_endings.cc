@@ -216,11 +216,12 @@ void log_restored(Ending& ending) {
   ending.feed(ending.draw_documents(Ending::kLateRecordsMax +
                                     (ending.scene.random.coin() ? 2 * *lost_count : 0)));
   ending.scene.workers.take_up();
-  ending.expect_right_or_refused(what,
-                                 {"another topic of that name", "but the topic ends at offset",
-                                  "are not the records that this stage has read",
-                                  "is not of the pipeline's newest start-over"},
-                                 Ending::Refused::kStopped);
+  ending.expect_right_or_refused(
+      what,
+      {"another topic of that name", "but the topic ends at offset",
+       "are not the records that this stage has read", "is not of the pipeline's newest start-over",
+       "or in an older copy of the log"},
+      Ending::Refused::kStopped);
 }
 
 }  // namespace
