@@ -99,6 +99,7 @@ std::vector<std::string> lost_states_of_pipelines(const log::SalvageReport& repo
     }
   }
   std::vector<std::string> notes;
+  notes.reserve(topics.size());
   for (const std::string& topic : topics) {
     notes.push_back(fmt::format(
         "{} keeps an aggregate, and has lost records: its results would go on from older values, "
