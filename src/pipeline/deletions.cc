@@ -80,6 +80,7 @@ bool reads_key(std::string_view expression) {
 
 std::vector<Expression> expressions_of(const KeySpec& key) {
   std::vector<Expression> parts;
+  parts.reserve(key.columns.size());
   for (const NamedExpression& part : key.columns) {
     parts.push_back(part.expression);
   }

@@ -216,11 +216,11 @@ std::string fix_of_time_text(const ProjectedColumn& column, ColumnType type,
                              std::string_view text) {
   const bool has_no_zone = read_timestamp(text).has_value();
   const bool has_zone = read_timestamptz(text).has_value();
-  const std::string other = has_no_zone && type != ColumnType::kTimestamp
-                                ? "`type: timestamp` takes a time without a zone; "
-                            : has_zone && type != ColumnType::kTimestamptz
-                                ? "`type: timestamptz` takes a zone; "
-                                : "";
+  std::string other = has_no_zone && type != ColumnType::kTimestamp
+                          ? "`type: timestamp` takes a time without a zone; "
+                      : has_zone && type != ColumnType::kTimestamptz
+                          ? "`type: timestamptz` takes a zone; "
+                          : "";
   const std::string of = operand(column);
   if (type == ColumnType::kTimestamptz && has_no_zone) {
     return fmt::format("if it is UTC {}; {}", write(column, fmt::format("{} || 'Z'", of)), other);
