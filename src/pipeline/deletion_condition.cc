@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -37,25 +36,6 @@ Results operator&(Results left, Results right) {
           (left.is_null && (right.is_null || right.is_true)) || (right.is_null && left.is_true)};
 }
 bool is_no_null(Results each) { return each.is_true || each.is_false; }
-
-bool is_truth(const Node& node) {
-  constexpr std::array<std::string_view, 10> kComparisons = {"=",  "==", "<>", "!=", "<",
-                                                             "<=", ">",  ">=", "is", "is not"};
-  switch (node.kind) {
-    case NodeKind::kAnd:
-    case NodeKind::kOr:
-    case NodeKind::kNot:
-    case NodeKind::kIsNull:
-    case NodeKind::kIn:
-    case NodeKind::kBetween:
-    case NodeKind::kLike:
-      return true;
-    case NodeKind::kBinary:
-      return std::ranges::find(kComparisons, node.text) != kComparisons.end();
-    default:
-      return false;
-  }
-}
 
 // `true`, 1, `false` or 0.
 std::optional<bool> truth_literal(const Node& node) {
@@ -93,25 +73,11 @@ std::optional<Compared> compared_with_truth(const Node& node) {
     // `x is true` asks whether x is true, whatever x is.
     const bool asks = is_is && (literal->text == "true" || literal->text == "false") &&
                       literal == node.children[1].get();
-    if (with && (asks || is_truth(*condition))) {
+    if (with && (asks || is_condition(*condition))) {
       return Compared{condition, *with, is_unequal || node.text == "is not", is_is};
     }
   }
   return std::nullopt;
-}
-
-bool is_choice_of_first(const Node& node) {
-  return node.kind == NodeKind::kCall && (node.text == "coalesce" || node.text == "ifnull");
-}
-
-// With the roles of a `case` without a base: "wt", "wte".
-bool is_choice_by_condition(const Node& node) {
-  return node.kind == NodeKind::kCase || (node.kind == NodeKind::kCall && node.text == "iif");
-}
-std::string_view roles_of(const Node& node) {
-  return node.kind == NodeKind::kCase ? std::string_view(node.text)
-         : node.children.size() == 2  ? std::string_view("wt")
-                                      : std::string_view("wte");
 }
 
 Results results_of(const Value& value) {

@@ -50,45 +50,17 @@ bool reads_value(const Node& node) { return reads(node, "value"); }
 // Of what is another in each record.
 bool reads_place(const Node& node) { return reads(node, "timestamp") || reads(node, "offset"); }
 
-bool is_choice_of_first(const Node& node) {
-  return node.kind == NodeKind::kCall && (node.text == "coalesce" || node.text == "ifnull");
-}
-bool is_choice_by_condition(const Node& node) {
-  return node.kind == NodeKind::kCase ||
-         (node.kind == NodeKind::kCall && node.text == "iif" && node.children.size() <= 3);
-}
-std::string_view roles_of(const Node& node) {
-  return node.kind == NodeKind::kCase ? std::string_view(node.text)
-         : node.children.size() == 2  ? std::string_view("wt")
-                                      : std::string_view("wte");
-}
 bool is_result(char role) { return role == 't' || role == 'e'; }
-
-// What asks for the key only comes to a truth.
-bool is_condition(const Node& node) {
-  switch (node.kind) {
-    case NodeKind::kAnd:
-    case NodeKind::kOr:
-    case NodeKind::kNot:
-    case NodeKind::kIsNull:
-    case NodeKind::kIn:
-    case NodeKind::kBetween:
-    case NodeKind::kLike:
-      return true;
-    case NodeKind::kBinary:
-      return node.text.starts_with("is") || node.text.contains('=') || node.text == "<>" ||
-             node.text == "<" || node.text == ">";
-    default:
-      return false;
-  }
-}
 
 bool may_come_to_key(const Node& node) {
   if (node.kind == NodeKind::kPart) {
     return node.text == "key";
   }
+  if (is_condition(node)) {
+    return false;  // it asks for the key, and only comes to a truth
+  }
   const bool is_by_condition = is_choice_by_condition(node);
-  for (std::size_t index = 0; index < node.children.size() && !is_condition(node); ++index) {
+  for (std::size_t index = 0; index < node.children.size(); ++index) {
     if ((!is_by_condition || is_result(roles_of(node)[index])) &&
         may_come_to_key(*node.children[index])) {
       return true;

@@ -430,15 +430,10 @@ class Emitter {
 }  // namespace
 
 bool yields_no_text(const Node& node) {
+  if (is_condition(node)) {
+    return true;
+  }
   switch (node.kind) {
-    case NodeKind::kAnd:
-    case NodeKind::kOr:
-    case NodeKind::kNot:
-    case NodeKind::kIsNull:
-    case NodeKind::kIn:
-    case NodeKind::kBetween:
-    case NodeKind::kLike:
-      return true;
     case NodeKind::kUnary:
       return node.text != "+";  // which changes nothing
     case NodeKind::kBinary:

@@ -372,4 +372,38 @@ NodePtr copy_of(const Node& node) {
   return copy;
 }
 
+bool is_condition(const Node& node) {
+  constexpr std::array<std::string_view, 10> kComparisons = {"=",  "==", "<>", "!=", "<",
+                                                             "<=", ">",  ">=", "is", "is not"};
+  switch (node.kind) {
+    case NodeKind::kAnd:
+    case NodeKind::kOr:
+    case NodeKind::kNot:
+    case NodeKind::kIsNull:
+    case NodeKind::kIn:
+    case NodeKind::kBetween:
+    case NodeKind::kLike:
+      return true;
+    case NodeKind::kBinary:
+      return std::ranges::find(kComparisons, node.text) != kComparisons.end();
+    default:
+      return false;
+  }
+}
+
+bool is_choice_of_first(const Node& node) {
+  return node.kind == NodeKind::kCall && (node.text == "coalesce" || node.text == "ifnull");
+}
+
+bool is_choice_by_condition(const Node& node) {
+  return node.kind == NodeKind::kCase ||
+         (node.kind == NodeKind::kCall && node.text == "iif" && node.children.size() <= 3);
+}
+
+std::string_view roles_of(const Node& node) {
+  return node.kind == NodeKind::kCase ? std::string_view(node.text)
+         : node.children.size() == 2  ? std::string_view("wt")
+                                      : std::string_view("wte");
+}
+
 }  // namespace onceflow::pipeline

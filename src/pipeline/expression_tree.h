@@ -49,4 +49,13 @@ std::expected<NodePtr, ExpressionError> parse_tree(const std::vector<Token>& tok
 NodePtr tree_of(std::string_view expression);
 NodePtr copy_of(const Node& node);
 
+/// It comes to true, false or null: a comparison, a test, or what joins them.
+bool is_condition(const Node& node);
+/// `coalesce` and `ifnull`.
+bool is_choice_of_first(const Node& node);
+/// `case` and `iif`.
+bool is_choice_by_condition(const Node& node);
+/// What each child of such a choice is, as a letter of `text` of kCase.
+std::string_view roles_of(const Node& node);
+
 }  // namespace onceflow::pipeline
