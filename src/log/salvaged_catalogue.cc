@@ -34,7 +34,8 @@ void SalvagedCatalogue::read(const JournalEntry& entry) {
     case EntryType::kTopicCreated:
       if (auto topic = decode_topic_entry(entry.body); topic && topic->partition_count > 0) {
         created_at_[topic->id] = entry.end;
-        topics_.emplace(topic->id, *std::move(topic));
+        const auto id = topic->id;
+        topics_.emplace(id, *std::move(topic));
       }
       break;
     case EntryType::kTopicDeleted:
