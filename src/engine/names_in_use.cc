@@ -6,6 +6,7 @@
 #include <iterator>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -207,16 +208,47 @@ std::string written_of(const PipelineDefinition& writer, const PipelineDefinitio
   return {};
 }
 
+bool reads(const PipelineDefinition& pipeline, const std::string& topic) {
+  return std::ranges::any_of(pipeline.stages, [&](const PipelineDefinition::Stage& stage) {
+    return std::ranges::find(stage.sources, topic) != stage.sources.end();
+  });
+}
+
+// Results of both in one topic are what the user may want; that the stage behind it takes the other
+// one's too is found in a table.
+void tell_of_shared_results(const PipelineDefinition& planned, const PipelineDefinition& other,
+                            const TellEvent& tell) {
+  std::vector<std::string> shared;
+  std::ranges::set_intersection(written_topics(planned), written_topics(other),
+                                std::back_inserter(shared));
+  for (const std::string& topic : shared) {
+    for (const auto& [reader, writer] :
+         {std::pair{&planned, &other}, std::pair{&other, &planned}}) {
+      if (reads(*reader, topic)) {
+        tell({.level = LogLevel::kWarn,
+              .stage = {},
+              .event = "topic of two pipelines",
+              .text = fmt::format("topic '{0}' gets the results of pipeline '{1}' too: what of "
+                                  "pipeline '{2}' reads the topic has them beside its own; where "
+                                  "that is not meant, give one of the two another topic",
+                                  topic, writer->pipeline, reader->pipeline)});
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Task<Status> check_topics_of_others(std::shared_ptr<client::Cluster> cluster,
-                                    const PipelineDefinition& planned, MonotonicTime deadline) {
+                                    const PipelineDefinition& planned, MonotonicTime deadline,
+                                    const TellEvent& tell) {
   const auto others = co_await read_other_pipelines(cluster, planned.pipeline, deadline);
   CO_RETURN_IF_ERROR(others);
   for (const PipelineDefinition& other : *others) {
     const std::string of_other = written_of(planned, other);
     const std::string topic = of_other.empty() ? written_of(other, planned) : of_other;
     if (topic.empty()) {
+      tell_of_shared_results(planned, other, tell);
       continue;
     }
     const std::string& owner = of_other.empty() ? planned.pipeline : other.pipeline;

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "base/log_event.h"
 #include "base/result.h"
 #include "base/task.h"
 #include "client/cluster.h"
@@ -27,9 +28,10 @@ Task<Status> check_names_for_reset(std::shared_ptr<client::Cluster> cluster, con
 
 /// kRefused, with whose it is and the ways on, if the pipeline would write a topic that lies
 /// between the stages of another one, or another one writes a topic of its own; also if one of the
-/// two has not written yet. What others are their definitions say.
+/// two has not written yet. What others are their definitions say. Tells of a topic of the file
+/// that both write, and that one of them reads again, with a warning.
 Task<Status> check_topics_of_others(std::shared_ptr<client::Cluster> cluster,
                                     const protocol::PipelineDefinition& planned,
-                                    MonotonicTime deadline);
+                                    MonotonicTime deadline, const TellEvent& tell);
 
 }  // namespace onceflow::engine

@@ -248,7 +248,7 @@ Task<Status> Worker::check_names(const KnownDefinition& known) {
   if (!known.is_known()) {
     CO_RETURN_IF_ERROR(co_await check_names_are_free(cluster_, plan_, deadline()));
   }
-  co_return co_await check_topics_of_others(cluster_, *options_.definition, deadline());
+  co_return co_await check_topics_of_others(cluster_, *options_.definition, deadline(), tell_once_);
 }
 
 Task<Result<bool>> Worker::has_all_topics(MonotonicTime deadline) {

@@ -35,9 +35,9 @@ def refused(at, broker, text, *words):
             check(word in worker.said(), f"{word}: {worker.said()}")
 
 
-def planned(at, broker, text):
+def planned(at, broker, text, code=1):
     (at / "q.yaml").write_text(text, encoding="utf-8")
-    return onceflow("plan", "q.yaml", "--bootstrap.servers", broker.address, at=at, code=1)
+    return onceflow("plan", "q.yaml", "--bootstrap.servers", broker.address, at=at, code=code)
 
 
 def reset_refused(at, broker, text, *words):
@@ -179,6 +179,29 @@ def a_topic_of_another_pipeline_is_written_by_nobody_else(at):
         # The fix, as it is printed.
         delete_topic(broker.address, "s-definitions")
         run_to(at, broker, later, "o2", 3)
+
+
+def a_topic_that_two_pipelines_write_and_one_reads_again_is_told(at):
+    def rows_of(name):
+        return pipeline("", sink("both") + f"  - sqlite: {{ file: {name}.db, table: t, columns: "
+                        "{ n: { value: $.n, type: integer } } }\n", name=name, group=f"g-{name}")
+    words = "topic 'both' gets the results of pipeline '{}' too: what of pipeline '{}' reads"
+    with Broker(at, *QUICK) as broker:
+        create_topic(broker.address, "in", 1)
+        create_topic(broker.address, "both", 1)
+        with Worker(at, rows_of("a"), servers=broker.address, file="a.yaml") as worker:
+            wait_for(worker.is_running, worker.said, 60)
+            check("results of pipeline" not in worker.said(), worker.said())
+            check(worker.stop() == 0, worker.said())
+        only_writes = pipeline("", sink("both"), name="w", group="g-w")
+        said = planned(at, broker, only_writes, code=0)
+        check(words.format("w", "a") in said and said.count("gets the results") == 1, said)
+        said = planned(at, broker, rows_of("b"), code=0)
+        check(words.format("a", "b") in said and words.format("b", "a") in said, said)
+        with Worker(at, rows_of("b"), servers=broker.address, file="b.yaml") as worker:
+            wait_for(worker.is_running, worker.said, 60)
+            check(words.format("a", "b") in worker.said(), worker.said())
+            check(worker.stop() == 0, worker.said())
 
 
 def names_that_run_together_are_refused_before_either_has_a_record(at):
