@@ -33,6 +33,7 @@ enum class SeededBug {
   kStrangerIsCounted,                ///< engine: who wrote between stages is not asked (STG-1)
   kStartOverIsNotCompared,           ///< sink: a position's start-over is not asked (STG-1)
   kStartOverIsNotRecalled,           ///< sink: its database alone knows where one began (STG-1)
+  kStartOverStaysForgotten,          ///< engine: receipts are not asked for a lost one (STG-1)
   kTopicByNameOnly,                  ///< engine: a topic made again is the old one (STG-1)
   kTimeoutApartFromInterval,         ///< engine: transactions end before their commit (STG-1)
   kDeletedWasNeverThere,             ///< audit: what was deleted unread is no hole (AUD-1)

@@ -433,7 +433,7 @@ Task<Status> Worker::check_forgotten_definitions() {
   }
   const auto judged = judge_receipts(*receipts, *options_.definition, stage_options_.file);
   CO_RETURN_IF_ERROR(judged);
-  has_forgotten_start_over_ = may_have_been_reset(*receipts, *options_.definition);
+  remember_start_over(*receipts);
   if (!judged->warning.empty()) {
     const bool is_same = judged->found == ForgottenDefinition::Found::kSame;
     tell_once_({.level = LogLevel::kWarn,
@@ -461,8 +461,13 @@ Task<Status> Worker::check_forgotten_start_over(const KnownDefinition& known) {
   }
   const auto receipts = co_await all_receipts();
   CO_RETURN_IF_ERROR(receipts);
-  has_forgotten_start_over_ = may_have_been_reset(*receipts, *options_.definition);
+  remember_start_over(*receipts);
   co_return Status{};
+}
+
+void Worker::remember_start_over(const protocol::ReceiptsByStage& receipts) {
+  has_forgotten_start_over_ = environment_.seeded_bug != SeededBug::kStartOverStaysForgotten &&
+                              may_have_been_reset(receipts, *options_.definition);
 }
 
 std::optional<StartOver> Worker::start_over_of(const KnownDefinition& known) const {

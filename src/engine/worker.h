@@ -102,6 +102,8 @@ class Worker {
   /// start-over.
   Task<Status> check_forgotten_start_over(const KnownDefinition& known);
   Task<Result<protocol::ReceiptsByStage>> all_receipts();
+  /// If receipts tell of one.
+  void remember_start_over(const protocol::ReceiptsByStage& receipts);
   /// As it is known, or as it was forgotten.
   std::optional<StartOver> start_over_of(const KnownDefinition& known) const;
   SourceWriters writers_before(const Stage& stage, const KnownDefinition& known) const;

@@ -33,6 +33,7 @@ const std::vector<BugKind>& bug_kinds() {
       {SeededBug::kStrangerIsCounted, "stranger-is-counted", "endings", "STG-1"},
       {SeededBug::kStartOverIsNotCompared, "start-over-is-not-compared", "endings", "STG-1"},
       {SeededBug::kStartOverIsNotRecalled, "start-over-is-not-recalled", "endings", "STG-1"},
+      {SeededBug::kStartOverStaysForgotten, "start-over-stays-forgotten", "endings", "STG-1"},
       {SeededBug::kStartOverIsNotAudited, "start-over-is-not-audited", "endings", "AUD-1"},
       {SeededBug::kTopicByNameOnly, "topic-by-name-only", "endings", "STG-1"},
       {SeededBug::kTimeoutApartFromInterval, "timeout-apart-from-interval", "pipeline", "STG-1"},

@@ -211,26 +211,81 @@ std::vector<engine::StartOver::Place> latest(Ending& ending) {
   return places;
 }
 
-// The database that was told of it is gone: where it was to begin is in the log alone.
-void database_lost_after_a_reset(Ending& ending) {
+// Its topic deleted, or all that is in it.
+void lose_definitions(Ending& ending, const DrawnPipeline& pipeline) {
+  const std::string topic = pipeline::definition_of(DrawnPipeline::plan(pipeline.file())).topic();
+  const bool is_deleted = ending.scene.random.coin();
+  ending.scene.world.note("world",
+                          fmt::format("{} is {}", topic, is_deleted ? "deleted" : "emptied"));
+  ending.visit([&](SimProcess& process, std::shared_ptr<client::Cluster> cluster) -> Task<void> {
+    const MonotonicTime deadline = process.scheduler().now() + Ending::kVisitMax;
+    if (!is_deleted) {
+      co_await empty_topic(cluster, topic, deadline);
+      co_return;
+    }
+    client::Admin admin(cluster);
+    CHECK((co_await admin.delete_topic(topic, deadline)).has_value());
+  });
+}
+
+// One that is put to the end of its input; null if the position of the first one is its group's, or
+// it begins at the end by itself.
+DrawnPipeline* reset_one_to_latest(Ending& ending) {
   ending.take_down();
   DrawnPipeline& pipeline = ending.scene.pipelines.front();
   if (DrawnPipeline::plan(pipeline.file()).plan.stages.size() > 1 || pipeline.begins_at_latest()) {
-    return;  // Its position is its group's, or it begins at the end by itself.
+    return nullptr;
   }
-  const std::string what = "it was reset to the latest records, and its database lost";
-  ending.scene.world.note("world", fmt::format("{}: {}", pipeline.name(), what));
   std::vector<engine::StartOver::Place> places = latest(ending);
   std::vector<std::size_t> begins;
   std::ranges::transform(places, std::back_inserter(begins), [](const auto& place) {
     return static_cast<std::size_t>(place.offset.value);
   });
+  ending.scene.world.note("world", pipeline.name() + " is reset to the latest records");
   pipeline.begin_at(std::move(begins));
   Reset(ending, pipeline, std::move(places)).run();
-  ending.scene.database.forget_all(pipeline.table());
+  return &pipeline;
+}
+
+// The database that was told of it is gone: where it was to begin is in the log alone.
+void database_lost_after_a_reset(Ending& ending) {
+  const DrawnPipeline* pipeline = reset_one_to_latest(ending);
+  if (pipeline == nullptr) {
+    return;
+  }
+  const std::string what = "it was reset to the latest records, and its database lost";
+  ending.scene.world.note("world", fmt::format("{}: {}", pipeline->name(), what));
+  ending.scene.database.forget_all(pipeline->table());
   ending.feed(ending.draw_documents());
   ending.scene.workers.take_up();
   ending.expect_right(what);
+}
+
+// The record of it is gone as well, but receipts told of it before the database was lost: nobody
+// knows where to begin, and that is said.
+void start_over_forgotten(Ending& ending) {
+  const DrawnPipeline* pipeline = reset_one_to_latest(ending);
+  if (pipeline == nullptr) {
+    return;
+  }
+  const auto go_on = [&] {
+    ending.feed(ending.draw_documents());
+    ending.scene.workers.take_up();
+  };
+  const std::string what = "it was reset to the latest records, and the record of it lost";
+  go_on();
+  ending.expect_right("it was reset to the latest records");
+  ending.take_down();
+  lose_definitions(ending, *pipeline);
+  go_on();
+  ending.expect_right(what);
+  ending.take_down();
+  ending.scene.world.note("world",
+                          fmt::format("{}: {}, then its database", pipeline->name(), what));
+  ending.scene.database.forget_all(pipeline->table());
+  go_on();
+  ending.expect_right_or_refused(what + ", then its database", {"holds no position of this sink"},
+                                 Ending::Refused::kAnew);
 }
 
 // Its rows and its position are of before: what comes now would be beside them.
@@ -278,6 +333,7 @@ std::span<const EndingKind> sleeper_endings() {
       {"reset", reset},
       {"table of before the reset", table_of_before_the_reset},
       {"database lost after a reset", database_lost_after_a_reset},
+      {"start-over forgotten", start_over_forgotten},
       {"reset asleep", reset_asleep},
   };
   return kEndings;
