@@ -103,12 +103,23 @@ struct DeletionCondition::State {
   const TopicPartition* source = nullptr;  ///< of the record that is judged
   const engine::Record* record = nullptr;
 
+  bool is_unknown(const Node& node) const {
+    const bool is_part = node.kind == NodeKind::kPart;
+    switch (unknown) {
+      case Unknown::kFields:
+        return node.kind == NodeKind::kPath;
+      case Unknown::kOtherParts:
+        return is_part && node.text != "value";
+      case Unknown::kRecord:
+        return is_part || node.kind == NodeKind::kPath;
+      case Unknown::kNothing:
+        break;
+    }
+    return false;
+  }
+
   bool is_known(const Node& node) const {
-    const bool is_unknown = unknown == Unknown::kFields
-                                ? node.kind == NodeKind::kPath
-                                : unknown == Unknown::kOtherParts && node.kind == NodeKind::kPart &&
-                                      node.text != "value";
-    return !is_unknown && std::ranges::all_of(node.children, [this](const NodePtr& child) {
+    return !is_unknown(node) && std::ranges::all_of(node.children, [this](const NodePtr& child) {
       return is_known(*child);
     });
   }
@@ -178,7 +189,41 @@ struct DeletionCondition::State {
     }
     return is_choice_of_first(node)       ? first_of(node)
            : is_choice_by_condition(node) ? chosen(node)
-                                          : kAnything;
+                                          : by_nulls(node);
+  }
+
+  bool is_null_only(const Node& node) {
+    const Results tried = evaluate(node);
+    return tried.is_null && !is_no_null(tried);
+  }
+
+  // `$.a = null` and its like, which people write for `is null`.
+  Results by_nulls(const Node& node) {
+    constexpr Results kNull = {.is_null = true};
+    constexpr Results kNotTrue = {.is_false = true, .is_null = true};
+    const auto any_is_null = [&](std::size_t from) {
+      return std::any_of(node.children.begin() + static_cast<std::ptrdiff_t>(from),
+                         node.children.end(),
+                         [&](const NodePtr& child) { return is_null_only(*child); });
+    };
+    switch (node.kind) {
+      case NodeKind::kBinary: {
+        const bool takes_null = node.text == "is" || node.text == "is not";
+        return !takes_null && any_is_null(0) ? kNull : kAnything;
+      }
+      case NodeKind::kLike:
+      case NodeKind::kUnary:
+        return any_is_null(0) ? kNull : kAnything;
+      case NodeKind::kIn:
+        if (node.children.size() > 1 && is_null_only(*node.children[0])) {
+          return kNull;
+        }
+        return node.text == "not in" && any_is_null(1) ? kNotTrue : kAnything;
+      case NodeKind::kBetween:
+        return node.text == "between" && any_is_null(0) ? kNotTrue : kAnything;
+      default:
+        return kAnything;
+    }
   }
 
   Results junction(const Node& node) {

@@ -1,7 +1,8 @@
 // DeletionCondition: what a condition may come to for a record without a value, whose fields nobody
 // knows. What reads no field is evaluated; `and`, `or`, `not`, `case`, `iif`, `coalesce`, `ifnull`,
-// `is`, and `=` and `<>` of a condition and a truth are followed; whatever else reads a field may
-// come to anything, and so may what cannot be evaluated.
+// `is`, and `=` and `<>` of a condition and a truth are followed, and so is what is null because a
+// part of it is; whatever else reads a field may come to anything, and so may what cannot be
+// evaluated.
 //
 // Owned by an operator of a worker, or used while a file is checked; on one thread.
 #pragma once
@@ -20,8 +21,8 @@ class DeletionCondition {
  public:
   /// What may be anything: the fields of a record whose value is gone; or, for what can be said
   /// before there is a record, all parts of a record but its value, which is null with its fields;
-  /// or nothing: what is judged is the record as it is.
-  enum class Unknown { kFields, kOtherParts, kNothing };
+  /// or all of any record; or nothing: what is judged is the record as it is.
+  enum class Unknown { kFields, kOtherParts, kRecord, kNothing };
 
   /// The condition is one that check_expression() has accepted.
   static Result<std::unique_ptr<DeletionCondition>> prepare(std::string_view condition,

@@ -64,6 +64,56 @@ TEST(DeletionCondition, is_false_where_no_fields_make_it_true) {
   }
 }
 
+// What is compared with null is null, whatever the fields.
+TEST(DeletionCondition, is_never_true_of_a_null) {
+  for (const char* const condition : {"$.a = null",
+                                      "$.a <> null",
+                                      "null = $.a",
+                                      "$.a != (null)",
+                                      "$.a > null",
+                                      "not $.a = null",
+                                      "$.a not in ('x', null)",
+                                      "$.a not in (null)",
+                                      "$.a between null and 5",
+                                      "$.a between 1 and null",
+                                      "$.a like null",
+                                      "$.a + null > 5",
+                                      "-(null + $.a)",
+                                      "$.a = nullif(1, 1)",
+                                      "$.b > 1 and $.a = null",
+                                      "$.a = null or $.a <> null",
+                                      "coalesce($.a = null, 0)",
+                                      "iif($.a = null, 1, 0)",
+                                      "null in ($.a, 5)",
+                                      "($.a || null) = 'x'"}) {
+    EXPECT_FALSE(may_hold(condition, "refunds", "k")) << condition;
+  }
+  for (const char* const condition :
+       {"$.a is null", "$.a is not null", "($.a = null) is null", "$.a in (1, null)",
+        "$.a not between null and 5", "coalesce($.a, null, 1)", "$.a = null or $.b",
+        "not ($.a in (1, null) and $.b)", "$.a is not distinct from null", "$.a not in (1, $.b)",
+        "iif($.a = null, 0, 1)", "coalesce($.a = null, 1)", "$.a is null = 1"}) {
+    EXPECT_TRUE(may_hold(condition, "refunds", "k")) << condition;
+  }
+}
+
+TEST(DeletionCondition, of_any_record_what_stands_in_it_alone_decides) {
+  const auto may_be_true = [](std::string_view condition) {
+    auto judged = DeletionCondition::prepare(condition, Unknown::kRecord);
+    EXPECT_TRUE(judged.has_value()) << condition;
+    return judged && (*judged)->judge({}, {}).may_be_true;
+  };
+  for (const char* const condition :
+       {"1", "value is null", "value", "key = 'k'", "topic = 'a' or 0", "timestamp > 5 and $.a",
+        "partition is not null", "offset <> 7"}) {
+    EXPECT_TRUE(may_be_true(condition)) << condition;
+  }
+  for (const char* const condition : {"0", "false", "null", "1 = 2", "value = null", "key <> null",
+                                      "offset > 7 and 1 > 2", "key not in ('a', null)"}) {
+    EXPECT_FALSE(may_be_true(condition)) << condition;
+  }
+}
+
 TEST(DeletionCondition, may_hold_where_the_rest_of_it_is_true) {
   for (const char* const condition :
        {"topic = 'orders' and $.a > 1", "topic <> 'orders' or $.a > 1",

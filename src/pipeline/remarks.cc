@@ -158,6 +158,26 @@ std::optional<Problem> remark_on_appended(const PipelineSpec& spec, const StepSp
                   condition_with("value is not null and", *step.where))};
 }
 
+// `<> null` and its like validate, and look like a filter.
+std::optional<Problem> remark_on_never(const StepSpec& step) {
+  if (!step.where) {
+    return std::nullopt;
+  }
+  const auto judged =
+      DeletionCondition::prepare(step.where->text, DeletionCondition::Unknown::kRecord);
+  CHECK(judged.has_value());  // SQLite has accepted it
+  if ((*judged)->judge({}, {}).may_be_true) {
+    return std::nullopt;
+  }
+  return Problem{step.line,
+                 fmt::format("step {} drops every record: `{}` is true of none, whatever is in it",
+                             step.id, step.where->text),
+                 "what is compared with null is null (`= null`, `<> null`, `not in (…, null)`), "
+                 "and a condition that is null or false drops the record",
+                 "for null write `is null` or `is not null`, and leave it out of lists; where none "
+                 "is to pass, nothing is to be done"};
+}
+
 DeletionKey::Outcomes outcomes_of(const std::vector<Expression>& key) {
   const auto prepared = DeletionKey::prepare(key, DeletionCondition::Unknown::kOtherParts);
   CHECK(prepared.has_value());  // SQLite has accepted it
@@ -336,7 +356,8 @@ std::vector<Problem> remarks_on_order(const PipelineSpec& spec) {
 std::vector<Problem> remarks_on(const PipelineSpec& spec) {
   std::vector<Problem> remarks;
   for (const StepSpec& step : spec.steps) {
-    for (auto& remark : {remark_on_deletions(spec, step), remark_on_appended(spec, step)}) {
+    for (auto& remark :
+         {remark_on_never(step), remark_on_deletions(spec, step), remark_on_appended(spec, step)}) {
       if (remark) {
         remarks.push_back(*remark);
       }
@@ -371,8 +392,10 @@ std::vector<RemarkOfRun> remarks_of_run(const PipelineSpec& spec) {
     remarks.push_back({LogLevel::kWarn, std::move(*remark)});
   }
   for (const StepSpec& step : spec.steps) {
-    if (auto remark = remark_on_appended(spec, step)) {
-      remarks.push_back({LogLevel::kWarn, std::move(*remark)});
+    for (auto& remark : {remark_on_never(step), remark_on_appended(spec, step)}) {
+      if (remark) {
+        remarks.push_back({LogLevel::kWarn, *remark});
+      }
     }
   }
   for (const Problem& remark : remarks_on_order(spec)) {

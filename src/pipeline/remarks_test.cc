@@ -103,6 +103,16 @@ std::vector<RemarkOfRun> remarks_on_rows(const std::string& steps, const std::st
   return remarks;
 }
 
+TEST(Remarks, a_condition_that_no_record_meets_is_told) {
+  const std::string table = "sqlite: { file: f, table: t, columns: { v: $.v } }";
+  const auto remarks = remarks_on_rows("{ id: s, where: \"$.v <> null\" }", table);
+  ASSERT_EQ(remarks.size(), 1U);
+  EXPECT_EQ(remarks.front().level, LogLevel::kWarn);
+  EXPECT_EQ(remarks.front().remark.what,
+            "step s drops every record: `$.v <> null` is true of none, whatever is in it");
+  EXPECT_TRUE(remarks_on_rows("{ id: s, where: \"$.v is not null\" }", table).empty());
+}
+
 TEST(Remarks, a_key_that_a_record_without_a_value_does_not_have_is_told) {
   const std::string by_key =
       "sqlite: { file: f, table: t, mode: upsert, key: k, columns: { k: key, v: $.v } }";

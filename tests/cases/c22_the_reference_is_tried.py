@@ -190,6 +190,23 @@ def table_of(at, query):
         return []
 
 
+def a_condition_that_no_record_meets_is_told(at):
+    words = "step a drops every record: `$.x <> null` is true of none, whatever is in it"
+    never = pipeline("  - { id: a, where: \"$.x <> null\" }\n")
+    (at / "p.yaml").write_text(never, encoding="utf-8")
+    said = onceflow("validate", "p.yaml", at=at)
+    check(words in said and "write `is null` or `is not null`" in said, said)
+    with Worker(at, never) as worker:
+        create_topic(worker.address, "in", 1)
+        wait_for(worker.is_running, worker.said)
+        check(words in worker.said(), worker.said())
+        said = onceflow("plan", "p.yaml", "--bootstrap.servers", worker.address, at=at)
+        check(words in said, said)
+    (at / "p.yaml").write_text(pipeline("  - { id: a, where: \"$.x is not null\" }\n"),
+                               encoding="utf-8")
+    check("drops every record" not in onceflow("validate", "p.yaml", at=at), "not of this one")
+
+
 USERS = """  - sqlite:
       { file: o.db, table: t, mode: upsert, key: [id],
          columns: { id: key, n: { value: $.n, type: integer } } }
@@ -388,6 +405,7 @@ SENTENCES = {
     "`group.id` is the pipeline's name if absent": "what_is_absent_is_as_the_page_says",
     "A step has an `id`, unique in the file": "steps_do_one_thing",
     "keeps the records for which it is true": "keeps_true_and_drops_false_and_null",
+    "One that no record meets, as": "a_condition_that_no_record_meets_is_told",
     "sets fields of the JSON value and keeps the others.": "steps_do_what_they_say",
     "A null value stays null": "leaves_a_null_value_and_refuses_what_is_no_object",
     "sets the record's key.": "one_is_its_text_and_several_are_a_json_array",
