@@ -14,9 +14,13 @@ std::string describe_start_over(const Stage& stage, const connectors::SinkPast& 
   const std::string& table = stage.outputs.front();
   std::string what = fmt::format("{}, sink {}: forget {} positions and {} receipts", stage.database,
                                  stage.id, past.position_count, past.receipt_count);
+  const std::int64_t strangers = past.row_count - past.own_row_count;
   if (deletes_rows) {
     what += past.other_writers.empty()
-                ? fmt::format(", delete {} rows of table {}", past.row_count, table)
+                ? fmt::format(", delete {} rows of table {}{}", past.own_row_count, table,
+                              strangers == 0
+                                  ? std::string()
+                                  : fmt::format(" ({} that no pipeline wrote stay)", strangers))
                 : fmt::format(
                       ", delete {} of {} rows of table {} (those that receipts of this "
                       "pipeline know of; {} writes it, too)",

@@ -145,6 +145,8 @@ Status keep_table_ids(PostgresConnection& connection, const SinkTable& table,
 }
 
 // The newest rows of a table that only grows, restored or not, are in its last pages.
+std::string PostgresTableSearch::table() const { return postgres_table_name(table_); }
+
 Result<TableSearch::Answer> PostgresTableSearch::find_row(const std::string& source) {
   const std::string name = postgres_table_name(table_);
   const std::string wanted = fmt::format("SELECT {0} FROM {1} WHERE {0} = $1", kSourceColumn, name);

@@ -34,6 +34,7 @@ class PostgresTableSearch final : public TableSearch {
                       milliseconds timeout)
       : connection_(connection), table_(table), table_id_(std::move(table_id)), timeout_(timeout) {}
 
+  std::string table() const override;
   Result<Answer> find_row(const std::string& source) override;
   Result<Answer> find_row_of(const std::vector<std::string>& beginnings) override;
   Result<Answer> find_row_from(const TopicPartition& source, Offset offset) override;

@@ -291,8 +291,8 @@ Status check_key_is_of_one_equality(PostgresConnection& connection, const SinkTa
                   answer->text(0, 0), answer->text(0, 1), answer->text(0, 2)),
       "an upsert finds its row by the index and a deletion by the column; where one holds keys to "
       "be equal that are two for the other, the row of another key is changed or deleted",
-      fmt::format("DROP INDEX {}; CREATE UNIQUE INDEX ON {} ({})", answer->text(0, 3),
-                  answer->text(0, 4), fmt::join(key_columns(table, kDialect), ", ")));
+      fmt::format("CREATE UNIQUE INDEX ON {} ({}); DROP INDEX {}", answer->text(0, 4),
+                  fmt::join(key_columns(table, kDialect), ", "), answer->text(0, 3)));
 }
 
 // A COPY writes such a column, an INSERT and an UPDATE do not.

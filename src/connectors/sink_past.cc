@@ -230,6 +230,14 @@ std::string where_own() {
   return fmt::format(" WHERE {} IN {}", kSourceColumn, fmt::format(kRowsOf, "own"));
 }
 
+// Of a table that no other pipeline writes. A row that names no record is none of ours.
+std::string where_written() { return fmt::format(" WHERE {} IS NOT NULL", kSourceColumn); }
+
+Result<std::int64_t> count_rows(const PastDatabase& database, const std::string& where) {
+  return count(database,
+               fmt::format("SELECT CAST(count(*) AS TEXT) FROM {}{}", database.table, where), {});
+}
+
 // Two pipelines may have written the same record.
 Status check_contested(const PastDatabase& database, const SinkTable& table,
                        const std::vector<Writer>& others) {
@@ -251,10 +259,12 @@ Status check_contested(const PastDatabase& database, const SinkTable& table,
 }
 
 Status add_own_rows(const PastDatabase& database, const SinkTable& table, SinkPast& past) {
-  past.own_row_count = past.row_count;
   if (past.row_count == 0) {
     return {};
   }
+  const auto written = count_rows(database, where_written());
+  RETURN_IF_ERROR(written);
+  past.own_row_count = *written;
   const auto has_positions = has_table(database, "onceflow_positions");
   RETURN_IF_ERROR(has_positions);
   const auto has_receipts = has_table(database, "onceflow_receipts");
@@ -269,9 +279,7 @@ Status add_own_rows(const PastDatabase& database, const SinkTable& table, SinkPa
   }
   std::ranges::transform(*others, std::back_inserter(past.other_writers), name_of);
   RETURN_IF_ERROR(read_rows_of_receipts(database, table, *others));
-  const auto own = count(
-      database, fmt::format("SELECT CAST(count(*) AS TEXT) FROM {}{}", database.table, where_own()),
-      {});
+  const auto own = count_rows(database, where_own());
   RETURN_IF_ERROR(own);
   past.own_row_count = *own;
   if (const Status checked = check_contested(database, table, *others); !checked) {
@@ -312,8 +320,8 @@ Status delete_rows(const PastDatabase& database, const SinkTable& table) {
     if (is_shared) {
       RETURN_IF_ERROR(check_contested(database, table, others));
     }
-    RETURN_IF_ERROR(
-        database.run("DELETE FROM " + database.table + (is_shared ? where_own() : ""), {}));
+    RETURN_IF_ERROR(database.run(
+        "DELETE FROM " + database.table + (is_shared ? where_own() : where_written()), {}));
     return {};
   });
 }

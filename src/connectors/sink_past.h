@@ -21,8 +21,8 @@ struct SinkPast {
   std::vector<ClaimedPartition> positions;
   /// Sinks of other pipelines that write the table, too, or may: "pipeline 'q', sink sqlite".
   std::vector<std::string> other_writers{};
-  /// The rows that a reset of this pipeline takes away: all, or where others write the table, those
-  /// that receipts of this pipeline know of.
+  /// The rows that a reset of this pipeline takes away: all that name a record, or where others
+  /// write the table, those that receipts of this pipeline know of.
   std::int64_t own_row_count = 0;
   /// Why rows cannot be taken away: nothing says of some whose they are; empty: they can.
   std::string contested{};

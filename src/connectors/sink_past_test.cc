@@ -105,6 +105,18 @@ class SharedTable : public ::testing::Test {
   std::uint64_t definition_ = 0;  ///< of receipts from now on
 };
 
+TEST_F(SharedTable, rows_that_no_pipeline_has_written_stay) {
+  write("p", "t", table_id(), {0, 2});
+  EXPECT_TRUE(connection_->execute("INSERT INTO t VALUES (7, NULL)"));
+  const auto past = read_sqlite_past(options(), table_of("p"));
+  ASSERT_TRUE(past.has_value()) << past.error().text;
+  EXPECT_EQ(past->row_count, 3);
+  EXPECT_EQ(past->own_row_count, 2);
+  const Status reset = reset_sqlite_sink(options(), table_of("p"), {.deletes_rows = true});
+  ASSERT_TRUE(reset.has_value()) << reset.error().text;
+  EXPECT_EQ(rows(), "7");
+}
+
 TEST_F(SharedTable, rows_of_another_pipeline_stay) {
   write("p", "t", table_id(), {0, 2, 4});
   write("q", "t", table_id(), {1, 3});

@@ -177,6 +177,8 @@ Result<std::string> read_sqlite_table_id(SqliteConnection& connection, const Sin
 }
 
 // The newest rows of a table that only grows are at its end.
+std::string SqliteTableSearch::table() const { return quote_identifier(table_.table); }
+
 Result<TableSearch::Answer> SqliteTableSearch::find_row(const std::string& source) {
   const std::string name = quote_identifier(table_.table);
   const std::string from_end = fmt::format(

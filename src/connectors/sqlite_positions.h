@@ -35,6 +35,7 @@ class SqliteTableSearch final : public TableSearch {
   SqliteTableSearch(SqliteConnection& connection, const SinkTable& table)
       : connection_(connection), table_(table) {}
 
+  std::string table() const override;
   Result<Answer> find_row(const std::string& source) override;
   Result<Answer> find_row_of(const std::vector<std::string>& beginnings) override;
   Result<Answer> find_row_from(const TopicPartition& source, Offset offset) override;

@@ -201,6 +201,15 @@ Result<std::vector<IndexedColumn>> indexed_key_columns(SqliteConnection& connect
   }
 }
 
+// As PostgreSQL names one: an index of another key may have a shorter name.
+std::string name_of_key_index(const SinkTable& table) {
+  std::string name = table.table;
+  for (const SinkColumn& column : table.columns) {
+    name += column.is_key ? "_" + column.name : "";
+  }
+  return quote_identifier(name + "_key");
+}
+
 // Rows are written to by the equality of the index, and deleted by that of the column.
 Status check_key_is_of_one_equality(SqliteConnection& connection, const SinkTable& table) {
   const auto indexed = indexed_key_columns(connection, table);
@@ -212,7 +221,7 @@ Status check_key_is_of_one_equality(SqliteConnection& connection, const SinkTabl
       continue;
     }
     const std::string unique =
-        fmt::format("CREATE UNIQUE INDEX {} ON {} ({})", quote_identifier(each.index),
+        fmt::format("CREATE UNIQUE INDEX {} ON {} ({})", name_of_key_index(table),
                     quote_identifier(table.table), fmt::join(key_columns(table, kDialect), ", "));
     return refuse(
         table,
@@ -222,7 +231,7 @@ Status check_key_is_of_one_equality(SqliteConnection& connection, const SinkTabl
         "an upsert finds its row by the index and a deletion by the column; where one holds keys "
         "to be equal that are two for the other, the row of another key is changed or deleted",
         each.is_made_by_hand
-            ? fmt::format("DROP INDEX {}; {}", quote_identifier(each.index), unique)
+            ? fmt::format("{}; DROP INDEX {}", unique, quote_identifier(each.index))
             : fmt::format("make the table anew with COLLATE {} at the column itself, or at neither",
                           each.collation));
   }
@@ -254,7 +263,7 @@ Result<TableState> ensure_sqlite_table(SqliteConnection& connection, const SinkT
       RETURN_IF_ERROR(shared);
       return refuse_without_unique_key(
           table, kDialect, prepared.error().text,
-          fmt::format("CREATE UNIQUE INDEX {} ON {} ({})", quote_identifier(table.table + "_key"),
+          fmt::format("CREATE UNIQUE INDEX {} ON {} ({})", name_of_key_index(table),
                       quote_identifier(table.table), fmt::join(key_columns(table, kDialect), ", ")),
           *shared);
     }

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "connectors/past_database.h"
+
 namespace onceflow::connectors {
 namespace {
 
@@ -42,10 +44,10 @@ std::unexpected<Error> table_is_gone(const SinkTable& table, const ClaimedPartit
       ErrorCode::kRefused,
       fmt::format("table {} is gone, but rows were written to it up to {}/{}@{}; the rule: a "
                   "committed row is written once, so it would not come back; the fix: restore "
-                  "the table, or to fill a new one from the beginning delete the rows of "
-                  "pipeline '{}', stage '{}' in onceflow_positions and onceflow_receipts",
+                  "the table, or fill a new one from the beginning: onceflow reset FILE "
+                  "--to-earliest --execute",
                   table.table, partition.source.topic, partition.source.partition.value,
-                  partition.next_offset.value, table.pipeline, table.stage));
+                  partition.next_offset.value));
 }
 
 std::unexpected<Error> is_another_table(const SinkTable& table, const ClaimedPartition& partition,
@@ -124,8 +126,10 @@ Status check_newest_row(const SinkTable& table, const FoundTable& found,
       table, partition, found,
       answer->found == Found::kNo
           ? wanted + ", is not in it"
-          : wanted + fmt::format(", was not found in time (CREATE INDEX ON {} ({}) makes it quick)",
-                                 table.table, kSourceColumn));
+          : wanted + fmt::format(
+                         ", was not found in time (CREATE INDEX \"{}_by_source\" ON {} ({}) makes "
+                         "it quick)",
+                         bare_table_name(table.table), search.table(), kSourceColumn));
 }
 
 // They may be another sink's.
@@ -221,6 +225,13 @@ std::string keys_of_other_pipelines(const SinkTable& table,
       table.table, other->pipeline);
 }
 
+// `of` is a topic, or a partition of it. By no pattern: `_` stands in names of topics, and SQLite's
+// LIKE takes small letters for large ones.
+std::string rows_of(const TableSearch& search, std::string_view of) {
+  return fmt::format("{} WHERE substr({}, 1, {}) = '{}/'", search.table(), kSourceColumn,
+                     of.size() + 1, of);
+}
+
 }  // namespace
 
 bool is_at_the_same_place(std::string_view kept, std::string_view now) {
@@ -314,8 +325,8 @@ Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& se
     return fmt::format(
         "{}{}{} has no position yet, and whether table {} has rows of it already could "
         "not be found out in time; if it has, they are written again: `SELECT "
-        "count(*) FROM {} WHERE {} LIKE '{}/%'` tells",
-        remark, remark.empty() ? "" : "; ", first, table.table, table.table, kSourceColumn, first);
+        "count(*) FROM {}` tells",
+        remark, remark.empty() ? "" : "; ", first, table.table, rows_of(search, first));
   }
   const std::string topic = answer->source.substr(0, answer->source.find('/'));
   return fail(
@@ -323,10 +334,10 @@ Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& se
       fmt::format("table {} has rows of topic {}, {} for one, but onceflow_positions and "
                   "onceflow_receipts know nothing of them; the rule: a record is written once, and "
                   "these would be written again; the fix: restore the three tables together; or "
-                  "take the rows away, to fill the table anew: DELETE FROM {} WHERE {} LIKE "
-                  "'{}/%'; or leave them and say where to begin: onceflow reset FILE --to-earliest "
-                  "--keep-rows --execute, or --to-latest",
-                  table.table, topic, answer->source, table.table, kSourceColumn, topic));
+                  "take the rows away, to fill the table anew: DELETE FROM {}; or leave them "
+                  "and say where to begin: onceflow reset FILE --to-earliest --keep-rows "
+                  "--execute, or --to-latest",
+                  table.table, topic, answer->source, rows_of(search, topic)));
 }
 
 }  // namespace onceflow::connectors

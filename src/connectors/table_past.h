@@ -27,6 +27,8 @@ class TableSearch {
   };
 
   virtual ~TableSearch() = default;
+  /// The user's table, as it is written in a statement.
+  virtual std::string table() const = 0;
   /// The row of this record: "in/0/4".
   virtual Result<Answer> find_row(const std::string& source) = 0;
   /// Any row of one of these partitions, as the beginnings of their sources: "in/0/".

@@ -95,10 +95,12 @@ TEST_P(TablePast, rows_that_no_position_and_no_receipt_knows_of_are_refused_with
     query("DELETE FROM onceflow_receipts");
     const auto sink = make("s", mode);
     for (const auto& partitions : {std::vector{kIn0, kIn1}, std::vector{kIn1}}) {
-      refuses(try_claim(*sink, partitions), {"table t has rows of topic in", "DELETE FROM t"});
+      refuses(try_claim(*sink, partitions),
+              {"table t has rows of topic in",
+               "DELETE FROM \"t\" WHERE substr(onceflow_source, 1, 3) = 'in/'; or"});
     }
-    EXPECT_EQ(query("SELECT count(*) FROM onceflow_positions"), "0");  // nothing was begun
-    query("DELETE FROM t WHERE onceflow_source LIKE 'in/%'");          // as it says
+    EXPECT_EQ(query("SELECT count(*) FROM onceflow_positions"), "0");        // nothing was begun
+    query("DELETE FROM \"t\" WHERE substr(onceflow_source, 1, 3) = 'in/'");  // as it says
     ASSERT_EQ(write(*sink, {kIn0, kIn1}).kind, Kind::kCommitted);
     EXPECT_EQ(row_count(), "6");
     query("DELETE FROM onceflow_positions");

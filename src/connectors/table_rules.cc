@@ -65,11 +65,37 @@ std::string another_type(const SinkTable& table, const SqlDialect& dialect,
       dialect.quote_table(table.table), dialect.quote(column.name));
 }
 
+// SQLite takes ID for id, so that neither can be added beside the other.
+std::optional<Mismatch> in_other_letters(const SinkTable& table, const SqlDialect& dialect,
+                                         std::span<const ExistingColumn> existing,
+                                         const std::string& name) {
+  const auto small = [](char letter) {
+    return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
+  };
+  const auto found = std::ranges::find_if(existing, [&](const ExistingColumn& column) {
+    return std::ranges::equal(column.name, name, {}, small, small);
+  });
+  if (found == existing.end()) {
+    return std::nullopt;
+  }
+  const std::string rename =
+      fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", dialect.quote_table(table.table),
+                  dialect.quote(found->name), dialect.quote(name));
+  return Mismatch{fmt::format("it has no column {}, and one that is called {}", name, found->name),
+                  "a column has the name that the file gives it, to the letter",
+                  name == kSourceColumn
+                      ? rename
+                      : fmt::format("write it as {} in the file, or {}", found->name, rename)};
+}
+
 std::optional<Mismatch> find_mismatch(const SinkTable& table, const SqlDialect& dialect,
                                       std::span<const ExistingColumn> existing,
                                       const SinkColumn& column) {
   const auto found = std::ranges::find(existing, column.name, &ExistingColumn::name);
   if (found == existing.end()) {
+    if (auto other_case = in_other_letters(table, dialect, existing, column.name)) {
+      return other_case;
+    }
     return Mismatch{fmt::format("it has no column {}", column.name),
                     "an existing table has all columns that the sink writes",
                     fmt::format("ALTER TABLE {} ADD COLUMN {} {}", dialect.quote_table(table.table),

@@ -186,13 +186,17 @@ Status StartPositions::check_receipt(const KeptPosition& position) const {
       fmt::format(
           "{}: the position is {} in {}, but the newest receipt of this stage ended at offset {}; "
           "they move together, so one of them was changed by hand{} or restored alone, and {}; "
-          "restore both, or put the position back to {}, or begin anew on purpose: onceflow reset "
-          "{} --to-earliest --execute",
+          "restore both, or {}put the position back to {}, or begin anew on purpose: onceflow "
+          "reset {} --to-earliest --execute",
           where,
           is_new(position) ? std::string("gone")
                            : fmt::format("offset {}", position.next_offset.value),
           keeper_name_, position.receipt_offset.value,
           position.is_signed ? "" : ", by another consumer in the group,", consequence,
+          // A receipt that was lost speaks of rows or records that are there.
+          position.next_offset > position.receipt_offset
+              ? "if the position was moved by hand, so that nothing of these offsets was written, "
+              : "",
           position.receipt_offset.value, options_.file));
 }
 

@@ -72,6 +72,8 @@ class SimTableSearch final : public connectors::TableSearch {
  public:
   explicit SimTableSearch(const SimDatabase::Table& table) : table_(table) {}
 
+  std::string table() const override { return "t"; }
+
   Result<Answer> find_row(const std::string& source) override {
     return find_if([&](const SentCommit::Row& row) { return source_of(row) == source; });
   }
