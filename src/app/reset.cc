@@ -519,7 +519,8 @@ class Reset {
   Task<Status> plan_position(const DefinitionStage* before, const DefinitionStage& stage) {
     const bool is_same_place =
         before != nullptr && before->is_database() == stage.is_database() &&
-        (stage.is_database() ? before->id == stage.id && before->database == stage.database
+        (stage.is_database() ? before->id == stage.id && before->database == stage.database &&
+                                   before->outputs == stage.outputs
                              : before->group_id == stage.group_id);
     const bool reads_the_same = before != nullptr && before->sources == stage.sources;
     const bool is_first = stage.id == definition_.stages.front().id;

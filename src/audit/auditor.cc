@@ -148,13 +148,12 @@ Task<Status> Auditor::read_table(StageHistory& history) {
   CO_RETURN_IF_ERROR(table);
   const auto begun = (*table)->begin_snapshot();
   CO_RETURN_IF_ERROR(begun);
-  if (!*begun) {
-    report_.findings.note(
-        fmt::format("stage {} has not written to table {} yet", stage.id, stage.table->name()));
-    co_return Status{};
-  }
   // What the receipts of that moment name was written before.
   CO_RETURN_IF_ERROR(co_await definitions_.read_to_end(reader_));
+  if (!*begun) {
+    tell_nothing_is_there(stage);
+    co_return Status{};
+  }
   const auto claim = make_table_claim(stage, definitions_, options_.strangers, report_.findings);
   auto key_equality = (*table)->key_equality();
   CO_RETURN_IF_ERROR(key_equality);
@@ -191,6 +190,23 @@ Task<Status> Auditor::read_table(StageHistory& history) {
   claim->judge(history.receipts);
   rows_verified_[stage.id] = claim->verified_row_count();
   co_return Status{};
+}
+
+void Auditor::tell_nothing_is_there(const StageSubject& stage) {
+  const bool has_begun =
+      std::ranges::any_of(definitions_.all(), [&](const protocol::PipelineDefinition& definition) {
+        return definition.find(stage.id) != nullptr;
+      });
+  if (has_begun) {
+    report_.findings.not_covered(fmt::format(
+        "the database of stage {} has neither table {} nor a receipt, and the stage has "
+        "begun before: if the database was lost, or is another one, what it was given is "
+        "not judged",
+        stage.id, stage.table->name()));
+  } else {
+    report_.findings.note(
+        fmt::format("stage {} has not written to table {} yet", stage.id, stage.table->name()));
+  }
 }
 
 Status Auditor::read_former_receipts(const std::string& stage, TableReader& table,

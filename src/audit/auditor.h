@@ -79,6 +79,8 @@ class Auditor {
   Task<Status> read_later_receipts();
   Task<Status> read_positions(StageHistory& history);
   Task<Status> read_table(StageHistory& history);
+  /// Of a database without a table that the stage could have written, and without one of ours.
+  void tell_nothing_is_there(const StageSubject& stage);
   Status read_table_receipts(StageHistory& history, TableReader& table, TableClaim& claim);
   /// Of what the pipeline has left in the table.
   Status read_former_receipts(const std::string& stage, TableReader& table, TableClaim& claim);

@@ -74,7 +74,7 @@ class TableClaimBase : public TableClaim {
     const RowShape& shape = shapes_.of(receipt.definition);
     shape_of_entry_.resize(std::max(shape_of_entry_.size(), entry + 1));
     shape_of_entry_[entry] = &shape;
-    if (shape.is_kept_alike) {
+    if (shape.is_kept_alike && (receipt.outputs.empty() || output_of(receipt) != nullptr)) {
       expect(entry, receipt);
     } else {
       set_aside(entry, receipt);
@@ -84,8 +84,7 @@ class TableClaimBase : public TableClaim {
   std::int64_t verified_row_count() const final { return verified_; }
 
   void add_receipt_of_others(const protocol::Receipt& receipt) final {
-    if (std::ranges::find(receipt.outputs, table_.table, &protocol::Receipt::Output::name) ==
-        receipt.outputs.end()) {
+    if (output_of(receipt) == nullptr) {
       return;
     }
     const auto same = std::ranges::find(others_, receipt.pipeline, &OtherPipeline::name);
@@ -100,9 +99,8 @@ class TableClaimBase : public TableClaim {
   }
 
   void add_former_receipt(const protocol::Receipt& receipt) final {
-    const auto output =
-        std::ranges::find(receipt.outputs, table_.table, &protocol::Receipt::Output::name);
-    if (output == receipt.outputs.end()) {
+    const protocol::Receipt::Output* const output = output_of(receipt);
+    if (output == nullptr) {
       return;
     }
     kept_.add_receipt(receipt, *output,
@@ -211,6 +209,13 @@ class TableClaimBase : public TableClaim {
   KeptRows::Taken take_as_listed(const StoredRow& row, const RowSource& source) {
     return kept_.take_as_listed(source,
                                 [&](const RowShape& shape) { return row_hash(row, shape); });
+  }
+
+  /// What it says of this table; null: it is of another one.
+  const protocol::Receipt::Output* output_of(const protocol::Receipt& receipt) const {
+    const auto output =
+        std::ranges::find(receipt.outputs, table_.table, &protocol::Receipt::Output::name);
+    return output == receipt.outputs.end() ? nullptr : &*output;
   }
 
   /// What lies before a reset that began the stage anew is of no receipt that is kept.
@@ -342,8 +347,8 @@ class TableClaimBase : public TableClaim {
   void tell_former(const std::vector<ReceiptEntry>& receipts) {
     if (last_former_entry_) {
       tell_not_covered(fmt::format(
-          "until {} its rows were kept by another mode or key than the file's: {} of that time "
-          "remain, and are not judged",
+          "until {} its rows were kept by another mode or key than the file's, or in another "
+          "table: {} of that time remain, and are not judged",
           name_of(receipts[*last_former_entry_]), count_of(former_count_, "row")));
     }
     if (uncompared_count_ > 0) {
