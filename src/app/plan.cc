@@ -18,11 +18,11 @@
 #include "app/parse_arguments.h"
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
+#include "app/rehearsed_run.h"
 #include "app/reset_tables.h"
 #include "app/shell_words.h"
-#include "app/worker_options.h"
 #include "base/log_event.h"
-#include "engine/worker.h"
+#include "engine/rehearsal.h"
 #include "pipeline/definition.h"
 #include "pipeline/definition_spelling.h"
 #include "pipeline/remarks.h"
@@ -329,21 +329,10 @@ Task<int> show_plan(LogAtHand log, const pipeline::PlannedPipeline& plan, Findin
                     const PlanOptions& asked) {
   const std::string& file = asked.file;
   PipelineDefinition planned = pipeline::definition_of(plan);
-  // No worker has an empty name, so it is none of those that live.
-  engine::WorkerOptions options = worker_options_of(plan, {}, file);
-  options.client.bootstrap_servers = log.cluster->options().bootstrap_servers;
-  options.stage.skips_deleted = asked.skips_deleted;
-  const Tables tables = tables_of(plan);
-  options.stage.tell = [&found, &file, tables](LogEvent event) {
-    event.text = with_file_named(std::move(event.text), file, tables);
-    found.news.push_back(std::move(event));
-  };
-  engine::Worker worker(log.os.environment(), plan.plan, std::move(options));
-  found.rehearsal = co_await worker.rehearse();
+  found.rehearsal =
+      co_await rehearse_run(log, plan, file, asked.skips_deleted,
+                            [&found](LogEvent event) { found.news.push_back(std::move(event)); });
   planned = pipeline::spelled_as(std::move(planned), found.rehearsal.known);
-  for (std::string& refusal : found.rehearsal.refusals) {
-    refusal = with_file_named(std::move(refusal), file, tables);
-  }
   if (!found.rehearsal.known.is_known() && !found.rehearsal.has_ended()) {
     const auto kept = co_await find_kept(log, plan, planned);
     if (!kept) {

@@ -20,6 +20,8 @@
 #include "app/other_pipelines.h"
 #include "app/pipeline_file.h"
 #include "app/pipeline_positions.h"
+#include "app/rehearsed_run.h"
+#include "app/reset_act.h"
 #include "app/reset_command.h"
 #include "app/reset_members.h"
 #include "app/reset_notes.h"
@@ -43,14 +45,6 @@ using connectors::ClaimedPartition;
 using DefinitionStage = protocol::PipelineDefinition::Stage;
 
 constexpr Duration kCallTimeout = seconds(15);
-
-/// Something to do, said before it is done.
-struct Act {
-  std::string what;
-  std::function<Task<Status>()> run;
-  std::function<Status()> try_out{};  ///< empty: nothing but the log is asked for it
-  bool removes_members = false;       ///< else its groups must be empty
-};
 
 class Reset {
  public:
@@ -92,9 +86,16 @@ class Reset {
     CO_RETURN_IF_ERROR(check_begun(known_));
     CO_RETURN_IF_ERROR(co_await check_names());
     CO_RETURN_IF_ERROR(co_await plan_members());
+    if (command_.to == ResetTo::kCurrent) {
+      with_lost_input_ = stages_with_lost_input(co_await rehearse());
+    }
     CO_RETURN_IF_ERROR(co_await plan_acts());
     CO_RETURN_IF_ERROR(co_await carry_out());
     co_return Status{};
+  }
+
+  Task<engine::Rehearsal> rehearse() {
+    co_return co_await rehearse_run(log_, planned_, command_.named(), false, tell_nobody());
   }
 
   // Half of one reset and half of another are neither: what was begun is ended first.
@@ -130,7 +131,7 @@ class Reset {
   }
 
   Task<Status> carry_out() {
-    CO_RETURN_IF_ERROR(try_out());
+    CO_RETURN_IF_ERROR(try_out(acts_));
     CO_RETURN_IF_ERROR(co_await tables_.check_fit());
     std::cout << fmt::format("{} pipeline '{}'\n", command_.executes ? "resetting" : "would reset",
                              definition_.pipeline);
@@ -157,17 +158,6 @@ class Reset {
       co_return Status{};
     }
     co_return co_await end();
-  }
-
-  // What a database refuses it refuses here, before the first act, and each of them says so.
-  Status try_out() const {
-    std::vector<Status> tried;
-    for (const Act& act : acts_) {
-      if (act.try_out) {
-        tried.push_back(act.try_out());
-      }
-    }
-    return joined_errors(tried);
   }
 
   // From here on no worker starts before the last act is done.
@@ -221,6 +211,7 @@ class Reset {
       definition.flags += engine::places_text(places_begun_);
     }
     CO_RETURN_IF_ERROR(co_await definitions_.write(std::move(definition), deadline()));
+    CO_RETURN_IF_ERROR(run_begins(co_await rehearse(), command_.named()));
     std::cout << "done: onceflow run " << command_.named() << " begins with it\n";
     co_return Status{};
   }
@@ -385,7 +376,7 @@ class Reset {
     std::vector<std::string> kept;
     std::vector<std::string> made_anew;
     for (const std::string& topic : stage.sources) {
-      (is_internal(topic) ? made_anew : kept).push_back(topic);
+      (lies_between_stages(definition_.pipeline, topic) ? made_anew : kept).push_back(topic);
     }
     auto positions = co_await places_.ends_of(std::move(kept));
     CO_RETURN_IF_ERROR(positions);
@@ -531,6 +522,9 @@ class Reset {
         co_return co_await plan_missed_start_over(stage, is_first);
       }
     }
+    if (is_same_place && with_lost_input_.contains(stage.id)) {
+      co_return co_await plan_lost_input(*before, stage);
+    }
     if (is_same_place && (reads_the_same || is_first)) {
       if (stage.is_database()) {
         CO_RETURN_IF_ERROR(co_await note_if_it_is_elsewhere(stage));
@@ -543,6 +537,15 @@ class Reset {
     auto positions = co_await positions_of(*before, stage);
     CO_RETURN_IF_ERROR(positions);
     plan_positions_at(stage, *positions);
+    co_return Status{};
+  }
+
+  // Its position stays, and is told anew: what it has read before is compared no more.
+  Task<Status> plan_lost_input(const DefinitionStage& before, const DefinitionStage& stage) {
+    const auto positions = co_await positions_of(before, stage);
+    CO_RETURN_IF_ERROR(positions);
+    plan_positions_at(stage, *positions);
+    notes_.push_back(goes_on_after_lost_input(stage));
     co_return Status{};
   }
 
@@ -686,10 +689,6 @@ class Reset {
   }
 
   // ------------------------------------------------------------------------------------ the log
-  bool is_internal(const std::string& topic) const {
-    return lies_between_stages(definition_.pipeline, topic);
-  }
-
   std::set<std::string> internal_topics() const {
     std::set<std::string> topics = internal_topics_of(known_.current());
     topics.merge(internal_topics_of(definition_));
@@ -768,6 +767,7 @@ class Reset {
   ResetTables tables_;
   std::vector<engine::StartOver::Place> places_begun_;  ///< of a start-over
   std::vector<std::string> groups_there_;
+  std::set<std::string> with_lost_input_;  ///< stages
   std::vector<Act> acts_;
   std::vector<std::string> notes_;
 };

@@ -82,6 +82,31 @@ Status unended(const std::string& what, const Status& done, const std::string& f
                                  what, done.error().text, file, flags));
 }
 
+Status run_begins(const engine::Rehearsal& run, const std::string& file) {
+  return run.refusals.empty()
+             ? Status{}
+             : fail(ErrorCode::kRefused,
+                    fmt::format("the reset has ended, and onceflow run {} still refuses: {}", file,
+                                fmt::join(run.refusals, "; ")));
+}
+
+std::set<std::string> stages_with_lost_input(const engine::Rehearsal& run) {
+  std::set<std::string> found;
+  for (const engine::StageRehearsal& stage : run.stages) {
+    if (stage.has_lost_input) {
+      found.insert(stage.stage);
+    }
+  }
+  return found;
+}
+
+std::string goes_on_after_lost_input(const Stage& stage) {
+  return fmt::format(
+      "stage {} goes on after records that the log has lost: what became of them stays as it is, "
+      "and onceflow audit calls them missing",
+      stage.id);
+}
+
 std::string begins_with_what_comes(const Stage& stage, const Stage* before) {
   const std::string now = fmt::format("{}", fmt::join(stage.sources, ", "));
   return before == nullptr || before->sources == stage.sources

@@ -1,11 +1,13 @@
 // What a reset does and what it leaves as it is, for people. Pure functions.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "app/pipeline_positions.h"
 #include "connectors/sink_past.h"
+#include "engine/rehearsal.h"
 #include "protocol/definition.h"
 
 namespace onceflow::app {
@@ -35,6 +37,12 @@ std::string turn_is_lost(const std::string& pipeline, const std::string& what,
 /// Of an act that has failed in the middle of a reset.
 Status unended(const std::string& what, const Status& done, const std::string& file,
                const std::string& flags);
+/// What a reset has left in the way of a start, which it does not mend.
+Status run_begins(const engine::Rehearsal& run, const std::string& file);
+/// Those that have read records last which the log has lost since.
+std::set<std::string> stages_with_lost_input(const engine::Rehearsal& run);
+/// Of a stage that goes on though records that it has read are lost.
+std::string goes_on_after_lost_input(const protocol::PipelineDefinition::Stage& stage);
 /// Of a stage whose topics are not there yet; `before`: the same stage as it was, null if it is
 /// new.
 std::string begins_with_what_comes(const protocol::PipelineDefinition::Stage& stage,

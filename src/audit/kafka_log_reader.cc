@@ -48,7 +48,13 @@ bool is_passing(protocol::ErrorCode code) {
 
 /// What a broker said, as an error of ours.
 std::unexpected<Error> refuse(std::string_view what, protocol::ErrorCode code) {
-  return fail(ErrorCode::kRefused, fmt::format("{}: {}", what, protocol::to_string(code)),
+  const std::string_view fix =
+      code == protocol::ErrorCode::kKafkaStorageError
+          ? ": the broker cannot use its disk there, or what it holds there is damaged; the fix: of "
+            "a data directory onceflow audit --data-dir DIR names all that is damaged, and "
+            "docs/what-to-do-when.md says what to do"
+          : "";
+  return fail(ErrorCode::kRefused, fmt::format("{}: {}{}", what, protocol::to_string(code), fix),
               is_passing(code) ? Recovery::kRetriable : Recovery::kFatal);
 }
 

@@ -15,6 +15,12 @@ namespace {
 /// More defects of one partition than these are not told one by one.
 constexpr std::size_t kDefectsMax = 1000;
 
+// What the log puts where `onceflow salvage` could read nothing. A batch that compaction has
+// emptied keeps the id of its producer, for which alone it stays.
+bool holds_lost_offsets(const protocol::RecordBatchHeader& batch) {
+  return batch.records_count == 0 && !batch.is_control() && !batch.has_producer_id();
+}
+
 }  // namespace
 
 /// What a read_committed consumer would make of one answer: it leaves out the records of those
@@ -211,7 +217,9 @@ Status PartitionScan::add_records(const protocol::RecordBatchView& batch, Open* 
                 fmt::format("{} {}: the records do not fill their batch", name_of(partition_),
                             name_offsets(header.base_offset, header.next_offset())));
   }
-  if (expected < header.next_offset()) {
+  if (holds_lost_offsets(header)) {
+    note_lost(expected, header.next_offset());
+  } else if (expected < header.next_offset()) {
     note_hole(expected, header.next_offset());
   }
   return {};
@@ -318,6 +326,14 @@ void PartitionScan::note_hole(Offset from, Offset next) {
       fmt::format("{} {}: nothing is stored there", name_of(partition_), name_offsets(from, next)));
 }
 
+// Also of a compacted topic: compaction takes none of a key's newest records.
+void PartitionScan::note_lost(Offset from, Offset next) {
+  holes_.emplace_back(from, next);
+  defect(FindingKind::kMissing, next - from,
+         fmt::format("{} {}: lost: onceflow salvage could not read what was stored there",
+                     name_of(partition_), name_offsets(from, next)));
+}
+
 std::size_t PartitionScan::segment_of(Offset offset) {
   while (segment_ < boundaries_.size() && boundaries_[segment_] <= offset) {
     ++segment_;
@@ -347,7 +363,7 @@ std::int64_t PartitionScan::stored_between(Offset from, Offset next) const {
 }
 
 std::int64_t PartitionScan::absent_between(Offset from, Offset next) const {
-  return from < next ? (next - from) - stored_between(from, next) : 0;
+  return from < next ? (next - from) - stored_between(from, next) - lost_between(from, next) : 0;
 }
 
 std::int64_t PartitionScan::lost_between(Offset from, Offset next) const {

@@ -98,9 +98,11 @@ class PartitionScan {
   RecordTotals committed_between(Offset from, Offset next) const;
   /// Records and markers stored in [from, next), whatever became of them; bounds as above.
   std::int64_t stored_between(Offset from, Offset next) const;
-  /// Offsets in [from, next) at which a compacted topic holds nothing; bounds as above.
+  /// Offsets in [from, next) at which a compacted topic holds nothing, but for those that are lost;
+  /// bounds as above.
   std::int64_t absent_between(Offset from, Offset next) const;
-  /// Offsets in [from, next) at which nothing is stored, of a topic that is not compacted.
+  /// Offsets in [from, next) at which nothing is stored, of a topic that is not compacted; of one
+  /// that is, those of which its log says that they are lost.
   std::int64_t lost_between(Offset from, Offset next) const;
 
   /// In the order of their first offsets, except that open ones come last.
@@ -138,6 +140,7 @@ class PartitionScan {
   void end_transaction(Open& open, bool is_committed);
   void check_sequence(const protocol::RecordBatchHeader& header);
   void note_hole(Offset from, Offset next);
+  void note_lost(Offset from, Offset next);
   std::size_t segment_of(Offset offset);
   void keep_run(const protocol::RecordBatchHeader& header, Offset offset,
                 const RecordTotals& totals);

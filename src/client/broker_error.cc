@@ -125,7 +125,9 @@ constexpr BrokerErrorRule kRules[] = {
     {Code::kOperationNotAttempted, kOnce, Is::kUnsupported, kNotAsked, ""},
     {Code::kKafkaStorageError, kPasses, Is::kRefused,
      "the broker cannot use its disk there, or what it holds there is damaged",
-     "if it lasts, see the broker's log; of a data directory onceflow audit --data-dir tells"},
+     "a disk that comes back and another leader end it, damage stays: the broker's log names the "
+     "file; of a data directory onceflow audit --data-dir DIR names all that is damaged, and "
+     "docs/what-to-do-when.md says what to do"},
     {Code::kLogDirNotFound, kSetUp, Is::kRefused, "the broker has no such directory",
      "see the broker's log"},
     {Code::kSaslAuthenticationFailed, kSetUp, Is::kRefused,
@@ -247,6 +249,8 @@ Error broker_error(Code code, std::string_view what) {
   std::string text = fmt::format("{}: {}", what, protocol::to_string(code));
   if (rule->error_class == kSetUp) {
     text += fix_of_broker_error(code);
+  } else if (code == Code::kKafkaStorageError) {
+    text += fmt::format(": {}: {}", rule->meaning, rule->fix);
   }
   return {rule->code, std::move(text), recovery_of(rule->error_class)};
 }

@@ -25,8 +25,8 @@ ErrorClass class_of_broker_error(protocol::ErrorCode code);
 /// "; the fix: ...", or nothing.
 std::string fix_of_broker_error(protocol::ErrorCode code);
 
-/// "<what>: <KAFKA_NAME>", with the fix where only a person can mend it. Code and recovery are
-/// those of the table.
+/// "<what>: <KAFKA_NAME>", with the fix where only a person can mend it, or may have to. Code and
+/// recovery are those of the table.
 Error broker_error(protocol::ErrorCode code, std::string_view what);
 
 /// The coordinator asked is not, or not yet, the one: ask who is.

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 
@@ -21,6 +22,11 @@ constexpr std::int16_t kNamesVersionMax = 12;
 /// Answers of a partition that wait for poll() before no more is asked for: one to be processed
 /// while the next is on its way.
 constexpr std::size_t kQueuedRunsMax = 2;
+
+// A batch that compaction has emptied keeps the id of its producer, for which alone it stays.
+bool holds_lost_offsets(const protocol::RecordBatchHeader& header) {
+  return header.records_count == 0 && !header.is_control() && !header.has_producer_id();
+}
 
 }  // namespace
 
@@ -69,7 +75,7 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   Offset position(const TopicPartition& partition) const;
   Offset known_end(const TopicPartition& partition) const;
   Ends known_ends(const TopicPartition& partition) const;
-  const std::optional<Trouble>& trouble() const { return trouble_; }
+  std::optional<Trouble> trouble() const;
   void close() override;
 
  private:
@@ -78,6 +84,7 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
     std::shared_ptr<const Buffer> bytes;
     std::vector<protocol::RecordBatchView> batches;
     std::size_t handed_out_count = 0;  ///< of the batches
+    std::vector<LostRange> lost;
     Offset first_offset;
     Offset next_offset;
     Offset high_watermark;
@@ -93,7 +100,8 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
     NodeId leader = kNoNode;
     MonotonicTime retry_at;
     int failure_count = 0;
-    Ends known_ends;  ///< absent until an answer for this position
+    std::optional<Trouble> trouble;  ///< until an answer comes
+    Ends known_ends;                 ///< absent until an answer for this position
   };
   using Partitions = std::map<TopicPartition, Partition>;
 
@@ -133,7 +141,6 @@ class Fetcher::Core : public ClusterUser, public std::enable_shared_from_this<Co
   std::uint64_t round_ = 0;
   std::vector<OffsetOutOfRange> out_of_range_;
   std::optional<Error> failure_;
-  std::optional<Trouble> trouble_;
   TopicPartition last_handed_out_;
   bool wake_requested_ = false;
   bool closed_ = false;
@@ -148,6 +155,7 @@ void Fetcher::Core::restart(Partition& partition, Offset offset) {
   partition.queue.clear();
   partition.is_stalled = false;
   partition.known_ends = {};
+  partition.trouble.reset();
 }
 
 // Questions on their way are for positions that no longer matter, and a long poll among them would
@@ -186,9 +194,6 @@ void Fetcher::Core::assign(std::vector<Position> positions) {
     }
   }
   partitions_ = std::move(assigned);
-  if (partitions_.empty()) {
-    trouble_.reset();
-  }
   out_of_range_.clear();
   drop_questions();
   pump();
@@ -239,6 +244,17 @@ Offset Fetcher::Core::known_end(const TopicPartition& name) const {
 Fetcher::Ends Fetcher::Core::known_ends(const TopicPartition& name) const {
   const auto place = partitions_.find(name);
   return place == partitions_.end() ? Ends{} : place->second.known_ends;
+}
+
+std::optional<Fetcher::Trouble> Fetcher::Core::trouble() const {
+  std::optional<Trouble> oldest;
+  for (const auto& [name, partition] : partitions_) {
+    if (partition.trouble && !partition.is_paused &&
+        (!oldest || partition.trouble->since < oldest->since)) {
+      oldest = partition.trouble;
+    }
+  }
+  return oldest;
 }
 
 void Fetcher::Core::close() {
@@ -332,6 +348,10 @@ Result<FetchedRun> Fetcher::Core::unpack(const TopicPartition& name, Run& run,
   if (run.handed_out_count == run.batches.size()) {
     handed.next_offset = run.next_offset;
   }
+  const auto later = std::ranges::find_if(
+      run.lost, [&](const LostRange& lost) { return lost.from >= handed.next_offset; });
+  handed.lost.assign(run.lost.begin(), later);
+  run.lost.erase(run.lost.begin(), later);
   return handed;
 }
 
@@ -373,10 +393,10 @@ void Fetcher::Core::arm_retry(MonotonicTime time) {
 }
 
 void Fetcher::Core::put_off(Partition& partition, const Error& why) {
-  if (trouble_) {
-    trouble_->error = why;
+  if (partition.trouble) {
+    partition.trouble->error = why;
   } else {
-    trouble_ = Trouble{why, cluster_->scheduler().now()};
+    partition.trouble = Trouble{why, cluster_->scheduler().now()};
   }
   const auto doublings = std::min(partition.failure_count++, 10);
   partition.retry_at =
@@ -626,7 +646,7 @@ void Fetcher::Core::accept_partition(const TopicPartition& name, Partition& part
     return;
   }
   partition.failure_count = 0;
-  trouble_.reset();
+  partition.trouble.reset();
   auto run = read_records(name, partition, result, bytes);
   if (!run) {
     failure_ = run.error();
@@ -678,6 +698,9 @@ Result<Fetcher::Core::Run> Fetcher::Core::read_records(
     if (header.next_offset() <= run.next_offset) {
       continue;
     }
+    if (holds_lost_offsets(header)) {
+      run.lost.push_back({std::max(header.base_offset, run.next_offset), header.next_offset()});
+    }
     run.next_offset = header.next_offset();
     if (is_shown && header.records_count > 0) {
       run.batches.push_back(**batch);
@@ -723,7 +746,7 @@ Offset Fetcher::known_end(const TopicPartition& partition) const {
 Fetcher::Ends Fetcher::known_ends(const TopicPartition& partition) const {
   return core_->known_ends(partition);
 }
-const std::optional<Fetcher::Trouble>& Fetcher::trouble() const { return core_->trouble(); }
+std::optional<Fetcher::Trouble> Fetcher::trouble() const { return core_->trouble(); }
 bool Fetcher::is_at_end(const TopicPartition& partition) const {
   const Offset end = core_->known_end(partition);
   return end != kNoOffset && core_->position(partition) >= end;

@@ -27,6 +27,13 @@
 
 namespace onceflow::client {
 
+/// Offsets of which the log says that what was stored there is lost: `onceflow salvage` could not
+/// read it.
+struct LostRange {
+  Offset from;
+  Offset next;
+};
+
 /// A run of records of one partition, in order. Its views live as long as the run does.
 class FetchedRun {
  public:
@@ -59,6 +66,7 @@ class FetchedRun {
   /// Batches with data that is to be shown; records below first_offset were fetched along.
   std::vector<protocol::DecodedBatch> batches;
   Offset first_offset;
+  std::vector<LostRange> lost;  ///< in order, at or after first_offset
   std::shared_ptr<const Buffer>
       bytes;  ///< what the batches view; shared with runs of the same answer
 
@@ -176,13 +184,13 @@ class Fetcher {
     MonotonicTime heard_at;
   };
   Ends known_ends(const TopicPartition& partition) const;
-  /// Why nothing comes: what the questions of the last time met with, one after the other, while
-  /// they are asked again. None once an answer has come.
+  /// Why nothing comes of a partition: what the questions of the last time met with, one after the
+  /// other, while they are asked again. None once an answer has come. Of several the oldest.
   struct Trouble {
     Error error;
     MonotonicTime since;
   };
-  const std::optional<Trouble>& trouble() const;
+  std::optional<Trouble> trouble() const;
   /// True once position() has met known_end(), which was read from an answer for this position.
   bool is_at_end(const TopicPartition& partition) const;
 

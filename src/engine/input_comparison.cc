@@ -46,7 +46,7 @@ Task<std::vector<Input>> InputComparison::find_changed(std::vector<Input> inputs
   client::Fetcher fetcher(cluster_, fetch_);
   fetcher.assign(std::move(positions));
   const MonotonicTime until = cluster_->scheduler().now() + bounds_.time_max;
-  std::string_view why = "it took too long";
+  std::string why = "it took too long";
   while (!open.empty() && cluster_->scheduler().now() < until) {
     const auto polled =
         co_await fetcher.poll(std::min(until, cluster_->scheduler().now() + kPollInterval));
@@ -72,6 +72,9 @@ Task<std::vector<Input>> InputComparison::find_changed(std::vector<Input> inputs
       break;
     }
   }
+  if (const auto trouble = fetcher.trouble()) {
+    why = trouble->error.text;
+  }
   for (const auto& [source, left] : open) {
     leave_out(left.input, why);
   }
@@ -86,6 +89,10 @@ void InputComparison::add(const client::FetchedRun& run, Opened& open) {
     return;
   }
   Open& reading = place->second;
+  for (const client::LostRange& lost : run.lost) {
+    reading.lost_count +=
+        std::max<std::int64_t>(0, std::min(lost.next, reading.input.next_offset) - lost.from);
+  }
   const Status whole = run.for_each(
       [&](const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
         const Offset offset = header.offset_of(record);
@@ -158,6 +165,11 @@ Task<std::vector<Input>> InputComparison::judge(std::vector<Open> read) {
   for (const Open& one : read) {
     const Input& input = one.input;
     if (one.record_count == input.record_count && one.record_hash_sum == input.record_hash_sum) {
+      continue;
+    }
+    if (one.record_count < input.record_count &&
+        input.record_count <= one.record_count + one.lost_count) {
+      lost_.push_back(input);
       continue;
     }
     if (one.record_count < input.record_count) {

@@ -34,6 +34,8 @@ class InputComparison {
   /// a range say nothing.
   Task<std::vector<protocol::Receipt::Input>> find_changed(
       std::vector<protocol::Receipt::Input> inputs);
+  /// Of which some or all records are lost, as the log itself says; what is left of them fits.
+  const std::vector<protocol::Receipt::Input>& lost() const { return lost_; }
   /// What could not be compared, and why, for people; empty: all was.
   const std::string& remark() const { return remark_; }
   /// What the log does not show now, as it ends in front of it or an open transaction hides it, for
@@ -46,6 +48,7 @@ class InputComparison {
   struct Open {
     protocol::Receipt::Input input;
     std::int64_t record_count = 0;
+    std::int64_t lost_count = 0;  ///< offsets
     std::uint64_t record_hash_sum = 0;
   };
   using Opened = std::map<TopicPartition, Open>;
@@ -64,6 +67,7 @@ class InputComparison {
   std::size_t read_bytes_ = 0;
   std::vector<Open> read_;
   std::vector<protocol::Receipt::Input> out_of_range_;
+  std::vector<protocol::Receipt::Input> lost_;
   std::string remark_;
   std::string hidden_;
 };

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,9 @@ class PositionKeeper {
   /// The same positions with receipt_input, where a look at the last receipts tells.
   virtual Task<Result<std::vector<KeptPosition>>> find_inputs(
       std::vector<KeptPosition> positions) = 0;
+  /// Before it is refused: what the newest receipts have read has lost records since, as the log
+  /// itself says.
+  virtual void note_lost(std::span<const protocol::Receipt::Input> /*inputs*/) {}
   /// Durable once it returns, all of them or none, with a receipt of each beginning. An error that
   /// is not final: the past is to be decided again, by recovery.
   virtual Task<Status> open(std::vector<OpenedPosition> positions) = 0;

@@ -124,8 +124,11 @@ Task<Status> KeyedState::read_changelog(const OnProgress& on_progress,
     }
     if (cluster_->scheduler().now() >= give_up_at) {
       const TopicPartition held = std::ranges::find_if(*ends, is_behind)->partition;
+      const auto trouble = fetcher_.trouble();
       const std::string why =
-          co_await why_no_end(cluster_, held, tables_.at(held.partition).changelog_position);
+          trouble
+              ? trouble->error.text
+              : co_await why_no_end(cluster_, held, tables_.at(held.partition).changelog_position);
       co_return fail(ErrorCode::kTimedOut,
                      fmt::format("changelog '{}': its end was not reached in time{}{}",
                                  spec_.changelog_topic, why.empty() ? "" : ": ", why),
@@ -146,7 +149,24 @@ Status KeyedState::records_are_gone(const TopicPartition& changelog) {
                           changelog.topic, changelog.partition.value));
 }
 
+// Compaction leaves nothing of the kind: it keeps the newest state of each key.
+Status KeyedState::records_are_lost(const TopicPartition& changelog,
+                                    const client::LostRange& lost) {
+  return fail(
+      ErrorCode::kCorrupt,
+      fmt::format("changelog {}-{} offsets {}..{} are lost: onceflow salvage could not read "
+                  "what was stored there, so a key may have an older state than the "
+                  "position, or none, and counting on would go on from that; the fix: a "
+                  "copy of the log that has them, or count anew: onceflow reset FILE "
+                  "--to-earliest --execute",
+                  changelog.topic, changelog.partition.value, lost.from.value,
+                  lost.next.value - 1));
+}
+
 Task<Status> KeyedState::read_run(client::FetchedRun run, const OnProgress& on_progress) {
+  if (!run.lost.empty()) {
+    co_return records_are_lost(run.partition, run.lost.front());
+  }
   Partition& partition = tables_.at(run.partition.partition);
   const TopicPartition partition_name = run.partition;
   client::RunReader reader(std::move(run));

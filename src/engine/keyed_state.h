@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,6 +46,9 @@ class KeyedState {
   Task<Status> restore(std::span<const TopicPartition> partitions, OnProgress on_progress,
                        std::function<bool()> must_leave);
 
+  /// Why nothing comes of a changelog, while restore() waits for it.
+  std::optional<client::Fetcher::Trouble> trouble() const { return fetcher_.trouble(); }
+
   AggregateTable& table(PartitionIndex partition) { return tables_.at(partition).table; }
   /// STG-2: only after the commit has answered. kCorrupt, final: the changelog was made anew.
   Task<Status> apply(const TopicWriter& changelog, const RecordOutput& output);
@@ -62,6 +66,7 @@ class KeyedState {
   Task<Status> read_changelog(const OnProgress& on_progress,
                               const std::function<bool()>& must_leave);
   static Status records_are_gone(const TopicPartition& changelog);
+  static Status records_are_lost(const TopicPartition& changelog, const client::LostRange& lost);
   Task<Status> read_run(client::FetchedRun run, const OnProgress& on_progress);
 
   std::shared_ptr<client::Cluster> cluster_;

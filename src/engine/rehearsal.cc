@@ -114,4 +114,8 @@ Task<Status> RehearsedPositions::open(std::vector<OpenedPosition> positions) {
   co_return Status{};
 }
 
+void RehearsedPositions::note_lost(std::span<const protocol::Receipt::Input> inputs) {
+  found_.has_lost_input = found_.has_lost_input || !inputs.empty();
+}
+
 }  // namespace onceflow::engine

@@ -21,6 +21,8 @@ struct StageRehearsal {
   std::vector<OpenedPosition> begins{};
   /// Positions from which it would go on.
   std::vector<KeptPosition> goes_on{};
+  /// What it read last has lost records since, as the log itself says (onceflow salvage).
+  bool has_lost_input = false;
   /// It stopped before it had looked at all of them.
   bool has_stopped = false;
 
@@ -64,6 +66,7 @@ class RehearsedPositions final : public PositionKeeper {
   Task<Result<std::vector<KeptPosition>>> recall(std::vector<KeptPosition> positions) override;
   Task<Result<std::vector<KeptPosition>>> find_inputs(std::vector<KeptPosition> positions) override;
   Task<Status> open(std::vector<OpenedPosition> positions) override;
+  void note_lost(std::span<const protocol::Receipt::Input> inputs) override;
 
  private:
   PositionKeeper& kept_;

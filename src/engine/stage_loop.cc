@@ -288,6 +288,10 @@ bool StageLoop::look_for_trouble() {
     }
     return tell(fetch->error, fetch->since);
   }
+  // A topic that is looked for anew, as its leader's disk refuses, is there.
+  if (const auto restore = restore_trouble()) {
+    return tell(restore->error, restore->since);
+  }
   return look_for_outputs();
 }
 
@@ -322,7 +326,8 @@ std::vector<std::string> StageLoop::written_topics() const {
 std::vector<std::string> StageLoop::without_leader(const std::vector<std::string>& topics) const {
   std::vector<std::string> found;
   std::ranges::copy_if(topics, std::back_inserter(found), [this](const std::string& topic) {
-    return cluster_->known_leader({topic, PartitionIndex(0)}) == client::kNoNode;
+    return cluster_->known_leader({topic, PartitionIndex(0)}) == client::kNoNode &&
+           cluster_->known_topic_id(topic).is_zero();
   });
   return found;
 }

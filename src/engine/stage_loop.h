@@ -2,6 +2,7 @@
 // Owned by the worker, runs on its thread.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ class StageLoop : public StageTask {
   virtual Task<Status> work() = 0;
   /// After work() failed: end what is open as well as can be. recover() does not rely on it.
   virtual Task<void> abandon() = 0;
+  /// Why nothing comes of what recover() reads; none where it reads nothing now.
+  virtual std::optional<client::Fetcher::Trouble> restore_trouble() const { return std::nullopt; }
 
   MonotonicTime now() const { return cluster_->scheduler().now(); }
   MonotonicTime call_deadline() const { return now() + options_.call_timeout; }

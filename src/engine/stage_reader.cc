@@ -381,10 +381,22 @@ Status StageReader::show(std::unique_ptr<Chunk> chunk, const Process& process) {
 void StageReader::finish_run() {
   client::RunReader& run = runs_.front();
   account_.advance(run.run().partition, run.run().next_offset);
+  tell_lost(run.run());
   if (keeps_chunks_) {
     kept_runs_.push_back(std::move(run).take_run());
   }
   runs_.pop_front();
+}
+
+void StageReader::tell_lost(const client::FetchedRun& run) {
+  for (const client::LostRange& lost : run.lost) {
+    news_.note(
+        LogLevel::kWarn, "lost records",
+        fmt::format("{} offsets {}..{} are lost, and are passed over: onceflow salvage could "
+                    "not read what was stored there; onceflow audit {} calls them missing; "
+                    "to have them again, send them once more",
+                    describe(run.partition), lost.from.value, lost.next.value - 1, options_.file));
+  }
 }
 
 // Nothing more is read of it: the stage has come to a record that it refuses.

@@ -95,9 +95,7 @@ class StageReader {
   /// Notes the ends as far as they were heard of lately, and asks for those that no fetch tells.
   void refresh_ends();
   std::vector<InputWatch::Partition> input_view() const;
-  const std::optional<client::Fetcher::Trouble>& fetch_trouble() const {
-    return fetcher_.trouble();
-  }
+  std::optional<client::Fetcher::Trouble> fetch_trouble() const { return fetcher_.trouble(); }
 
   /// As options.at_stop says.
   Task<void> leave(MonotonicTime deadline);
@@ -117,6 +115,7 @@ class StageReader {
   Status show(std::unique_ptr<Chunk> chunk, const Process& process);
   std::unique_ptr<Chunk> take_chunk(const TopicPartition& source);
   void finish_run();
+  void tell_lost(const client::FetchedRun& run);
   Status end_input(const Error& error);
   void hold(const TopicPartition& source);
 

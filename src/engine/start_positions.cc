@@ -17,6 +17,15 @@ std::string describe(const TopicPartition& partition) {
   return fmt::format("{}-{}", partition.topic, partition.partition.value);
 }
 
+std::string describe(std::span<const protocol::Receipt::Input> inputs) {
+  std::string ranges;
+  for (const protocol::Receipt::Input& input : inputs) {
+    ranges += fmt::format("{}{} offsets {}..{}", ranges.empty() ? "" : ", ", describe(input.source),
+                          input.from_offset.value, input.next_offset.value - 1);
+  }
+  return ranges;
+}
+
 bool is_new(const KeptPosition& position) { return position.next_offset == kNoOffset; }
 
 // To go on now would be to go on beside whatever comes there.
@@ -28,6 +37,19 @@ Status hidden(const std::string& ranges) {
                           "compared with the newest receipt before the stage goes on",
                           ranges),
               Recovery::kRetriable);
+}
+
+// Whether the rest of the log is of the same time nothing can tell but who has salvaged it.
+Status input_is_lost(std::span<const protocol::Receipt::Input> inputs, std::string_view file) {
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format("{} have lost records that this stage has read last, as its newest receipt says: "
+                  "onceflow salvage could not read them; what became of them is in states and "
+                  "rows, and the log does not have them to compare; to go on after them, with "
+                  "states and rows as they are: onceflow reset {} --to-current --execute; or begin "
+                  "anew with the records that are left: onceflow reset {} --to-earliest --execute, "
+                  "which says what becomes of rows that are there",
+                  describe(inputs), file, file));
 }
 
 }  // namespace
@@ -220,17 +242,16 @@ Task<Status> StartPositions::compare_with_log(std::vector<KeptPosition>& own) {
   InputComparison comparison(cluster_, options_.fetch, {});
   const auto changed = co_await comparison.find_changed(std::move(inputs));
   remark_ = comparison.remark();
+  if (changed.empty() && !comparison.lost().empty()) {
+    keeper_.note_lost(comparison.lost());
+    co_return input_is_lost(comparison.lost(), options_.file);
+  }
   if (changed.empty()) {
     if (comparison.hidden().empty()) {
       co_return Status{};
     }
     CO_RETURN_IF_ERROR(co_await check_ends(own));
     co_return hidden(comparison.hidden());
-  }
-  std::string ranges;
-  for (const protocol::Receipt::Input& input : changed) {
-    ranges += fmt::format("{}{} offsets {}..{}", ranges.empty() ? "" : ", ", describe(input.source),
-                          input.from_offset.value, input.next_offset.value - 1);
   }
   co_return fail(
       ErrorCode::kRefused,
@@ -239,7 +260,7 @@ Task<Status> StartPositions::compare_with_log(std::vector<KeptPosition>& own) {
                   "new records before the position would never be read; restore the log that has "
                   "them, or begin anew on purpose: onceflow reset {} --to-earliest --execute, "
                   "which says what becomes of rows that are there",
-                  ranges, options_.file));
+                  describe(changed), options_.file));
 }
 
 // ---- fixing

@@ -23,6 +23,7 @@ namespace {
 /// What takes longer is left to its time-out.
 constexpr Duration kPeersTimeout = seconds(3);
 constexpr Duration kRehearsedStateTimeMax = seconds(30);
+constexpr Duration kRehearsedTroubleMax = seconds(3);
 /// Changed keys that a commit writes, or takes over, before the loop may do other work.
 constexpr std::size_t kKeysPerStep = 256;
 
@@ -58,6 +59,9 @@ class TopicStage final : public StageLoop {
   Task<Status> recover(std::vector<TopicPartition> partitions) override;
   Task<Status> work() override;
   Task<void> abandon() override;
+  std::optional<client::Fetcher::Trouble> restore_trouble() const override {
+    return state_ ? state_->trouble() : std::nullopt;
+  }
 
   /// False: the topic does not exist yet.
   Task<Result<bool>> open_if_there(TopicWriter& writer);
@@ -202,8 +206,18 @@ Task<Result<bool>> TopicStage::open_if_there(TopicWriter& writer) {
 
 Task<Status> TopicStage::rehearse_state(std::vector<TopicPartition> partitions) {
   const MonotonicTime until = now() + kRehearsedStateTimeMax;
-  const auto is_over = [this, until] { return now() >= until; };
+  std::optional<Error> lasting;
+  const auto is_over = [&] {
+    const auto trouble = state_->trouble();
+    if (trouble && now() - trouble->since >= kRehearsedTroubleMax) {
+      lasting = trouble->error;
+    }
+    return lasting || now() >= until;
+  };
   CO_RETURN_IF_ERROR(co_await state_->restore(partitions, [](std::uint64_t) {}, is_over));
+  if (lasting) {
+    co_return fail(lasting->code, "its state: " + lasting->text, Recovery::kRetriable);
+  }
   if (is_over()) {
     news_.note(LogLevel::kInfo, "not compared",
                fmt::format("its state: changelog {} was not read to its end within {}",

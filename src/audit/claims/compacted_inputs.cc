@@ -73,7 +73,9 @@ class CompactedInput {
         }
         const std::int64_t others = scan_.stored_between(from, range.next) -
                                     scan_.committed_between(from, range.next).count;
-        add_unread(from, range.next, (range.next - from) - range.totals.count - others);
+        add_unread(from, range.next,
+                   (range.next - from) - range.totals.count - others -
+                       scan_.lost_between(from, range.next));
       }
     }
     const Offset covered = std::max(covered_to_, scan_.start());
