@@ -102,9 +102,9 @@ std::vector<std::string> lost_states_of_pipelines(const log::SalvageReport& repo
   notes.reserve(topics.size());
   for (const std::string& topic : topics) {
     notes.push_back(fmt::format(
-        "{} keeps an aggregate, and has lost records: its results would go on from older values, "
-        "and no audit could tell; the fix: before the pipeline runs again, onceflow reset FILE "
-        "--to-earliest (--delete-rows | --keep-rows) --execute",
+        "{} keeps an aggregate, and may have lost records: its results would go on from older "
+        "values, so the pipeline does not start with it; the fix: begin it anew, onceflow reset "
+        "FILE --to-earliest (--delete-rows | --keep-rows) --execute",
         topic));
   }
   return notes;
@@ -121,7 +121,8 @@ std::string to_text(const log::SalvageReport& report, const SalvageCommand& comm
       text += fmt::format("and {} ranges more; --json has all\n", report.lost.size() - shown + 1);
       break;
     }
-    text += fmt::format("lost: {} ({}): {}\n", place_of(lost), lost.next - lost.from, lost.cause);
+    text += fmt::format("{}: {} ({}): {}\n", lost.is_left_out ? "left out" : "lost", place_of(lost),
+                        lost.next - lost.from, lost.cause);
   }
   for (const std::string& state : report.lost_states) {
     text += fmt::format("lost: {}\n", state);
@@ -130,8 +131,15 @@ std::string to_text(const log::SalvageReport& report, const SalvageCommand& comm
     text += fmt::format("note: {}\n", note);
   }
   const bool is_whole = report.lost.empty() && report.lost_states.empty();
-  text += is_whole ? "nothing is lost\n"
-                   : fmt::format("{} offsets are lost\n", report.lost_offset_count());
+  if (const std::uint64_t lost = report.lost_offset_count(); is_whole || lost > 0) {
+    text += is_whole ? "nothing is lost\n" : fmt::format("{} offsets are lost\n", lost);
+  }
+  if (const std::uint64_t left_out = report.left_out_offset_count(); left_out > 0) {
+    text += fmt::format(
+        "{} offsets are left out, after the last record of each partition: whether there were "
+        "records is not known, and no offset is given twice\n",
+        left_out);
+  }
   return text + (command.executes
                      ? fmt::format("{} can be started\n", command.to)
                      : "This was a rehearsal: nothing was written. --execute does it.\n");
@@ -146,6 +154,7 @@ std::string to_json(const log::SalvageReport& report, const SalvageCommand& comm
                                  {"batches", report.batch_count},
                                  {"bytes", report.bytes},
                                  {"lost_offset_count", report.lost_offset_count()},
+                                 {"left_out_offset_count", report.left_out_offset_count()},
                                  {"lost", nlohmann::ordered_json::array()},
                                  {"lost_states", report.lost_states},
                                  {"notes", report.notes}};
@@ -154,6 +163,7 @@ std::string to_json(const log::SalvageReport& report, const SalvageCommand& comm
                             {"partition", lost.partition.value},
                             {"from", lost.from.value},
                             {"to", lost.next.value - 1},
+                            {"left_out", lost.is_left_out},
                             {"cause", lost.cause}});
   }
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

@@ -27,15 +27,19 @@ constexpr std::uint64_t kFlushBytes = 1u << 20;
 constexpr std::uint64_t kEndGapUnknown = 1'000'000;
 constexpr std::uint64_t kEndGapMin = 1'000;
 
-}  // namespace
-
-std::uint64_t SalvageReport::lost_offset_count() const {
+std::uint64_t count_offsets(const std::vector<LostOffsets>& lost, bool is_left_out) {
   std::uint64_t count = 0;
   for (const LostOffsets& range : lost) {
-    count += static_cast<std::uint64_t>(range.next - range.from);
+    count +=
+        range.is_left_out == is_left_out ? static_cast<std::uint64_t>(range.next - range.from) : 0;
   }
   return count;
 }
+
+}  // namespace
+
+std::uint64_t SalvageReport::lost_offset_count() const { return count_offsets(lost, false); }
+std::uint64_t SalvageReport::left_out_offset_count() const { return count_offsets(lost, true); }
 
 class SalvageRun {
  public:
@@ -527,9 +531,16 @@ class SalvageRun {
       for (const auto& partition : topic->partitions) {
         const Offset from = partition->log_end_offset();
         const Offset next = from + static_cast<std::int64_t>(end_gap_);
-        report_.lost.push_back({name, partition->id().partition, from, next,
-                                "the end of the journal is lost; these offsets may have been "
-                                "given, so they are left out"});
+        report_.lost.push_back({.topic = name,
+                                .partition = partition->id().partition,
+                                .from = from,
+                                .next = next,
+                                .cause = end_gap_ == kEndGapUnknown
+                                             ? "nothing says whether the journal is whole to its "
+                                               "end, so these offsets may have been given"
+                                             : "the end of the journal is lost, so these offsets "
+                                               "may have been given",
+                                .is_left_out = true});
         leave_out(*partition, next);
         RETURN_IF_ERROR(keep(*partition));
       }

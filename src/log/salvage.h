@@ -29,6 +29,9 @@ struct LostOffsets {
   Offset from;
   Offset next;
   std::string cause;
+  /// After the last record that is known, so that no offset that was given is given again: whether
+  /// any of these was is not known.
+  bool is_left_out = false;
 };
 
 struct SalvageReport {
@@ -40,7 +43,9 @@ struct SalvageReport {
   /// What is lost beside records, or made anew: a sentence each.
   std::vector<std::string> lost_states;
   std::vector<std::string> notes;
+  /// Without those that are left out.
   std::uint64_t lost_offset_count() const;
+  std::uint64_t left_out_offset_count() const;
 };
 
 struct SalvageOptions {

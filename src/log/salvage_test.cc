@@ -39,7 +39,8 @@ SalvageReport salvage(TestLog& test, RecordingListener& listener) {
   EXPECT_EQ(rehearsed_count, salvage.report().lost_offset_count());
   const auto walked = walk_log_directory(test.world.disk, "saved");
   EXPECT_TRUE(walked && walked->finding_count == 0 &&
-              walked->lost_offset_count == salvage.report().lost_offset_count());
+              walked->lost_offset_count ==
+                  salvage.report().lost_offset_count() + salvage.report().left_out_offset_count());
   test.options.directory = "saved";
   test.open();
   return salvage.report();
