@@ -177,7 +177,7 @@ class RunProcess {
                                                         ? audit::Strangers::kAllowed
                                                         : audit::Strangers::kRefused},
                    os_.loop(),
-                   [this](const std::string& news) { tell(LogLevel::kWarn, "audit", news); });
+                   [this](LogLevel level, const std::string& news) { tell(level, "audit", news); });
   }
 
   // Then starts: what can be seen of it can be seen from the beginning.

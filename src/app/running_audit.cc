@@ -35,8 +35,10 @@ class RunningAudit::Content {
       const MonotonicTime ended = os_.loop().now();
       owner_.post([&owner = owner_, report = std::move(report), ended,
                    wall = os_.loop().wall_now()]() mutable {
-        for (const std::string& news : owner.watch_.end(std::move(report), ended, wall)) {
-          owner.tell_(news);
+        const auto news = owner.watch_.end(std::move(report), ended, wall);
+        const bool is_clean = owner.watch_.state() == audit::AuditState::kClean;
+        for (const std::string& one : news) {
+          owner.tell_(is_clean ? LogLevel::kInfo : LogLevel::kWarn, one);
         }
       });
       co_await os_.loop().sleep_for(
@@ -66,7 +68,7 @@ class RunningAudit::Content {
 };
 
 RunningAudit::RunningAudit(audit::AuditSubject subject, RunningAuditOptions options,
-                           io::Scheduler& owner, std::function<void(const std::string&)> tell)
+                           io::Scheduler& owner, Tell tell)
     : owner_(owner),
       tell_(std::move(tell)),
       interval_(options.interval),

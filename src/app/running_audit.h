@@ -14,6 +14,7 @@
 
 #include "audit/audit_watch.h"
 #include "audit/subject.h"
+#include "base/log_event.h"
 #include "io/network.h"
 #include "io/os/loop_thread.h"
 
@@ -34,10 +35,11 @@ struct AuditView {
 
 class RunningAudit {
  public:
+  using Tell = std::function<void(LogLevel, const std::string&)>;
   /// Begins at once. `tell` is called on `owner` with what belongs into the log. Destroy it before
   /// `owner` and after `owner` has run its last callback.
   RunningAudit(audit::AuditSubject subject, RunningAuditOptions options, io::Scheduler& owner,
-               std::function<void(const std::string&)> tell);
+               Tell tell);
   /// Ends the audit that is under way: within the time that a database may take to accept a
   /// connection.
   ~RunningAudit();
@@ -51,7 +53,7 @@ class RunningAudit {
   class Content;
 
   io::Scheduler& owner_;
-  std::function<void(const std::string&)> tell_;
+  Tell tell_;
   const Duration interval_;
   audit::AuditWatch watch_;
   /// The one thing that both threads see without a queue: an audit that reads a table blocks its
