@@ -110,7 +110,9 @@ def rows_of_which_nobody_says_whose_they_are_are_not_taken_away(at):
     check("table t: 6 of its rows are of records that pipeline 'q', sink sqlite has written" in said
           and "the fix: --keep-rows" in said, said)
     check(len(rows(at)) == 6, f"{rows(at)}")
-    reset(at, "--to-earliest", "--keep-rows", "--execute")
+    said = reset(at, "--to-earliest", "--keep-rows", "--execute", code=1)
+    check("the reset has ended" in said and "still refuses: stage 'sqlite'" in said, said)
+    check("done:" not in said, said)
 
 
 def another_pipelines_own_table_changes_nothing(at):
