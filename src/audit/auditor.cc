@@ -550,6 +550,9 @@ void Auditor::report_defects() {
   for (const PartitionScan& scan : receipts_.scans()) {
     report(scan);
   }
+  if (definitions_.scan() != nullptr) {
+    report(*definitions_.scan());
+  }
   for (const auto* records : {&definitions_.odd(), &receipts_.odd()}) {
     for (const OddRecord& odd : *records) {
       report_.findings.add(odd.kind, {}, 1, odd.text);

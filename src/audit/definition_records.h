@@ -24,6 +24,8 @@ class DefinitionRecords {
   Task<Status> read_to_end(LogReader& reader);
 
   bool exists() const { return scan_ != nullptr; }
+  /// Null: there is no topic.
+  const PartitionScan* scan() const { return scan_.get(); }
   const std::string& topic() const { return topic_; }
   /// In the order of the topic.
   const std::vector<protocol::PipelineDefinition>& all() const { return all_; }

@@ -46,7 +46,7 @@ Task<Result<KnownDefinition>> DefinitionLog::read(MonotonicTime deadline) {
       co_await read_part(partition, committed, position, stable->front().offset, known, deadline));
   CO_RETURN_IF_ERROR(
       co_await read_part(partition, uncommitted, position, end->front().offset, known, deadline));
-  is_cut_ = known.is_known() && begin->front().offset > Offset(0);
+  is_cut_ = known.is_known() && (is_cut_ || begin->front().offset > Offset(0));
   co_return known;
 }
 
@@ -75,6 +75,7 @@ Task<Status> DefinitionLog::read_part(TopicPartition partition, client::Isolatio
             }
           }));
       CO_RETURN_IF_ERROR(decoded);
+      is_cut_ = is_cut_ || !run.lost.empty();
       position = run.next_offset;
     }
     if (position < end && cluster_->scheduler().now() >= deadline) {

@@ -38,7 +38,7 @@ class DefinitionLog {
   Task<Result<KnownDefinition>> read(MonotonicTime deadline);
   /// Of the last read(), by name: "p-definitions-0@3: not a definition of onceflow".
   const std::vector<std::string>& strangers() const { return strangers_; }
-  /// Of the last read(): the topic does not hold its first records any more, though some.
+  /// Of the last read(): the topic holds some, and not its first records or others that are lost.
   bool is_cut() const { return is_cut_; }
   /// What the plan changes. A new table that its topic cannot fill any more is a refusal; a state
   /// that does not exist yet is none.

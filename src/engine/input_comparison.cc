@@ -167,8 +167,7 @@ Task<std::vector<Input>> InputComparison::judge(std::vector<Open> read) {
     if (one.record_count == input.record_count && one.record_hash_sum == input.record_hash_sum) {
       continue;
     }
-    if (one.record_count < input.record_count &&
-        input.record_count <= one.record_count + one.lost_count) {
+    if (one.lost_count > 0 && one.record_count < input.record_count) {
       lost_.push_back(input);
       continue;
     }

@@ -34,7 +34,8 @@ class InputComparison {
   /// a range say nothing.
   Task<std::vector<protocol::Receipt::Input>> find_changed(
       std::vector<protocol::Receipt::Input> inputs);
-  /// Of which some or all records are lost, as the log itself says; what is left of them fits.
+  /// Of which some or all records are lost, as the log itself says; those that are left are not
+  /// compared.
   const std::vector<protocol::Receipt::Input>& lost() const { return lost_; }
   /// What could not be compared, and why, for people; empty: all was.
   const std::string& remark() const { return remark_; }

@@ -10,6 +10,7 @@
 #include "engine/compaction.h"
 #include "engine/definition_log.h"
 #include "engine/emptied_topics.h"
+#include "engine/first_read.h"
 #include "engine/foreign_records.h"
 #include "engine/forgotten_definition.h"
 #include "engine/names_in_use.h"
@@ -341,8 +342,11 @@ Task<Rehearsal> Worker::rehearse() {
   }
   for (const std::unique_ptr<StageTask>& stage : stages_) {
     StageRehearsal of_stage{.stage = stage->status().stage};
-    const Status rehearsed = co_await rehearse_stage(*stage, found.known, of_stage);
+    Status rehearsed = co_await rehearse_stage(*stage, found.known, of_stage);
     of_stage.has_stopped = !rehearsed;
+    if (rehearsed) {
+      rehearsed = co_await try_first_read(cluster_, stage_options_.fetch, of_stage);
+    }
     found.add(rehearsed, of_stage.stage);
     found.stages.push_back(std::move(of_stage));
   }

@@ -62,6 +62,7 @@ class SalvageRun {
     RETURN_IF_ERROR(make_target());
     RETURN_IF_ERROR(read_segments());
     RETURN_IF_ERROR(read_entries());
+    is_undecided_ = is_undecided_ || may_have_lost_an_end();
     return account_for_ends();
   }
 
@@ -521,6 +522,17 @@ class SalvageRun {
   }
 
   // --- Ends ---
+
+  // A transaction is open, and a marker of it may have been where offsets are lost: it would stay
+  // open, and hide from readers all that follows.
+  bool may_have_lost_an_end() const {
+    return std::ranges::any_of(report_.lost, [this](const LostOffsets& lost) {
+      const auto& partitions = target_.topics.find(lost.topic)->partitions;
+      const auto& open =
+          partitions[static_cast<std::size_t>(lost.partition.value)]->open_transactions();
+      return !open.empty() && open.begin()->first < lost.from;
+    });
+  }
 
   // So that no offset that may have been given is given again.
   Status account_for_ends() {

@@ -8,10 +8,11 @@ import shutil
 import sqlite3
 import time
 
-from harness import Broker, Worker, audit, check, onceflow, produce, wait_for
+from harness import Broker, Worker, audit, check, consume, onceflow, produce, wait_for
 from harness.changes import plan, reset
 from harness.damage import NOTE, flip, segments
 from harness.kafka_admin import create_topic
+from harness.rdkafka import OpenTransaction
 
 TOTALS = """name: p
 source: { kafka: { topics: [in] } }
@@ -166,6 +167,17 @@ def lost_records_that_were_not_read_are_told(at):
     check(f"missing: {offsets('in', last - 1, last - 1)}" in audit(at, code=1), "not missing")
 
 
+def what_a_pipeline_keeps_of_itself_is_missing(at):
+    for topic in ["p-definitions", "p-receipts", "p-s-repartition"]:
+        place = at / topic
+        place.mkdir()
+        count(place, [["north"] * 5, ["south"]])
+        damage(place, topic, -1)
+        _, first, last = salvage(place)[0]
+        found = audit(place, code=1)
+        check(f"missing: {offsets(topic, first, last)}: lost" in found, found)
+
+
 def a_damaged_changelog_is_there(at):
     count(at, [["north"] * 5, ["north"]])
     damage(at, CHANGELOG, -1)
@@ -184,6 +196,18 @@ def a_damaged_changelog_is_there(at):
         check("what-to-do-when" in worker.said(), worker.said())
 
 
+def plan_comes_to_the_damage_that_a_stage_would_read_next(at):
+    count(at, [["north"]])
+    with Broker(at) as broker:
+        produce(broker.address, "in", [{"k": "north"}], "-p", "0")
+        broker.stop()
+    plan(at, TOTALS, 0)
+    damage(at, "in", -1)
+    said = plan(at, TOTALS, 2)
+    check("stage 's-key': Fetch of in-0 at offset 1: KAFKA_STORAGE_ERROR" in said, said)
+    check("onceflow audit --data-dir" in said, said)
+
+
 def damage_of_one_partition_is_told_while_others_flow(at):
     with Broker(at) as broker:
         create_topic(broker.address, "in", 3)
@@ -196,6 +220,25 @@ def damage_of_one_partition_is_told_while_others_flow(at):
         wait_for(lambda: len(table(at, "k")) == 5, lambda: table(at, "k"))
         wait_for(lambda: "in-0 at offset 1: KAFKA_STORAGE_ERROR" in worker.said(), worker.said)
         check("what-to-do-when" in worker.said(), worker.said())
+
+
+def a_lost_marker_hides_nothing_for_ever(at):
+    """Of a transaction that nothing else would end."""
+    with Broker(at) as broker:
+        create_topic(broker.address, "in", 1)
+        committed = OpenTransaction(broker.port, "id", "in", 3)
+        committed.commit()
+        produce(broker.address, "in", [{"k": "after"}])
+        broker.stop()
+    said = onceflow("dump", segments(at / "data", "in")[0], at=at)
+    place = int(re.search(r"^(\d+) marker", said, re.M).group(1))
+    flip(segments(at / "data", "in")[0], place + 70)
+    told = onceflow("salvage", "data", "--to", "new", at=at, code=1)
+    check("from offset 0 on was open" in told and "it is aborted" in told, told)
+    check(salvage(at) == [("in", 3, 3)], said)
+    with Broker(at) as broker:
+        check(consume(broker.address, "in") == ['{"k": "after"}'], "what follows is hidden")
+        broker.stop()
 
 
 def offsets_that_are_left_out_are_not_called_lost(at):
