@@ -88,6 +88,29 @@ std::optional<Mismatch> in_other_letters(const SinkTable& table, const SqlDialec
                       : fmt::format("write it as {} in the file, or {}", found->name, rename)};
 }
 
+// The one that has the column's values, where the file has given it another name: of the table's
+// others that may be it.
+std::string add_column(const SinkTable& table, const SqlDialect& dialect,
+                       std::span<const ExistingColumn> existing, const SinkColumn& column) {
+  const std::string added =
+      fmt::format("ALTER TABLE {} ADD COLUMN {} {}", dialect.quote_table(table.table),
+                  dialect.quote(column.name), dialect.declared_type(column.type));
+  const auto may_be_it = [&](const ExistingColumn& other) {
+    return other.name != kSourceColumn && column.name != kSourceColumn &&
+           std::ranges::find(table.columns, other.name, &SinkColumn::name) == table.columns.end() &&
+           std::ranges::find(other.keeps, column.type) != other.keeps.end();
+  };
+  const auto other = std::ranges::find_if(existing, may_be_it);
+  if (other == existing.end()) {
+    return added;
+  }
+  return fmt::format(
+      "if it is the table's {2} under another name, ALTER TABLE {0} RENAME COLUMN {2} TO {1}, which "
+      "keeps its values; else {3}",
+      dialect.quote_table(table.table), dialect.quote(column.name), dialect.quote(other->name),
+      added);
+}
+
 std::optional<Mismatch> find_mismatch(const SinkTable& table, const SqlDialect& dialect,
                                       std::span<const ExistingColumn> existing,
                                       const SinkColumn& column) {
@@ -98,8 +121,7 @@ std::optional<Mismatch> find_mismatch(const SinkTable& table, const SqlDialect& 
     }
     return Mismatch{fmt::format("it has no column {}", column.name),
                     "an existing table has all columns that the sink writes",
-                    fmt::format("ALTER TABLE {} ADD COLUMN {} {}", dialect.quote_table(table.table),
-                                dialect.quote(column.name), dialect.declared_type(column.type))};
+                    add_column(table, dialect, existing, column)};
   }
   if (std::ranges::find(found->keeps, column.type) == found->keeps.end()) {
     return Mismatch{fmt::format("column {} is {}, the sink writes {}", column.name,

@@ -1,6 +1,7 @@
 """Tables that people empty, replace and restore: each record is a row once, or the stage stops and
 its choices help."""
 
+import re
 import sqlite3
 import subprocess
 
@@ -453,3 +454,15 @@ def a_table_in_pg_temp_is_refused_with_what_helps(at):
     with Worker(at, text.replace("table: T", "table: t")) as worker:
         wait_for(worker.is_running, worker.said)
         check(worker.stop() == 0, worker.said())
+
+
+def a_column_with_a_new_name_keeps_its_values(at):
+    fill(at, LITE)
+    renamed = LITE.replace("{ n: {", "{ m: {")
+    said = refused(at, renamed, "it has no column m", "else ALTER TABLE \"t\" ADD COLUMN")
+    query(at, re.search(r"(ALTER TABLE \S+ RENAME COLUMN \S+ TO \S+),", said).group(1))
+    with Worker(at, renamed) as worker:
+        produce(worker.address, "in", [{"n": 1000}], "-p", 0)
+        wait_for(lambda: query(at, "SELECT count(m) FROM t") == [(11,)], worker.said)
+        check(worker.stop() == 0, worker.said())
+    audit(at)
