@@ -46,6 +46,7 @@ struct CatOptions {
   std::int64_t rate_per_second = 0;
   bool read_uncommitted = false;
   bool json = false;
+  bool nulls = false;  ///< an empty value that is produced is null; a null that is read is "NULL"
 };
 
 // Where reading begins: at an offset, or at what the log lists for a timestamp.
@@ -157,7 +158,9 @@ Task<Status> produce(io::OsEnvironment& os, std::shared_ptr<client::Cluster> clu
         record.key = as_bytes(value.substr(0, split));
         value.remove_prefix(split + options.key_delimiter.size());
       }
-      record.value = as_bytes(value);
+      if (!value.empty() || !options.nulls) {
+        record.value = as_bytes(value);
+      }
       PartitionIndex partition(options.partition);
       if (options.partition < 0) {
         partition =
@@ -201,8 +204,9 @@ void append_member(std::string& line, std::string_view name, const std::optional
 
 void print_record(const CatOptions& options, const TopicPartition& partition,
                   const protocol::RecordBatchHeader& header, const protocol::RecordView& record) {
-  const std::string_view key = record.key ? as_text(*record.key) : std::string_view();
-  const std::string_view value = record.value ? as_text(*record.value) : std::string_view();
+  const std::string_view null = options.nulls ? "NULL" : "";
+  const std::string_view key = record.key ? as_text(*record.key) : null;
+  const std::string_view value = record.value ? as_text(*record.value) : null;
   if (options.json) {
     std::string line = "{\"topic\":";
     append_json_string(line, partition.topic);
@@ -320,6 +324,8 @@ void add_options(CLI::App& app, CatOptions& options) {
   app.add_option("-p", options.partition, "partition; default, and -1: by key, or all")
       ->check(CLI::Range(-1, std::numeric_limits<std::int32_t>::max()));
   app.add_option("-K", options.key_delimiter, "what stands between key and value");
+  app.add_flag("-Z", options.nulls,
+               "-P: an empty value is null, which deletes; -C: null is printed as NULL");
   app.add_option("-o", options.offset, "beginning (earliest), end (latest), or an offset")
       ->capture_default_str();
   app.add_flag("-e", options.exit_at_end, "exit at the end of the topic");

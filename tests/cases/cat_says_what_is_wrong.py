@@ -71,3 +71,15 @@ def json_is_json_whatever_the_bytes_are(at):
     check([(line.get("key"), line.get("key_hex"), line.get("payload"), line.get("payload_hex"))
            for line in lines] == [("k1", None, None, "6772fc6e"), (None, "ff00", "plain", None),
                                   ("ü", None, "ü", None)], said)
+
+
+def a_null_value_is_sent_and_shown(at):
+    """As kcat does with -Z: a deletion, for a table with mode: upsert."""
+    with Broker(at) as broker:
+        place = ["-b", broker.address, "-t", "k", "-K", "|"]
+        onceflow("cat", "-P", *place, "-Z", given="a|1\na|\n")
+        onceflow("cat", "-P", *place, given="a|\n")
+        values = [json.loads(line)["payload"] for line in
+                  onceflow("cat", "-C", *place, "-e", "-J").splitlines()]
+        check(values == ["1", None, ""], values)
+        check(onceflow("cat", "-C", *place, "-e", "-Z") == "a|1\na|NULL\na|\n", "as NULL")
