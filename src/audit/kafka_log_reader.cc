@@ -50,8 +50,8 @@ bool is_passing(protocol::ErrorCode code) {
 std::unexpected<Error> refuse(std::string_view what, protocol::ErrorCode code) {
   const std::string_view fix =
       code == protocol::ErrorCode::kKafkaStorageError
-          ? ": the broker cannot use its disk there, or what it holds there is damaged; the fix: of "
-            "a data directory onceflow audit --data-dir DIR names all that is damaged, and "
+          ? ": the broker cannot use its disk there, or what it holds there is damaged; the fix: "
+            "of a data directory onceflow audit --data-dir DIR names all that is damaged, and "
             "docs/what-to-do-when.md says what to do"
           : "";
   return fail(ErrorCode::kRefused, fmt::format("{}: {}{}", what, protocol::to_string(code), fix),

@@ -105,8 +105,8 @@ std::string add_column(const SinkTable& table, const SqlDialect& dialect,
     return added;
   }
   return fmt::format(
-      "if it is the table's {2} under another name, ALTER TABLE {0} RENAME COLUMN {2} TO {1}, which "
-      "keeps its values; else {3}",
+      "if it is the table's {2} under another name, ALTER TABLE {0} RENAME COLUMN {2} TO {1}, "
+      "which keeps its values; else {3}",
       dialect.quote_table(table.table), dialect.quote(column.name), dialect.quote(other->name),
       added);
 }
