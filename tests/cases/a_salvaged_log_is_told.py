@@ -61,12 +61,12 @@ def damage(at, topic, which):
     flip(segments(at / "data", topic)[0], place + 75)
 
 
-def salvage(at):
-    """What is lost; at/data is what was saved."""
-    report = json.loads(onceflow("salvage", "data", "--to", "new", "--execute", "--json", at=at,
+def salvage(here):
+    """What is lost; here/data is what was saved."""
+    report = json.loads(onceflow("salvage", "data", "--to", "new", "--execute", "--json", at=here,
                                  code=1))
-    shutil.rmtree(at / "data")
-    (at / "new").rename(at / "data")
+    shutil.rmtree(here / "data")
+    (here / "new").rename(here / "data")
     return [(each["topic"], each["from"], each["to"]) for each in report["lost"]]
 
 
