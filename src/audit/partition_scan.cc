@@ -330,7 +330,7 @@ void PartitionScan::note_hole(Offset from, Offset next) {
 void PartitionScan::note_lost(Offset from, Offset next) {
   holes_.emplace_back(from, next);
   defect(FindingKind::kMissing, next - from,
-         fmt::format("{} {}: lost: onceflow salvage could not read what was stored there",
+         fmt::format("{} {}: lost: onceflow salvage found nothing there that could be read",
                      name_of(partition_), name_offsets(from, next)));
 }
 

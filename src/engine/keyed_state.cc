@@ -152,15 +152,14 @@ Status KeyedState::records_are_gone(const TopicPartition& changelog) {
 // Compaction leaves nothing of the kind: it keeps the newest state of each key.
 Status KeyedState::records_are_lost(const TopicPartition& changelog,
                                     const client::LostRange& lost) {
-  return fail(
-      ErrorCode::kCorrupt,
-      fmt::format("changelog {}-{} offsets {}..{} are lost: onceflow salvage could not read "
-                  "what was stored there, so a key may have an older state than the "
-                  "position, or none, and counting on would go on from that; the fix: a "
-                  "copy of the log that has them, or count anew: onceflow reset FILE "
-                  "--to-earliest --execute",
-                  changelog.topic, changelog.partition.value, lost.from.value,
-                  lost.next.value - 1));
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("changelog {}-{} offsets {}..{} are lost: onceflow salvage found nothing "
+                          "there that could be read, so a key may have an older state than the "
+                          "position, or none, and counting on would go on from that; the fix: a "
+                          "copy of the log that has them, or count anew: onceflow reset FILE "
+                          "--to-earliest --execute",
+                          changelog.topic, changelog.partition.value, lost.from.value,
+                          lost.next.value - 1));
 }
 
 Task<Status> KeyedState::read_run(client::FetchedRun run, const OnProgress& on_progress) {

@@ -392,8 +392,8 @@ void StageReader::tell_lost(const client::FetchedRun& run) {
   for (const client::LostRange& lost : run.lost) {
     news_.note(
         LogLevel::kWarn, "lost records",
-        fmt::format("{} offsets {}..{} are lost, and are passed over: onceflow salvage could "
-                    "not read what was stored there; onceflow audit {} calls them missing; "
+        fmt::format("{} offsets {}..{} are lost, and are passed over: onceflow salvage found "
+                    "nothing there that could be read; onceflow audit {} calls them missing; "
                     "to have them again, send them once more",
                     describe(run.partition), lost.from.value, lost.next.value - 1, options_.file));
   }
