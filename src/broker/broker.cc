@@ -190,7 +190,9 @@ void Broker::arm_timer() {
   }
   environment_.scheduler.cancel(timer_);
   timer_due_ = *deadline;
-  timer_ = environment_.scheduler.schedule_at(*deadline, [this] { on_time(); });
+  // What on_time has left for another turn waits for that, though it has been due for long.
+  timer_ = environment_.scheduler.schedule_at(std::max(*deadline, environment_.scheduler.now()),
+                                              [this] { on_time(); });
 }
 
 void Broker::on_time() {
@@ -231,6 +233,9 @@ std::vector<StateUse> Broker::state_use() const {
       {"group_offsets_bytes", usage.offset_bytes, groups.offset_bytes_max},
       {"transactional_ids", coordinator_.transactions().transactional_id_count(),
        options_.coordinator.transactions.transactional_id_count_max},
+      {"transactions_bytes", coordinator_.transactions().part_bytes(),
+       options_.coordinator.transactions.transactions_bytes_max},
+      {"producer_states", log_->producer_state_count(), options_.log.producer_states_max},
   };
 }
 

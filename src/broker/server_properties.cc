@@ -323,6 +323,11 @@ class Keys {
         integer(1, kInt32Max, options_.coordinator.transactions.transactional_id_count_max);
     keys_["transactional.id.max.bytes"] =
         integer(1, 32767, options_.coordinator.transactions.transactional_id_bytes_max);
+    keys_["transaction.max.bytes"] =
+        integer(1024, kInt32Max, options_.coordinator.transactions.transaction_bytes_max);
+    keys_["transactions.max.bytes"] =
+        integer(1024, kInt64Max, options_.coordinator.transactions.transactions_bytes_max);
+    keys_["producer.states.max.count"] = integer(1, kInt32Max, options_.log.producer_states_max);
     keys_["offset.metadata.max.bytes"] = integer(0, 32767, groups.offset_metadata_bytes_max);
     keys_["transaction.max.timeout.ms"] =
         duration(1, options_.coordinator.transactions.timeout_max);

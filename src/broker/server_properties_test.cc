@@ -159,6 +159,12 @@ const std::map<std::string, Bound>& bounds() {
       {"group.offsets.max.bytes", of_groups(&Groups::offset_bytes_max)},
       {"transactional.id.max.count", of_transactions(&Transactions::transactional_id_count_max)},
       {"transactional.id.max.bytes", of_transactions(&Transactions::transactional_id_bytes_max)},
+      {"transaction.max.bytes", of_transactions(&Transactions::transaction_bytes_max)},
+      {"transactions.max.bytes", of_transactions(&Transactions::transactions_bytes_max)},
+      {"producer.states.max.count",
+       [](const BrokerOptions& options) {
+         return static_cast<std::int64_t>(options.log.producer_states_max);
+       }},
   };
   return kBounds;
 }

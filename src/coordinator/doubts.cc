@@ -18,7 +18,9 @@ bool reaches(Sequence sequence, Sequence other) {
 
 void Doubts::add(const TransactionPart& refused) {
   const auto [place, is_new] = last_refused_.try_emplace(key_of(refused), refused.last_sequence);
-  if (!is_new && reaches(refused.last_sequence, place->second)) {
+  if (is_new) {
+    size_bytes_ += bytes_of(refused);
+  } else if (reaches(refused.last_sequence, place->second)) {
     place->second = refused.last_sequence;
   }
 }
@@ -39,6 +41,7 @@ bool Doubts::is_settled_by(const TransactionPart& accepted) const {
 void Doubts::settle(const TransactionPart& accepted) {
   if (is_settled_by(accepted)) {
     last_refused_.erase(key_of(accepted));
+    size_bytes_ -= bytes_of(accepted);
   }
 }
 

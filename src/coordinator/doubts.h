@@ -29,10 +29,20 @@ class Doubts {
  public:
   /// More than this many at a time, and the transaction is lost.
   static constexpr std::size_t kCountMax = 1000;
+  /// Longer than this is no topic's name: it cannot be made, and so not be accepted later.
+  static constexpr std::size_t kTopicBytesMax = 249;
 
   bool empty() const { return last_refused_.empty(); }
   bool is_full() const { return last_refused_.size() >= kCountMax; }
-  void clear() { last_refused_.clear(); }
+  /// In memory: of all, and of one part.
+  std::size_t size_bytes() const { return size_bytes_; }
+  static std::size_t bytes_of(const TransactionPart& part) {
+    return kBytesOfOne + part.group_id.size() + part.topic.size();
+  }
+  void clear() {
+    last_refused_.clear();
+    size_bytes_ = 0;
+  }
 
   void add(const TransactionPart& refused);
   /// Whether add(refused) would change nothing: clients may try again many times.
@@ -54,7 +64,11 @@ class Doubts {
     return {std::string(part.group_id), std::string(part.topic), part.partition};
   }
 
+  // A node of the map, with two short texts.
+  static constexpr std::size_t kBytesOfOne = 128;
+
   std::map<Key, Sequence> last_refused_;
+  std::size_t size_bytes_ = 0;
 };
 
 }  // namespace onceflow::coordinator

@@ -21,6 +21,11 @@ void refuse(const JoinGroupRequest& request, Ticket ticket, ErrorCode error, Eff
 
 // --- JoinGroup ---
 
+bool Group::needs_id(const JoinGroupRequest& request) {
+  return request.member_id.empty() && !request.instance_id &&
+         request.api_version >= kJoinVersionWithKnownId;
+}
+
 void Group::join(JoinGroupRequest request, Ticket ticket, const Moment& moment, Effects& effects) {
   if (!supports_protocols(request)) {
     refuse(request, ticket, ErrorCode::kInconsistentGroupProtocol, effects);
@@ -45,7 +50,7 @@ void Group::join_unknown(JoinGroupRequest& request, Ticket ticket, const Moment&
   }
   std::string member_id =
       request.instance_id.value_or(request.client_id) + "-" + request.random_uuid;
-  if (!request.instance_id && request.api_version >= kJoinVersionWithKnownId) {
+  if (needs_id(request)) {
     // KIP-394: whoever is lost before it knows its id leaves no member behind.
     expected_members_.insert_or_assign(member_id, moment.monotonic + request.session_timeout);
     effects.join_answers.push_back(
@@ -703,28 +708,6 @@ SyncGroupReply Group::current_assignment(const Member& member) const {
 }
 
 // --- The durable view ---
-
-std::size_t Group::membership_bytes() const {
-  std::size_t bytes = assignment_bytes();
-  for (const Member& member : members_) {
-    bytes += member.id.size() + member.client_id.size() + member.client_host.size() +
-             bytes_of(member.protocols);
-  }
-  return bytes;
-}
-
-std::size_t Group::protocol_bytes_before(const JoinGroupRequest& request) const {
-  const auto own = find_own(request);
-  return own == members_.end() ? 0 : bytes_of(own->protocols);
-}
-
-std::size_t Group::assignment_bytes() const {
-  std::size_t bytes = 0;
-  for (const Member& member : members_) {
-    bytes += member.assignment.size();
-  }
-  return bytes;
-}
 
 void Group::persist(GenerationId generation, Effects& effects) {
   set_image({.state = state_,

@@ -48,6 +48,8 @@ class Group {
   GroupOffsets& offsets() { return offsets_; }
   const GroupOffsets& offsets() const { return offsets_; }
 
+  /// Whether it is answered with an id, to come again with that (KIP-394).
+  static bool needs_id(const JoinGroupRequest& request);
   void join(JoinGroupRequest request, Ticket ticket, const Moment& moment, Effects& effects);
   void sync(const SyncGroupRequest& request, Ticket ticket, const Moment& moment, Effects& effects);
   ErrorCode heartbeat(const GroupMemberKey& key, const Moment& moment, Effects& effects);
@@ -64,10 +66,14 @@ class Group {
 
   GroupDescription describe() const;
   GroupDescription describe_without_members() const;
-  /// What its members have brought: ids, protocols, assignments.
+  /// What its members have brought: ids, protocols, assignments; and the ids that were given to
+  /// those who have still to come with them.
   std::size_t membership_bytes() const;
-  /// Of that, what this request is in the place of: the protocols of the member that it names.
-  std::size_t protocol_bytes_before(const JoinGroupRequest& request) const;
+  /// Of that, what this request is in the place of: the protocols of the member that it names, or
+  /// the id that it comes with.
+  std::size_t bytes_before(const JoinGroupRequest& request) const;
+  /// What it adds to that if this request is answered with an id; else 0.
+  static std::size_t expected_bytes_of(const JoinGroupRequest& request);
   /// Of that, the assignments.
   std::size_t assignment_bytes() const;
   /// A restart finds it: it has had a generation, or has offsets.

@@ -88,6 +88,26 @@ TEST_F(GroupBounds, what_is_gone_counts_no_more) {
   EXPECT_EQ(membership_bytes(), 0u);
 }
 
+TEST_F(GroupBounds, an_id_that_was_given_out_counts_until_it_comes_or_its_session_ends) {
+  std::vector<std::string> ids;
+  for (int number = 0; number < 100; ++number) {
+    const Ticket ticket = broker.join(request());
+    if (joined(ticket).error != ErrorCode::kMemberIdRequired) {
+      EXPECT_EQ(joined(ticket).error, ErrorCode::kGroupMaxSizeReached);
+      break;
+    }
+    ids.push_back(joined(ticket).member_id);
+    EXPECT_GE(membership_bytes(), ids.size() * 100);
+  }
+  EXPECT_LT(ids.size(), 30u);
+  EXPECT_LE(membership_bytes(), kGroupBytes);
+  const std::size_t before = membership_bytes();
+  EXPECT_EQ(join_error(request(ids.front())), ErrorCode::kNone);
+  EXPECT_LT(membership_bytes(), before) << "as a member it has its own bytes";
+  broker.advance(kSession);
+  EXPECT_LT(membership_bytes(), 100u);
+}
+
 TEST_F(GroupBounds, an_assignment_has_one_and_may_take_the_place_of_another) {
   const JoinGroupReply member = joined(broker.join(with_metadata(10)));
   SyncGroupRequest assigns{.member = key(member),

@@ -130,56 +130,6 @@ void GroupCoordinator::erase(Group& group) {
   }
 }
 
-// What is there already, from before there was a bound, is kept, and may be changed; nothing is
-// added beyond it.
-ErrorCode GroupCoordinator::check_join_bounds(const JoinGroupRequest& request,
-                                              const Group* group) const {
-  const auto is_long = [&](std::string_view id) { return id.size() > options_.id_bytes_max; };
-  if (is_long(request.group_id)) {
-    return ErrorCode::kInvalidGroupId;
-  }
-  if (is_long(request.member_id) || is_long(request.client_id) ||
-      is_long(request.instance_id.value_or("")) || is_long(request.protocol_type)) {
-    return ErrorCode::kInvalidRequest;
-  }
-  const std::size_t bytes = bytes_of(request.protocols);
-  if (bytes > options_.member_bytes_max) {
-    return ErrorCode::kInvalidRequest;
-  }
-  const std::size_t before = group == nullptr ? 0 : group->protocol_bytes_before(request);
-  const std::size_t of_group = group == nullptr ? 0 : group->counted_membership_bytes;
-  if (bytes > before && (of_group - before + bytes > options_.group_bytes_max ||
-                         membership_bytes_ - before + bytes > options_.membership_bytes_max)) {
-    return ErrorCode::kGroupMaxSizeReached;
-  }
-  return ErrorCode::kNone;
-}
-
-ErrorCode GroupCoordinator::check_sync_bounds(const SyncGroupRequest& request,
-                                              const Group& group) const {
-  std::size_t bytes = 0;
-  for (const SyncGroupRequest::Assignment& assignment : request.assignments) {
-    bytes += assignment.assignment.size();
-    if (assignment.assignment.size() > options_.member_bytes_max) {
-      return ErrorCode::kInvalidRequest;
-    }
-  }
-  const std::size_t before = group.assignment_bytes();
-  const bool is_beyond = bytes > options_.group_bytes_max ||
-                         membership_bytes_ - before + bytes > options_.membership_bytes_max;
-  return bytes > before && is_beyond ? ErrorCode::kInvalidRequest : ErrorCode::kNone;
-}
-
-std::size_t GroupCoordinator::membership_bytes_of(std::string_view group_id) const {
-  const Group* const group = find(group_id);
-  return group == nullptr ? 0 : group->counted_membership_bytes;
-}
-
-std::size_t GroupCoordinator::offset_bytes_of(std::string_view group_id) const {
-  const Group* const group = find(group_id);
-  return group == nullptr ? 0 : group->offsets().size_bytes();
-}
-
 void GroupCoordinator::note_topic(Group& group, const TopicId& topic) {
   if (group.topics_noted.insert(topic).second) {
     groups_by_topic_[topic].insert(group.id());
@@ -312,7 +262,7 @@ OffsetCommitReply GroupCoordinator::write_offsets(std::string_view group_id,
   if (find(group_id) == nullptr && groups_.size() >= options_.group_count_max) {
     return refused(ErrorCode::kCoordinatorNotAvailable, offsets.size());
   }
-  if (group_id.size() > options_.id_bytes_max && find(group_id) == nullptr) {
+  if (!may_be_named(group_id)) {
     return refused(ErrorCode::kInvalidGroupId, offsets.size());
   }
   OffsetCommitReply reply;

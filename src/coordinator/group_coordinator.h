@@ -195,6 +195,10 @@ class GroupCoordinator {
 
   /// State "Dead" if the group is not known.
   GroupDescription describe(std::string_view group_id) const;
+  /// Its id is within its bound, or it is there already.
+  bool may_be_named(std::string_view group_id) const {
+    return group_id.size() <= options_.id_bytes_max || find(group_id) != nullptr;
+  }
   GroupUsage usage() const { return {groups_.size(), membership_bytes_, offset_bytes_}; }
   /// What describe() takes of members; 0 if the group is not known.
   std::size_t membership_bytes_of(std::string_view group_id) const;

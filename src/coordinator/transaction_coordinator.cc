@@ -15,6 +15,16 @@ constexpr std::int16_t kTxnOffsetCommitVersionThatAdds = 5;
 constexpr std::int16_t kProduceVersionWithAbortableError = 11;
 constexpr std::int16_t kTxnOffsetCommitVersionWithAbortableError = 4;
 
+// In memory: of a partition a node of its set; of a group one of its set and one of the count of
+// transactions that have it, each with the id.
+constexpr std::size_t kPartitionBytes = 64;
+constexpr std::size_t kGroupBytes = 192;
+std::size_t group_bytes_of(std::string_view group) { return kGroupBytes + 2 * group.size(); }
+
+// Markers that a turn of the loop writes, of transactions that time out together: some 10 ms. One
+// transaction is ended whole.
+constexpr std::size_t kMarkersAtOnce = 2000;
+
 /// PRODUCER_FENCED is younger than these APIs: before `first_version` clients know only the other.
 ErrorCode fenced(std::int16_t api_version, std::int16_t first_version) {
   return api_version < first_version ? ErrorCode::kInvalidProducerEpoch
@@ -29,20 +39,6 @@ TransactionState completed(TransactionResult result) {
 }
 
 }  // namespace
-
-std::string_view to_string(TransactionState state) {
-  switch (state) {
-    case TransactionState::kEmpty:
-      return "Empty";
-    case TransactionState::kOngoing:
-      return "Ongoing";
-    case TransactionState::kCompleteCommit:
-      return "CompleteCommit";
-    case TransactionState::kCompleteAbort:
-      return "CompleteAbort";
-  }
-  return "Unknown";
-}
 
 TransactionCoordinator::TransactionCoordinator(TransactionOptions options,
                                                ProducerIds& producer_ids, GroupCoordinator& groups)
@@ -155,7 +151,12 @@ TransactionReply TransactionCoordinator::add_partitions(
     return {.error = found.error, .verdict = found.verdict};
   }
   if (!partitions.empty()) {
-    begin_or_add(*found.entry, {.partitions = partitions}, caller.moment, effects);
+    const Addition addition{.partitions = partitions};
+    if (const ErrorCode beyond = check_bounds(found.entry->second, addition);
+        beyond != ErrorCode::kNone) {
+      return {.error = beyond};
+    }
+    begin_or_add(*found.entry, addition, caller.moment, effects);
   }
   return {};
 }
@@ -167,7 +168,12 @@ TransactionReply TransactionCoordinator::add_offsets(const TransactionKey& key,
   if (found.error != ErrorCode::kNone || found.verdict == ConnectionVerdict::kClose) {
     return {.error = found.error, .verdict = found.verdict};
   }
-  begin_or_add(*found.entry, {.groups = {&group_id, 1}}, caller.moment, effects);
+  const Addition addition{.groups = {&group_id, 1}};
+  if (const ErrorCode beyond = check_bounds(found.entry->second, addition);
+      beyond != ErrorCode::kNone) {
+    return {.error = beyond};
+  }
+  begin_or_add(*found.entry, addition, caller.moment, effects);
   return {};
 }
 
@@ -296,8 +302,7 @@ ErrorCode TransactionCoordinator::admit_produce(const TransactionKey& key,
     return produce_version < kProduceVersionWithAbortableError ? ErrorCode::kInvalidTxnState
                                                                : ErrorCode::kTransactionAbortable;
   }
-  begin_or_add(*found.entry, {.partitions = {&partition, 1}}, moment, effects);
-  return ErrorCode::kNone;
+  return add_by_data(*found.entry, {.partitions = {&partition, 1}}, moment, effects);
 }
 
 ErrorCode TransactionCoordinator::admit_offsets(const TransactionKey& key,
@@ -319,7 +324,18 @@ ErrorCode TransactionCoordinator::admit_offsets(const TransactionKey& key,
                ? ErrorCode::kInvalidTxnState
                : ErrorCode::kTransactionAbortable;
   }
-  begin_or_add(*found.entry, {.groups = {&group_id, 1}}, moment, effects);
+  return add_by_data(*found.entry, {.groups = {&group_id, 1}}, moment, effects);
+}
+
+// What was sent in the transaction is left out of it, and its commit may be on its way already.
+ErrorCode TransactionCoordinator::add_by_data(Entry& entry, const Addition& addition,
+                                              const Moment& moment, Effects& effects) {
+  const ErrorCode beyond = check_bounds(entry.second, addition);
+  if (beyond != ErrorCode::kNone) {
+    begin_or_add(entry, {.must_abort = true}, moment, effects);
+    return beyond == ErrorCode::kInvalidGroupId ? beyond : ErrorCode::kTransactionAbortable;
+  }
+  begin_or_add(entry, addition, moment, effects);
   return ErrorCode::kNone;
 }
 
@@ -337,10 +353,12 @@ void TransactionCoordinator::add_doubt(const TransactionKey& key, const Transact
   if (found.error != ErrorCode::kNone) {
     return;
   }
-  if (found.entry->second.doubts.has(refused)) {
+  const Transaction& transaction = found.entry->second;
+  if (transaction.doubts.has(refused)) {
     return;
   }
-  if (found.entry->second.doubts.is_full()) {
+  if (transaction.doubts.is_full() || refused.topic.size() > Doubts::kTopicBytesMax ||
+      !has_room_for(transaction, Doubts::bytes_of(refused))) {
     mark_must_abort(key, moment, effects);
     return;
   }
@@ -379,6 +397,39 @@ TransactionCoordinator::Bump TransactionCoordinator::bump(ProducerIdentity produ
     return {.marker = next, .next = next};
   }
   return {.marker = next, .next = {producer_ids_.next(effects), ProducerEpoch(0)}};
+}
+
+// What is there already, from before there was a bound, is kept.
+ErrorCode TransactionCoordinator::check_bounds(const Transaction& transaction,
+                                               const Addition& addition) const {
+  std::size_t bytes = 0;
+  for (const TopicIdPartition& partition : addition.partitions) {
+    bytes += transaction.partitions.contains(partition) ? 0 : kPartitionBytes;
+  }
+  for (const std::string_view group : addition.groups) {
+    if (!groups_.may_be_named(group)) {
+      return ErrorCode::kInvalidGroupId;
+    }
+    bytes += transaction.groups.contains(group) ? 0 : group_bytes_of(group);
+  }
+  if (bytes == 0 || has_room_for(transaction, bytes)) {
+    return ErrorCode::kNone;
+  }
+  return transaction.counted_part_bytes + bytes > options_.transaction_bytes_max
+             ? ErrorCode::kPolicyViolation
+             : ErrorCode::kCoordinatorNotAvailable;
+}
+
+bool TransactionCoordinator::has_room_for(const Transaction& transaction, std::size_t bytes) const {
+  return transaction.counted_part_bytes + bytes <= options_.transaction_bytes_max &&
+         part_bytes_ + bytes <= options_.transactions_bytes_max;
+}
+
+// Called by whatever has changed its parts.
+void TransactionCoordinator::recount(Transaction& transaction) {
+  const std::size_t bytes = transaction.partitions.size() * kPartitionBytes +
+                            transaction.group_bytes + transaction.doubts.size_bytes();
+  part_bytes_ += bytes - std::exchange(transaction.counted_part_bytes, bytes);
 }
 
 void TransactionCoordinator::begin_or_add(Entry& entry, const Addition& addition,
@@ -514,86 +565,8 @@ void TransactionCoordinator::apply_settled(Entry& entry, const Settled& settled)
     }
   }
   transaction.groups.clear();
-}
-
-// --- Looking ---
-
-namespace {
-
-std::int64_t age_ms(WallTime started_at, const Moment& moment) {
-  return moment.wall.ms - started_at.ms;
-}
-
-template <typename T>
-bool passes(const std::vector<T>& allowed, const T& value) {
-  return allowed.empty() || std::ranges::find(allowed, value) != allowed.end();
-}
-
-}  // namespace
-
-TransactionDescription TransactionCoordinator::description(const Entry& entry) {
-  const Transaction& transaction = entry.second;
-  const bool is_ongoing = transaction.state == TransactionState::kOngoing;
-  return {.transactional_id = entry.first,
-          .state = transaction.state,
-          .producer = transaction.producer,
-          .timeout = transaction.timeout,
-          .started_at = is_ongoing ? std::optional(transaction.started_at) : std::nullopt,
-          .must_abort = transaction.must_abort || !transaction.doubts.empty(),
-          .partitions = {transaction.partitions.begin(), transaction.partitions.end()},
-          .groups = {transaction.groups.begin(), transaction.groups.end()}};
-}
-
-std::optional<TransactionDescription> TransactionCoordinator::describe(
-    std::string_view transactional_id) const {
-  const auto place = transactions_.find(transactional_id);
-  return place == transactions_.end() ? std::nullopt : std::optional(description(*place));
-}
-
-std::vector<TransactionDescription> TransactionCoordinator::list(const TransactionFilter& filter,
-                                                                 const Moment& moment) const {
-  std::vector<TransactionDescription> listed;
-  std::vector<ProducerId> producer_ids = filter.producer_ids;
-  std::ranges::sort(producer_ids);
-  for (const Entry& entry : transactions_) {
-    const Transaction& transaction = entry.second;
-    const bool is_named =
-        producer_ids.empty() || std::ranges::binary_search(producer_ids, transaction.producer.id);
-    if (!passes(filter.states, transaction.state) || !is_named) {
-      continue;
-    }
-    if (filter.running_longer_than &&
-        (transaction.state != TransactionState::kOngoing ||
-         age_ms(transaction.started_at, moment) <= to_ms(*filter.running_longer_than))) {
-      continue;
-    }
-    listed.push_back(description(entry));
-  }
-  return listed;
-}
-
-std::vector<OngoingTransaction> TransactionCoordinator::list_soonest(std::size_t count_max) const {
-  std::vector<OngoingTransaction> listed;
-  for (const auto& [deadline, producer] : deadlines_) {
-    if (listed.size() == count_max) {
-      break;
-    }
-    const auto& [transactional_id, transaction] = *by_producer_id_.at(producer);
-    listed.push_back({.transactional_id = transactional_id,
-                      .producer = transaction.producer,
-                      .started_at = transaction.started_at,
-                      .timeout = transaction.timeout,
-                      .partition_count = transaction.partitions.size(),
-                      .group_count = transaction.groups.size()});
-  }
-  return listed;
-}
-
-std::optional<std::string_view> TransactionCoordinator::find_by_producer_id(
-    ProducerId producer_id) const {
-  const auto place = by_producer_id_.find(producer_id);
-  return place == by_producer_id_.end() ? std::nullopt
-                                        : std::optional<std::string_view>(place->second->first);
+  transaction.group_bytes = 0;
+  recount(transaction);
 }
 
 // --- Time ---
@@ -603,9 +576,12 @@ std::optional<MonotonicTime> TransactionCoordinator::next_deadline() const {
 }
 
 void TransactionCoordinator::on_time(const Moment& moment, Effects& effects) {
-  while (!deadlines_.empty() && deadlines_.begin()->first <= moment.monotonic) {
+  std::size_t marker_count = 0;
+  while (!deadlines_.empty() && deadlines_.begin()->first <= moment.monotonic &&
+         marker_count < kMarkersAtOnce) {
     Entry& entry = *by_producer_id_.at(deadlines_.begin()->second);
     const Transaction& transaction = entry.second;
+    marker_count += 1 + transaction.partitions.size();
     const Bump bumped = bump(transaction.producer, effects);
     end(entry, TransactionResult::kAbort, bumped.marker,
         {.state = TransactionState::kCompleteAbort,
@@ -614,7 +590,8 @@ void TransactionCoordinator::on_time(const Moment& moment, Effects& effects) {
          .timeout = transaction.timeout},
         moment, effects);
   }
-  CHECK_INVARIANT("TXN-3", deadlines_.empty() || deadlines_.begin()->first > moment.monotonic);
+  CHECK_INVARIANT("TXN-3", deadlines_.empty() || deadlines_.begin()->first > moment.monotonic ||
+                               marker_count >= kMarkersAtOnce);
 }
 
 void TransactionCoordinator::restart_clocks(const Moment& moment, Effects& effects) {
@@ -677,8 +654,10 @@ void TransactionCoordinator::read_addition(WireReader& reader, Transaction& tran
     const auto [group, is_new] = transaction.groups.insert(read_client_text(reader));
     if (is_new) {
       ++ongoing_by_group_[*group];
+      transaction.group_bytes += group_bytes_of(*group);
     }
   }
+  recount(transaction);
 }
 
 void TransactionCoordinator::replay_transaction_extended(WireReader& reader, std::int8_t version) {
@@ -715,6 +694,7 @@ void TransactionCoordinator::replay_transaction_doubt(WireReader& reader) {
   } else {
     place->second.doubts.add(part);
   }
+  recount(place->second);
 }
 
 void TransactionCoordinator::replay_transaction_ended(WireReader& reader) {

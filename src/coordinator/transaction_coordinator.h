@@ -60,6 +60,10 @@ struct TransactionOptions {
   ProducerEpoch epoch_max{32767};
   std::size_t transactional_id_count_max = 100'000;
   std::size_t transactional_id_bytes_max = 255;
+  /// Of the parts of one ongoing transaction, and of those of all: its partitions, its groups and
+  /// its doubts, in memory.
+  std::size_t transaction_bytes_max = 1u << 20;
+  std::size_t transactions_bytes_max = 16u << 20;
   SeededBug seeded_bug = SeededBug::kNone;
 };
 
@@ -156,7 +160,8 @@ class TransactionCoordinator {
   /// AddPartitionsToTxn; for v4+ call once for each of its transactions. The partitions exist
   /// (those that do not are the caller's to refuse, with OPERATION_NOT_ATTEMPTED for the rest).
   /// Errors: INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED (v0-1:
-  /// INVALID_PRODUCER_EPOCH).
+  /// INVALID_PRODUCER_EPOCH), POLICY_VIOLATION (more than one transaction may have), and
+  /// COORDINATOR_NOT_AVAILABLE (than all may: to be tried again).
   TransactionReply add_partitions(const TransactionKey& key,
                                   std::span<const TopicIdPartition> partitions,
                                   const Caller& caller, Effects& effects);
@@ -164,7 +169,7 @@ class TransactionCoordinator {
   /// TRANSACTION_ABORTABLE if not.
   ErrorCode verify_partition(const TransactionKey& key, const TopicIdPartition& partition) const;
 
-  /// AddOffsetsToTxn. Errors as add_partitions.
+  /// AddOffsetsToTxn. Errors as add_partitions, and INVALID_GROUP_ID.
   TransactionReply add_offsets(const TransactionKey& key, std::string_view group_id,
                                const Caller& caller, Effects& effects);
 
@@ -179,13 +184,14 @@ class TransactionCoordinator {
   /// go first): Produce 12 and later adds the partition, earlier versions require that it was
   /// added. To be asked after Partition::find_duplicate: the retry of a batch of a finished
   /// transaction is a success. Errors: INVALID_PRODUCER_ID_MAPPING, INVALID_PRODUCER_EPOCH; not in
-  /// the transaction: TRANSACTION_ABORTABLE (Produce 11 and later) or INVALID_TXN_STATE.
+  /// the transaction: TRANSACTION_ABORTABLE (Produce 11 and later) or INVALID_TXN_STATE. Produce 12
+  /// that adds more than there may be: TRANSACTION_ABORTABLE, and the transaction must abort.
   ErrorCode admit_produce(const TransactionKey& key, const TopicIdPartition& partition,
                           std::int16_t produce_version, const Moment& moment, Effects& effects);
 
   /// As admit_produce for a TxnOffsetCommit: version 5 and later adds the group. Called by
   /// Coordinator::txn_offset_commit. Not in the transaction: TRANSACTION_ABORTABLE (4 and later) or
-  /// INVALID_TXN_STATE.
+  /// INVALID_TXN_STATE. INVALID_GROUP_ID if the id is too long.
   ErrorCode admit_offsets(const TransactionKey& key, std::string_view group_id,
                           std::int16_t api_version, const Moment& moment, Effects& effects);
 
@@ -217,12 +223,15 @@ class TransactionCoordinator {
   }
   std::size_t transactional_id_count() const { return transactions_.size(); }
   std::size_t ongoing_count() const { return deadlines_.size(); }
+  /// What the parts of all ongoing transactions take, against transactions_bytes_max.
+  std::size_t part_bytes() const { return part_bytes_; }
 
   // --- Time, replay and checkpoints: called by the Coordinator. ---
 
   /// Earliest deadline of an ongoing transaction.
   std::optional<MonotonicTime> next_deadline() const;
-  /// Aborts what has outlived its timeout and fences its producer.
+  /// Aborts what has outlived its timeout and fences its producer: as much as a turn of the loop
+  /// may do. What is left is due still, by next_deadline().
   void on_time(const Moment& moment, Effects& effects);
   /// After replay: every ongoing transaction gets what is left of its timeout since it began.
   void restart_clocks(const Moment& moment, Effects& effects);
@@ -249,6 +258,8 @@ class TransactionCoordinator {
     Beginning beginning;  ///< as the timeout counts
     std::set<TopicIdPartition> partitions;
     std::set<std::string, std::less<>> groups;
+    std::size_t group_bytes = 0;         ///< what `groups` takes
+    std::size_t counted_part_bytes = 0;  ///< in part_bytes_
     // What follows is not durable.
     ConnectionNumber newest_connection;
     MonotonicTime deadline{};
@@ -289,6 +300,11 @@ class TransactionCoordinator {
     ProducerIdentity next;    ///< what the producer goes on with
   };
   Bump bump(ProducerIdentity producer, Effects& effects);
+  ErrorCode check_bounds(const Transaction& transaction, const Addition& addition) const;
+  bool has_room_for(const Transaction& transaction, std::size_t bytes) const;
+  void recount(Transaction& transaction);
+  ErrorCode add_by_data(Entry& entry, const Addition& addition, const Moment& moment,
+                        Effects& effects);
   void begin_or_add(Entry& entry, const Addition& addition, const Moment& moment, Effects& effects);
   void end(Entry& entry, TransactionResult result, ProducerIdentity marker, const Settled& settled,
            const Moment& moment, Effects& effects);
@@ -307,6 +323,7 @@ class TransactionCoordinator {
   ProducerIds& producer_ids_;
   GroupCoordinator& groups_;
   Transactions transactions_;
+  std::size_t part_bytes_ = 0;
   std::unordered_map<ProducerId, Entry*> by_producer_id_;             // current ids only
   std::map<std::string, std::size_t, std::less<>> ongoing_by_group_;  // how many have it; none is 0
   std::set<std::pair<MonotonicTime, ProducerId>> deadlines_;  // of the ongoing, once clocks run

@@ -94,6 +94,11 @@ Answer<AppendedBatch> Log::append_batch(Partition& partition,
   if (state.journal->has_failed() || state.is_closed || !state.has_room()) {
     return std::unexpected(ErrorCode::kKafkaStorageError);
   }
+  const bool is_new_here =
+      header.has_producer_id() && partition.producers_.find(header.producer_id) == nullptr;
+  if (is_new_here && !state.has_room_for_producer()) {
+    return std::unexpected(ErrorCode::kRequestTimedOut);
+  }
 
   std::byte head[kBatchEntryHeadBytes];
   encode_batch_head(partition.id_, head);
@@ -115,6 +120,7 @@ Answer<AppendedBatch> Log::append_batch(Partition& partition,
   }
   Segment& segment = partition.apply_batch({placed.bytes, placed.owner}, header, position,
                                            state.environment.scheduler.now());
+  state.producer_state_count += is_new_here ? 1 : 0;
   state.advance_when_durable(position, partition, segment);
   return AppendedBatch{.base_offset = header.base_offset,
                        .log_append_time_ms = append_time_ms,
@@ -150,6 +156,7 @@ JournalPosition Log::append_record(ByteView record) {
 // --- Topics ---
 
 const Topics& Log::topics() const { return state_->topics; }
+std::size_t Log::producer_state_count() const { return state_->producer_state_count; }
 const std::string& Log::cluster_id() const { return state_->cluster_id; }
 
 namespace {
@@ -419,8 +426,8 @@ std::size_t Log::retain(Partition& partition, std::int64_t now_ms) {
     }
     move_log_start(partition, start);
   }
-  partition.producers_.expire(state.environment.scheduler.now() -
-                              state.options.producer_id_expiration);
+  state.producer_state_count -= partition.producers_.expire(state.environment.scheduler.now() -
+                                                            state.options.producer_id_expiration);
   return before - partition.segments_.all().size();
 }
 

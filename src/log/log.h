@@ -60,6 +60,12 @@ struct LogOptions {
   std::uint64_t boot_id = 0;
 
   Duration producer_id_expiration = std::chrono::hours(24);
+  /// Of all partitions. Beyond it the producers that have been silent longest are forgotten, but
+  /// none that may still repeat a batch: whoever has written within the last
+  /// producer_state_idle_min is kept (clients give a batch up after two minutes), and the new one
+  /// is refused.
+  std::size_t producer_states_max = 200'000;
+  Duration producer_state_idle_min = std::chrono::minutes(5);
   Duration retention_check_interval = std::chrono::minutes(5);
 
   /// Required. The disk failed: stop the process. Nothing was acknowledged that is not durable.
@@ -141,9 +147,10 @@ class Log {
   /// epoch, and its greatest timestamp (on LogAppendTime topics: now), in the log's own copy.
   /// Checks, in this order: duplicate (success, with the original's offset and position), epoch,
   /// sequence, transaction state, size. Errors: MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE,
-  /// INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE, KAFKA_STORAGE_ERROR
-  /// (disk nearly full, or failed). That a transactional batch belongs to an ongoing transaction is
-  /// the caller's to check, in the same step: the log opens the transaction on the partition by it.
+  /// INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE, REQUEST_TIMED_OUT (no
+  /// room for another producer's state: to be sent again), KAFKA_STORAGE_ERROR (disk nearly full,
+  /// or failed). That a transactional batch belongs to an ongoing transaction is the caller's to
+  /// check, in the same step: the log opens the transaction on the partition by it.
   Answer<AppendedBatch> append_batch(Partition& partition,
                                      const protocol::ValidatedBatch& validated, ByteView batch,
                                      UnknownProducer unknown = UnknownProducer::kAnySequence);
@@ -158,6 +165,8 @@ class Log {
   // --- Topics. ---
 
   const Topics& topics() const;
+  /// Of the producers of all partitions (ProducerStates), against producer_states_max.
+  std::size_t producer_state_count() const;
   /// As the checkpoint keeps it, or LogOptions::cluster_id where it kept none.
   const std::string& cluster_id() const;
   /// Checks without creating: for validate_only.

@@ -12,6 +12,9 @@ namespace onceflow::log {
 namespace {
 constexpr std::size_t kTailBytesMax = 48u << 20;
 constexpr std::uint64_t kRoomCheckBytes = 16u << 20;
+// Of the states of producers, when there is no room for another: so many at a time, for all are
+// looked at.
+constexpr std::size_t kProducersForgottenShare = 10;
 // Segments set nothing aside where there is less than this many times what must be left.
 constexpr std::uint64_t kReservingFreeFactor = 4;
 
@@ -160,6 +163,7 @@ void LogState::forget_topic(std::unique_ptr<Topic> topic, JournalPosition positi
                 [&](const Partition* partition) { return &partition->topic_ == topic.get(); });
   std::vector<std::string> directories;
   for (const auto& partition : topic->partitions) {
+    producer_state_count -= partition->producers_.size();
     directories.push_back(partition->segments_.directory());
   }
   act_when_durable(position, [this, id = topic->id, directories = std::move(directories)] {
@@ -208,6 +212,55 @@ void LogState::remove_doomed() {
     }
     remove_doomed();
   }));
+}
+
+// --- Producers ---
+
+void LogState::count_producers() {
+  producer_state_count = 0;
+  for (const auto& [name, topic] : topics.by_name()) {
+    for (const auto& partition : topic->partitions) {
+      producer_state_count += partition->producers_.size();
+    }
+  }
+}
+
+bool LogState::has_room_for_producer() {
+  const MonotonicTime now = environment.scheduler.now();
+  if (producer_state_count < options.producer_states_max) {
+    return true;
+  }
+  if (now < next_idle_producer_) {
+    return false;
+  }
+  std::vector<MonotonicTime> silent_since;
+  for (const auto& [name, topic] : topics.by_name()) {
+    for (const auto& partition : topic->partitions) {
+      partition->producers_.add_idle_since(silent_since);
+    }
+  }
+  const MonotonicTime oldest_kept = now - options.producer_state_idle_min;
+  std::ranges::sort(silent_since);
+  const auto too_young = std::ranges::lower_bound(silent_since, oldest_kept);
+  if (too_young == silent_since.begin()) {
+    next_idle_producer_ = silent_since.empty()
+                              ? now + options.producer_state_idle_min
+                              : silent_since.front() + options.producer_state_idle_min;
+    return false;
+  }
+  const std::size_t beyond = producer_state_count - options.producer_states_max + 1;
+  const std::size_t wanted =
+      std::max(beyond, options.producer_states_max / kProducersForgottenShare);
+  const auto last = std::min(too_young, silent_since.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                                   wanted, silent_since.size()))) -
+                    1;
+  const MonotonicTime forgotten_before = *last + Duration(1);
+  for (const auto& [name, topic] : topics.by_name()) {
+    for (const auto& partition : topic->partitions) {
+      producer_state_count -= partition->producers_.expire(forgotten_before);
+    }
+  }
+  return producer_state_count < options.producer_states_max;
 }
 
 // --- Room ---

@@ -58,6 +58,11 @@ class LogState {
   Status flush_all(std::uint64_t unwritten_bytes_min);
   bool has_room();
   bool is_out_of_room() const { return disk_is_full_; }
+  /// For the state of one more producer; some that are idle are forgotten for it. Nothing is
+  /// forgotten in recovery.
+  bool has_room_for_producer();
+  /// After recovery; from then on producer_state_count is kept.
+  void count_producers();
   void fail(const Error& error) { journal->fail(error); }
 
   io::Environment environment;
@@ -71,6 +76,7 @@ class LogState {
   std::uint64_t checkpoint_sequence = 0;
   bool topics_directory_unsynced = true;
   JournalPosition last_removal;  // of the last entry that makes files superfluous
+  std::size_t producer_state_count = 0;
 
   std::function<void(Partition&)> partition_advanced;
   std::function<void(const Topic&)> topic_removed;
@@ -122,6 +128,8 @@ class LogState {
   std::deque<std::string> doomed_;               // folders to be emptied and removed
   bool removing_ = false;
 
+  /// Before this no producer is idle for long enough to be forgotten.
+  MonotonicTime next_idle_producer_{};
   bool disk_is_full_ = false;
   JournalPosition room_checked_;
   MonotonicTime room_checked_at_{};

@@ -89,7 +89,11 @@ bool ProducerStates::apply(const IncomingBatch& batch, const BatchDescriptor& ap
 std::optional<Offset> ProducerStates::apply_marker(ProducerIdentity marker,
                                                    std::int32_t coordinator_epoch,
                                                    std::int64_t timestamp, MonotonicTime now) {
-  ProducerState& state = producers_[marker.id];
+  const auto known = producers_.find(marker.id);
+  if (known == producers_.end()) {
+    return std::nullopt;  // it has not written here
+  }
+  ProducerState& state = known->second;
   if (marker.epoch > state.epoch) {
     state.epoch = marker.epoch;
     state.clear_batches();
@@ -107,6 +111,14 @@ std::size_t ProducerStates::expire(MonotonicTime oldest) {
   return std::erase_if(producers_, [&](const auto& entry) {
     return entry.second.last_receipt < oldest && !entry.second.has_open_transaction();
   });
+}
+
+void ProducerStates::add_idle_since(std::vector<MonotonicTime>& times) const {
+  for (const auto& [id, state] : producers_) {
+    if (!state.has_open_transaction()) {
+      times.push_back(state.last_receipt);
+    }
+  }
 }
 
 const ProducerState* ProducerStates::find(ProducerId producer) const {

@@ -85,13 +85,16 @@ class ProducerStates {
   bool apply(const IncomingBatch& batch, const BatchDescriptor& appended,
              std::int64_t max_timestamp, MonotonicTime now);
   /// After a marker. A newer epoch clears the batches. Returns where the transaction it ended
-  /// began; nullopt if none was open here.
+  /// began; nullopt if none was open here. Of a producer that has not written here nothing is kept:
+  /// Kafka keeps its epoch, to fence what comes late, which the coordinator does here.
   std::optional<Offset> apply_marker(ProducerIdentity marker, std::int32_t coordinator_epoch,
                                      std::int64_t timestamp, MonotonicTime now);
 
   /// Forgets producers that have been silent since before `oldest`, except those whose transaction
   /// is open. Returns how many.
   std::size_t expire(MonotonicTime oldest);
+  /// Since when each producer without an open transaction has been silent.
+  void add_idle_since(std::vector<MonotonicTime>& times) const;
 
   const ProducerState* find(ProducerId producer) const;
   std::size_t size() const { return producers_.size(); }

@@ -117,6 +117,12 @@ TEST(ProducerStates, a_marker_of_a_newer_epoch_clears_the_batches) {
   EXPECT_EQ(states.ask(batch(0, 1, 1, true)), kNone);
 }
 
+TEST(ProducerStates, a_marker_of_one_that_has_not_written_keeps_nothing) {
+  States states;
+  EXPECT_EQ(states.apply_marker({ProducerId(1), ProducerEpoch(1)}, 0, 1, kNow), std::nullopt);
+  EXPECT_EQ(states.size(), 0u);
+}
+
 TEST(ProducerStates, expiry_spares_open_transactions) {
   States states;
   states.add(batch(0, 0, 1, true), kNow);

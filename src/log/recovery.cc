@@ -88,6 +88,7 @@ Status Recovery::run() {
     report(ErrorCode::kCorrupt, reading->cut);
   }
   RETURN_IF_ERROR(adopt_rest());
+  state_.count_producers();
 
   state_.journal =
       std::make_unique<Journal>(state_.environment,

@@ -9,7 +9,7 @@ from harness.wire import Connection, text
 
 QUICK = ["--override", "group.initial.rebalance.delay.ms=0"]
 INVALID_REQUEST, INVALID_GROUP_ID, GROUP_MAX_SIZE_REACHED = 42, 24, 81
-OFFSET_METADATA_TOO_LARGE, INVALID_COMMIT_OFFSET_SIZE = 12, 28
+OFFSET_METADATA_TOO_LARGE, INVALID_COMMIT_OFFSET_SIZE, MEMBER_ID_REQUIRED = 12, 28, 79
 
 
 def ask_to_join(connection, group, metadata_bytes, client="wire", protocols=1):
@@ -76,6 +76,21 @@ def ids_have_a_bound(at):
         answer = connection.call(22, 1, text("t" * 256) + struct.pack(">i", 10_000))
         check(struct.unpack(">h", answer[4:6])[0] == INVALID_REQUEST, "a long transactional id")
         check(state(broker, "transactional_ids") == 0, "it is there all the same")
+
+
+def ids_that_nobody_has_come_back_with_count(at):
+    """From version 4 on a member is given its id first; some 430 bytes each were kept for the
+    session, and stood in no gauge."""
+    with Broker(at, *QUICK, "--override", "group.members.max.bytes=10000", shows=True) as broker, \
+            Connection(broker.address) as connection:
+        body = (text("g") + struct.pack(">ii", 1_800_000, 1_800_000) + text("") +
+                text("consumer") + struct.pack(">i", 1) + text("range") + struct.pack(">i", 0))
+        errors = [struct.unpack(">h", connection.call(11, 4, body)[4:6])[0] for _ in range(100)]
+        given = errors.count(MEMBER_ID_REQUIRED)
+        check(50 < given < 80, f"{given} ids were given out")
+        check(errors == [MEMBER_ID_REQUIRED] * given + [GROUP_MAX_SIZE_REACHED] * (100 - given),
+              f"{errors}")
+        check(given * 100 < state(broker, "group_members_bytes") <= 10_000, "the gauge")
 
 
 def commit(connection, group, metadata_bytes, topic="honest"):

@@ -103,9 +103,12 @@ void describe_bounds(const BrokerOptions& options, Answer answer) {
   number("group.members.max.bytes", groups.membership_bytes_max);
   number("group.offsets.max.bytes", groups.offset_bytes_max);
   number("partitions.max.count", options.log.partitions_max);
+  number("producer.states.max.count", options.log.producer_states_max);
   number("queued.max.request.bytes", options.server.memory_bytes_max);
+  number("transaction.max.bytes", transactions.transaction_bytes_max);
   number("transactional.id.max.bytes", transactions.transactional_id_bytes_max);
   number("transactional.id.max.count", transactions.transactional_id_count_max);
+  number("transactions.max.bytes", transactions.transactions_bytes_max);
 }
 
 void describe_broker(const BrokerCore& core, const std::string& name, Answer answer,

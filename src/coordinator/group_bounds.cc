@@ -1,0 +1,99 @@
+// How much clients may put into groups: what their members take, and what is refused for it.
+#include "coordinator/group.h"
+#include "coordinator/group_coordinator.h"
+
+namespace onceflow::coordinator {
+namespace {
+
+// In memory: a node with a short text.
+constexpr std::size_t kExpectedMemberBytes = 96;
+
+}  // namespace
+
+std::size_t Group::membership_bytes() const {
+  std::size_t bytes = assignment_bytes();
+  for (const auto& [member_id, deadline] : expected_members_) {
+    bytes += kExpectedMemberBytes + member_id.size();
+  }
+  for (const Member& member : members_) {
+    bytes += member.id.size() + member.client_id.size() + member.client_host.size() +
+             bytes_of(member.protocols);
+  }
+  return bytes;
+}
+
+std::size_t Group::expected_bytes_of(const JoinGroupRequest& request) {
+  return needs_id(request)
+             ? kExpectedMemberBytes + request.client_id.size() + 1 + request.random_uuid.size()
+             : 0;
+}
+
+std::size_t Group::bytes_before(const JoinGroupRequest& request) const {
+  if (const auto expected = expected_members_.find(request.member_id);
+      expected != expected_members_.end()) {
+    return kExpectedMemberBytes + expected->first.size();
+  }
+  const auto own = find_own(request);
+  return own == members_.end() ? 0 : bytes_of(own->protocols);
+}
+
+std::size_t Group::assignment_bytes() const {
+  std::size_t bytes = 0;
+  for (const Member& member : members_) {
+    bytes += member.assignment.size();
+  }
+  return bytes;
+}
+
+// What is there already, from before there was a bound, is kept, and may be changed; nothing is
+// added beyond it.
+ErrorCode GroupCoordinator::check_join_bounds(const JoinGroupRequest& request,
+                                              const Group* group) const {
+  const auto is_long = [&](std::string_view id) { return id.size() > options_.id_bytes_max; };
+  if (is_long(request.group_id)) {
+    return ErrorCode::kInvalidGroupId;
+  }
+  if (is_long(request.member_id) || is_long(request.client_id) ||
+      is_long(request.instance_id.value_or("")) || is_long(request.protocol_type)) {
+    return ErrorCode::kInvalidRequest;
+  }
+  std::size_t bytes = bytes_of(request.protocols);
+  if (bytes > options_.member_bytes_max) {
+    return ErrorCode::kInvalidRequest;
+  }
+  bytes += Group::expected_bytes_of(request);
+  const std::size_t before = group == nullptr ? 0 : group->bytes_before(request);
+  const std::size_t of_group = group == nullptr ? 0 : group->counted_membership_bytes;
+  if (bytes > before && (of_group - before + bytes > options_.group_bytes_max ||
+                         membership_bytes_ - before + bytes > options_.membership_bytes_max)) {
+    return ErrorCode::kGroupMaxSizeReached;
+  }
+  return ErrorCode::kNone;
+}
+
+ErrorCode GroupCoordinator::check_sync_bounds(const SyncGroupRequest& request,
+                                              const Group& group) const {
+  std::size_t bytes = 0;
+  for (const SyncGroupRequest::Assignment& assignment : request.assignments) {
+    bytes += assignment.assignment.size();
+    if (assignment.assignment.size() > options_.member_bytes_max) {
+      return ErrorCode::kInvalidRequest;
+    }
+  }
+  const std::size_t before = group.assignment_bytes();
+  const bool is_beyond = bytes > options_.group_bytes_max ||
+                         membership_bytes_ - before + bytes > options_.membership_bytes_max;
+  return bytes > before && is_beyond ? ErrorCode::kInvalidRequest : ErrorCode::kNone;
+}
+
+std::size_t GroupCoordinator::membership_bytes_of(std::string_view group_id) const {
+  const Group* const group = find(group_id);
+  return group == nullptr ? 0 : group->counted_membership_bytes;
+}
+
+std::size_t GroupCoordinator::offset_bytes_of(std::string_view group_id) const {
+  const Group* const group = find(group_id);
+  return group == nullptr ? 0 : group->offsets().size_bytes();
+}
+
+}  // namespace onceflow::coordinator
