@@ -60,38 +60,10 @@ std::optional<Disposition> take_for_answer(BrokerCore& core, const Request& requ
         core.server.grant_bytes_max() / 2 >> 20));
     return Disposition::kClose;
   }
-  return core.server.take_for_answer(request.slot.connection, decoded + answer)
+  return core.server.may_make_answer(request.slot.connection, answer) &&
+                 core.server.take_for_answer(request.slot.connection, decoded + answer)
              ? std::nullopt
              : std::optional(Disposition::kNotNow);
-}
-
-// Whether its handler changes what the log or a coordinator holds. (Metadata makes topics, but by
-// steps that CreateTopics takes too; what it needs much memory for is its answer.)
-constexpr bool changes_state(protocol::ApiKey key) {
-  switch (key) {
-    case protocol::ApiKey::kFetch:
-    case protocol::ApiKey::kListOffsets:
-    case protocol::ApiKey::kMetadata:
-    case protocol::ApiKey::kOffsetFetch:
-    case protocol::ApiKey::kFindCoordinator:
-    case protocol::ApiKey::kDescribeGroups:
-    case protocol::ApiKey::kListGroups:
-    case protocol::ApiKey::kApiVersions:
-    case protocol::ApiKey::kOffsetForLeaderEpoch:
-    case protocol::ApiKey::kDescribeConfigs:
-    case protocol::DescribeLogDirsRequest::kApiKey:
-    case protocol::ListPartitionReassignmentsRequest::kApiKey:
-    case protocol::ListConfigResourcesRequest::kApiKey:
-    case protocol::DescribeAclsRequest::kApiKey:
-    case protocol::CreateAclsRequest::kApiKey:  // there is no authorizer, and so nothing to change
-    case protocol::DeleteAclsRequest::kApiKey:
-    case protocol::ApiKey::kDescribeProducers:
-    case protocol::ApiKey::kDescribeTransactions:
-    case protocol::ApiKey::kListTransactions:
-      return false;
-    default:
-      return true;
-  }
 }
 
 // Decodes, makes one of what is named more than once, calls the handler, encodes what it returns.
@@ -117,15 +89,11 @@ Disposition handle_as(BrokerCore& core, const Request& request, Reply& reply) {
   if (const auto refused = take_for_answer(core, request, decoded_bytes, bytes_of_answer)) {
     return *refused;
   }
-  core.is_changing = changes_state(Body::kApiKey);
   if constexpr (std::is_invocable_v<decltype(kHandler), BrokerCore&, const Request&, Body&,
                                     Reply&>) {
-    const Disposition disposition = kHandler(core, request, *body, reply);
-    core.is_changing = false;
-    return disposition;
+    return kHandler(core, request, *body, reply);
   } else {
     const auto response = kHandler(core, request, *body);
-    core.is_changing = false;
     if constexpr (kIsOptional<std::remove_const_t<decltype(response)>>) {
       if (!response) {
         return Disposition::kClose;

@@ -152,8 +152,7 @@ bool Connection::enlarge_input(std::size_t frame_bytes) {
   try {
     replace_input(capacity > kInputBytes ? shared_.spare_buffers.take(capacity) : Buffer(capacity));
   } catch (const std::bad_alloc&) {
-    ++shared_.statistics.closed_without_memory;
-    close();
+    close_without_memory();
     return false;
   }
   return true;
@@ -387,8 +386,8 @@ void Connection::settle(std::uint64_t slot_number, Disposition disposition, Repl
 }
 
 // The one place where a request that the system has no memory for becomes the end of its
-// connection. While it was decoded, or answered, nothing was changed. In the middle of a change
-// only a restart can say how far it went, from the journal.
+// connection. While it was decoded, or its answer made, nothing was changed, or all of it. In the
+// middle of a change (BrokerCore::changing) only a restart can say how far it went.
 Disposition Connection::hand_over(const Request& request, Reply& reply) {
   try {
     return shared_.handler.handle(request, reply);
@@ -600,6 +599,11 @@ void Connection::close() {
   if (!handling_) {
     finish_if_idle();
   }
+}
+
+void Connection::close_without_memory() {
+  ++shared_.statistics.closed_without_memory;
+  close();
 }
 
 void Connection::finish_if_idle() {

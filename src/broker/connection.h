@@ -127,6 +127,8 @@ class Connection {
   /// Reads nothing more; closes when the answers that wait for the journal alone have been sent.
   void drain();
   void close();
+  /// There is no memory for one of its answers.
+  void close_without_memory();
   /// Closes if it has been silent for too long.
   void close_if_silent(MonotonicTime now);
   /// An idle one keeps no buffer. Gives the bytes that come free with it.

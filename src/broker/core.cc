@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -122,10 +123,16 @@ void BrokerCore::answer_tickets() {
     auto parked = parked_.extract(ticket);
     CHECK(!parked.empty());
     parked_by_connection_.erase({parked.mapped().slot.connection, ticket});
-    Reply reply;
-    encode_group_reply(group_reply, parked.mapped(), reply);
-    reply.durable_at = log.end();
-    server.complete(parked.mapped().slot, std::move(reply));
+    // The group has moved on; only this answer is lost if there is no memory for it, and its member
+    // asks again.
+    try {
+      Reply reply;
+      encode_group_reply(group_reply, parked.mapped(), reply);
+      reply.durable_at = log.end();
+      server.complete(parked.mapped().slot, std::move(reply));
+    } catch (const std::bad_alloc&) {
+      server.close_without_memory(parked.mapped().slot.connection);
+    }
   };
   for (const coordinator::JoinGroupAnswer& join : std::exchange(effects.join_answers, {})) {
     answer(join.ticket, join.reply);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 
@@ -52,6 +53,22 @@ class BrokerCore {
   /// append_entries, and answers the tickets.
   void settle();
 
+  /// Runs all that a handler does to the log or to a coordinator: `change` calls them, and settles.
+  /// Where memory runs out within it, only a restart can say how far it went, from the journal; in
+  /// what surrounds it, the making of an answer, nothing is lost but that answer.
+  template <typename Change>
+  auto changing(const Change& change) {
+    const bool is_within_another = std::exchange(is_changing, true);
+    if constexpr (std::is_void_v<std::invoke_result_t<const Change&>>) {
+      change();
+      is_changing = is_within_another;
+    } else {
+      auto result = change();
+      is_changing = is_within_another;
+      return result;
+    }
+  }
+
   /// Tells the operator what a client has done; a few times in a short while, then how often.
   void tell_of_client(std::string text);
 
@@ -79,7 +96,7 @@ class BrokerCore {
   coordinator::Effects effects;
   FetchWaiters fetches;
   BrokerStatistics statistics;
-  /// A handler that changes state is at work, and has not returned.
+  /// See changing().
   bool is_changing = false;
   Buffer scratch;  ///< for decompression while validating
 

@@ -1,6 +1,7 @@
-// LargeAnswers: whose turn it is to have a large answer made, one of many records. To read it and
-// to hand it to the socket takes the loop longer than a hundred small requests, and hundreds of
-// clients may ask for one at a time. Owned by Server, on the broker's thread.
+// LargeAnswers: whose turn it is to have a large answer made, one of many records, or one that
+// describes much. To make it and to hand it to the socket takes the loop longer than a hundred
+// small requests, and hundreds of clients may ask for one at a time. Owned by Server, on the
+// broker's thread.
 //
 // None is made at once: all wait in line for a turn of their own, where they are served in slices
 // of time; between two turns sockets and timers have theirs. Who is alone waits for nobody. The
@@ -23,9 +24,11 @@ class LargeAnswers {
  public:
   using Owner = coordinator::ConnectionNumber;
 
-  /// An answer with more records than this is large.
+  /// An answer with more records than this is large; and one that describes so much.
   static constexpr std::size_t kLargeBytes = 64 * 1024;
-  /// No answer has more, but one whose first batch is larger: a millisecond or two of the loop.
+  static constexpr std::size_t kLargeDescriptionBytes = 256 * 1024;
+  /// No answer has more records, but one whose first batch is larger: a millisecond or two of the
+  /// loop.
   static constexpr std::size_t kBytesMax = 2 * 1024 * 1024;
 
   struct Backlog {

@@ -77,7 +77,7 @@ class RequestHandler {
   virtual ~RequestHandler() = default;
 
   virtual Disposition handle(const Request& request, Reply& reply) = 0;
-  /// Whether handle() has got to where it changes state, and has not come to the end of it.
+  /// Whether handle() has begun to change state, and has not come to the end of it.
   virtual bool is_changing() const = 0;
   /// After each run of requests that one read brought: timers, and whatever is done once for many.
   virtual void on_requests_handled() = 0;

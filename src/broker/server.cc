@@ -249,6 +249,18 @@ std::optional<std::size_t> Server::take_for_records(ConnectionNumber connection,
   return found->take_for_answer_up_to(std::min(bytes, LargeAnswers::kBytesMax));
 }
 
+bool Server::may_make_answer(ConnectionNumber connection, std::size_t bytes) {
+  const Connection* const found = find(connection);
+  return found == nullptr || bytes <= LargeAnswers::kLargeDescriptionBytes ||
+         large_answers_.may_be_made(connection, found->backlog());
+}
+
+void Server::close_without_memory(ConnectionNumber connection) {
+  if (Connection* const found = find(connection)) {
+    found->close_without_memory();
+  }
+}
+
 void Server::undo_for_answer(ConnectionNumber connection) {
   if (Connection* const found = find(connection)) {
     found->undo_for_answer();

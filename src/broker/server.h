@@ -46,15 +46,19 @@ class Server {
   /// For an answer of at most `bytes` of records: how many there is memory for, may be 0; nullopt
   /// if it is large and others are first: it is woken when its turn has come.
   std::optional<std::size_t> take_for_records(ConnectionNumber connection, std::size_t bytes);
+  /// Whether it is its turn to have an answer of so much made; else as take_for_answer: it is woken
+  /// when its turn has come.
+  bool may_make_answer(ConnectionNumber connection, std::size_t bytes);
   void undo_for_answer(ConnectionNumber connection);
+  void close_without_memory(ConnectionNumber connection);
   bool memory_is_short() const { return shared_.memory.is_short(); }
   /// The most that take_for_answer can ever give.
   std::size_t grant_bytes_max() const {
     return shared_.memory.limit_of(MemoryBudget::Rank::kLarge);
   }
-  /// No answer is larger, but one of records: a quarter of what large ones may use.
+  /// No answer takes more, but one of records: a third of what large ones may use.
   std::size_t answer_bytes_max() const {
-    return shared_.memory.limit_of(MemoryBudget::Rank::kLarge) / 4;
+    return shared_.memory.limit_of(MemoryBudget::Rank::kLarge) / 3;
   }
   /// The end of what kHeld began: the request's disposition after all (not kLater), and its answer.
   void finish_held(const ReplySlot& slot, Disposition disposition, Reply reply);

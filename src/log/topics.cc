@@ -48,6 +48,7 @@ Topic& Topics::add(std::unique_ptr<Topic> topic) {
   by_id_.emplace(added.id, &added);
   by_normal_name_.emplace(normal_name(added.name), added.name);
   partition_count_ += added.partitions.size();
+  name_bytes_ += added.name.size();
   by_name_.emplace(added.name, std::move(topic));
   return added;
 }
@@ -61,6 +62,7 @@ std::unique_ptr<Topic> Topics::remove(const TopicId& id) {
   by_id_.erase(found);
   by_normal_name_.erase(normal_name(removed->name));
   partition_count_ -= removed->partitions.size();
+  name_bytes_ -= removed->name.size();
   return removed;
 }
 

@@ -36,6 +36,8 @@ class Topics {
     return by_name_;
   }
   std::size_t partition_count() const { return partition_count_; }
+  /// Of all names together.
+  std::size_t name_bytes() const { return name_bytes_; }
 
  private:
   friend class Log;
@@ -54,6 +56,7 @@ class Topics {
   std::unordered_map<TopicId, Topic*> by_id_;
   std::unordered_map<std::string, std::string> by_normal_name_;
   std::size_t partition_count_ = 0;
+  std::size_t name_bytes_ = 0;
 };
 
 }  // namespace onceflow::log

@@ -13,7 +13,9 @@
 #include <new>
 #include <utility>
 
+#include "base/check.h"
 #include "base/task.h"
+#include "broker/answer_bytes.h"
 #include "broker/handlers/handlers.h"
 #include "io/event.h"
 #include "protocol/batch_validation.h"
@@ -42,8 +44,11 @@ std::string_view advice(ErrorCode code) {
              "timed out; begin again with InitProducerId";
     case ErrorCode::kInvalidTxnState:
     case ErrorCode::kTransactionAbortable:
-      return "the partition is not part of an ongoing transaction of this producer; abort, and "
-             "begin another";
+      return "the partition is not part of an ongoing transaction of this producer, or has no "
+             "room in it (transaction.max.bytes, transactions.max.bytes); abort, and begin another";
+    case ErrorCode::kRequestTimedOut:
+      return "the log keeps the state of as many producers as it may, and all of them have written "
+             "lately; send it again later";
     case ErrorCode::kInvalidProducerIdMapping:
       return "this producer id is not that of the transactional.id; begin again with "
              "InitProducerId";
@@ -120,12 +125,7 @@ class Produce {
 
   /// Appends one batch after another. False if the next takes long to validate.
   bool run_what_is_short() {
-    for (; find_next(); ++next_partition_) {
-      const auto checks = checks_of_next();
-      if (!checks) {
-        answer_next(checks.error());
-        continue;
-      }
+    for (; const auto checks = refuse_up_to_next(); ++next_partition_) {
       const std::optional<Validated> validated = validate_if_short(*checks);
       if (!validated) {
         return false;
@@ -138,11 +138,12 @@ class Produce {
   /// The rest, off the loop. `produce` has its connection held.
   static Task<void> run_what_is_long(std::unique_ptr<Produce> produce) {
     BrokerCore& core = produce->core_;
-    for (; produce->find_next(); ++produce->next_partition_) {
-      const auto checks = produce->checks_of_next();
-      if (!checks) {
-        produce->answer_next(checks.error());
-        continue;
+    bool has_memory = true;
+    while (true) {
+      std::optional<Checks> checks;
+      has_memory = produce->try_to([&] { checks = produce->refuse_up_to_next(); });
+      if (!has_memory || !checks) {
+        break;
       }
       const Validated validated = co_await core.worker.run([checks = *checks] {
         Buffer scratch;
@@ -157,10 +158,20 @@ class Produce {
         core.server.finish_held(produce->slot_, Disposition::kClose, {});
         co_return;
       }
-      produce->answer_next(*checks, validated);
+      has_memory = produce->try_to([&] {
+        produce->answer_next(*checks, validated);
+        ++produce->next_partition_;
+      });
+      if (!has_memory) {
+        break;
+      }
     }
     Reply reply;
-    const Disposition disposition = produce->finish(reply);
+    Disposition disposition = Disposition::kClose;
+    has_memory = has_memory && produce->try_to([&] { disposition = produce->finish(reply); });
+    if (!has_memory) {
+      core.server.close_without_memory(produce->slot_.connection);
+    }
     core.finish_held(protocol::ApiKey::kProduce, produce->slot_, disposition, std::move(reply));
   }
 
@@ -178,6 +189,31 @@ class Produce {
  private:
   using Topic = protocol::ProduceRequest::Topic;
   using Partition = protocol::ProduceRequest::Partition;
+
+  /// As Connection::hand_over: false if there is no memory for it, and its connection must end.
+  template <typename Step>
+  bool try_to(const Step& step) const {
+    try {
+      step();
+      return true;
+    } catch (const std::bad_alloc&) {
+      const bool out_of_memory_in_the_middle_of_a_change = core_.is_changing;
+      CHECK(!out_of_memory_in_the_middle_of_a_change);
+      return false;
+    }
+  }
+
+  /// The next that is to be looked into; nullopt at the end.
+  std::optional<Checks> refuse_up_to_next() {
+    for (; find_next(); ++next_partition_) {
+      const auto checks = checks_of_next();
+      if (checks) {
+        return *checks;
+      }
+      answer_next(checks.error());
+    }
+    return std::nullopt;
+  }
 
   /// Makes the place of its answer too. False at the end.
   bool find_next() {
@@ -262,7 +298,8 @@ class Produce {
   void answer_next(const Checks& checks, const Validated& validated) {
     unpacked_bytes_ += validated.unpacked_bytes;
     PartitionResponse response{.index = partition().index};
-    if (const auto refused = append(checks, validated, response)) {
+    const auto refused = core_.changing([&] { return append(checks, validated, response); });
+    if (refused) {
       answer_next(*refused);
     } else {
       response_.responses.back().partition_responses.push_back(std::move(response));
@@ -274,15 +311,16 @@ class Produce {
         .index = partition().index, .error_code = refused.code, .base_offset = -1};
     const std::string_view text =
         refused.text.empty() ? advice(refused.code) : std::string_view(refused.text);
-    if (!text.empty()) {
+    if (!text.empty() && text_bytes_ < kProduceTextBytesMax) {
       response.error_message = fmt::format("{}-{}: {}", topic_name(), partition().index, text);
-    }
-    if (refused.record_index) {
-      response.record_errors.push_back({*refused.record_index, refused.text});
+      if (refused.record_index) {
+        response.record_errors.push_back({*refused.record_index, refused.text});
+      }
+      text_bytes_ += response.error_message->size() + refused.text.size();
     }
     response_.responses.back().partition_responses.push_back(std::move(response));
     error_ = refused.code;
-    doubt(topic_name(), partition(), refused.code);
+    core_.changing([&] { doubt(topic_name(), partition(), refused.code); });
   }
 
   std::optional<Refused> append(const Checks& checks, const Validated& validated,
@@ -310,6 +348,7 @@ class Produce {
             : log::UnknownProducer::kAnySequence;
     const auto appended = core_.log.append_batch(log_partition, *batch, checks.records, unknown);
     if (!appended) {
+      tell_of_many_producers(appended.error());
       return Refused{appended.error(), "", {}};
     }
     response.base_offset = appended->base_offset.value;
@@ -318,6 +357,14 @@ class Produce {
     settle_doubt(topic_name(), partition().index, batch->header);
     count(batch->header, *appended, checks.records.size());
     return std::nullopt;
+  }
+
+  void tell_of_many_producers(ErrorCode error) const {
+    if (error == ErrorCode::kRequestTimedOut) {
+      core_.tell_of_client(fmt::format(
+          "producers to {}-{} are refused for now: {}; producer.states.max.count is {}",
+          topic_name(), partition().index, advice(error), core_.options.log.producer_states_max));
+    }
   }
 
   std::int64_t earliest(std::int64_t before_max_ms) const {
@@ -425,6 +472,7 @@ class Produce {
   std::size_t next_partition_ = 0;
   protocol::ProduceResponse response_;
   ErrorCode error_ = ErrorCode::kNone;
+  std::size_t text_bytes_ = 0;      ///< of the refusals so far
   std::size_t bytes_on_loop_ = 0;   ///< what was validated there, with what it unpacked to
   std::size_t unpacked_bytes_ = 0;  ///< of this request's batches so far
 };

@@ -52,7 +52,8 @@ TopicResponse find_by_name(BrokerCore& core, const std::string& name, IfMissing 
   if (if_missing == IfMissing::kRefuse) {
     return response;
   }
-  const auto created = core.log.create_topic(name, core.options.num_partitions);
+  const auto created =
+      core.changing([&] { return core.log.create_topic(name, core.options.num_partitions); });
   if (!created) {
     response.error_code = created.error().code;
     return response;
@@ -86,6 +87,7 @@ protocol::MetadataResponse handle_metadata(BrokerCore& core, const Request& requ
 
   const bool is_all = !body.topics || (request.header.api_version == 0 && body.topics->empty());
   if (is_all) {
+    response.topics.reserve(core.log.topics().by_name().size());
     for (const auto& [name, topic] : core.log.topics().by_name()) {
       response.topics.push_back(describe(core, *topic));
     }

@@ -45,9 +45,11 @@ Disposition handle_join_group(BrokerCore& core, const Request& request,
     }
     join.protocols.push_back({protocol.name, to_buffer(protocol.metadata)});
   }
-  const coordinator::Ticket ticket = core.park(request, body.group_id);
-  core.coordinator.groups().join_group(std::move(join), ticket, core.moment(), core.effects);
-  core.settle();
+  core.changing([&] {
+    const coordinator::Ticket ticket = core.park(request, body.group_id);
+    core.coordinator.groups().join_group(std::move(join), ticket, core.moment(), core.effects);
+    core.settle();
+  });
   return Disposition::kLater;
 }
 

@@ -15,9 +15,12 @@ protocol::LeaveGroupResponse handle_leave_group(BrokerCore& core, const Request&
   } else {
     leaving.push_back({.member_id = body.member_id, .instance_id = std::nullopt});
   }
-  const auto errors =
-      core.coordinator.groups().leave_group(body.group_id, leaving, core.moment(), core.effects);
-  core.settle();
+  const auto errors = core.changing([&] {
+    auto left =
+        core.coordinator.groups().leave_group(body.group_id, leaving, core.moment(), core.effects);
+    core.settle();
+    return left;
+  });
   protocol::LeaveGroupResponse response;
   if (!has_many) {
     response.error_code = errors.front();

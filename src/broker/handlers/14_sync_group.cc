@@ -14,9 +14,11 @@ Disposition handle_sync_group(BrokerCore& core, const Request& request,
   for (const auto& assignment : body.assignments) {
     sync.assignments.push_back({assignment.member_id, to_buffer(assignment.assignment)});
   }
-  const coordinator::Ticket ticket = core.park(request, body.group_id);
-  core.coordinator.groups().sync_group(sync, ticket, core.moment(), core.effects);
-  core.settle();
+  core.changing([&] {
+    const coordinator::Ticket ticket = core.park(request, body.group_id);
+    core.coordinator.groups().sync_group(sync, ticket, core.moment(), core.effects);
+    core.settle();
+  });
   return Disposition::kLater;
 }
 

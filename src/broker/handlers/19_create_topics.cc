@@ -1,7 +1,10 @@
 // CreateTopics. Any replication factor is taken, for there is nothing to replicate to; what the
-// answer says is 1. Stateless; on the broker's thread.
+// answer says is 1. From version 5 on it describes what was made, unless that is very much: then it
+// says of each that it is there, as before, and DescribeConfigs tells the rest. Stateless; on the
+// broker's thread.
 #include <algorithm>
 
+#include "broker/answer_bytes.h"
 #include "broker/handlers/handlers.h"
 
 namespace onceflow::broker {
@@ -85,7 +88,9 @@ void refuse(const log::Refusal& refusal, TopicResponse& response) {
   response.error_message = refusal.text;
 }
 
-void create(BrokerCore& core, const TopicRequest& topic, bool validate_only,
+enum class Describe : std::int8_t { kNo, kYes };
+
+void create(BrokerCore& core, const TopicRequest& topic, bool validate_only, Describe is_described,
             TopicResponse& response) {
   const auto wish = wish_of(core, topic);
   if (!wish) {
@@ -98,7 +103,8 @@ void create(BrokerCore& core, const TopicRequest& topic, bool validate_only,
     return;
   }
   if (!validate_only) {
-    const auto created = core.log.create_topic(topic.name, wish->partition_count, wish->overrides);
+    const auto created = core.changing(
+        [&] { return core.log.create_topic(topic.name, wish->partition_count, wish->overrides); });
     if (!created) {
       refuse(created.error(), response);
       return;
@@ -106,21 +112,26 @@ void create(BrokerCore& core, const TopicRequest& topic, bool validate_only,
     response.topic_id = created->id;
     core.tell_of_settings_without_effect(topic.name, wish->overrides);
   }
-  describe(core, *wish, response);
+  if (is_described == Describe::kYes) {
+    describe(core, *wish, response);
+  }
 }
 
 }  // namespace
 
-protocol::CreateTopicsResponse handle_create_topics(BrokerCore& core, const Request&,
+protocol::CreateTopicsResponse handle_create_topics(BrokerCore& core, const Request& request,
                                                     const protocol::CreateTopicsRequest& body) {
+  const auto is_described =
+      describes_created_topics(request, body) ? Describe::kYes : Describe::kNo;
   protocol::CreateTopicsResponse response;
+  response.topics.reserve(body.topics.size());
   for (const TopicRequest& topic : body.topics) {
     TopicResponse& answered = response.topics.emplace_back();
     answered.name = topic.name;
     if (topic.is_repeated) {
       refuse({ErrorCode::kInvalidRequest, std::string(kGivenTwice)}, answered);
     } else {
-      create(core, topic, body.validate_only, answered);
+      create(core, topic, body.validate_only, is_described, answered);
     }
   }
   return response;

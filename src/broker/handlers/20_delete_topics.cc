@@ -17,12 +17,17 @@ void remove(BrokerCore& core, const log::Topic* topic, ErrorCode if_missing,
   const std::string name = topic->name;
   response.topic_id = id;
   response.name = name;
-  if (const auto deleted = core.log.delete_topic(name); !deleted) {
+  const auto deleted = core.changing([&] {
+    auto done = core.log.delete_topic(name);
+    if (done) {
+      core.coordinator.on_topic_deleted(id);
+    }
+    return done;
+  });
+  if (!deleted) {
     response.error_code = deleted.error().code;
     response.error_message = deleted.error().text;
-    return;
   }
-  core.coordinator.on_topic_deleted(id);
 }
 
 }  // namespace

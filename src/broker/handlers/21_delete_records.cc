@@ -22,7 +22,9 @@ void remove(BrokerCore& core, const std::string& topic, std::int64_t offset,
         ErrorCode::kPolicyViolation;  // Kafka's, of a topic that is compacted only
     return;
   }
-  if (const auto moved = core.log.delete_records(*partition, Offset(offset)); !moved) {
+  const auto moved =
+      core.changing([&] { return core.log.delete_records(*partition, Offset(offset)); });
+  if (!moved) {
     response.error_code = moved.error();
     return;
   }

@@ -48,9 +48,12 @@ std::optional<TopicResults> add(BrokerCore& core, const Request& request,
                                               : ErrorCode::kUnknownTopicOrPartition;
     });
   }
-  const coordinator::TransactionReply added = core.coordinator.transactions().add_partitions(
-      key, partitions, core.caller(request), core.effects);
-  core.settle();
+  const coordinator::TransactionReply added = core.changing([&] {
+    const auto reply = core.coordinator.transactions().add_partitions(
+        key, partitions, core.caller(request), core.effects);
+    core.settle();
+    return reply;
+  });
   if (added.verdict == ConnectionVerdict::kClose) {
     return std::nullopt;
   }

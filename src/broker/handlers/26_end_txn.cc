@@ -6,13 +6,16 @@ namespace onceflow::broker {
 
 Disposition handle_end_txn(BrokerCore& core, const Request& request,
                            const protocol::EndTxnRequest& body, Reply& reply) {
-  const coordinator::EndTxnReply ended = core.coordinator.transactions().end_txn(
-      {.transactional_id = body.transactional_id,
-       .producer = {ProducerId(body.producer_id), ProducerEpoch(body.producer_epoch)}},
-      body.committed ? coordinator::TransactionResult::kCommit
-                     : coordinator::TransactionResult::kAbort,
-      core.caller(request), core.effects);
-  core.settle();
+  const coordinator::EndTxnReply ended = core.changing([&] {
+    const auto reply = core.coordinator.transactions().end_txn(
+        {.transactional_id = body.transactional_id,
+         .producer = {ProducerId(body.producer_id), ProducerEpoch(body.producer_epoch)}},
+        body.committed ? coordinator::TransactionResult::kCommit
+                       : coordinator::TransactionResult::kAbort,
+        core.caller(request), core.effects);
+    core.settle();
+    return reply;
+  });
   if (ended.verdict == coordinator::ConnectionVerdict::kClose) {
     return Disposition::kClose;
   }

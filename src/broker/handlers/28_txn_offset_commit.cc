@@ -41,19 +41,22 @@ protocol::TxnOffsetCommitResponse handle_txn_offset_commit(
       .transactional_id = body.transactional_id,
       .producer = {ProducerId(body.producer_id), ProducerEpoch(body.producer_epoch)}};
   const KnownOffsets known = known_offsets(core, body.topics);
-  const coordinator::OffsetCommitReply committed = core.coordinator.txn_offset_commit(
-      {.transaction = key,
-       .member = {.group_id = body.group_id,
-                  .member_id = body.member_id,
-                  .instance_id = body.group_instance_id,
-                  .generation = GenerationId(body.generation_id)},
-       .offsets = known.offsets,
-       .api_version = request.header.api_version},
-      core.moment(), core.effects);
-  if (request.header.api_version >= kFirstVersionOfTransactionsV2) {
-    doubt_unknown(core, body, key, known, committed);
-  }
-  core.settle();
+  const coordinator::OffsetCommitReply committed = core.changing([&] {
+    coordinator::OffsetCommitReply reply = core.coordinator.txn_offset_commit(
+        {.transaction = key,
+         .member = {.group_id = body.group_id,
+                    .member_id = body.member_id,
+                    .instance_id = body.group_instance_id,
+                    .generation = GenerationId(body.generation_id)},
+         .offsets = known.offsets,
+         .api_version = request.header.api_version},
+        core.moment(), core.effects);
+    if (request.header.api_version >= kFirstVersionOfTransactionsV2) {
+      doubt_unknown(core, body, key, known, reply);
+    }
+    core.settle();
+    return reply;
+  });
   protocol::TxnOffsetCommitResponse response;
   answer_offsets(body.topics, known, committed, response.topics);
   return response;

@@ -41,7 +41,9 @@ protocol::CreatePartitionsResponse handle_create_partitions(
     answered.name = topic.name;
     std::optional<log::Refusal> refusal = check(core, topic);
     if (!refusal && !body.validate_only) {
-      if (const auto added = core.log.add_partitions(topic.name, topic.count); !added) {
+      const auto added =
+          core.changing([&] { return core.log.add_partitions(topic.name, topic.count); });
+      if (!added) {
         refusal = added.error();
       }
     }

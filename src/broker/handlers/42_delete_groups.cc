@@ -7,11 +7,13 @@ protocol::DeleteGroupsResponse handle_delete_groups(BrokerCore& core, const Requ
                                                     const protocol::DeleteGroupsRequest& body) {
   protocol::DeleteGroupsResponse response;
   for (const std::string& group_id : body.groups_names) {
-    response.results.push_back(
-        {.group_id = group_id,
-         .error_code = core.coordinator.delete_group(group_id, core.effects)});
+    auto& answered = response.results.emplace_back();
+    answered.group_id = group_id;
+    core.changing([&] {
+      answered.error_code = core.coordinator.delete_group(group_id, core.effects);
+      core.settle();
+    });
   }
-  core.settle();
   return response;
 }
 

@@ -67,9 +67,12 @@ class OffsetDelete {
         }
       }
     }
-    const std::vector<ErrorCode> errors =
-        core_.coordinator.groups().delete_offsets(body_.group_id, deleted, core_.effects);
-    core_.settle();
+    const std::vector<ErrorCode> errors = core_.changing([&] {
+      auto answered =
+          core_.coordinator.groups().delete_offsets(body_.group_id, deleted, core_.effects);
+      core_.settle();
+      return answered;
+    });
     std::size_t asked = 0;
     for (auto& topic : response.topics) {
       for (auto& partition : topic.partitions) {

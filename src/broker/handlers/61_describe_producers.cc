@@ -10,6 +10,7 @@ protocol::DescribeProducersResponse handle_describe_producers(
   for (const auto& topic : body.topics) {
     auto& answered = response.topics.emplace_back();
     answered.name = topic.name;
+    answered.partitions.reserve(topic.partition_indexes.size());
     for (const std::int32_t index : topic.partition_indexes) {
       auto& partition = answered.partitions.emplace_back();
       partition.partition_index = index;
@@ -18,6 +19,7 @@ protocol::DescribeProducersResponse handle_describe_producers(
         partition.error_code = protocol::ErrorCode::kUnknownTopicOrPartition;
         continue;
       }
+      partition.active_producers.reserve(found->producers().size());
       for (const auto& [producer_id, state] : found->producers().sorted()) {
         partition.active_producers.push_back(
             {.producer_id = producer_id.value,

@@ -16,6 +16,7 @@ protocol::ListConfigResourcesResponse handle_list_config_resources(
             std::ranges::find(body.resource_types, type) != body.resource_types.end());
   };
   if (is_asked_for(kTopicResource)) {
+    response.config_resources.reserve(core.log.topics().by_name().size() + 1);
     for (const auto& [name, topic] : core.log.topics().by_name()) {
       response.config_resources.push_back({.resource_name = name, .resource_type = kTopicResource});
     }

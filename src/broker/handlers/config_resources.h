@@ -44,10 +44,16 @@ inline std::optional<log::Refusal> alter_topic(BrokerCore& core, const std::stri
                    : std::optional(
                          log::Refusal{protocol::ErrorCode::kInvalidConfig, checked.error().text});
   }
-  if (const auto changed = core.log.set_topic_config(name, overrides); !changed) {
+  const auto changed = core.changing([&] {
+    auto set = core.log.set_topic_config(name, overrides);
+    if (set) {
+      core.log.apply_retention(name);
+    }
+    return set;
+  });
+  if (!changed) {
     return changed.error();
   }
-  core.log.apply_retention(name);
   core.tell_of_settings_without_effect(name, overrides);
   return std::nullopt;
 }
