@@ -185,8 +185,9 @@ std::size_t answer_bytes(const BrokerCore& core, const Request& request,
 
 std::size_t answer_bytes(const BrokerCore& core, const Request&,
                          const protocol::ListTransactionsRequest&) {
-  return core.coordinator.transactions().transactional_id_count() *
-         (core.options.coordinator.transactions.transactional_id_bytes_max + kTopicBytes);
+  return core.coordinator.transactions().part_bytes() +
+         core.coordinator.transactions().transactional_id_count() *
+             (core.options.coordinator.transactions.transactional_id_bytes_max + kTopicBytes);
 }
 
 std::size_t answer_bytes(const BrokerCore& core, const Request& request,

@@ -79,8 +79,8 @@ class Coordinator {
 
   /// The earliest time at which on_time() has something to do; nullopt if there is none.
   std::optional<MonotonicTime> next_deadline() const;
-  /// Everything that is due: transactions that time out, sessions that end, rebalances that
-  /// complete.
+  /// What is due: transactions that time out, sessions that end, rebalances that complete; as much
+  /// as a turn of the loop may do. What is left is due still, by next_deadline().
   void on_time(const Moment& moment, Effects& effects);
 
   // --- Recovery and checkpoints. ---

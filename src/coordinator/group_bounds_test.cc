@@ -108,6 +108,32 @@ TEST_F(GroupBounds, an_id_that_was_given_out_counts_until_it_comes_or_its_sessio
   EXPECT_LT(membership_bytes(), 100u);
 }
 
+TEST(GroupTimeouts, those_that_come_at_one_moment_come_in_turns) {
+  TestBroker broker({.groups = {.initial_rebalance_delay = {}}});
+  for (int number = 0; number < 1200; ++number) {
+    broker.live->groups().join_group({.group_id = "g" + std::to_string(number),
+                                      .client_id = "client",
+                                      .protocol_type = "consumer",
+                                      .protocols = {{"p", Buffer(1)}},
+                                      .session_timeout = kSession,
+                                      .rebalance_timeout = kRebalance,
+                                      .api_version = 3,
+                                      .random_uuid = "uuid"},
+                                     Ticket(static_cast<std::uint64_t>(number) + 1),
+                                     broker.moment(), broker.effects);
+  }
+  broker.finish_step();
+  broker.now += kSession;
+  std::vector<std::size_t> bytes;
+  do {
+    bytes.push_back(broker.live->groups().usage().membership_bytes);
+    broker.live->on_time(broker.moment(), broker.effects);
+    broker.finish_step();
+  } while (broker.live->groups().usage().membership_bytes < bytes.back());
+  ASSERT_EQ(bytes.size(), 4u) << "500, 500, 200, and none";
+  EXPECT_EQ(bytes.back(), 0u);
+}
+
 TEST_F(GroupBounds, an_assignment_has_one_and_may_take_the_place_of_another) {
   const JoinGroupReply member = joined(broker.join(with_metadata(10)));
   SyncGroupRequest assigns{.member = key(member),

@@ -11,6 +11,10 @@
 namespace onceflow::coordinator {
 namespace {
 
+// That are due, in a turn of the loop: some milliseconds. All members may be, a session after a
+// start.
+constexpr std::size_t kGroupsAtOnce = 500;
+
 constexpr std::int16_t kOffsetCommitVersionWithGroupNotFound = 9;
 // Fewer noted groups than this are kept as they are.
 constexpr std::size_t kNotedMin = 1000;
@@ -527,7 +531,8 @@ std::optional<MonotonicTime> GroupCoordinator::next_deadline() const {
 }
 
 void GroupCoordinator::on_time(const Moment& moment, Effects& effects) {
-  while (!deadlines_.empty() && deadlines_.begin()->first <= moment.monotonic) {
+  for (std::size_t left = kGroupsAtOnce;
+       left > 0 && !deadlines_.empty() && deadlines_.begin()->first <= moment.monotonic; --left) {
     const std::string group_id = deadlines_.begin()->second;
     Group& group = *find(group_id);
     group.on_time(moment, effects);
