@@ -74,6 +74,10 @@ class Group {
   std::size_t bytes_before(const JoinGroupRequest& request) const;
   /// What it adds to that if this request is answered with an id; else 0.
   static std::size_t expected_bytes_of(const JoinGroupRequest& request);
+  /// Of that, the ids that were given out; and forgets them. Who comes with one of them is told
+  /// UNKNOWN_MEMBER_ID, and begins anew.
+  std::size_t expected_bytes() const;
+  void forget_expected() { expected_members_.clear(); }
   /// Of that, the assignments.
   std::size_t assignment_bytes() const;
   /// A restart finds it: it has had a generation, or has offsets.
@@ -107,6 +111,7 @@ class Group {
   GroupState told_state = GroupState::kEmpty;
   std::size_t told_member_count = 0;
   std::size_t counted_membership_bytes = 0;
+  std::size_t counted_expected_bytes = 0;
   std::size_t counted_offset_bytes = 0;
   std::set<TopicId> topics_noted;
 

@@ -11,13 +11,18 @@ constexpr std::size_t kExpectedMemberBytes = 96;
 }  // namespace
 
 std::size_t Group::membership_bytes() const {
-  std::size_t bytes = assignment_bytes();
-  for (const auto& [member_id, deadline] : expected_members_) {
-    bytes += kExpectedMemberBytes + member_id.size();
-  }
+  std::size_t bytes = assignment_bytes() + expected_bytes();
   for (const Member& member : members_) {
     bytes += member.id.size() + member.client_id.size() + member.client_host.size() +
              bytes_of(member.protocols);
+  }
+  return bytes;
+}
+
+std::size_t Group::expected_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& [member_id, deadline] : expected_members_) {
+    bytes += kExpectedMemberBytes + member_id.size();
   }
   return bytes;
 }
@@ -69,6 +74,25 @@ ErrorCode GroupCoordinator::check_join_bounds(const JoinGroupRequest& request,
     return ErrorCode::kGroupMaxSizeReached;
   }
   return ErrorCode::kNone;
+}
+
+// Where all groups together have no room for it: what was given to those who do not come back must
+// keep nobody out.
+void GroupCoordinator::make_room_for_members(const JoinGroupRequest& request) {
+  const std::size_t protocol_bytes = bytes_of(request.protocols);
+  const std::size_t bytes = protocol_bytes + Group::expected_bytes_of(request);
+  if (membership_bytes_ + bytes <= options_.membership_bytes_max || expected_bytes_ == 0 ||
+      protocol_bytes > options_.member_bytes_max) {
+    return;
+  }
+  for (auto place = groups_.begin(); place != groups_.end();) {
+    Group& group = *(place++)->second;
+    if (group.expected_bytes() > 0 && group.id() != request.group_id) {
+      group.forget_expected();
+      recount(group);
+      settle(group);
+    }
+  }
 }
 
 ErrorCode GroupCoordinator::check_sync_bounds(const SyncGroupRequest& request,

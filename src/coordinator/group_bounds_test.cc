@@ -108,6 +108,22 @@ TEST_F(GroupBounds, an_id_that_was_given_out_counts_until_it_comes_or_its_sessio
   EXPECT_LT(membership_bytes(), 100u);
 }
 
+TEST_F(GroupBounds, ids_that_nobody_has_come_back_with_keep_no_other_group_out) {
+  const JoinGroupReply member = joined(broker.join(with_metadata(500, "real")));
+  for (int number = 0; number < 100; ++number) {
+    JoinGroupRequest made = request();
+    made.group_id = "g" + std::to_string(number);
+    EXPECT_EQ(join_error(made), ErrorCode::kMemberIdRequired);
+    EXPECT_LE(membership_bytes(), kAllGroupsBytes);
+  }
+  EXPECT_EQ(join_error(with_metadata(999, "another")), ErrorCode::kNone);
+  EXPECT_EQ(
+      broker.heartbeat(
+          {.group_id = "real", .member_id = member.member_id, .generation = member.generation}),
+      ErrorCode::kNone);
+  EXPECT_GE(membership_bytes(), 1500u);
+}
+
 TEST(GroupTimeouts, those_that_come_at_one_moment_come_in_turns) {
   TestBroker broker({.groups = {.initial_rebalance_delay = {}}});
   for (int number = 0; number < 1200; ++number) {

@@ -90,6 +90,8 @@ Group& GroupCoordinator::find_or_create(std::string_view group_id) {
 void GroupCoordinator::recount(Group& group) {
   const std::size_t bytes = group.membership_bytes();
   membership_bytes_ += bytes - std::exchange(group.counted_membership_bytes, bytes);
+  const std::size_t expected = group.expected_bytes();
+  expected_bytes_ += expected - std::exchange(group.counted_expected_bytes, expected);
 }
 
 void GroupCoordinator::settle(Group& group) {
@@ -125,6 +127,7 @@ void GroupCoordinator::erase(Group& group) {
     }
   }
   membership_bytes_ -= group.counted_membership_bytes;
+  expected_bytes_ -= group.counted_expected_bytes;
   offset_bytes_ -= group.counted_offset_bytes;
   const std::string group_id = group.id();
   const bool is_noted = group.is_noted;
@@ -156,6 +159,7 @@ void GroupCoordinator::join_group(JoinGroupRequest request, Ticket ticket, const
   } else if (group == nullptr && groups_.size() >= options_.group_count_max) {
     error = ErrorCode::kCoordinatorNotAvailable;
   } else {
+    make_room_for_members(request);
     error = check_join_bounds(request, group);
   }
   if (error != ErrorCode::kNone) {

@@ -266,6 +266,7 @@ class GroupCoordinator {
   void settle(Group& group);
   /// What its members and offsets take now, in the sums of all groups.
   void recount(Group& group);
+  void make_room_for_members(const JoinGroupRequest& request);
   ErrorCode check_join_bounds(const JoinGroupRequest& request, const Group* group) const;
   ErrorCode check_sync_bounds(const SyncGroupRequest& request, const Group& group) const;
   void erase(Group& group);
@@ -280,6 +281,7 @@ class GroupCoordinator {
   GroupOptions options_;
   Groups groups_;
   std::size_t membership_bytes_ = 0;
+  std::size_t expected_bytes_ = 0;  // of that, ids that were given out
   std::size_t offset_bytes_ = 0;
   /// Those that have, or had, offsets of it: who is asked when it goes.
   std::map<TopicId, std::set<std::string, std::less<>>> groups_by_topic_;
