@@ -301,9 +301,9 @@ TEST_F(AdminTest, alter_configs_replaces_all_that_was_set) {
   protocol::AlterConfigsRequest request;
   request.resources.push_back({.resource_type = kTopic,
                                .resource_name = "t",
-                               .configs = {{.name = "segment.bytes", .value = "4096"}}});
+                               .configs = {{.name = "segment.bytes", .value = "4194304"}}});
   EXPECT_EQ(client_->call(request, 2)->responses.at(0).error_code, ErrorCode::kNone);
-  EXPECT_EQ(value("t", "segment.bytes"), "4096");
+  EXPECT_EQ(value("t", "segment.bytes"), "4194304");
   EXPECT_EQ(value("t", "retention.ms"), "604800000");
   EXPECT_EQ(value("t", "compression.type"), "producer");
 }

@@ -228,6 +228,7 @@ std::vector<StateUse> Broker::state_use() const {
   const coordinator::GroupUsage usage = coordinator_.groups().usage();
   return {
       {"partitions", log_->topics().partition_count(), options_.log.partitions_max},
+      {"topic_configs_bytes", log_->topics().config_bytes(), options_.log.config_bytes_max},
       {"groups", usage.group_count, groups.group_count_max},
       {"group_members_bytes", usage.membership_bytes, groups.membership_bytes_max},
       {"group_offsets_bytes", usage.offset_bytes, groups.offset_bytes_max},

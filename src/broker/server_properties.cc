@@ -260,6 +260,11 @@ class Keys {
     log::TopicConfig& topic = options_.log.topic_defaults;
     keys_["num.partitions"] = integer(1, 100'000, options_.num_partitions);
     keys_["partitions.max.count"] = integer(1, 10'000'000, options_.log.partitions_max);
+    keys_["segment.bytes.min"] =
+        integer(14, kInt32Max, options_.log.config_bounds.segment_bytes_min);
+    keys_["topic.config.value.max.bytes"] =
+        integer(64, kInt32Max, options_.log.config_bounds.value_bytes_max);
+    keys_["topic.configs.max.bytes"] = integer(1024, kInt64Max, options_.log.config_bytes_max);
     keys_["auto.create.topics.enable"] = boolean(options_.auto_create_topics);
     keys_["log.segment.bytes"] = integer(1024, kInt32Max, topic.segment_bytes);
     keys_["log.retention.ms"] = retention(1, topic.retention_ms);
@@ -419,6 +424,15 @@ Result<ServerProperties::Applied> ServerProperties::apply() const {
     if (const Entry* const entry = last(key)) {
       keys.set(key, entry->value);
     }
+  }
+  if (const log::LogOptions& log = applied.options.log;
+      log.topic_defaults.segment_bytes < log.config_bounds.segment_bytes_min) {
+    return fail(onceflow::ErrorCode::kInvalidArgument,
+                fmt::format("{}: log.segment.bytes={}: must be at least {} (segment.bytes.min), as "
+                            "with Kafka: each segment is a file of its own",
+                            last("log.segment.bytes") != nullptr ? last("log.segment.bytes")->origin
+                                                                 : "default",
+                            log.topic_defaults.segment_bytes, log.config_bounds.segment_bytes_min));
   }
   if (is_every_address(applied.options.server.listen.host) &&
       applied.options.advertised.host.empty()) {

@@ -149,6 +149,18 @@ const std::map<std::string, Bound>& bounds() {
        [](const BrokerOptions& options) {
          return static_cast<std::int64_t>(options.log.partitions_max);
        }},
+      {"segment.bytes.min",
+       [](const BrokerOptions& options) {
+         return std::int64_t{options.log.config_bounds.segment_bytes_min};
+       }},
+      {"topic.config.value.max.bytes",
+       [](const BrokerOptions& options) {
+         return static_cast<std::int64_t>(options.log.config_bounds.value_bytes_max);
+       }},
+      {"topic.configs.max.bytes",
+       [](const BrokerOptions& options) {
+         return static_cast<std::int64_t>(options.log.config_bytes_max);
+       }},
       {"group.max.count", of_groups(&Groups::group_count_max)},
       {"group.max.size", of_groups(&Groups::group_size_max)},
       {"group.id.max.bytes", of_groups(&Groups::id_bytes_max)},

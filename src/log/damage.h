@@ -34,10 +34,15 @@ enum class Damage : std::uint8_t {
   kSegmentShort,
   kSegmentLong,
   kSegmentForeign,
+  kSegmentUnknownBatches,
+  kSegmentRestCut,
   kBatchDamaged,
+  kFolderInstead,
+  kTopicUnknown,
   kClusterIdMissing,
   kClusterIdLost,
   kClusterIdChanged,
+  kNodeIdLost,
   kReadableByOthers,
 };
 

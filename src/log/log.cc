@@ -168,6 +168,25 @@ std::unexpected<Refusal> unknown_topic(std::string_view name) {
   return refuse(ErrorCode::kUnknownTopicOrPartition,
                 fmt::format("Topic '{}' does not exist.", name));
 }
+
+TopicAnswer<TopicConfig> check_config(const LogState& state, const TopicConfigOverrides& overrides,
+                                      const TopicConfigOverrides& before) {
+  auto config =
+      check_overrides(state.options.topic_defaults, overrides, state.options.config_bounds, before);
+  if (!config) {
+    return refuse(ErrorCode::kInvalidConfig, config.error().text);
+  }
+  const std::size_t bytes = bytes_of(overrides);
+  const std::size_t bytes_before = bytes_of(before);
+  if (bytes > bytes_before &&
+      state.topics.config_bytes() - bytes_before + bytes > state.options.config_bytes_max) {
+    return refuse(ErrorCode::kPolicyViolation,
+                  fmt::format("No more than {} bytes of settings on all topics "
+                              "(topic.configs.max.bytes).",
+                              state.options.config_bytes_max));
+  }
+  return *config;
+}
 }  // namespace
 
 TopicAnswer<TopicConfig> Log::check_new_topic(std::string_view name, std::int32_t partition_count,
@@ -190,11 +209,7 @@ TopicAnswer<TopicConfig> Log::check_new_topic(std::string_view name, std::int32_
     return refuse(ErrorCode::kPolicyViolation, fmt::format("No more than {} partitions in all.",
                                                            state_->options.partitions_max));
   }
-  auto config = check_overrides(state_->options.topic_defaults, overrides);
-  if (!config) {
-    return refuse(ErrorCode::kInvalidConfig, config.error().text);
-  }
-  return *config;
+  return check_config(*state_, overrides, {});
 }
 
 TopicAnswer<ChangedTopic> Log::create_topic(std::string_view name, std::int32_t partition_count,
@@ -202,6 +217,9 @@ TopicAnswer<ChangedTopic> Log::create_topic(std::string_view name, std::int32_t 
   const auto config = check_new_topic(name, partition_count, overrides);
   if (!config) {
     return std::unexpected(config.error());
+  }
+  if (const Status made = state_->make_way(name); !made) {
+    return refuse(ErrorCode::kKafkaStorageError, made.error().text);
   }
   TopicEntry entry{.id = state_->environment.random.uuid(),
                    .name = std::string(name),
@@ -235,6 +253,9 @@ TopicAnswer<ChangedTopic> Log::add_partitions(std::string_view name, std::int32_
     return refuse(ErrorCode::kPolicyViolation, fmt::format("No more than {} partitions in all.",
                                                            state_->options.partitions_max));
   }
+  if (const Status made = state_->make_way(name); !made) {
+    return refuse(ErrorCode::kKafkaStorageError, made.error().text);
+  }
   const JournalPosition position = state_->journal->append(
       EntryType::kPartitionsAdded, encode_partitions_added({topic->id, partition_count}));
   state_->add_partitions(*topic, partition_count);
@@ -243,20 +264,28 @@ TopicAnswer<ChangedTopic> Log::add_partitions(std::string_view name, std::int32_
   return ChangedTopic{topic->id, position};
 }
 
+TopicAnswer<TopicConfig> Log::check_topic_config(std::string_view name,
+                                                 const TopicConfigOverrides& overrides) const {
+  const Topic* topic = state_->topics.find(name);
+  if (topic == nullptr) {
+    return unknown_topic(name);
+  }
+  return check_config(*state_, overrides, topic->overrides);
+}
+
 TopicAnswer<ChangedTopic> Log::set_topic_config(std::string_view name,
                                                 const TopicConfigOverrides& overrides) {
   Topic* topic = state_->topics.find(name);
   if (topic == nullptr) {
     return unknown_topic(name);
   }
-  const auto config = check_overrides(state_->options.topic_defaults, overrides);
+  const auto config = check_config(*state_, overrides, topic->overrides);
   if (!config) {
-    return refuse(ErrorCode::kInvalidConfig, config.error().text);
+    return std::unexpected(config.error());
   }
   const JournalPosition position = state_->journal->append(
       EntryType::kTopicConfigured, encode_topic_configured({topic->id, overrides}));
-  topic->config = *config;
-  topic->overrides = overrides;
+  state_->topics.configure(*topic, *config, overrides);
   return ChangedTopic{topic->id, position};
 }
 

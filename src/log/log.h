@@ -51,6 +51,9 @@ struct LogOptions {
   /// reserve, log.free.bytes.min.
   std::uint64_t free_bytes_min = 64ull << 20;
   std::size_t partitions_max = 100'000;
+  TopicConfigBounds config_bounds;
+  /// What is set on all topics together, as bytes_of counts it: topic.configs.max.bytes.
+  std::size_t config_bytes_max = 32u << 20;
   /// Of folders that are made, log.dir.mode; the owner of the disk sees to it.
   std::uint32_t directory_mode = 0700;
   /// Of the cluster whose log this is, for a log that does not know it yet. The checkpoint keeps
@@ -176,6 +179,9 @@ class Log {
                                          const TopicConfigOverrides& overrides = {});
   /// `partition_count` is the new total.
   TopicAnswer<ChangedTopic> add_partitions(std::string_view name, std::int32_t partition_count);
+  /// Checks without changing: for validate_only.
+  TopicAnswer<TopicConfig> check_topic_config(std::string_view name,
+                                              const TopicConfigOverrides& overrides) const;
   /// Replaces all that was set on the topic. In force at once; retention at its next check.
   TopicAnswer<ChangedTopic> set_topic_config(std::string_view name,
                                              const TopicConfigOverrides& overrides);

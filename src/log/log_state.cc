@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "log/damage.h"
+#include "log/unknown_batches.h"
 
 namespace onceflow::log {
 
@@ -17,6 +18,8 @@ constexpr std::uint64_t kRoomCheckBytes = 16u << 20;
 constexpr std::size_t kProducersForgottenShare = 10;
 // Segments set nothing aside where there is less than this many times what must be left.
 constexpr std::uint64_t kReservingFreeFactor = 4;
+// Of a topic's name in that of a folder to be removed, which has its id: a file system takes 255.
+constexpr std::size_t kDoomedNameKeptMax = 190;
 
 std::string hexadecimal(const TopicId& id) {
   std::string text;
@@ -164,7 +167,9 @@ void LogState::forget_topic(std::unique_ptr<Topic> topic, JournalPosition positi
   std::vector<std::string> directories;
   for (const auto& partition : topic->partitions) {
     producer_state_count -= partition->producers_.size();
-    directories.push_back(partition->segments_.directory());
+    if (partition->log_end_offset_ > Offset(0)) {  // else there is no folder, and many may be so
+      directories.push_back(partition->segments_.directory());
+    }
   }
   act_when_durable(position, [this, id = topic->id, directories = std::move(directories)] {
     for (const std::string& directory : directories) {
@@ -177,13 +182,31 @@ void LogState::forget_topic(std::unique_ptr<Topic> topic, JournalPosition positi
   });
 }
 
+Status LogState::make_way(std::string_view topic) {
+  const std::set<std::string> folders = unknown_folders;
+  for (const std::string& name : folders) {
+    if (const auto folder = parse_partition_directory_name(name); folder->topic == topic) {
+      const auto aside = move_aside(environment.disk, topics_directory() + "/" + name);
+      RETURN_IF_ERROR(aside);
+      unknown_folders.erase(name);
+      unknown_folders.insert(aside->substr(topics_directory().size() + 1));
+    }
+  }
+  return {};
+}
+
 Status LogState::doom_directory(const std::string& partition_directory, const TopicId& id) {
   const auto exists = environment.disk.exists(partition_directory);
   RETURN_IF_ERROR(exists);
   if (!*exists) {
     return {};
   }
-  std::string doomed = fmt::format("{}.{}{}", partition_directory, hexadecimal(id), kDeletedSuffix);
+  const std::string parent = io::parent_directory(partition_directory);
+  const std::string name = partition_directory.substr(parent.size() + 1);
+  const std::size_t dash = name.rfind('-');
+  std::string doomed =
+      fmt::format("{}/{}{}.{}{}", parent, name.substr(0, std::min(dash, kDoomedNameKeptMax)),
+                  name.substr(dash), hexadecimal(id), kDeletedSuffix);
   RETURN_IF_ERROR(remove_directory(environment.disk, doomed));
   RETURN_IF_ERROR(environment.disk.rename(partition_directory, doomed));
   topics_directory_unsynced = true;

@@ -71,6 +71,7 @@ struct TestLog {
     options.journal_file_bytes = 128 << 10;
     options.checkpoint_every_bytes = 1 << 20;
     options.free_bytes_min = 0;
+    options.config_bounds.segment_bytes_min = 14;
     options.on_fatal = [this](const Error& what) { fatal.push_back(what.text); };
     options.on_damage = [this](const Error& what) { damage.push_back(what.text); };
   }

@@ -23,6 +23,9 @@ struct Key {
   Effect effect = Effect::kNo;
 };
 
+// What one override takes beside its text.
+constexpr std::size_t kOverrideBytes = 128;
+
 constexpr std::string_view kForEver = "9223372036854775807";
 
 // By name. What has no effect is accepted and kept for tools that set it; nothing here depends on
@@ -226,14 +229,38 @@ Result<TopicConfig> apply_overrides(TopicConfig defaults, const TopicConfigOverr
   return defaults;
 }
 
-Result<TopicConfig> check_overrides(TopicConfig defaults, const TopicConfigOverrides& overrides) {
+Result<TopicConfig> check_overrides(TopicConfig defaults, const TopicConfigOverrides& overrides,
+                                    const TopicConfigBounds& bounds,
+                                    const TopicConfigOverrides& before) {
   for (const auto& [name, value] : overrides) {
+    if (const auto stood = before.find(name); stood != before.end() && stood->second == value) {
+      continue;
+    }
+    if (value.size() > bounds.value_bytes_max) {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("Invalid value for configuration {}: it has {} bytes, and no value "
+                              "may have more than {} (topic.config.value.max.bytes)",
+                              name, value.size(), bounds.value_bytes_max));
+    }
     if (const Key* const key = find_key(name); key != nullptr && key->effect == Effect::kNo) {
       RETURN_IF_ERROR(check_without_effect(*key, value));
+    }
+    if (std::int32_t bytes = 0; name == "segment.bytes") {
+      RETURN_IF_ERROR(parse_number<std::int32_t>(name, value, bounds.segment_bytes_min, bytes));
     }
   }
   return apply_overrides(defaults, overrides);
 }
+
+std::size_t bytes_of(const TopicConfigOverrides& overrides) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : overrides) {
+    bytes += kOverrideBytes + key.size() + value.size();
+  }
+  return bytes;
+}
+
+bool is_topic_config(std::string_view key) { return find_key(key) != nullptr; }
 
 std::vector<TopicConfigEntry> describe(const TopicConfig& broker_defaults,
                                        const TopicConfigOverrides& overrides) {

@@ -37,9 +37,21 @@ using TopicConfigOverrides = std::map<std::string, std::string>;
 /// range; the text names both. Keys of Kafka that mean nothing on one node are accepted and kept,
 /// whatever their values: older versions did not look at them.
 Result<TopicConfig> apply_overrides(TopicConfig defaults, const TopicConfigOverrides& overrides);
+
+/// What a user may set.
+struct TopicConfigBounds {
+  std::int32_t segment_bytes_min = 1 << 20;  ///< segment.bytes.min; Kafka's
+  std::size_t value_bytes_max = 4096;        ///< topic.config.value.max.bytes
+};
 /// As apply_overrides, for what a user sets now: keys without effect too must have a value that
-/// Kafka would take.
-Result<TopicConfig> check_overrides(TopicConfig defaults, const TopicConfigOverrides& overrides);
+/// Kafka would take, and a segment is no smaller than Kafka's. What stood in `before` may stay.
+Result<TopicConfig> check_overrides(TopicConfig defaults, const TopicConfigOverrides& overrides,
+                                    const TopicConfigBounds& bounds,
+                                    const TopicConfigOverrides& before = {});
+/// What they take in memory, about.
+std::size_t bytes_of(const TopicConfigOverrides& overrides);
+/// Whether a topic may be told it.
+bool is_topic_config(std::string_view key);
 
 /// Kafka's numbers, as in DescribeConfigs.
 enum class ConfigType : std::int8_t {

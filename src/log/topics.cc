@@ -49,6 +49,7 @@ Topic& Topics::add(std::unique_ptr<Topic> topic) {
   by_normal_name_.emplace(normal_name(added.name), added.name);
   partition_count_ += added.partitions.size();
   name_bytes_ += added.name.size();
+  config_bytes_ += bytes_of(added.overrides);
   by_name_.emplace(added.name, std::move(topic));
   return added;
 }
@@ -63,7 +64,15 @@ std::unique_ptr<Topic> Topics::remove(const TopicId& id) {
   by_normal_name_.erase(normal_name(removed->name));
   partition_count_ -= removed->partitions.size();
   name_bytes_ -= removed->name.size();
+  config_bytes_ -= bytes_of(removed->overrides);
   return removed;
+}
+
+void Topics::configure(Topic& topic, const TopicConfig& config, TopicConfigOverrides overrides) {
+  config_bytes_ += bytes_of(overrides);
+  config_bytes_ -= bytes_of(topic.overrides);
+  topic.config = config;
+  topic.overrides = std::move(overrides);
 }
 
 const std::string* Topics::find_colliding(std::string_view name) const {

@@ -38,6 +38,8 @@ class Topics {
   std::size_t partition_count() const { return partition_count_; }
   /// Of all names together.
   std::size_t name_bytes() const { return name_bytes_; }
+  /// What is set on all topics.
+  std::size_t config_bytes() const { return config_bytes_; }
 
  private:
   friend class Log;
@@ -48,6 +50,7 @@ class Topics {
 
   Topic& add(std::unique_ptr<Topic> topic);
   std::unique_ptr<Topic> remove(const TopicId& id);
+  void configure(Topic& topic, const TopicConfig& config, TopicConfigOverrides overrides);
   void count_partitions(std::size_t added) { partition_count_ += added; }
   /// Kafka's rule: names that differ only in '.' and '_' collide (in metric names).
   const std::string* find_colliding(std::string_view name) const;
@@ -57,6 +60,7 @@ class Topics {
   std::unordered_map<std::string, std::string> by_normal_name_;
   std::size_t partition_count_ = 0;
   std::size_t name_bytes_ = 0;
+  std::size_t config_bytes_ = 0;
 };
 
 }  // namespace onceflow::log

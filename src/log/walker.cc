@@ -7,6 +7,7 @@
 #include "log/walked_journal.h"
 #include "log/walked_segments.h"
 #include "log/walked_state.h"
+#include "log/walked_folders.h"
 
 namespace onceflow::log {
 namespace {
@@ -128,3 +129,4 @@ Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directo
 }
 
 }  // namespace onceflow::log
+  RETURN_IF_ERROR(walk_folders(disk, directory + "/topics", **state, report));

@@ -4,7 +4,8 @@ import json
 import re
 import sqlite3
 
-from harness import Worker, check, cluster, consume, onceflow, produce, shared_kafka, wait_for
+from harness import (SMALL_SEGMENTS, Worker, check, cluster, consume, onceflow, produce,
+                     shared_kafka, wait_for)
 from harness.kafka_admin import create_topic, delete_records, move_position
 
 SOURCE = "source: { kafka: { topics: [in], group.id: g } }"
@@ -36,7 +37,7 @@ def audited(at, broker, code, *arguments):
 
 def ten_read_and_five_deleted_unread(at, pipeline):
     """The stage is at 10, the log begins at 15; returns the broker, which runs."""
-    with cluster(at) as broker:
+    with cluster(at, *(() if shared_kafka() else SMALL_SEGMENTS)) as broker:
         create_small_segments(broker)
         produce(broker.address, "in", numbers(0, 10))
         with Worker(at, pipeline, servers=broker.address) as worker:

@@ -3,13 +3,15 @@
 import contextlib
 import struct
 
-from harness import Broker, check
+from harness import SMALL_SEGMENTS, Broker, check, consume, kcat
 from harness.hostile import MIB, RESIDENT_BYTES_MAX, half_request, honest_beside, is_closed
+from harness.kafka_admin import create_topic, delete_topic, set_topic_config
 from harness.wire import Connection, text
 
 QUICK = ["--override", "group.initial.rebalance.delay.ms=0"]
 INVALID_REQUEST, INVALID_GROUP_ID, GROUP_MAX_SIZE_REACHED = 42, 24, 81
 OFFSET_METADATA_TOO_LARGE, INVALID_COMMIT_OFFSET_SIZE, MEMBER_ID_REQUIRED = 12, 28, 79
+INVALID_CONFIG, POLICY_VIOLATION = 40, 44
 
 
 def ask_to_join(connection, group, metadata_bytes, client="wire", protocols=1):
@@ -30,6 +32,15 @@ def answer_to_join(connection):
 def join(connection, *arguments, **options):
     ask_to_join(connection, *arguments, **options)
     return answer_to_join(connection)
+
+
+def refused(error, create, *arguments, **options):
+    try:
+        create(*arguments, **options)
+    except AssertionError as said:
+        check(f"error {error}" in str(said), f"{said}, not {error}")
+        return
+    check(False, "it is not refused")
 
 
 def state(broker, name):
@@ -121,3 +132,47 @@ def transactional_ids_have_a_bound(at):
         answer = connection.call(22, 1, text("t3") + struct.pack(">i", 10_000))
         check(struct.unpack(">h", answer[4:6])[0] != 0, "a fourth one")
         connection.init_producer("t0", 10_000)
+
+
+def protocols_have_a_bound(at):
+    with Broker(at, *QUICK) as broker, Connection(broker.address) as connection:
+        check(join(connection, "g", 10, protocols=100) == 0, "a hundred")
+        check(join(connection, "h", 10, protocols=101) == INVALID_REQUEST, "a hundred and one")
+
+
+def settings_of_topics_have_a_bound(at):
+    """One value, and all together."""
+    lengthy = {"cleanup_policy": "delete," * 500 + "delete"}
+    with Broker(at, "--override", "topic.configs.max.bytes=18000", shows=True) as broker:
+        refused(INVALID_CONFIG, create_topic, broker.address, "long",
+                follower_replication_throttled_replicas="0:1," * 2000)
+        for number in range(4):
+            create_topic(broker.address, f"t{number}", **lengthy)
+        taken = state(broker, "topic_configs_bytes")
+        check(14_000 < taken <= 18_000, f"{taken}")
+        refused(POLICY_VIOLATION, create_topic, broker.address, "more", **lengthy)
+        create_topic(broker.address, "plain")
+        refused(POLICY_VIOLATION, set_topic_config, broker.address, "plain", "cleanup.policy",
+                lengthy["cleanup_policy"])
+        set_topic_config(broker.address, "t1", "cleanup.policy", "delete")
+        check(state(broker, "topic_configs_bytes") < taken, "what was taken back counts")
+        create_topic(broker.address, "more", **lengthy)
+        delete_topic(broker.address, "t0")
+        check(state(broker, "topic_configs_bytes") < taken, "what was deleted counts")
+
+
+def small_segments_are_refused_as_by_kafka(at):
+    with Broker(at) as broker:
+        refused(INVALID_CONFIG, create_topic, broker.address, "t", segment_bytes=(1 << 20) - 1)
+        create_topic(broker.address, "t", segment_bytes=1 << 20)
+        broker.stop()
+    with Broker(at, "--override", "log.segment.bytes=1048575") as broker:
+        check(not broker.ready and "log.segment.bytes=1048575" in broker.said(), broker.said())
+    with Broker(at, *SMALL_SEGMENTS, name="other") as broker:
+        create_topic(broker.address, "t", segment_bytes=80)
+        broker.stop()
+    # One that is there already goes on, and takes other settings.
+    with Broker(at, name="other") as broker:
+        kcat(broker.address, "-P", "-t", "t", given="a\nb\n")
+        set_topic_config(broker.address, "t", "retention.ms", "7000")
+        check(consume(broker.address, "t") == ["a", "b"], "not served")

@@ -3,7 +3,7 @@
 import struct
 import time
 
-from harness import Broker, check, consume, kcat, wait_for
+from harness import SMALL_SEGMENTS, Broker, check, consume, kcat, wait_for
 from harness.kafka_admin import create_topic, set_topic_config
 from harness.wire import Connection, batch, compact, text, varint
 
@@ -94,7 +94,7 @@ def a_topic_with_append_time_takes_any_timestamp(at):
 
 def records_from_the_future_are_not_kept_for_ever(at):
     """Where a topic takes them: a segment is at least as old as the next one."""
-    options = ("--override", "log.retention.check.interval.ms=100")
+    options = ("--override", "log.retention.check.interval.ms=100", *SMALL_SEGMENTS)
     with Broker(at, *options) as broker:
         create_topic(broker.address, "t", **{"message.timestamp.after.max.ms": (1 << 63) - 1,
                                              "retention.ms": 1000, "segment.bytes": 200})
@@ -141,7 +141,7 @@ def every_setting_of_a_topic_acts_or_is_described_as_doing_nothing(at):
 
 
 def sizes_act(at):
-    options = ("--override", "log.retention.check.interval.ms=100")
+    options = ("--override", "log.retention.check.interval.ms=100", *SMALL_SEGMENTS)
     with Broker(at, *options) as broker:
         create_topic(broker.address, "t", **{"max.message.bytes": 300, "segment.bytes": 400,
                                              "retention.bytes": 500})

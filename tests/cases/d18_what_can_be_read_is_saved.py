@@ -6,7 +6,8 @@ import re
 import shutil
 import struct
 
-from harness import Broker, Worker, audit, check, check_plain, consume, kcat, onceflow, wait_for
+from harness import (SMALL_SEGMENTS, Broker, Worker, audit, check, check_plain, consume, kcat,
+                     onceflow, wait_for)
 from harness.damage import checkpoints, flip, journals, live_journal, segments, zero_from
 from harness.kafka_admin import create_topic, move_position
 from harness.rdkafka import OpenTransaction
@@ -20,7 +21,7 @@ sinks: [ { kafka: { topic: out } } ]
 
 
 def filled(at, ends="stop", topics=("t",)):
-    with Broker(at) as broker:
+    with Broker(at, *SMALL_SEGMENTS) as broker:
         for topic in topics:
             create_topic(broker.address, topic, 1, segment_bytes=20_000)
             for part in range(0, len(RECORDS), 5):

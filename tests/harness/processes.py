@@ -135,6 +135,10 @@ class Process:
         return 0
 
 
+# For topics with small segments, which as with Kafka are refused otherwise.
+SMALL_SEGMENTS = ("--override", "segment.bytes.min=14")
+
+
 class Broker(Process):
     """`onceflow broker` on `at`/NAME; ready when the constructor returns, or ended (`ready` is
     empty then). shows=True: it has a status port, which answers."""

@@ -105,6 +105,10 @@ void describe_bounds(const BrokerOptions& options, Answer answer) {
   number("partitions.max.count", options.log.partitions_max);
   number("producer.states.max.count", options.log.producer_states_max);
   number("queued.max.request.bytes", options.server.memory_bytes_max);
+  number("segment.bytes.min",
+         static_cast<std::size_t>(options.log.config_bounds.segment_bytes_min));
+  number("topic.config.value.max.bytes", options.log.config_bounds.value_bytes_max);
+  number("topic.configs.max.bytes", options.log.config_bytes_max);
   number("transaction.max.bytes", transactions.transaction_bytes_max);
   number("transactional.id.max.bytes", transactions.transactional_id_bytes_max);
   number("transactional.id.max.count", transactions.transactional_id_count_max);

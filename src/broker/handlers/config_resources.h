@@ -39,10 +39,8 @@ inline std::optional<log::Refusal> alter_topic(BrokerCore& core, const std::stri
                                                const log::TopicConfigOverrides& overrides,
                                                bool validate_only) {
   if (validate_only) {
-    const auto checked = log::check_overrides(core.options.log.topic_defaults, overrides);
-    return checked ? std::nullopt
-                   : std::optional(
-                         log::Refusal{protocol::ErrorCode::kInvalidConfig, checked.error().text});
+    const auto checked = core.log.check_topic_config(name, overrides);
+    return checked ? std::nullopt : std::optional(checked.error());
   }
   const auto changed = core.changing([&] {
     auto set = core.log.set_topic_config(name, overrides);

@@ -102,6 +102,7 @@ class StorageNode final : public log::RecoveryListener {
     options.journal_file_bytes = 32 * 1024;
     options.checkpoint_every_bytes = 48 * 1024;
     options.open_files_max = 3;
+    options.config_bounds.segment_bytes_min = 1;  // segments that roll within a run
     // By hand alone, so that what it may take is known.
     options.retention_check_interval = std::chrono::hours(1000);
     options.on_fatal = [this](const Error& error) { stop(error); };
