@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "broker/answer_bytes.h"
 #include "broker/handlers/handlers.h"
+#include "broker/name_count.h"
 
 namespace onceflow::broker {
 namespace {
@@ -81,6 +82,15 @@ Disposition handle_as(BrokerCore& core, const Request& request, Reply& reply) {
   }
   if (core.environment.seeded_bug != SeededBug::kRepeatsAreWorkedOff) {
     body->collapse_repeats();
+  }
+  const std::size_t name_count = NameCount::of(*body, request.header.api_version);
+  if (name_count > kNamesFree && name_count > names_max(core)) {
+    core.tell_of_client(fmt::format(
+        "a request {} of {} names {} things, and {} is the most here: its connection was closed; "
+        "name fewer at a time",
+        protocol::to_string(request.header.api_key), request.client_host, name_count,
+        names_max(core)));
+    return Disposition::kClose;
   }
   // What may be kept until it is answered, and the answer.
   const std::size_t decoded_bytes = kDecodedBytesMax - reader.memory_left();

@@ -7,6 +7,8 @@ namespace {
 
 // In memory: a node with a short text.
 constexpr std::size_t kExpectedMemberBytes = 96;
+// Of one member; clients have a few.
+constexpr std::size_t kProtocolsMax = 100;
 
 }  // namespace
 
@@ -63,7 +65,7 @@ ErrorCode GroupCoordinator::check_join_bounds(const JoinGroupRequest& request,
     return ErrorCode::kInvalidRequest;
   }
   std::size_t bytes = bytes_of(request.protocols);
-  if (bytes > options_.member_bytes_max) {
+  if (bytes > options_.member_bytes_max || request.protocols.size() > kProtocolsMax) {
     return ErrorCode::kInvalidRequest;
   }
   bytes += Group::expected_bytes_of(request);

@@ -1,6 +1,7 @@
 """D3: batches that unpack to much are looked into beside the loop: others are served as ever, and
 what one connection sends keeps its order."""
 
+import contextlib
 import gzip
 import struct
 import time
@@ -114,3 +115,60 @@ def a_client_that_has_gone_appends_nothing(at):
             each.socket.close()
         time.sleep(0.5)
         check(other.high_watermark("t") == 0, "it was appended after all")
+
+
+@contextlib.contextmanager
+def nobody_waits(broker):
+    with Honest(broker.address) as beside:
+        yield
+        time.sleep(0.5)
+    print(f"    beside it: {beside.said()}")
+    check(beside.longest_ms < WORST_MS and beside.closed_count == 0, beside.said())
+
+
+def names(count, rest=b""):
+    return struct.pack(">i", count) + b"".join(text("%08x" % number) + rest
+                                               for number in range(count))
+
+
+def a_request_that_names_a_great_many_things(at):
+    """Refused by one rule for all: 10,000, and twice what the log holds."""
+    many = {
+        "Metadata": (3, 4, names(100_000) + b"\0"),
+        "ListOffsets": (2, 2, struct.pack(">ib", -1, 0) +
+                        names(100_000, struct.pack(">iiq", 1, 0, -1))),
+        "Fetch": (1, 4, struct.pack(">iiiib", -1, 0, 0, 1 << 20, 0) +
+                  names(100_000, struct.pack(">iiqi", 1, 0, 0, 1000))),
+        "DescribeGroups": (15, 1, names(150_000)),
+        "AlterConfigs": (33, 0, struct.pack(">ib", 1, 2) + text("t") +
+                         names(150_000, text("1")) + b"\0"),
+        "JoinGroup": (11, 2, text("g") + struct.pack(">ii", 10_000, 1_000) + text("") +
+                      text("consumer") + names(60_000, struct.pack(">i", 0))),
+    }
+    with Broker(at) as broker:
+        with Connection(broker.address) as connection:
+            connection.create_topic("t", 1)
+        for name, (key, version, body) in many.items():
+            with nobody_waits(broker), Connection(broker.address) as connection:
+                connection.send(key, version, body)
+                check(connection.socket.recv(1) == b"", f"{name}: it is answered")
+        check("a request Metadata of /127.0.0.1 names 100000 things" in broker.said(),
+              broker.said())
+        with Connection(broker.address) as connection:
+            check(connection.call(3, 4, names(9_000) + b"\0"), "9,000 are answered")
+
+
+def ten_thousand_settings_that_nobody_knows(at):
+    with Broker(at) as broker, nobody_waits(broker), Connection(broker.address) as connection:
+        connection.create_topic("t", 1)
+        answer = connection.call(33, 0, struct.pack(">ib", 1, 2) + text("t") +
+                                 names(9_000, text("1")) + b"\0")
+        check(struct.unpack(">h", answer[8:10])[0] == 40, answer[:60])
+
+
+def a_topic_of_99000_partitions_is_deleted(at):
+    with Broker(at) as broker, Connection(broker.address) as connection:
+        connection.socket.settimeout(60)
+        connection.create_topic("wide", 99_000)
+        with nobody_waits(broker):
+            connection.delete_topic("wide")

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "broker/answer_bytes.h"
+#include "broker/handlers/config_resources.h"
 #include "broker/handlers/handlers.h"
 
 namespace onceflow::broker {
@@ -62,6 +63,9 @@ log::TopicAnswer<Wish> wish_of(const BrokerCore& core, const TopicRequest& topic
   }
   Wish wish{.partition_count = *partition_count};
   for (const auto& config : topic.configs) {
+    if (auto refused = refuse_unknown_setting(config.name)) {
+      return std::unexpected(*std::move(refused));
+    }
     if (!config.value) {
       return std::unexpected(
           log::Refusal{ErrorCode::kInvalidConfig, "null value for " + config.name});

@@ -15,6 +15,9 @@ std::optional<log::Refusal> alter(BrokerCore& core, const ResourceRequest& resou
   }
   log::TopicConfigOverrides overrides;
   for (const auto& config : resource.configs) {
+    if (auto refused = refuse_unknown_setting(config.name)) {
+      return refused;
+    }
     if (!config.value) {
       return log::Refusal{protocol::ErrorCode::kInvalidConfig,
                           "Null value not supported for : " + config.name};

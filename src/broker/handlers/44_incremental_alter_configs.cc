@@ -65,6 +65,9 @@ std::string changed_list(std::string_view before, const std::string& change,
 
 std::optional<log::Refusal> apply(const BrokerCore& core, const ConfigRequest& config,
                                   log::TopicConfigOverrides& overrides) {
+  if (auto refused = refuse_unknown_setting(config.name)) {
+    return refused;
+  }
   if (config.config_operation == kDelete) {
     overrides.erase(config.name);
     return std::nullopt;

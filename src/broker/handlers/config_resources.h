@@ -33,6 +33,15 @@ inline std::optional<log::Refusal> refuse_to_alter(const BrokerCore& core, std::
   return std::nullopt;
 }
 
+/// Nullopt if there is such a setting: so that a thousand names that nobody knows are not kept
+/// until the first of them is found wrong.
+inline std::optional<log::Refusal> refuse_unknown_setting(const std::string& name) {
+  return log::is_topic_config(name)
+             ? std::nullopt
+             : std::optional(log::Refusal{protocol::ErrorCode::kInvalidConfig,
+                                          "Unknown topic config name: " + name});
+}
+
 /// Puts `overrides` in the place of all that was set on the topic, or only checks them. What
 /// retention takes by the new values goes at once.
 inline std::optional<log::Refusal> alter_topic(BrokerCore& core, const std::string& name,
