@@ -9,6 +9,11 @@
 
 namespace onceflow::console {
 
+namespace {
+// Who has not taken what it is sent for as long makes room for others.
+constexpr Duration kStalledAfter = milliseconds(250);
+}  // namespace
+
 class StatusServer::State {
  public:
   State(io::Environment environment, StatusServerOptions options, std::shared_ptr<Pages> pages)
@@ -51,6 +56,8 @@ class StatusServer::State {
     io::Connection* connection = nullptr;
     bool is_waited_for = true;  // it has no request that is whole
     bool is_closing = false;
+    bool is_large = false;                     // it is answered with a page that is made for it
+    std::optional<MonotonicTime> sends_since;  // what it is sent waits for it
   };
   using Clients = std::list<Client>;  // in the order in which they came
 
@@ -76,36 +83,75 @@ class StatusServer::State {
     if (clients_.size() - closing_count < options_.connections_max) {
       return closing_count < options_.connections_max;
     }
+    if (close_slowest()) {
+      return true;
+    }
     const auto idle = std::ranges::find_if(
         clients_, [](const Client& client) { return client.is_waited_for && !client.is_closing; });
     if (idle == clients_.end()) {
       return false;
     }
-    idle->is_closing = true;
-    idle->connection->close();
+    close(*idle);
     return true;
+  }
+
+  /// Of those that are answered with a large page: a quarter of the connections is left to probes.
+  bool make_room_for_large() {
+    const auto large_count = static_cast<std::size_t>(std::ranges::count_if(
+        clients_, [](const Client& client) { return client.is_large && !client.is_closing; }));
+    return large_count <= options_.connections_max - options_.connections_max / 4 ||
+           close_slowest();
+  }
+
+  /// Of those that do not take what they are sent the one that does so longest. False: all do.
+  bool close_slowest() {
+    const MonotonicTime before = environment_.scheduler.now() - kStalledAfter;
+    Client* slowest = nullptr;
+    for (Client& client : clients_) {
+      if (client.sends_since && !client.is_closing && *client.sends_since <= before &&
+          (slowest == nullptr || *client.sends_since < *slowest->sends_since)) {
+        slowest = &client;
+      }
+    }
+    if (slowest != nullptr) {
+      close(*slowest);
+    }
+    return slowest != nullptr;
+  }
+
+  static void close(Client& client) {
+    client.is_closing = true;
+    client.connection->close();
   }
 
   static Task<void> serve(std::shared_ptr<State> self, std::unique_ptr<io::Connection> connection) {
     Registration registration(self->clients_, connection.get());
     std::string input;
     bool goes_on = true;
+    Client& client = registration.client();
     while (goes_on && !self->is_closed_) {
-      registration.client().is_waited_for = true;
+      client.is_waited_for = true;
+      client.is_large = false;
       const ParsedRequest parsed = co_await read_request(*self, *connection, input);
       if (parsed.kind == ParsedRequest::Kind::kIncomplete || self->is_closed_) {
         break;
       }
-      registration.client().is_waited_for = false;
+      client.is_waited_for = false;
       Page page{.response = {.status = 400, .body = "not a request that is answered here\n"},
                 .rest = nullptr};
-      if (parsed.kind == ParsedRequest::Kind::kComplete) {
-        page = co_await answer(*self, parsed.request);
+      bool is_refused = parsed.kind != ParsedRequest::Kind::kComplete;
+      if (!is_refused) {
+        client.is_large = parsed.request.path != "/healthz" && parsed.request.path != "/readyz";
+        is_refused = client.is_large && !self->make_room_for_large();
+        if (is_refused) {
+          page.response = {.status = 503, .body = "too many ask for pages at once\n"};
+        } else {
+          page = co_await answer(*self, parsed.request);
+        }
       }
       const bool is_endless = page.rest != nullptr && !parsed.request.takes_chunks;
-      goes_on = parsed.kind == ParsedRequest::Kind::kComplete && parsed.request.keeps_alive &&
-                !is_endless;
-      if (self->is_closed_ || !co_await send(*self, *connection, parsed.request, std::move(page))) {
+      goes_on = !is_refused && parsed.request.keeps_alive && !is_endless;
+      if (self->is_closed_ || !co_await send(*self, client, parsed.request, std::move(page))) {
         break;
       }
     }
@@ -137,16 +183,16 @@ class StatusServer::State {
 
   /// The head and the body with the first piece of the rest, then piece by piece. False: the peer
   /// has gone, or does not read.
-  static Task<bool> send(State& state, io::Connection& connection, HttpRequest request, Page page) {
+  static Task<bool> send(State& state, Client& client, HttpRequest request, Page page) {
     if (page.rest == nullptr || request.method == "HEAD") {
       const bool is_chunked = page.rest != nullptr && request.takes_chunks;
       const std::string bytes = is_chunked
                                     ? to_http_head(page.response, request, BodyLength::kChunked)
                                     : to_http(page.response, request);
-      co_return (co_await timed_write(state, connection, bytes)).has_value();
+      co_return (co_await timed_write(state, client, bytes)).has_value();
     }
     const BodyLength length = request.takes_chunks ? BodyLength::kChunked : BodyLength::kToTheClose;
-    if (!co_await timed_write(state, connection, to_http_head(page.response, request, length))) {
+    if (!co_await timed_write(state, client, to_http_head(page.response, request, length))) {
       co_return false;
     }
     const MonotonicTime deadline =
@@ -164,21 +210,23 @@ class StatusServer::State {
         bytes = piece;
       }
       if (state.is_closed_ || state.environment_.scheduler.now() > deadline ||
-          (!bytes.empty() && !co_await timed_write(state, connection, bytes))) {
+          (!bytes.empty() && !co_await timed_write(state, client, bytes))) {
         co_return false;
       }
       piece.resize(kChunkHeadBytes);
     }
     co_return length == BodyLength::kChunked &&
-        (co_await timed_write(state, connection, kLastChunk)).has_value();
+        (co_await timed_write(state, client, kLastChunk)).has_value();
   }
 
-  static Task<Status> timed_write(State& state, io::Connection& connection,
-                                  std::string_view bytes) {
-    const io::TimerId timer = state.environment_.scheduler.schedule_after(
-        state.options_.silence_max, [&connection] { connection.close(); });
-    Status written = co_await connection.write(as_bytes(bytes));
-    state.environment_.scheduler.cancel(timer);
+  static Task<Status> timed_write(State& state, Client& client, std::string_view bytes) {
+    io::Scheduler& scheduler = state.environment_.scheduler;
+    const io::TimerId timer = scheduler.schedule_after(
+        state.options_.silence_max, [connection = client.connection] { connection->close(); });
+    client.sends_since = scheduler.now();
+    Status written = co_await client.connection->write(as_bytes(bytes));
+    client.sends_since.reset();
+    scheduler.cancel(timer);
     co_return written;
   }
 

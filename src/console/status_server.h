@@ -5,8 +5,10 @@
 // whoever looks takes no time of what is looked at. Bounds: connections_max at once; a request of
 // request_bytes_max; silence_max until a request is whole or a piece of an answer has been taken;
 // answer_time_max for a whole answer. A page is made in pieces of kPieceBytes while it is sent, so
-// a reader that does not read holds one piece. When all connections are taken, one that has nothing
-// to do or has asked for nothing yet makes room for a new one, the oldest first.
+// a reader that does not read holds one piece. When all connections are taken, one that does not
+// take what it is sent makes room for a new one, the slowest first, and then one that has nothing
+// to do or has asked for nothing yet, the oldest first. A quarter of the connections is for probes
+// alone, /healthz and /readyz.
 #pragma once
 
 #include <functional>

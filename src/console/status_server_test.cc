@@ -209,6 +209,20 @@ TEST_F(StatusServerTest, those_that_are_being_answered_are_not_thrown_out) {
   EXPECT_EQ(ask("GET /status HTTP/1.1\r\n\r\n"), "");
 }
 
+TEST_F(StatusServerTest, readers_that_do_not_read_make_room) {
+  start({.connections_max = 4, .silence_max = seconds(100)});
+  std::vector<std::unique_ptr<io::Connection>> unread;
+  for (int count = 0; count < 6; ++count) {
+    unread.push_back(connect("GET /lines?count=1000000 HTTP/1.1\r\n\r\n"));
+    os_.loop().run_for(milliseconds(10));
+  }
+  health_ = {.is_alive = true, .is_ready = true, .text = "alive\n"};
+  EXPECT_THAT(ask("GET /healthz HTTP/1.1\r\n\r\n"), HasSubstr("alive"));
+  EXPECT_THAT(ask("GET /status HTTP/1.1\r\n\r\n"), StartsWith("HTTP/1.1 503"));
+  os_.loop().run_for(milliseconds(300));
+  EXPECT_THAT(ask("GET /status HTTP/1.1\r\n\r\n"), HasSubstr("running"));
+}
+
 TEST_F(StatusServerTest, one_connection_carries_many_requests) {
   start();
   const std::string answers =

@@ -237,3 +237,41 @@ def a_worker_shows_its_log_as_well(at):
         check(worker.status()["broker"]["partition_count"] == pages["partition_count"], pages)
         check(worker.metric('onceflow_partition_high_watermark{topic="orders"') == 1, "no metric")
         check(worker.metric('onceflow_status_age_seconds{part="broker"}') < 5, "no age")
+
+
+def probes_are_answered_beside_readers_that_do_not_read(at):
+    """300 of them, which come again when they are closed; a scrape that reads gets all of it."""
+    with Broker(at, shows=True) as broker:
+        fill(broker, partitions=3000, groups=200)
+        unread, ends_at, said = [], time.monotonic() + 6, []
+        while time.monotonic() < ends_at:
+            unread = [each for each in unread if is_open(each)]
+            while len(unread) < 300:
+                unread.append(asks_and_does_not_read(broker))
+            said.append(broker.get("/healthz"))
+            time.sleep(0.3)
+        check(all(said) and len(said) > 5, f"{said.count(None)} of {len(said)} not answered")
+        wait_for(lambda: "onceflow_broker_uptime" in (broker.get("/metrics") or ""), "a scrape", 10)
+        for each in unread:
+            each.close()
+
+
+def asks_and_does_not_read(broker):
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.connect(("127.0.0.1", broker.status_port))
+    made.setblocking(False)
+    with contextlib.suppress(OSError):
+        made.send(b"GET /metrics HTTP/1.1\r\n\r\n" * 400)
+    return made
+
+
+def is_open(made):
+    try:
+        made.send(b"G")
+    except BlockingIOError:
+        return True
+    except OSError:
+        made.close()
+        return False
+    return True
