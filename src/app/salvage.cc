@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -20,6 +21,7 @@
 #include "coordinator/coordinator.h"
 #include "coordinator/records.h"
 #include "io/os/boot_id.h"
+#include "io/os/file_identity.h"
 #include "io/os/os_environment.h"
 #include "io/os/process.h"
 #include "log/salvage.h"
@@ -190,7 +192,40 @@ Status write_identity(io::Disk& disk, const SalvageCommand& command,
   return broker::write_meta_properties(disk, command.to, cluster_id, node_id);
 }
 
+// Whether `path` is the directory `outer` or lies in it, whatever links lead there; of a path that
+// is not there yet, what there is of it.
+bool lies_in(std::string path, const std::string& outer) {
+  const auto wanted = io::file_identity(outer);
+  while (!path.empty() && !io::file_identity(path)) {
+    const std::size_t slash = path.find_last_of('/');
+    path.resize(slash == std::string::npos ? 0 : std::max<std::size_t>(slash, 1));
+  }
+  path = path.empty() ? "." : path;
+  for (auto at = io::file_identity(path); wanted && at;) {
+    if (*at == *wanted) {
+      return true;
+    }
+    path += "/..";
+    const auto above = io::file_identity(path);
+    if (above == at) {
+      return false;
+    }
+    at = above;
+  }
+  return false;
+}
+
+Status check_places(const SalvageCommand& command) {
+  if (lies_in(command.to, command.from) || lies_in(command.from, command.to)) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} and {} are one in the other; name a directory beside {}",
+                            command.from, command.to, command.from));
+  }
+  return {};
+}
+
 Result<log::SalvageReport> carry_out(const SalvageCommand& command, ProgressLine& progress) {
+  RETURN_IF_ERROR(check_places(command));
   io::OsEnvironment os;
   SavedCoordinator coordinator;
   std::uint64_t shown_bytes = 0;

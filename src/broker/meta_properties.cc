@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
+#include "base/utf8.h"
 #include "broker/properties_file.h"
 #include "log/damage.h"
 
@@ -27,10 +30,18 @@ Result<std::optional<std::string>> read_cluster_id(io::Disk& disk, const std::st
       cluster_id = property.value;
     }
     if (property.key == "node.id" && property.value != std::to_string(node_id)) {
+      std::int32_t number = 0;
+      const char* const end = property.value.data() + property.value.size();
+      const auto read = std::from_chars(property.value.data(), end, number);
+      if (read.ec != std::errc() || read.ptr != end || number < 0) {
+        return log::fail_damaged(log::Damage::kNodeIdLost,
+                                 fmt::format("{}:{}", path, property.line),
+                                 printable(property.value));
+      }
       return fail(onceflow::ErrorCode::kInvalidArgument,
                   fmt::format("{}:{}: this directory belongs to node {}, and node.id is {}; set "
                               "node.id={} or use another directory",
-                              path, property.line, property.value, node_id, property.value));
+                              path, property.line, number, node_id, number));
     }
   }
   if (cluster_id.empty()) {

@@ -89,15 +89,25 @@ Status dump_segment(io::File& file, const Visit& visit) {
 // The checksum of an entry names its segment, which the file alone does not tell.
 void dump_index(ByteView bytes, const Visit& visit) {
   WireReader reader(bytes);
+  std::int64_t last_offset = -1;
+  std::uint32_t last_place = 0;
   while (reader.remaining() >= kIndexEntryBytes) {
     const std::uint64_t position = reader.position();
     Fields fields;
-    fields.emplace_back("offset", text(reader.read_int64()));
-    fields.emplace_back("position", text(reader.read_uint32()));
+    const std::int64_t offset = reader.read_int64();
+    const std::uint32_t place = reader.read_uint32();
+    const bool rises = offset > last_offset && place > last_place;
+    last_offset = offset;
+    last_place = place;
+    fields.emplace_back("offset", text(offset));
+    fields.emplace_back("position", text(place));
     fields.emplace_back("max_timestamp", text(reader.read_int64()));
     fields.emplace_back("headers_hash", fmt::format("{:08x}", reader.read_uint32()));
     fields.emplace_back("checksum", fmt::format("{:08x}", reader.read_uint32()));
     visit({.position = position, .what = "index entry", .fields = std::move(fields)});
+    if (!rises) {
+      damage(visit, position, "it does not lie behind the entry before it");
+    }
   }
   if (reader.remaining() > 0) {
     damage(visit, reader.position(), "the last entry is cut off");
@@ -203,6 +213,8 @@ Status dump_journal(io::File& file, const DumpRecords& records, const Visit& vis
   FileWindow window(file);
   std::uint64_t blank_blocks = 0;
   std::uint64_t offset = 0;
+  bool has_frame = false;
+  bool is_zero = true;  // a file that was made and not used yet
   const auto end_blank = [&] {
     if (blank_blocks > 0) {
       visit({.position = offset - blank_blocks * kJournalBlockBytes,
@@ -215,8 +227,13 @@ Status dump_journal(io::File& file, const DumpRecords& records, const Visit& vis
     RETURN_IF_ERROR(head);
     const auto header = decode_frame_header(*head);
     if (!header) {
+      is_zero = is_zero &&
+                std::ranges::all_of(*head, [](std::byte octet) { return octet == std::byte{0}; });
       if (head->size() < kFrameHeaderBytes) {
         end_blank();
+        if (!has_frame && !is_zero) {
+          damage(visit, 0, "there is no frame in it");
+        }
         return {};
       }
       ++blank_blocks;
@@ -224,6 +241,7 @@ Status dump_journal(io::File& file, const DumpRecords& records, const Visit& vis
       continue;
     }
     end_blank();
+    has_frame = true;
     visit({.position = offset,
            .what = header->payload_bytes == 0 ? "seal" : "frame",
            .fields = {{"journal_id", fmt::format("{:016x}", header->journal_id)},

@@ -137,6 +137,7 @@ class SalvageRun {
     if (!*exists) {
       return fail(ErrorCode::kNotFound, options_.from + " is not there");
     }
+    RETURN_IF_ERROR(check_holds_log());
     auto lock = environment_.disk.lock_directory(options_.from);
     RETURN_IF_ERROR(lock);
     source_.lock = *std::move(lock);
@@ -158,6 +159,32 @@ class SalvageRun {
     RETURN_IF_ERROR(disk.sync_directory(options_.to));
     target_.journal_id = environment_.random.next();
     return {};
+  }
+
+  // Before the lock, which is a file: of what is no log nothing is changed.
+  Status check_holds_log() {
+    io::Disk& disk = environment_.disk;
+    for (const std::string& path :
+         {options_.from + "/" + checkpoint_file_name(0),
+          options_.from + "/" + checkpoint_file_name(1), journal_note_path(options_.from)}) {
+      const auto exists = disk.exists(path);
+      RETURN_IF_ERROR(exists);
+      if (*exists) {
+        return {};
+      }
+    }
+    for (const std::string& path : {source_.journal_directory(), source_.topics_directory()}) {
+      const auto entries = disk.list(path);
+      for (const io::DirectoryEntry& entry : entries.value_or(std::vector<io::DirectoryEntry>())) {
+        if (parse_journal_file_name(entry.name) ||
+            (entry.is_directory && parse_partition_directory_name(entry.name))) {
+          return {};
+        }
+      }
+    }
+    return fail(
+        ErrorCode::kNotFound,
+        fmt::format("{} holds no log: no checkpoint, no journal and no topics", options_.from));
   }
 
   Status read_checkpoint() {

@@ -2,15 +2,29 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "base/crc32c.h"
 #include "log/format.h"
+#include "log/walked_folders.h"
 #include "log/walked_journal.h"
 #include "log/walked_segments.h"
 #include "log/walked_state.h"
-#include "log/walked_folders.h"
 
 namespace onceflow::log {
 namespace {
+
+Result<bool> holds_checkpoint(io::Disk& disk, const std::string& directory) {
+  for (std::uint64_t slot = 0; slot < 2; ++slot) {
+    const auto exists = disk.exists(directory + "/" + checkpoint_file_name(slot));
+    RETURN_IF_ERROR(exists);
+    if (*exists) {
+      return true;
+    }
+  }
+  return false;
+}
 
 /// The newest checkpoint that is whole; nullopt, and a finding, if there is none.
 Result<std::optional<WalkedState>> walk_checkpoints(io::Disk& disk, const std::string& directory,
@@ -51,13 +65,20 @@ Result<std::optional<WalkedState>> walk_checkpoints(io::Disk& disk, const std::s
       report.find(path, 0, "this checkpoint is damaged, and there is no other");
     }
   }
-  if (!newest && damaged.empty() && report.finding_count == 0) {
-    return fail(ErrorCode::kNotFound, fmt::format("{} holds no log: no checkpoint", directory));
-  }
   return newest;
 }
 
-// meta.properties and the checkpoint tell the same cluster id.
+std::optional<std::string> property_of(std::string_view text, std::string_view key) {
+  const std::string lines = "\n" + std::string(text) + "\n";
+  const std::string begin = "\n" + std::string(key) + "=";
+  const std::size_t at = lines.rfind(begin);
+  if (at == std::string::npos) {
+    return std::nullopt;
+  }
+  return lines.substr(at + begin.size(), lines.find('\n', at + 1) - at - begin.size());
+}
+
+// meta.properties and the checkpoint tell the same cluster id, and a node's id is a number.
 Status walk_identity(io::Disk& disk, const std::string& directory, const WalkedState& state,
                      WalkReport& report) {
   const std::string path = directory + "/meta.properties";
@@ -74,17 +95,16 @@ Status walk_identity(io::Disk& disk, const std::string& directory, const WalkedS
   }
   const auto bytes = io::read_file(disk, path);
   RETURN_IF_ERROR(bytes);
-  const std::string_view key = "\ncluster.id=";
-  const std::string text = "\n" + std::string(as_text(*bytes)) + "\n";
-  const std::size_t at = text.rfind(key);
-  const std::string found =
-      at == std::string::npos
-          ? "none"
-          : text.substr(at + key.size(), text.find('\n', at + 1) - at - key.size());
+  const std::string found = property_of(as_text(*bytes), "cluster.id").value_or("none");
   if (found != state.cluster_id) {
     report.find(
         path, 0,
         fmt::format("its cluster.id is {}, where the checkpoint says {}", found, state.cluster_id));
+  }
+  const auto is_digit = [](char letter) { return letter >= '0' && letter <= '9'; };
+  if (const auto node = property_of(as_text(*bytes), "node.id");
+      node && (node->empty() || !std::ranges::all_of(*node, is_digit))) {
+    report.find(path, 0, "its node.id is no number");
   }
   return {};
 }
@@ -104,6 +124,12 @@ Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directo
   RETURN_IF_ERROR(exists);
   if (!*exists) {
     return fail(ErrorCode::kNotFound, fmt::format("{} is not there", directory));
+  }
+  // Before the lock, which is a file: of what is no log nothing is changed.
+  const auto holds = holds_checkpoint(disk, directory);
+  RETURN_IF_ERROR(holds);
+  if (!*holds) {
+    return fail(ErrorCode::kNotFound, fmt::format("{} holds no log: no checkpoint", directory));
   }
   const auto lock = disk.lock_directory(directory);
   RETURN_IF_ERROR(lock);
@@ -125,8 +151,8 @@ Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directo
                         {id, number}, (*state)->path, topic.partitions[index], report));
     }
   }
+  RETURN_IF_ERROR(walk_folders(disk, directory + "/topics", **state, report));
   return report;
 }
 
 }  // namespace onceflow::log
-  RETURN_IF_ERROR(walk_folders(disk, directory + "/topics", **state, report));

@@ -268,6 +268,19 @@ def what_cannot_be_done_is_said(at):
         said = onceflow("salvage", "data", "--to", "new", at=at, code=2)
         check("in use" in said, said)
         broker.stop()
+    (at / "empty").mkdir()
+    said = onceflow("salvage", "empty", "--to", "new", "--execute", at=at, code=2)
+    check("holds no log" in said, said)
+    said = onceflow("audit", "--data-dir", "empty", at=at, code=2)
+    check("holds no log" in said, said)
+    check(not list((at / "empty").iterdir()) and not (at / "new").exists(), "something was written")
+    (at / "link").symlink_to(data)
+    for to in ["data/new", "data/topics/t-0/new/er", "link/new", "./data/../data/new"]:
+        before = sorted(data.rglob("*"))
+        said = onceflow("salvage", "data", "--to", to, "--execute", at=at, code=2)
+        check("one in the other" in said, said)
+        check(sorted(data.rglob("*")) == before, f"{to}: DIR has changed")
+    onceflow("salvage", "link", "--to", "beside", "--execute", at=at)
     check(journals(data), data)
     check_plain(said)
 
@@ -282,4 +295,7 @@ def every_file_can_be_dumped(at):
     flip(segments(data, "t")[0], 200)
     said = onceflow("dump", segments(data, "t")[0], at=at, code=1)
     check("checksum is wrong" in said, said)
+    for name in ["x.journal", "x.log", "x.index", "checkpoint.0", "journal.durable"]:
+        (at / name).write_bytes(bytes(range(256)) * 400)
+        check(onceflow("dump", at / name, at=at, code=1), f"nothing of {name}")
     check(list(data.glob("checkpoint.*")), "no checkpoint")
