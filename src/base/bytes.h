@@ -1,6 +1,7 @@
 // Bytes: views and owned buffers, and the conversions between bytes and text.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -45,8 +46,14 @@ inline std::string_view as_text(ByteView bytes) {
 inline Buffer to_buffer(ByteView bytes) { return Buffer(bytes.begin(), bytes.end()); }
 inline Buffer to_buffer(std::string_view text) { return to_buffer(as_bytes(text)); }
 inline void append(Buffer& buffer, ByteView bytes) {
+  constexpr std::size_t kCapacityMin = 64;
   const std::size_t old_size = buffer.size();
-  buffer.resize(old_size + bytes.size());
+  const std::size_t new_size = old_size + bytes.size();
+  if (new_size > buffer.capacity()) {
+    // The vector moves byte by byte when it grows, and would do so at 1, 2, 4 …
+    buffer.reserve(std::max({kCapacityMin, new_size, 2 * buffer.capacity()}));
+  }
+  buffer.resize(new_size);
   if (!bytes.empty()) {
     std::memcpy(buffer.data() + old_size, bytes.data(), bytes.size());
   }

@@ -94,7 +94,7 @@ std::string printable(std::string_view bytes) {
 }
 
 std::string as_utf8(std::string_view bytes) {
-  return escaped(bytes, [](unsigned char) { return false; });
+  return is_utf8(bytes) ? std::string(bytes) : escaped(bytes, [](unsigned char) { return false; });
 }
 
 void append_utf8(std::string& text, std::uint32_t code_point) {
