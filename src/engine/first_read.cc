@@ -14,6 +14,7 @@ constexpr std::int32_t kPartitionBytesMax = 64 << 10;
 
 std::vector<client::Fetcher::Position> positions_of(const StageRehearsal& stage) {
   std::vector<client::Fetcher::Position> positions;
+  positions.reserve(stage.goes_on.size() + stage.begins.size());
   for (const KeptPosition& position : stage.goes_on) {
     positions.push_back({position.source, position.next_offset});
   }
