@@ -92,7 +92,7 @@ std::optional<Mismatch> in_other_letters(const SinkTable& table, const SqlDialec
 // others that may be it.
 std::string add_column(const SinkTable& table, const SqlDialect& dialect,
                        std::span<const ExistingColumn> existing, const SinkColumn& column) {
-  const std::string added =
+  std::string added =
       fmt::format("ALTER TABLE {} ADD COLUMN {} {}", dialect.quote_table(table.table),
                   dialect.quote(column.name), dialect.declared_type(column.type));
   const auto may_be_it = [&](const ExistingColumn& other) {
