@@ -37,7 +37,7 @@ def audited(at, broker, code, *arguments):
 
 def ten_read_and_five_deleted_unread(at, pipeline):
     """The stage is at 10, the log begins at 15; returns the broker, which runs."""
-    with cluster(at, *(() if shared_kafka() else SMALL_SEGMENTS)) as broker:
+    with cluster(at, *small_segments()) as broker:
         create_small_segments(broker)
         produce(broker.address, "in", numbers(0, 10))
         with Worker(at, pipeline, servers=broker.address) as worker:
@@ -46,6 +46,10 @@ def ten_read_and_five_deleted_unread(at, pipeline):
         produce(broker.address, "in", numbers(10, 15))
         produce(broker.address, "in", numbers(15, 16))
         return without_all_before(at, broker, 15)
+
+
+def small_segments():
+    return () if shared_kafka() else SMALL_SEGMENTS
 
 
 def create_small_segments(broker):
@@ -123,7 +127,7 @@ def a_position_of_a_group_moved_by_hand_is_a_finding(at):
 
 
 def what_was_read_and_then_deleted_is_no_finding(at):
-    with cluster(at) as broker:
+    with cluster(at, *small_segments()) as broker:
         create_small_segments(broker)
         produce(broker.address, "in", numbers(0, 10))
         produce(broker.address, "in", numbers(10, 11))
