@@ -161,8 +161,9 @@ def a_topic_of_another_pipeline_is_written_by_nobody_else(at):
         run_to(at, broker, writes("o"), "o", 9)
         # Also where the file of one that has run is changed to it, and where the other comes later.
         (at / "q.yaml").write_text(writes("a-k-changelog"), encoding="utf-8")
-        onceflow("reset", "q.yaml", "--bootstrap.servers", broker.address, "--to-current",
-                 "--execute", at=at)
+        said = onceflow("reset", "q.yaml", "--bootstrap.servers", broker.address, "--to-current",
+                        "--execute", at=at, code=1)
+        check("still refuses: topic 'a-k-changelog' is a topic of pipeline 'a' alone" in said, said)
         refused(at, broker, writes("a-k-changelog"), "topic 'a-k-changelog' is a topic of")
         run_to(at, broker, writes("c-k-repartition", "r"), "c-k-repartition", 9)
         later = counts.replace("name: a", "name: c").replace("topic: out", "topic: o2").replace(
