@@ -110,14 +110,15 @@ class FolderWalk {
 
   Status run_unknown() {
     std::uint64_t bytes = 0;
-    RETURN_IF_ERROR(for_each_segment([&](const std::string& path, Offset) -> Status {
+    const auto add = [&](const std::string& path, Offset) -> Status {
       const auto file = disk_.open(path, io::OpenMode::kRead);
       RETURN_IF_ERROR(file);
       const auto size_bytes = (*file)->size();
       RETURN_IF_ERROR(size_bytes);
       bytes += *size_bytes;
       return {};
-    }));
+    };
+    RETURN_IF_ERROR(for_each_segment(add));
     if (bytes > 0) {
       tell(path_, 0,
            fmt::format("this folder holds records of no topic that is known, {} bytes", bytes));
