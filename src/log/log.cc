@@ -139,10 +139,9 @@ AppendedMarkers Log::append_end_transaction(const EndTransaction& end, ByteView 
   }
   appended.position = state.journal->append(
       EntryType::kEndTransaction, encode_end_transaction_head(end, appended.offsets), record);
-  const MonotonicTime now = state.environment.scheduler.now();
   for (Partition* partition : partitions) {
     if (partition != nullptr) {
-      Segment& segment = partition->apply_marker(marker_of(end), now);
+      Segment& segment = state.apply_marker(*partition, marker_of(end));
       state.advance_when_durable(appended.position, *partition, segment);
     }
   }

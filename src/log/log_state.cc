@@ -248,6 +248,17 @@ void LogState::count_producers() {
   }
 }
 
+Segment& LogState::apply_marker(Partition& partition,
+                                const protocol::EndTransactionMarker& marker) {
+  const std::size_t known = partition.producers_.size();
+  Segment& segment = partition.apply_marker(marker, environment.scheduler.now(),
+                                            producer_state_count < options.producer_states_max
+                                                ? ProducerStates::Room::kSome
+                                                : ProducerStates::Room::kNone);
+  producer_state_count += partition.producers_.size() - known;
+  return segment;
+}
+
 bool LogState::has_room_for_producer() {
   const MonotonicTime now = environment.scheduler.now();
   if (producer_state_count < options.producer_states_max) {

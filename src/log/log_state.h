@@ -65,7 +65,10 @@ class LogState {
   /// For the state of one more producer; some that are idle are forgotten for it. Nothing is
   /// forgotten in recovery.
   bool has_room_for_producer();
-  /// After recovery; from then on producer_state_count is kept.
+  /// Live and in recovery alike. A marker keeps nothing of a producer that has not written there
+  /// where as many are known as may be.
+  Segment& apply_marker(Partition& partition, const protocol::EndTransactionMarker& marker);
+  /// Before and after recovery; from then on producer_state_count is kept.
   void count_producers();
   void fail(const Error& error) { journal->fail(error); }
 

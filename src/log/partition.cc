@@ -186,7 +186,8 @@ Segment& Partition::apply_batch(const OwnedBytes& batch, const protocol::RecordB
   return segment;
 }
 
-Segment& Partition::apply_marker(const protocol::EndTransactionMarker& marker, MonotonicTime now) {
+Segment& Partition::apply_marker(const protocol::EndTransactionMarker& marker, MonotonicTime now,
+                                 ProducerStates::Room room) {
   const Offset offset = log_end_offset_;
   const Buffer batch = protocol::encode_end_transaction_marker(marker, offset, 0);
   const auto header = protocol::RecordBatchHeader::parse(batch);
@@ -194,8 +195,8 @@ Segment& Partition::apply_marker(const protocol::EndTransactionMarker& marker, M
   Segment& segment = segments_.append({batch, nullptr}, *header,
                                       static_cast<std::uint64_t>(topic_.config.segment_bytes));
   log_end_offset_ = header->next_offset();
-  const auto began =
-      producers_.apply_marker(marker.producer, marker.coordinator_epoch, marker.timestamp_ms, now);
+  const auto began = producers_.apply_marker(marker.producer, marker.coordinator_epoch,
+                                             marker.timestamp_ms, now, room);
   if (!began) {
     return segment;  // no data of it here: nothing was unstable, nothing is aborted
   }

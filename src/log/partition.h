@@ -142,7 +142,8 @@ class Partition {
   // Live and in recovery alike; `batch` has its offset already.
   Segment& apply_batch(const OwnedBytes& batch, const protocol::RecordBatchHeader& header,
                        JournalPosition position, MonotonicTime now);
-  Segment& apply_marker(const protocol::EndTransactionMarker& marker, MonotonicTime now);
+  Segment& apply_marker(const protocol::EndTransactionMarker& marker, MonotonicTime now,
+                        ProducerStates::Room room = ProducerStates::Room::kSome);
   /// All before `end` is durable. True if the high watermark or the last stable offset has moved.
   bool advance_high_watermark(Offset end);
   /// Moves the log start; gives the segments that are no longer needed.

@@ -88,12 +88,12 @@ bool ProducerStates::apply(const IncomingBatch& batch, const BatchDescriptor& ap
 
 std::optional<Offset> ProducerStates::apply_marker(ProducerIdentity marker,
                                                    std::int32_t coordinator_epoch,
-                                                   std::int64_t timestamp, MonotonicTime now) {
-  const auto known = producers_.find(marker.id);
-  if (known == producers_.end()) {
-    return std::nullopt;  // it has not written here
+                                                   std::int64_t timestamp, MonotonicTime now,
+                                                   Room room) {
+  if (room == Room::kNone && !producers_.contains(marker.id)) {
+    return std::nullopt;
   }
-  ProducerState& state = known->second;
+  ProducerState& state = producers_[marker.id];
   if (marker.epoch > state.epoch) {
     state.epoch = marker.epoch;
     state.clear_batches();

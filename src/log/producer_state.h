@@ -84,11 +84,13 @@ class ProducerStates {
   /// opened a transaction on the partition.
   bool apply(const IncomingBatch& batch, const BatchDescriptor& appended,
              std::int64_t max_timestamp, MonotonicTime now);
+  enum class Room { kSome, kNone };
   /// After a marker. A newer epoch clears the batches. Returns where the transaction it ended
-  /// began; nullopt if none was open here. Of a producer that has not written here nothing is kept:
-  /// Kafka keeps its epoch, to fence what comes late, which the coordinator does here.
+  /// began; nullopt if none was open here. Of a producer that has not written here its epoch is
+  /// kept, to fence what comes late, where there is `room` for one more.
   std::optional<Offset> apply_marker(ProducerIdentity marker, std::int32_t coordinator_epoch,
-                                     std::int64_t timestamp, MonotonicTime now);
+                                     std::int64_t timestamp, MonotonicTime now,
+                                     Room room = Room::kSome);
 
   /// Forgets producers that have been silent since before `oldest`, except those whose transaction
   /// is open. Returns how many.

@@ -117,10 +117,12 @@ TEST(ProducerStates, a_marker_of_a_newer_epoch_clears_the_batches) {
   EXPECT_EQ(states.ask(batch(0, 1, 1, true)), kNone);
 }
 
-TEST(ProducerStates, a_marker_of_one_that_has_not_written_keeps_nothing) {
+TEST(ProducerStates, a_marker_fences_one_that_has_not_written_where_there_is_room) {
   States states;
   EXPECT_EQ(states.apply_marker({ProducerId(1), ProducerEpoch(1)}, 0, 1, kNow), std::nullopt);
-  EXPECT_EQ(states.size(), 0u);
+  EXPECT_EQ(states.ask(batch(0, 0)), kInvalidProducerEpoch);
+  states.apply_marker({ProducerId(2), ProducerEpoch(1)}, 0, 1, kNow, ProducerStates::Room::kNone);
+  EXPECT_EQ(states.size(), 1u);
 }
 
 TEST(ProducerStates, expiry_spares_open_transactions) {

@@ -85,6 +85,7 @@ Status Recovery::run() {
     known.journal_id = state_.journal_id;
   }
 
+  state_.count_producers();
   state_.files.set_replaying(true);
   auto reading = read_journal(disk, state_.journal_directory(), known,
                               [this](const JournalEntry& entry) { return replay(entry); });
@@ -348,7 +349,7 @@ Status Recovery::replay_end_transaction(const JournalEntry& entry) {
       return nonsense("a marker is not where it was written");
     }
     RETURN_IF_ERROR(partition->segments_.adopt_files());
-    Segment& segment = partition->apply_marker(marker_of(end), state_.environment.scheduler.now());
+    Segment& segment = state_.apply_marker(*partition, marker_of(end));
     RETURN_IF_ERROR(make_durable(*partition, segment));
   }
   return listener_.on_end_transaction(end, record);
