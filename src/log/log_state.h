@@ -189,6 +189,7 @@ class Recovery {
   /// From the checkpoint; what the journal must hold.
   Result<JournalKnown> adopt_checkpoint(const CheckpointFile& checkpoint, MonotonicTime now);
   Status make_names_durable();
+  Status make_journal_durable();
   Status write_again(const CheckpointFile& checkpoint);
   Status begin_anew();
   Status check_nothing_is_there(const std::string& damaged);

@@ -72,6 +72,7 @@ Status Recovery::run() {
   RETURN_IF_ERROR(lock);
   state_.lock = *std::move(lock);
   RETURN_IF_ERROR(make_names_durable());
+  RETURN_IF_ERROR(make_journal_durable());
 
   const auto checkpoint = read_checkpoint();
   RETURN_IF_ERROR(checkpoint);
@@ -167,6 +168,28 @@ Status Recovery::make_names_durable() {
     RETURN_IF_ERROR(exists);
     if (*exists) {
       RETURN_IF_ERROR(disk.sync_directory(folder));
+    }
+  }
+  return {};
+}
+
+// Likewise for what it holds, which replay brings into the segments: a segment has nothing that the
+// journal may lose.
+Status Recovery::make_journal_durable() {
+  io::Disk& disk = state_.environment.disk;
+  const std::string directory = state_.journal_directory();
+  const auto exists = disk.exists(directory);
+  RETURN_IF_ERROR(exists);
+  if (!*exists || state_.options.flush != FlushMode::kDurable) {
+    return {};
+  }
+  const auto entries = disk.list(directory);
+  RETURN_IF_ERROR(entries);
+  for (const io::DirectoryEntry& entry : *entries) {
+    if (!entry.is_directory && parse_journal_file_name(entry.name)) {
+      const auto file = disk.open(directory + "/" + entry.name, io::OpenMode::kReadWrite);
+      RETURN_IF_ERROR(file);
+      RETURN_IF_ERROR((*file)->sync());
     }
   }
   return {};
