@@ -101,36 +101,9 @@ constexpr std::array kRules = {
                "another segment, or replaced by a copy of another time. None of it is served from "
                "there on.",
                kStopAndSalvage},
-    DamageRule{
-        Damage::kSegmentUnknownBatches,
-        "this segment holds batches that neither the checkpoint nor the journal knows of",
-        "A batch is in the journal before it is in a segment. So checkpoint and journal were put "
-        "back from an older copy and `topics/` was not, or the segment is of a newer copy: what "
-        "was acknowledged since is in this file alone.",
-        kRestoreOrSalvage},
-    DamageRule{
-        Damage::kSegmentRestCut, "what lay behind the end of this segment was cut off",
-        "It is no batch, so nothing that was acknowledged: something else has written there. Or "
-        "the machine went down, and the journal has lost what `log.flush=os` had not made "
-        "durable; an earlier version is taken to have run so.",
-        "There is nothing to do after a loss of power with log.flush=os, which promises nothing "
-        "for that case. Otherwise compare with what producers know to be acknowledged"},
     DamageRule{Damage::kBatchDamaged, "a batch of this segment is damaged",
                "Bits have rotted, or the file was overwritten or cut. The batch is not served.",
                kStopAndSalvage},
-    DamageRule{Damage::kFolderInstead, "a folder is where a file of the log belongs",
-               "Something else has made it, or a copy went wrong.",
-               "Nothing was changed and the log does not start. Move the folder away and put the "
-               "file back, restore the data directory from a copy, or save what can be read with "
-               "`onceflow salvage DIR --to NEW_DIR`"},
-    DamageRule{
-        Damage::kTopicUnknown, "this folder holds records of no topic that is known",
-        "Its topic was made after the copy that checkpoint and journal were put back from, or the "
-        "folder was copied here. It is left as it is; when a topic of that name is made anew, it "
-        "is moved to `TOPIC-N.unknown-0` beside it.",
-        "If it does not belong here, stop the log and move it away. Else stop the log and restore "
-        "the data directory from a copy, or save its records, as a topic of its name, with "
-        "`onceflow salvage DIR --to NEW_DIR`"},
     DamageRule{Damage::kClusterIdMissing, "meta.properties was missing and has been made again",
                "The cluster id is kept in the checkpoint too, and it is the same as before.",
                kNothingToDo},

@@ -284,8 +284,7 @@ void dump_note(ByteView bytes, const Visit& visit) {
          .fields = {{"journal_id", fmt::format("{:016x}", note->journal_id)},
                     {"boot_id", fmt::format("{:016x}", note->boot_id)},
                     {"position", text(note->position.value)},
-                    {"synced_position", text(note->synced_position.value)},
-                    {"synced_first", note->is_synced_first ? "yes" : "no"}}});
+                    {"synced_position", text(note->synced_position.value)}}});
 }
 
 void dump_partition(const std::string& name, const WalkedPartition& partition, const Visit& visit) {

@@ -162,7 +162,7 @@ std::optional<IndexEntry> decode_index_entry(ByteView bytes, std::uint32_t segme
 void encode_journal_note(const JournalNote& note, std::byte* destination) {
   store_big_endian<std::uint32_t>(destination, kJournalNoteMagic);
   store_big_endian<std::uint16_t>(destination + 4, kJournalVersion);
-  store_big_endian<std::uint16_t>(destination + 6, note.is_synced_first ? 1 : 0);
+  store_big_endian<std::uint16_t>(destination + 6, 0);
   store_big_endian(destination + 8, note.journal_id);
   store_big_endian(destination + 16, note.boot_id);
   store_big_endian(destination + 24, note.position.value);
@@ -181,8 +181,7 @@ std::optional<JournalNote> decode_journal_note(ByteView bytes) {
       .journal_id = load_big_endian<std::uint64_t>(bytes.data() + 8),
       .boot_id = load_big_endian<std::uint64_t>(bytes.data() + 16),
       .position = JournalPosition(load_big_endian<std::uint64_t>(bytes.data() + 24)),
-      .synced_position = JournalPosition(load_big_endian<std::uint64_t>(bytes.data() + 32)),
-      .is_synced_first = load_big_endian<std::uint16_t>(bytes.data() + 6) == 1};
+      .synced_position = JournalPosition(load_big_endian<std::uint64_t>(bytes.data() + 32))};
 }
 
 void encode_checkpoint_header(const CheckpointHeader& header, std::byte* destination) {

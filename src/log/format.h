@@ -74,8 +74,6 @@ struct JournalNote {
   std::uint64_t boot_id = 0;        ///< of the machine's life in which it was written; 0: not known
   JournalPosition position;         ///< written, and there as long as the machine runs
   JournalPosition synced_position;  ///< on the device
-  /// What a segment holds was on the device here first (log.flush=sync).
-  bool is_synced_first = false;
   friend bool operator==(const JournalNote&, const JournalNote&) = default;
 };
 inline constexpr std::string_view kJournalNoteFileName = "journal.durable";

@@ -141,8 +141,7 @@ JournalNote Journal::note() const {
   return {.journal_id = journal_id_,
           .boot_id = options_.boot_id,
           .position = durable_,
-          .synced_position = synced_,
-          .is_synced_first = options_.flush == FlushMode::kDurable};
+          .synced_position = synced_};
 }
 
 // Through the page cache, in place and in one sector: a loss of power leaves this or an older one,

@@ -39,8 +39,4 @@ JournalPosition known_durable(const JournalNote& note, std::uint64_t boot_id) {
   return boot_id != 0 && note.boot_id == boot_id ? note.position : note.synced_position;
 }
 
-bool journal_has_all(const JournalNote& note, std::uint64_t boot_id) {
-  return note.is_synced_first || (boot_id != 0 && note.boot_id == boot_id);
-}
-
 }  // namespace onceflow::log

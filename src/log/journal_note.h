@@ -24,8 +24,4 @@ Result<JournalNote> read_journal_note(io::Disk& disk, const std::string& data_di
 /// All before this was durable when the machine's present life, `boot_id`, began or goes on.
 JournalPosition known_durable(const JournalNote& note, std::uint64_t boot_id);
 
-/// No segment holds a batch that the journal has not had first and has not kept: unlike with
-/// log.flush=os after a loss of power, when any of what was written last may be there.
-bool journal_has_all(const JournalNote& note, std::uint64_t boot_id);
-
 }  // namespace onceflow::log

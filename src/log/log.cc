@@ -217,9 +217,6 @@ TopicAnswer<ChangedTopic> Log::create_topic(std::string_view name, std::int32_t 
   if (!config) {
     return std::unexpected(config.error());
   }
-  if (const Status made = state_->make_way(name); !made) {
-    return refuse(ErrorCode::kKafkaStorageError, made.error().text);
-  }
   TopicEntry entry{.id = state_->environment.random.uuid(),
                    .name = std::string(name),
                    .partition_count = partition_count,
@@ -251,9 +248,6 @@ TopicAnswer<ChangedTopic> Log::add_partitions(std::string_view name, std::int32_
   if (state_->topics.partition_count() + added > state_->options.partitions_max) {
     return refuse(ErrorCode::kPolicyViolation, fmt::format("No more than {} partitions in all.",
                                                            state_->options.partitions_max));
-  }
-  if (const Status made = state_->make_way(name); !made) {
-    return refuse(ErrorCode::kKafkaStorageError, made.error().text);
   }
   const JournalPosition position = state_->journal->append(
       EntryType::kPartitionsAdded, encode_partitions_added({topic->id, partition_count}));

@@ -6,7 +6,6 @@
 
 #include "base/check.h"
 #include "log/damage.h"
-#include "log/unknown_batches.h"
 
 namespace onceflow::log {
 
@@ -180,19 +179,6 @@ void LogState::forget_topic(std::unique_ptr<Topic> topic, JournalPosition positi
     }
     remove_doomed();
   });
-}
-
-Status LogState::make_way(std::string_view topic) {
-  const std::set<std::string> folders = unknown_folders;
-  for (const std::string& name : folders) {
-    if (const auto folder = parse_partition_directory_name(name); folder->topic == topic) {
-      const auto aside = move_aside(environment.disk, topics_directory() + "/" + name);
-      RETURN_IF_ERROR(aside);
-      unknown_folders.erase(name);
-      unknown_folders.insert(aside->substr(topics_directory().size() + 1));
-    }
-  }
-  return {};
 }
 
 Status LogState::doom_directory(const std::string& partition_directory, const TopicId& id) {

@@ -9,7 +9,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -43,9 +42,6 @@ class LogState {
   void forget_topic(std::unique_ptr<Topic> topic, JournalPosition position);
   void on_durable(JournalPosition position);
 
-  /// Folders of this name that recovery has found and that belong to no topic are moved aside: one
-  /// is made.
-  Status make_way(std::string_view topic);
   /// Renames the folder out of the way at once; its files go one by one.
   Status doom_directory(const std::string& partition_directory, const TopicId& id);
   void doom(std::string directory) { doomed_.push_back(std::move(directory)); }
@@ -82,8 +78,7 @@ class LogState {
   std::string cluster_id;
   std::uint64_t checkpoint_sequence = 0;
   bool topics_directory_unsynced = true;
-  std::set<std::string> unknown_folders;  // in topics_directory(): they hold records of no topic
-  JournalPosition last_removal;           // of the last entry that makes files superfluous
+  JournalPosition last_removal;  // of the last entry that makes files superfluous
   std::size_t producer_state_count = 0;
 
   std::function<void(Partition&)> partition_advanced;
@@ -203,12 +198,10 @@ class Recovery {
   Status replay_log_start(const JournalEntry& entry);
   Status make_durable(Partition& partition, Segment& segment);
   Status adopt_rest();
-  Status check_folder(Partition& partition);
   void report(onceflow::ErrorCode code, std::string text);
 
   LogState& state_;
   RecoveryListener& listener_;
-  bool journal_has_all_ = false;  // a segment that holds more is of another time
 };
 
 }  // namespace onceflow::log

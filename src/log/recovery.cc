@@ -17,10 +17,7 @@
 //   a_missing_or_exchanged_segment_is_refused   not there, or of another size: refuse
 //   a_missing_note_is_refused                   journal.durable is gone or damaged: refuse
 //   a_lost_end_of_the_journal_is_refused        the note says that more was durable: refuse
-//   UnknownBatches.*                            batches behind what both have: refuse
-//   an_overlong_segment_is_cut                  something else behind it: cut, and say so
-//   UnknownBatches.a_folder_of_no_topic_is_named_and_kept
-//                                               segments of a topic that is not known: say so
+//   an_overlong_segment_is_cut                  longer than the checkpoint says: cut, replay
 //   a_missing_index_is_built_again              none, or it does not fit: by its first reader
 //   another_process_has_the_folder              the lock is held: kLocked
 #include <algorithm>
@@ -33,7 +30,6 @@
 #include "log/journal_note.h"
 #include "log/journal_reader.h"
 #include "log/log_state.h"
-#include "log/unknown_batches.h"
 
 namespace onceflow::log {
 
@@ -87,7 +83,6 @@ Status Recovery::run() {
   }
 
   state_.count_producers();
-  state_.files.set_replaying(true);
   auto reading = read_journal(disk, state_.journal_directory(), known,
                               [this](const JournalEntry& entry) { return replay(entry); });
   RETURN_IF_ERROR(reading);
@@ -96,7 +91,6 @@ Status Recovery::run() {
   }
   RETURN_IF_ERROR(adopt_rest());
   state_.count_producers();
-  state_.files.set_replaying(false);
 
   state_.journal =
       std::make_unique<Journal>(state_.environment,
@@ -148,7 +142,6 @@ Result<JournalKnown> Recovery::adopt_checkpoint(const CheckpointFile& checkpoint
     RETURN_IF_ERROR(note);
     if (state_.environment.seeded_bug != SeededBug::kCutInSilence) {
       decoded->journal.durable = known_durable(*note, state_.options.boot_id);
-      journal_has_all_ = journal_has_all(*note, state_.options.boot_id);
     }
   }
   if (!decoded->coordinators.empty()) {
@@ -458,61 +451,8 @@ Status Recovery::adopt_rest() {
   RETURN_IF_ERROR(entries);
   for (const io::DirectoryEntry& entry : *entries) {
     const std::string path = state_.topics_directory() + "/" + entry.name;
-    if (!entry.is_directory) {
-      continue;
-    }
-    if (entry.name.ends_with(kDeletedSuffix)) {
+    if (entry.is_directory && entry.name.ends_with(kDeletedSuffix)) {
       state_.doom(path);
-    } else if (const auto folder = parse_partition_directory_name(entry.name)) {
-      Partition* partition = state_.topics.find(folder->topic, folder->partition);
-      if (partition != nullptr) {
-        RETURN_IF_ERROR(check_folder(*partition));
-        continue;
-      }
-      const auto holds = holds_segments(state_.environment.disk, path);
-      RETURN_IF_ERROR(holds);
-      if (*holds) {
-        report(ErrorCode::kCorrupt, damage_text(Damage::kTopicUnknown, path));
-        state_.unknown_folders.insert(entry.name);
-      }
-    }
-  }
-  return {};
-}
-
-// Whether there is more in it than checkpoint and journal tell of.
-Status Recovery::check_folder(Partition& partition) {
-  io::Disk& disk = state_.environment.disk;
-  const auto may_hold_more = partition.segments_.may_hold_more();
-  RETURN_IF_ERROR(may_hold_more);
-  if (!*may_hold_more) {
-    return {};
-  }
-  const auto rests = segment_rests(disk, partition.segments_, partition.log_start_offset_,
-                                   partition.log_end_offset_);
-  RETURN_IF_ERROR(rests);
-  for (const SegmentRest& rest : *rests) {
-    if (rest.has_unknown_batches() && journal_has_all_) {
-      return fail_damaged(
-          Damage::kSegmentUnknownBatches, fmt::format("{}: byte {}", rest.path, rest.position),
-          fmt::format("offsets {} to {}, where the log is known up to {}", rest.from.value,
-                      rest.next.value - 1, partition.log_end_offset_.value - 1));
-    }
-  }
-  for (const SegmentRest& rest : *rests) {
-    if (rest.segment != nullptr) {
-      RETURN_IF_ERROR(rest.segment->cut_file());
-    } else {
-      RETURN_IF_ERROR(disk.remove(rest.path));
-      RETURN_IF_ERROR(disk.sync_directory(partition.segments_.directory()));
-    }
-    // Else the journal has it, and it is in the segments before this one, which are larger now.
-    const bool is_lost = rest.has_unknown_batches() || !rest.is_all_whole;
-    if (is_lost && state_.environment.seeded_bug != SeededBug::kCutInSilence &&
-        state_.environment.seeded_bug != SeededBug::kJournalFileNotChecked) {
-      report(ErrorCode::kCorrupt, damage_text(Damage::kSegmentRestCut,
-                                              fmt::format("{}: byte {}", rest.path, rest.position),
-                                              fmt::format("{} bytes", rest.bytes)));
     }
   }
   return {};

@@ -7,7 +7,6 @@
 #include "base/topic_id_text.h"
 #include "log/format.h"
 #include "log/salvaged_segment.h"
-#include "log/unknown_batches.h"
 #include "protocol/record_batch.h"
 
 namespace onceflow::log {
@@ -41,10 +40,7 @@ void SalvagedCatalogue::read(const JournalEntry& entry) {
       break;
     case EntryType::kTopicDeleted:
       if (const auto id = decode_topic_deleted(entry.body)) {
-        if (const auto topic = topics_.find(*id); topic != topics_.end()) {
-          deleted_names_.insert(topic->second.name);
-          topics_.erase(topic);
-        }
+        topics_.erase(*id);
         deleted_.insert(*id);
       }
       break;
@@ -108,23 +104,11 @@ Result<SalvagedCatalogue::Folders> SalvagedCatalogue::read_folders() {
     const auto folder = parse_partition_directory_name(entry.name);
     if (entry.is_directory && folder && folder->partition.value < kPartitionsMax &&
         check_topic_name(folder->topic)) {
-      FoldersOfTopic& found = folders[folder->topic];
-      found.partition_count = std::max(found.partition_count, folder->partition.value + 1);
-      found.paths.push_back(topics_directory_ + "/" + entry.name);
+      std::int32_t& count = folders[folder->topic];
+      count = std::max(count, folder->partition.value + 1);
     }
   }
   return folders;
-}
-
-Result<bool> SalvagedCatalogue::hold_segments(const FoldersOfTopic& folders) {
-  for (const std::string& path : folders.paths) {
-    const auto holds = holds_segments(disk_, path);
-    RETURN_IF_ERROR(holds);
-    if (*holds) {
-      return true;
-    }
-  }
-  return false;
 }
 
 Status SalvagedCatalogue::complete(const Knowledge& knowledge) {
@@ -140,17 +124,11 @@ Status SalvagedCatalogue::complete(const Knowledge& knowledge) {
   for (const auto& [id, topic] : topics_) {
     folders->erase(topic.name);
   }
-  for (const auto& [name, found] : *folders) {
-    if (knowledge.has_checkpoint && knowledge.is_whole_journal) {
-      // All that is known is known: what else holds records was made after the copy that checkpoint
-      // and journal are of.
-      const auto hold = hold_segments(found);
-      RETURN_IF_ERROR(hold);
-      if (!*hold || deleted_names_.contains(name)) {
-        continue;
-      }
-    }
-    RETURN_IF_ERROR(add_topic_of_folder(name, found.partition_count));
+  if (knowledge.has_checkpoint && knowledge.is_whole_journal) {
+    folders->clear();  // of topics that have been deleted
+  }
+  for (const auto& [name, partition_count] : *folders) {
+    RETURN_IF_ERROR(add_topic_of_folder(name, partition_count));
   }
   for (const auto& [id, nameless] : nameless_) {
     std::string name = "salvaged-" + to_text(id);

@@ -55,15 +55,10 @@ class SalvagedCatalogue {
     std::int32_t partition_count = 0;
     std::vector<Sample> samples;
   };
-  struct FoldersOfTopic {
-    std::int32_t partition_count = 0;
-    std::vector<std::string> paths;
-  };
-  using Folders = std::map<std::string, FoldersOfTopic>;  // by topic
+  using Folders = std::map<std::string, std::int32_t>;  // topic: number of partitions
 
   void note_batch(const BatchEntry& entry);
   Result<Folders> read_folders();
-  Result<bool> hold_segments(const FoldersOfTopic& folders);
   Status add_topic_of_folder(const std::string& name, std::int32_t partition_count);
   Result<bool> holds_sample(const std::string& topic, const Nameless& nameless);
   std::string partition_path(const std::string& topic, PartitionIndex partition) const;
@@ -74,7 +69,6 @@ class SalvagedCatalogue {
   std::map<TopicId, TopicEntry> topics_;
   std::map<TopicId, JournalPosition> created_at_;
   std::set<TopicId> deleted_;
-  std::set<std::string> deleted_names_;  // their folders may be there yet
   std::map<TopicId, Nameless> nameless_;
   std::map<TopicIdPartition, Offset> log_starts_;
   std::vector<std::string> lost_states_;

@@ -28,8 +28,6 @@ class SalvagedSegment {
   };
   Result<Verdict> judge(const SegmentSummary& summary, Offset next_offset);
 
-  /// next() begins there, in bytes.
-  void skip_to(std::uint64_t position) { position_ = position; }
   /// The next whole batch whose offsets begin at `expected` or after it; nullopt at the end. The
   /// bytes are good until the next call.
   Result<std::optional<protocol::RecordBatchView>> next(Offset expected);

@@ -95,9 +95,8 @@ Status Segment::flush() {
   const auto file = open_file();
   RETURN_IF_ERROR(file);
   if (is_new) {
-    if (!files_.is_replaying()) {
-      RETURN_IF_ERROR((*file)->truncate(0));  // what a crash left under this name is not ours
-    }
+    // What a crash left under these names is not ours.
+    RETURN_IF_ERROR((*file)->truncate(0));
     static_cast<void>(
         files_.disk_.remove(directory_ + "/" + segment_index_file_name(base_offset_)));
   } else if (!index_loaded_) {
@@ -159,19 +158,12 @@ void Segment::unload() {
   }
 }
 
-std::unexpected<Error> Segment::not_opened(Error error) const {
-  if (error.code == ErrorCode::kNotFound) {
-    return fail_damaged(Damage::kSegmentMissing, path());
-  }
-  return files_.disk_.list(path()) ? fail_damaged(Damage::kFolderInstead, path())
-                                   : std::unexpected(std::move(error));
-}
-
 Result<bool> Segment::adopt_file() {
   auto file = files_.disk_.open(path(), io::OpenMode::kReadWrite);
-  if (!file) {
-    return not_opened(std::move(file).error());
+  if (!file && file.error().code == ErrorCode::kNotFound) {
+    return fail_damaged(Damage::kSegmentMissing, path());
   }
+  RETURN_IF_ERROR(file);
   const auto file_bytes = (*file)->size();
   RETURN_IF_ERROR(file_bytes);
   if (*file_bytes < written_bytes_) {
@@ -179,21 +171,20 @@ Result<bool> Segment::adopt_file() {
         Damage::kSegmentShort, path(),
         fmt::format("it has {} bytes, the checkpoint knows of {}", *file_bytes, written_bytes_));
   }
-  return *file_bytes > written_bytes_;
-}
-
-// At once durable: the next start may be one that takes what is there for what was acknowledged.
-Status Segment::cut_file() {
-  RETURN_IF_ERROR(open_file());
-  RETURN_IF_ERROR(file_->truncate(written_bytes_));
-  return file_->sync();
+  if (*file_bytes == written_bytes_) {
+    return false;
+  }
+  RETURN_IF_ERROR((*file)->truncate(written_bytes_));
+  unsynced_ = true;
+  return true;
 }
 
 Status Segment::check_file() {
   auto file = files_.disk_.open(path(), io::OpenMode::kRead);
-  if (!file) {
-    return not_opened(std::move(file).error());
+  if (!file && file.error().code == ErrorCode::kNotFound) {
+    return fail_damaged(Damage::kSegmentMissing, path());
   }
+  RETURN_IF_ERROR(file);
   const auto file_bytes = (*file)->size();
   RETURN_IF_ERROR(file_bytes);
   if (*file_bytes == written_bytes_) {
@@ -687,25 +678,27 @@ Status Segments::adopt_files() {
   if (std::exchange(files_adopted_, true)) {
     return {};
   }
-  const auto holds_more = active().adopt_file();
-  if (!holds_more && holds_more.error().code == ErrorCode::kCorrupt) {
-    damage_ = holds_more.error();
+  const auto cut = active().adopt_file();
+  if (!cut && cut.error().code == ErrorCode::kCorrupt) {
+    damage_ = cut.error();
     damaged_base_offset_ = active().base_offset();
     return {};
   }
-  RETURN_IF_ERROR(holds_more);
-  holds_more_ = *holds_more;
-  return {};
-}
-
-// Where nothing has been written since, what nobody knows of begins with the next segment.
-Result<bool> Segments::may_hold_more() const {
-  if (segments_.empty() || holds_more_ || segments_.back()->base_offset() != adopted_active_ ||
-      segments_.back()->has_tail()) {
-    return true;
+  RETURN_IF_ERROR(cut);
+  if (!*cut) {
+    return {};
   }
-  return files_.disk().exists(directory_ + "/" +
-                              segment_file_name(segments_.back()->next_offset()));
+  // It was being written when the process ended: there may be segments behind it too.
+  const auto entries = files_.disk().list(directory_);
+  RETURN_IF_ERROR(entries);
+  for (const io::DirectoryEntry& entry : *entries) {
+    const auto base_offset = parse_segment_file_name(entry.name);
+    if (base_offset && *base_offset > active().base_offset()) {
+      RETURN_IF_ERROR(files_.disk().remove(directory_ + "/" + entry.name));
+      directory_unsynced_ = true;
+    }
+  }
+  return {};
 }
 
 Status Segments::check_files() const {
@@ -725,6 +718,7 @@ Status Segments::make_directory() {
   if (has_directory_) {
     return {};
   }
+  RETURN_IF_ERROR(remove_directory(files_.disk(), directory_));
   RETURN_IF_ERROR(files_.disk().make_directory(directory_));
   has_directory_ = true;
   directory_unsynced_ = true;

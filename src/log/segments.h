@@ -51,10 +51,6 @@ class SegmentFiles {
   std::size_t open_file_count() const { return open_.size(); }
   /// Whether segments that grow may set room aside: not where it is short.
   void set_reserving(bool is_reserving) { is_reserving_ = is_reserving; }
-  /// While the journal is replayed nothing is cut off or removed: what it has is written over the
-  /// same bytes, and what it does not have is there to be found.
-  void set_replaying(bool is_replaying) { is_replaying_ = is_replaying; }
-  bool is_replaying() const { return is_replaying_; }
 
  private:
   friend class Segment;
@@ -67,7 +63,6 @@ class SegmentFiles {
   const SeededBug seeded_bug_;
   std::size_t tail_bytes_ = 0;
   bool is_reserving_ = true;
-  bool is_replaying_ = false;
   std::list<Segment*> open_;  // the most recently used first
   Buffer scratch_;
 };
@@ -136,10 +131,9 @@ class Segment {
   /// Bytes from the batch that holds `from` to the end, within one index step.
   std::uint64_t bytes_from(Offset from) const;
 
-  /// Recovery: the file must hold size_bytes(); true if it holds more. kCorrupt if it is shorter.
+  /// Recovery: the file must hold size_bytes(); what is behind is cut off (true). kCorrupt if it is
+  /// shorter.
   Result<bool> adopt_file();
-  /// Recovery, after the replay: cuts off what is behind size_bytes(), for good.
-  Status cut_file();
   /// Recovery: a segment that is not written any more has all its bytes in its file, and no more
   /// but what an earlier recovery has cut off.
   Status check_file();
@@ -171,7 +165,6 @@ class Segment {
   Result<Place> walk(Place from, Visitor visitor);
   std::unexpected<Error> damage(std::uint64_t position, std::string_view what) const;
   std::unexpected<Error> foreign(std::uint64_t position) const;
-  std::unexpected<Error> not_opened(Error error) const;
 
   SegmentFiles& files_;
   const std::string& directory_;  // of the Segments that own us
@@ -230,13 +223,10 @@ class Segments {
   std::vector<std::unique_ptr<Segment>> take_before(Offset offset);
   /// Recovery: as a checkpoint tells it.
   void adopt(const std::vector<SegmentSummary>& summaries, Offset log_end_offset);
-  /// Recovery: looks at the segment that was active. If bytes are missing, the journal may still
-  /// say that they were removed on purpose: until then nothing is written here, and damage() has
-  /// the error.
+  /// Recovery: makes the files agree with what is known: cuts off what is behind, removes segments
+  /// that should not be there yet. If bytes are missing, the journal may still say that they were
+  /// removed on purpose: until then nothing is written here, and damage() has the error.
   Status adopt_files();
-  /// Recovery, after the replay: the folder has been written to since the checkpoint, so there may
-  /// be more in it than is known.
-  Result<bool> may_hold_more() const;
   const std::optional<Error>& damage() const { return damage_; }
   /// Recovery, after the replay: every segment that the checkpoint knows, and that nothing has
   /// removed since, has its file. kCorrupt otherwise.
@@ -265,7 +255,6 @@ class Segments {
   std::optional<Error> damage_;  // of the segment that was active in the checkpoint
   Offset damaged_base_offset_;
   Offset adopted_active_ = kNoOffset;  // the last segment of the checkpoint
-  bool holds_more_ = false;            // that one, than the checkpoint knew
   bool directory_unsynced_ = false;
   bool directory_new_ = false;
 };

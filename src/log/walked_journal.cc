@@ -281,13 +281,7 @@ class JournalWalk {
 
   std::string apply_topic_deleted(ByteView body) {
     const auto id = decode_topic_deleted(body);
-    const auto topic = id ? state_.topics.find(*id) : state_.topics.end();
-    if (topic == state_.topics.end()) {
-      return "the deletion of a topic that is not there";
-    }
-    state_.deleted_topics.insert(topic->second.name);
-    state_.topics.erase(topic);
-    return "";
+    return id && state_.topics.erase(*id) == 1 ? "" : "the deletion of a topic that is not there";
   }
 
   std::string apply_partitions_added(ByteView body) {
@@ -353,7 +347,6 @@ class JournalWalk {
                         : "the note of how far the journal is durable is damaged");
       return {};
     }
-    state_.journal_has_all = journal_has_all(*note, boot_id_);
     const JournalPosition durable = known_durable(*note, boot_id_);
     if (tail_.position < durable) {
       report_.find(place_.file != nullptr ? place_.file->path : directory_,

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -77,9 +76,6 @@ struct WalkedState {
   bool is_tail_durable = false;
   std::vector<WalkedFile> journal_files;  ///< must be there, and as large
   std::map<TopicId, WalkedTopic> topics;
-  std::set<std::string> deleted_topics;  ///< by the journal: their folders may be there yet
-  /// No segment holds what the journal does not, as journal.durable says.
-  bool journal_has_all = false;
   Buffer coordinators;  ///< their snapshot, which is bytes to the log
 };
 

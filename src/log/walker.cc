@@ -7,7 +7,6 @@
 
 #include "base/crc32c.h"
 #include "log/format.h"
-#include "log/walked_folders.h"
 #include "log/walked_journal.h"
 #include "log/walked_segments.h"
 #include "log/walked_state.h"
@@ -151,7 +150,6 @@ Result<WalkReport> walk_log_directory(io::Disk& disk, const std::string& directo
                         {id, number}, (*state)->path, topic.partitions[index], report));
     }
   }
-  RETURN_IF_ERROR(walk_folders(disk, directory + "/topics", **state, report));
   return report;
 }
 

@@ -302,7 +302,6 @@ class MemoryDisk final : public io::Disk {
       moved.emplace(is_inside ? to + path.substr(from.size()) : path, inode);
     }
     files_ = std::move(moved);
-    renamed_folders_.emplace_back(from, to);
     return {};
   }
   Status remove(const std::string& path) override {
@@ -313,22 +312,6 @@ class MemoryDisk final : public io::Disk {
   }
   Status sync_directory(const std::string& path) override {
     const auto is_inside = [&](const auto& name) { return io::parent_directory(name) == path; };
-    // What is durable in a folder goes with it, and is not of one that has its name now.
-    const auto is_told = [&](const auto& names) {
-      return is_inside(names.first) || names.first == path;
-    };
-    for (const auto& names : renamed_folders_) {
-      if (is_told(names)) {
-        const auto& [from, to] = names;
-        std::map<std::string, std::shared_ptr<Inode>> moved;
-        for (const auto& [name, inode] : durable_files_) {
-          const bool goes = io::parent_directory(name) == from;
-          moved.emplace(goes ? to + name.substr(from.size()) : name, inode);
-        }
-        durable_files_ = std::move(moved);
-      }
-    }
-    std::erase_if(renamed_folders_, is_told);
     std::erase_if(durable_files_, [&](const auto& entry) { return is_inside(entry.first); });
     std::erase_if(durable_folders_, is_inside);
     for (const auto& [name, inode] : files_) {
@@ -398,7 +381,6 @@ class MemoryDisk final : public io::Disk {
     }
     files_ = durable_files_;
     folders_ = durable_folders_;
-    renamed_folders_.clear();
     std::erase_if(files_, [&](const auto& entry) {
       return !folders_.contains(io::parent_directory(entry.first));
     });
@@ -475,7 +457,6 @@ class MemoryDisk final : public io::Disk {
   std::map<std::string, std::shared_ptr<Inode>> durable_files_;
   std::set<std::string> folders_;
   std::set<std::string> durable_folders_;
-  std::vector<std::pair<std::string, std::string>> renamed_folders_;  // and not synced
   std::set<std::string> locks_;
 };
 

@@ -4,7 +4,7 @@ is not served."""
 import shutil
 
 from harness import SMALL_SEGMENTS, Broker, check, consume, kcat, onceflow, wait_for
-from harness.damage import ALL_BUT_TOPICS, put_back, segments
+from harness.damage import segments
 from harness.kafka_admin import create_topic, delete_topic
 from harness.wire import Connection
 
@@ -138,88 +138,3 @@ def an_index_of_another_segment_is_built_again(at):
             check(consume(broker.address, topic) == values_of(topic) * 20, topic)
         broker.stop()
     check("of another segment" not in onceflow("audit", "--data-dir", "data", at=at), "still")
-
-
-def grown(at, *topics):
-    """A copy, and then ten records more in each of these topics."""
-    data = filled(at)
-    shutil.copytree(data, at / "copy")
-    with Broker(at) as broker:
-        for topic in topics:
-            kcat(broker.address, "-P", "-t", topic, "-p", "0", "-X", "linger.ms=100",
-                 given="".join(f"{topic}-later-{number}\n" for number in range(10)))
-        check(broker.stop() == 0, broker.said())
-    return data
-
-
-def is_refused(at, path, words):
-    before = path.read_bytes()
-    said = onceflow("audit", "--data-dir", "data", at=at, code=1)
-    check(str(path.relative_to(at)) in said and words in said, said)
-    with Broker(at) as broker:
-        check(not broker.ready and broker.wait() == 1, "it starts")
-        check(str(path.relative_to(at)) in broker.said() and words in broker.said()
-              and "onceflow salvage" in broker.said(), broker.said())
-    check(path.read_bytes() == before, "the segment has changed")
-
-
-def an_older_copy_of_all_but_the_segments(at):
-    data = grown(at, "aa")
-    put_back(at / "copy", data, *ALL_BUT_TOPICS)
-    is_refused(at, segments(data, "aa")[-1], "neither the checkpoint nor the journal")
-    onceflow("salvage", "data", "--to", "new", "--execute", at=at)
-    with Broker(at, name="new") as broker:
-        check(len(consume(broker.address, "aa")) == COUNT + 10, "not all is saved")
-
-
-def an_older_copy_and_a_killed_log(at):
-    """What the journal knows and the checkpoint does not is no finding; what is behind it is."""
-    with Broker(at) as broker:
-        kcat(broker.address, "-P", "-t", "aa", given="aa-1\n")
-        broker.kill()
-    data = at / "data"
-    shutil.copytree(data, at / "copy")
-    onceflow("audit", "--data-dir", "data", at=at)
-    with Broker(at) as broker:
-        kcat(broker.address, "-P", "-t", "aa", given="aa-2\n")
-        broker.stop()
-    put_back(at / "copy", data, *ALL_BUT_TOPICS)
-    is_refused(at, segments(data, "aa")[-1], "neither the checkpoint nor the journal")
-
-
-def a_folder_of_a_topic_that_is_not_known(at):
-    """Named; saved by salvage; and kept beside a topic of that name that is made anew."""
-    data = grown(at, "new")
-    put_back(at / "copy", data, *ALL_BUT_TOPICS)
-    held = segments(data, "new")[-1].read_bytes()
-    said = onceflow("audit", "--data-dir", "data", at=at, code=1)
-    check("topics/new-0" in said and "no topic that is known" in said, said)
-    said = onceflow("salvage", "data", "--to", "saved", "--execute", at=at, code=1)
-    check("topic new" in said, said)
-    with Broker(at, name="saved") as broker:
-        check(len(consume(broker.address, "new")) == 10, "its records are not saved")
-    for folder in ["new-0", "new-0.unknown-0"]:
-        with Broker(at) as broker:
-            check(broker.ready and f"topics/{folder}" in broker.said()
-                  and "no topic that is known" in broker.said(), broker.said())
-            kcat(broker.address, "-P", "-t", "new", given="again\n")
-            check(broker.stop() == 0, broker.said())
-        kept = data / "topics" / "new-0.unknown-0" / "00000000000000000000.log"
-        check(kept.read_bytes() == held, "what was there has changed")
-
-
-def the_longest_name_is_deleted(at):
-    """Its folder is renamed first, and a file system has a bound on names."""
-    name = "n" * 249
-    with Broker(at) as broker:
-        create_topic(broker.address, name, 2)
-        for partition in ["0", "1"]:
-            kcat(broker.address, "-P", "-t", name, "-p", partition, given="x\n")
-        check(broker.stop() == 0, broker.said())
-    with Broker(at) as broker:
-        delete_topic(broker.address, name)
-        wait_for(lambda: not list((at / "data" / "topics").iterdir()), "the folders to go", 5)
-        create_topic(broker.address, name, 1)
-        kcat(broker.address, "-P", "-t", name, given="y\n")
-        check(consume(broker.address, name) == ["y"], "not served")
-        check(broker.stop() == 0, broker.said())

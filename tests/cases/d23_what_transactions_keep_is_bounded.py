@@ -52,7 +52,7 @@ def transactions_that_time_out_together_end_in_turns(at):
         check(time.time() < ends_at - 1, "this machine is too slow for what is asked here")
         with honest_beside(broker, per_second=200):
             wait_for(lambda: state(broker, "transactions_bytes") == 0, "their end", 40)
-        check(state(broker, "producer_states") <= 200_000, "more is kept than producer.states.max.count")
+        check(state(broker, "producer_states") <= 200_000, "producer.states.max.count")
         # Markers are there all the same.
         check(connection.high_watermark("t") == 10, f"{connection.high_watermark('t')}")
 

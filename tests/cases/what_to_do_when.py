@@ -9,9 +9,8 @@ import subprocess
 
 from harness import (ROOT, SMALL_SEGMENTS, Broker, check, check_plain, consume, kcat, onceflow,
                      wait_for)
-from harness.damage import (ALL_BUT_TOPICS, NOTE, change_last_frame, change_note, checkpoints, flip,
-                            frames, journals, live_journal, put_back, segments, write_checkpoint,
-                            zero_from)
+from harness.damage import (NOTE, change_last_frame, change_note, checkpoints, flip, frames,
+                            journals, live_journal, segments, write_checkpoint, zero_from)
 from harness.kafka_admin import create_topic
 from harness.wire import Connection
 
@@ -145,24 +144,6 @@ def edit_meta(data, before, after):
     path.write_text(re.sub(before, after, path.read_text()))
 
 
-def all_but_topics_of_before(data):
-    """As a copy that is put back in part."""
-    with Broker(data.parent) as broker:
-        kcat(broker.address, "-P", "-t", "t", "-p", "0", given="later\n")
-        broker.stop()
-    put_back(data.parent / "copy", data, *ALL_BUT_TOPICS)
-
-
-def append_rubbish(data):
-    with open(segments(data, "t")[-1], "ab") as file:
-        file.write(b"x" * 1000)
-
-
-def folder_in_the_place_of(path):
-    path.unlink()
-    path.mkdir()
-
-
 # {message: (damage, arguments of the log)}
 DAMAGES = {
     "there is data here but no checkpoint": without,
@@ -193,13 +174,6 @@ DAMAGES = {
     "this segment is too long": another_and_longer,
     "this segment does not hold what was written to it":
         lambda data: exchange(segments(data, "t")[0], segments(data, "u")[0]),
-    "this segment holds batches that neither the checkpoint nor the journal knows of":
-        all_but_topics_of_before,
-    "what lay behind the end of this segment was cut off": append_rubbish,
-    "a folder is where a file of the log belongs":
-        lambda data: folder_in_the_place_of(segments(data, "t")[-1]),
-    "this folder holds records of no topic that is known":
-        lambda data: shutil.copytree(data / "topics" / "t-0", data / "topics" / "x-0"),
     "a batch of this segment is damaged": lambda data: flip(segments(data, "t")[0], 300),
     "meta.properties was missing and has been made again":
         lambda data: without(data, data / "meta.properties"),

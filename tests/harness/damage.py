@@ -1,7 +1,6 @@
 """The files of a log as docs/formats draws them, for those who damage them: where things are, and
 how a checksum is made right again."""
 
-import shutil
 import struct
 
 from harness.claims import check
@@ -99,28 +98,10 @@ def change_last_frame(data, change):
 def change_note(data, change):
     """`change` gets the note as [journal id, boot id, position, synced position]."""
     path = data / NOTE
-    before = path.read_bytes()
-    fields = list(struct.unpack(">QQQQ", before[8:40]))
+    fields = list(struct.unpack(">QQQQ", path.read_bytes()[8:40]))
     change(fields)
-    head = before[:8] + struct.pack(">QQQQ", *fields)
+    head = b"OFN1" + struct.pack(">HHQQQQ", 1, 0, *fields)
     path.write_bytes(head + struct.pack(">I", crc32c(head)))
-
-
-def put_back(copy, data, *names):
-    """What these files and folders were in a copy of the data directory that is older."""
-    for name in names:
-        path = data / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        if (copy / name).is_dir():
-            shutil.copytree(copy / name, path)
-        elif (copy / name).exists():
-            shutil.copy(copy / name, path)
-
-
-ALL_BUT_TOPICS = ("checkpoint.0", "checkpoint.1", "journal", NOTE)
 
 
 def segments(data, topic, partition=0):
