@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "engine/input_comparison.h"
 
@@ -27,6 +28,22 @@ std::string describe(std::span<const protocol::Receipt::Input> inputs) {
 }
 
 bool is_new(const KeptPosition& position) { return position.next_offset == kNoOffset; }
+bool has_begun(const KeptPosition& position) { return position.receipt_offset != kNoOffset; }
+
+// Who is recalled began with all partitions that there were: those behind them came later, and
+// begin at their first offset, as they would have then.
+void erase_added(std::vector<KeptPosition>& recalled) {
+  const auto index_of = [](const KeptPosition& position) { return position.source.partition; };
+  std::optional<PartitionIndex> last;
+  for (const KeptPosition& position : recalled) {
+    if (has_begun(position) && (!last || *last < index_of(position))) {
+      last = index_of(position);
+    }
+  }
+  std::erase_if(recalled, [&](const KeptPosition& position) {
+    return last && !has_begun(position) && *last < index_of(position);
+  });
+}
 
 // To go on now would be to go on beside whatever comes there.
 Status hidden(const std::string& ranges) {
@@ -319,12 +336,15 @@ Task<Status> StartPositions::begin_topic(const Topic& topic, std::vector<KeptPos
   }
   kept = co_await keeper_.recall(std::move(*kept));
   CO_RETURN_IF_ERROR(kept);
+  const bool at_end = options_.offset_reset == OffsetReset::kLatest;
+  if (at_end) {
+    erase_added(*kept);
+  }
   std::vector<TopicPartition> partitions;
   partitions.reserve(kept->size());
   for (const KeptPosition& position : *kept) {
     partitions.push_back(position.source);
   }
-  const bool at_end = options_.offset_reset == OffsetReset::kLatest;
   const auto listed = co_await admin_.list_offsets(
       std::move(partitions), at_end ? client::Admin::kLatest : client::Admin::kEarliest,
       client::IsolationLevel::kReadCommitted, deadline());
@@ -336,11 +356,10 @@ Task<Status> StartPositions::begin_topic(const Topic& topic, std::vector<KeptPos
         std::ranges::find(*listed, position.source, &client::ListedOffset::partition);
     CHECK(place != listed->end());
     // It has begun before, and nothing was read since: there it begins again.
-    const bool has_begun = position.receipt_offset != kNoOffset;
     opened.push_back({.before = position,
-                      .next_offset = has_begun ? position.receipt_offset : place->offset,
+                      .next_offset = has_begun(position) ? position.receipt_offset : place->offset,
                       .topic_id = topic.id,
-                      .beginning = has_begun
+                      .beginning = has_begun(position)
                                        ? position.receipt_beginning
                                        : (at_end ? Beginning::kLatest : Beginning::kEarliest)});
   }

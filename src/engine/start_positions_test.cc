@@ -175,6 +175,13 @@ TEST_F(StartPositionsTest, a_beginning_that_is_known_elsewhere_is_not_decided_ag
   EXPECT_EQ(keeper_.opened.at(in(0)).beginning, Beginning::kLatest);
 }
 
+TEST_F(StartPositionsTest, a_partition_behind_those_that_began_elsewhere_came_later) {
+  stage_options_.offset_reset = OffsetReset::kLatest;
+  keeper_.recalled = {{in(0), Offset(7)}, {in(1), Offset(9)}};
+  EXPECT_EQ(offsets({0, 1, 2}), (std::vector<std::int64_t>{7, 9, 0}));
+  EXPECT_EQ(keeper_.opened.at(in(2)).beginning, Beginning::kNewPartition);
+}
+
 TEST_F(StartPositionsTest, nothing_begins_that_the_keeper_knows_to_have_begun) {
   keeper_.refuses_to_begin = true;
   EXPECT_THAT(refusal({0, 1}), HasSubstr("it has begun"));

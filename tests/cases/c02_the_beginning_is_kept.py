@@ -233,3 +233,19 @@ def latest_stays_where_it_was_before_the_first_record(at):
             wait_for(lambda: rows(at) == list(range(10)), lambda: f"10 rows but {rows(at)}", 30)
             worker.stop()
         check("clean — 10 input records" in audited(at, broker), "not clean")
+
+
+def a_partition_that_was_added_before_the_database_was_lost_begins_at_its_first_offset(at):
+    with cluster(at) as broker:
+        create_topic(broker.address, "in", 1)
+        produce(broker.address, "in", numbers(100, 105))
+        start_and_stop(at, broker, LITE)
+        add_partitions(broker.address, "in", 2)
+        remove_database(at)
+        produce(broker.address, "in", numbers(0, 5), "-p", 0)
+        produce(broker.address, "in", numbers(5, 10), "-p", 1)
+        with Worker(at, None, servers=broker.address) as worker:
+            wait_for(worker.is_running, "a running stage")
+            wait_for(lambda: rows(at) == list(range(10)), lambda: f"10 rows but {rows(at)}", 30)
+            worker.stop()
+        check("clean — 10 input records" in audited(at, broker), "not clean")
