@@ -138,3 +138,20 @@ def an_index_of_another_segment_is_built_again(at):
             check(consume(broker.address, topic) == values_of(topic) * 20, topic)
         broker.stop()
     check("of another segment" not in onceflow("audit", "--data-dir", "data", at=at), "still")
+
+
+def the_longest_name_is_deleted(at):
+    """Its folder is renamed first, and a file system has a bound on names."""
+    name = "n" * 249
+    with Broker(at) as broker:
+        create_topic(broker.address, name, 2)
+        for partition in ["0", "1"]:
+            kcat(broker.address, "-P", "-t", name, "-p", partition, given="x\n")
+        check(broker.stop() == 0, broker.said())
+    with Broker(at) as broker:
+        delete_topic(broker.address, name)
+        wait_for(lambda: not list((at / "data" / "topics").iterdir()), "the folders to go", 5)
+        create_topic(broker.address, name, 1)
+        kcat(broker.address, "-P", "-t", name, given="y\n")
+        check(consume(broker.address, name) == ["y"], "not served")
+        check(broker.stop() == 0, broker.said())
