@@ -241,11 +241,9 @@ Result<std::int64_t> count_rows(const PastDatabase& database, const std::string&
 // Two pipelines may have written the same record.
 Status check_contested(const PastDatabase& database, const SinkTable& table,
                        const std::vector<Writer>& others) {
-  const auto contested =
-      count(database,
-            fmt::format("SELECT CAST(count(*) AS TEXT) FROM {}{} AND {} IN {}", database.table,
-                        where_own(), kSourceColumn, fmt::format(kRowsOf, "other")),
-            {});
+  const auto contested = count_rows(
+      database,
+      fmt::format("{} AND {} IN {}", where_own(), kSourceColumn, fmt::format(kRowsOf, "other")));
   RETURN_IF_ERROR(contested);
   if (*contested == 0) {
     return {};
@@ -370,7 +368,7 @@ Result<SinkPast> read_past(const PastDatabase& database, const SinkTable& table)
   const auto has_rows = has_table(database, database.table_name);
   RETURN_IF_ERROR(has_rows);
   if (*has_rows) {
-    const auto rows = count(database, "SELECT CAST(count(*) AS TEXT) FROM " + database.table, {});
+    const auto rows = count_rows(database, "");
     RETURN_IF_ERROR(rows);
     past.row_count = *rows;
     RETURN_IF_ERROR(add_own_rows(database, table, past));
