@@ -132,7 +132,7 @@ void LineWriter::State::write_all() {
     }
     if (lines.empty()) {
       is_slow = false;
-      is_full = is_full && lost_count > 0 && !fails;
+      is_full = false;  // what was lost is said next: what comes meanwhile stands behind that
     }
     has_written.notify_all();
   }

@@ -85,6 +85,24 @@ TEST_F(LineWriterTest, waits_for_nobody_and_says_what_was_lost_once_it_is_read) 
   EXPECT_TRUE(is_empty());
 }
 
+TEST_F(LineWriterTest, keeps_what_comes_while_it_says_what_was_lost) {
+  const std::string said = std::string(16 * 1024, 'x') + "\n";  // more than the pipe holds
+  LineWriter writer(to(), [&](std::uint64_t) { return said; });
+  const std::uint64_t lost_before = lost_line_count();
+  while (lost_line_count() == lost_before) {
+    writer.write(std::string(1023, '-') + "\n");
+  }
+  std::string text;
+  while (!text.contains("\nx")) {
+    text += read_some();
+  }
+  writer.write("again\n");
+  EXPECT_EQ(lost_line_count() - lost_before, 1U);
+  text += read_to("\n");
+  EXPECT_TRUE(text.ends_with(said)) << text.size();
+  EXPECT_EQ(read_to("\n"), "again\n");
+}
+
 TEST_F(LineWriterTest, keeps_the_first_error_and_goes_on) {
   const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
   ASSERT_GE(full, 0);
