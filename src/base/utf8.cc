@@ -48,12 +48,15 @@ std::size_t find_invalid_utf8(std::string_view bytes) {
     const auto byte_at = [&](std::size_t place) {
       return static_cast<unsigned char>(bytes[place]);
     };
+    if (byte_at(index) < 0x80) {
+      ++index;
+      continue;
+    }
     const Lead lead = lead_of(byte_at(index));
     if (lead.length == 0 || index + lead.length > bytes.size()) {
       return index;
     }
-    if (lead.length > 1 &&
-        (byte_at(index + 1) < lead.second_min || byte_at(index + 1) > lead.second_max)) {
+    if (byte_at(index + 1) < lead.second_min || byte_at(index + 1) > lead.second_max) {
       return index;
     }
     for (std::size_t place = index + 2; place < index + lead.length; ++place) {

@@ -37,8 +37,7 @@ Result<std::unique_ptr<Log>> Log::open(const io::Environment& environment, LogOp
       free_bytes && *free_bytes < set.free_bytes_min) {
     static_cast<void>(log->state_->has_room());
   }
-  // Kafka's delay: a log that is started often is kept in bounds all the same.
-  log->start_upkeep(seconds(30));
+  log->start_upkeep(std::min(set.first_retention_after, set.retention_check_interval));
   return log;
 }
 
@@ -47,12 +46,10 @@ Log::~Log() = default;
 
 void Log::start_upkeep(Duration first_after) {
   state_->remove_doomed();
-  const Duration interval = state_->options.retention_check_interval;
-  state_->environment.scheduler.schedule_after(std::min(first_after, interval),
-                                               state_->guarded([this, interval] {
-                                                 apply_retention();
-                                                 start_upkeep(interval);
-                                               }));
+  state_->environment.scheduler.schedule_after(first_after, state_->guarded([this] {
+    apply_retention();
+    start_upkeep(state_->options.retention_check_interval);
+  }));
 }
 
 // --- Writing ---

@@ -70,6 +70,9 @@ struct LogOptions {
   std::size_t producer_states_max = 200'000;
   Duration producer_state_idle_min = std::chrono::minutes(5);
   Duration retention_check_interval = std::chrono::minutes(5);
+  /// To the first retention after a start, if it comes before the interval ends. Kafka's: a log
+  /// that is started often is kept in bounds all the same.
+  Duration first_retention_after = std::chrono::seconds(30);
 
   /// Required. The disk failed: stop the process. Nothing was acknowledged that is not durable.
   std::function<void(const Error&)> on_fatal;

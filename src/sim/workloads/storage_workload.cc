@@ -105,6 +105,7 @@ class StorageNode final : public log::RecoveryListener {
     options.config_bounds.segment_bytes_min = 1;  // segments that roll within a run
     // By hand alone, so that what it may take is known.
     options.retention_check_interval = std::chrono::hours(1000);
+    options.first_retention_after = options.retention_check_interval;
     options.on_fatal = [this](const Error& error) { stop(error); };
     options.on_damage = [this](const Error& error) {
       process_.world().note(process_.name(), "damage: " + error.text);
