@@ -46,6 +46,8 @@ enum class SeededBug {
   kHalfRequestKept,                  ///< broker: half requests are kept while others wait (MEM-2)
   kRepeatsAreWorkedOff,              ///< broker: what is named again is done again (REQ-1)
   kJournalFileNotChecked,            ///< log: nothing says how far the journal was (LOG-1)
+  kLostIsNotTold,                    ///< log: salvage says nothing of what it leaves out (LOG-1)
+  kAnyMarkerEnds,                    ///< log: salvage takes a later one for a lost one (TXN-1)
   kSegmentOfAnotherTopicServed,      ///< log: what a segment holds is not compared (LOG-3)
 };
 

@@ -129,6 +129,7 @@ class Partition {
   friend class Recovery;
   friend class CheckpointCodec;
   friend class SalvageRun;
+  friend class SalvageTarget;
   friend class LogChanges;
 
   struct EndedTransaction {

@@ -414,6 +414,31 @@ TEST(Recovery, a_missing_or_exchanged_segment_is_refused) {
   }
 }
 
+TEST(Recovery, an_exchanged_segment_is_not_cut_before_it_is_refused) {
+  TestLog test;
+  test.open();
+  test.create("t");
+  test.create("u");
+  test.append_to(test.partition("t"), {.value = "t"});
+  for (int count = 0; count < 3; ++count) {
+    test.append_to(test.partition("u"), {.value = "u"});
+  }
+  test.settle();
+  test.checkpoint();
+  test.close();
+  const auto exchange = [&] {
+    auto image = test.world.disk.image();
+    const std::string name = "-0/" + std::string(kSegment).substr(kSegment.rfind('/') + 1);
+    std::swap(image.files["data/topics/t" + name], image.files["data/topics/u" + name]);
+    test.world.disk.restore(image);
+  };
+  exchange();
+  ASSERT_FALSE(test.try_open());
+  exchange();
+  test.open();
+  EXPECT_THAT(test.values(test.partition("u")), ElementsAre("0:u", "1:u", "2:u"));
+}
+
 // A recovery cuts a segment that was written after the checkpoint, and is killed before the next
 // one; a later loss of power brings back what it has cut off, when the segment is not written any
 // more.

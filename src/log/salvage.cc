@@ -6,6 +6,7 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "base/check.h"
 #include "base/crc32c.h"
@@ -13,8 +14,9 @@
 #include "log/forgetful_disk.h"
 #include "log/journal_note.h"
 #include "log/log_state.h"
-#include "log/lost_offsets.h"
+#include "log/salvage_target.h"
 #include "log/salvaged_catalogue.h"
+#include "log/salvaged_evidence.h"
 #include "log/salvaged_journal.h"
 #include "log/salvaged_segment.h"
 
@@ -22,10 +24,10 @@ namespace onceflow::log {
 
 namespace {
 
-constexpr std::uint64_t kFlushBytes = 1u << 20;
 // How many offsets are left out at the end of a partition when it is not known how many were given.
-constexpr std::uint64_t kEndGapUnknown = 1'000'000;
-constexpr std::uint64_t kEndGapMin = 1'000;
+// No fewer where it is known how many bytes of the journal are lost: a batch that is packed well
+// has more records than bytes.
+constexpr std::uint64_t kEndGapMin = 1'000'000;
 
 std::uint64_t count_offsets(const std::vector<LostOffsets>& lost, bool is_left_out) {
   std::uint64_t count = 0;
@@ -49,9 +51,9 @@ class SalvageRun {
         listener_(listener),
         target_environment_{environment.scheduler,
                             options_.is_rehearsal ? forgetful_disk_ : environment.disk,
-                            environment.network, environment.random},
+                            environment.network, environment.random, environment.seeded_bug},
         source_(environment, log_options(options_.from)),
-        target_(target_environment_, log_options(options_.to)),
+        target_(target_environment_, options_.to, report_),
         catalogue_(environment.disk, environment.random, source_.topics_directory()) {}
 
   Status read() {
@@ -59,7 +61,7 @@ class SalvageRun {
     RETURN_IF_ERROR(read_checkpoint());
     RETURN_IF_ERROR(open_journal());
     RETURN_IF_ERROR(read_catalogue());
-    RETURN_IF_ERROR(make_target());
+    RETURN_IF_ERROR(target_.make_topics(catalogue_.topics()));
     RETURN_IF_ERROR(read_segments());
     RETURN_IF_ERROR(read_entries());
     is_undecided_ = is_undecided_ || may_have_lost_an_end();
@@ -68,9 +70,8 @@ class SalvageRun {
 
   Status end_transaction(const EndTransaction& end) {
     for (const TopicIdPartition& id : end.partitions) {
-      if (Partition* const partition = target_.topics.find(id)) {
-        partition->apply_marker(marker_of(end), environment_.scheduler.now());
-        RETURN_IF_ERROR(keep(*partition));
+      if (Partition* const partition = target_.topics().find(id)) {
+        RETURN_IF_ERROR(target_.take_end(*partition, end));
       }
     }
     report_.notes.push_back(
@@ -82,45 +83,14 @@ class SalvageRun {
 
   Status finish(ByteView coordinators) {
     if (is_undecided_) {
-      RETURN_IF_ERROR(abort_what_is_open());
+      RETURN_IF_ERROR(target_.abort_what_is_open());
     }
-    count_what_is_kept();
-    io::Disk& disk = target_environment_.disk;
-    for (const auto& [name, topic] : target_.topics.by_name()) {
-      for (const auto& partition : topic->partitions) {
-        RETURN_IF_ERROR(partition->segments_.flush(1));
-        for (const auto& segment : partition->segments_.all()) {
-          const auto file = segment->begin_sync();
-          RETURN_IF_ERROR(file);
-          RETURN_IF_ERROR((*file)->sync());
-        }
-        if (!partition->segments_.empty()) {
-          RETURN_IF_ERROR(disk.sync_directory(partition->segments_.directory()));
-        }
-      }
-    }
-    RETURN_IF_ERROR(disk.sync_directory(target_.topics_directory()));
-    RETURN_IF_ERROR(make_journal_note(disk, options_.to, {.journal_id = target_.journal_id}));
-    target_.snapshot_writer = [coordinators](Buffer& buffer) { append(buffer, coordinators); };
-    Buffer checkpoint = CheckpointCodec::encode(target_, environment_.scheduler.now());
-    CheckpointCodec::set_tail(checkpoint, target_, JournalTail{}, 1);
-    return io::replace_file(disk, options_.to + "/" + checkpoint_file_name(1), checkpoint);
+    return target_.write(coordinators);
   }
 
   const SalvageReport& report() const { return report_; }
   bool is_undecided() const { return is_undecided_; }
-  const std::string& cluster_id() const { return target_.cluster_id; }
-  ProducerId producer_id_max() const {
-    ProducerId greatest = kNoProducerId;
-    for (const auto& [name, topic] : target_.topics.by_name()) {
-      for (const auto& partition : topic->partitions) {
-        for (const auto& [id, producer] : partition->producers().sorted()) {
-          greatest = std::max(greatest, id);
-        }
-      }
-    }
-    return greatest;
-  }
+  const SalvageTarget& target() const { return target_; }
 
  private:
   static LogOptions log_options(const std::string& directory) {
@@ -152,13 +122,7 @@ class SalvageRun {
             fmt::format("{} is not empty; name a directory that is not there yet", options_.to));
       }
     }
-    io::Disk& disk = target_environment_.disk;
-    RETURN_IF_ERROR(disk.make_directory(target_.topics_directory()));
-    RETURN_IF_ERROR(disk.make_directory(target_.journal_directory()));
-    RETURN_IF_ERROR(disk.sync_directory(io::parent_directory(options_.to)));
-    RETURN_IF_ERROR(disk.sync_directory(options_.to));
-    target_.journal_id = environment_.random.next();
-    return {};
+    return target_.make_directories();
   }
 
   // Before the lock, which is a file: of what is no log nothing is changed.
@@ -216,7 +180,7 @@ class SalvageRun {
       if (decoded) {
         has_checkpoint_ = true;
         known_ = decoded->journal;
-        target_.cluster_id = decoded->cluster_id;
+        target_.cluster_id() = decoded->cluster_id;
         if (!decoded->coordinators.empty() && !listener_.on_snapshot(decoded->coordinators)) {
           is_undecided_ = true;
           report_.lost_states.push_back(
@@ -234,49 +198,90 @@ class SalvageRun {
   }
 
   Status open_journal() {
-    if (target_.cluster_id.empty()) {
-      target_.cluster_id = options_.cluster_id;
+    if (target_.cluster_id().empty()) {
+      target_.cluster_id() = options_.cluster_id;
     }
-    if (target_.cluster_id.empty()) {
+    if (target_.cluster_id().empty()) {
       report_.lost_states.push_back("the cluster id is lost: the next start makes a new one");
     }
     auto journal = SalvagedJournal::open(environment_.disk, source_.journal_directory(),
                                          known_.journal_id, known_.tail.position);
     RETURN_IF_ERROR(journal);
     journal_.emplace(*std::move(journal));
+    const auto note = read_journal_note(environment_.disk, options_.from, journal_->journal_id());
+    // Within one life of the machine it says where the journal ends, to the byte.
+    const bool is_exact = note && options_.boot_id != 0 && note->boot_id == options_.boot_id;
+    if (is_exact) {
+      journal_->give_up_behind_gap_at(note->position);
+    }
     for (const SalvagedJournal::Gap& gap : journal_->gaps()) {
       is_undecided_ = true;
+      gap_bytes_ += gap.next - gap.from;
       report_.lost_states.push_back(fmt::format(
           "the journal cannot be read from position {} to {}: topics, groups' offsets and "
           "decisions of transactions that were written there are lost",
           gap.from.value, gap.next.value));
     }
-    const auto note = read_journal_note(environment_.disk, options_.from, journal_->journal_id());
     if (note) {
       const JournalPosition durable = known_durable(*note, options_.boot_id);
       if (durable > journal_->end()) {
-        end_gap_ = std::max<std::uint64_t>(kEndGapMin, durable - journal_->end());
+        end_gap_ = kEndGapMin + (durable - journal_->end());
         report_.lost_states.push_back(fmt::format(
             "the journal ends at position {} and was durable up to {}: what was written last is "
             "lost",
             journal_->end().value, durable.value));
       }
     } else if (journal_->journal_id() != 0 || has_checkpoint_) {
-      end_gap_ = kEndGapUnknown;
-      report_.lost_states.push_back(
-          "nothing says how far the journal was durable: what was written last may be lost");
+      lose_end_unknown("nothing says how far the journal was durable");
+    }
+    if (const auto file = missing_journal_file(); file && !is_exact && end_gap_ == 0) {
+      lose_end_unknown(*file + " is missing or too short, and may have been the journal's end");
+    }
+    if (const std::string cut = torn_end(); !cut.empty() && !is_exact && end_gap_ == 0) {
+      lose_end_unknown(cut);
     }
     is_undecided_ = is_undecided_ || end_gap_ > 0;
     return {};
+  }
+
+  // As a start finds it, which takes it for a frame that was being written.
+  std::string torn_end() const {
+    if (!has_checkpoint_) {
+      return {};
+    }
+    const auto reading = read_journal(environment_.disk, source_.journal_directory(), known_,
+                                      [](const JournalEntry&) { return Status{}; });
+    return reading ? reading->cut : std::string();
+  }
+
+  void lose_end_unknown(const std::string& why) {
+    end_gap_ = kEndGapMin;
+    is_end_unknown_ = true;
+    report_.lost_states.push_back(why + ": what was written last may be lost");
+  }
+
+  // Of those that the checkpoint knows.
+  std::optional<std::string> missing_journal_file() const {
+    for (const JournalFile& known : known_.files) {
+      const std::string path = source_.journal_directory() + "/" + journal_file_name(known.number);
+      const auto file = environment_.disk.open(path, io::OpenMode::kRead);
+      const auto size_bytes = file ? (*file)->size() : Result<std::uint64_t>(0);
+      if (!file || !size_bytes || *size_bytes < known.size_bytes) {
+        return path;
+      }
+    }
+    return std::nullopt;
   }
 
   // Topics as they are at the end: the checkpoint's, moved on by the journal.
   Status read_catalogue() {
     for (const auto& [name, topic] : source_.topics.by_name()) {
       catalogue_.add(*topic);
+      evidence_.add(*topic);
     }
     RETURN_IF_ERROR(journal_->for_each([this](const JournalEntry& entry) {
       catalogue_.read(entry);
+      evidence_.read(entry);
       return Status{};
     }));
     const auto& gaps = journal_->gaps();
@@ -290,31 +295,8 @@ class SalvageRun {
 
   // --- What becomes of it ---
 
-  Status make_target() {
-    for (const auto& [id, entry] : catalogue_.topics()) {
-      TopicEntry wanted = entry;
-      auto topic = target_.make_topic(wanted);
-      if (!topic) {
-        report_.lost_states.push_back(
-            fmt::format("the configuration of topic {} is not valid and "
-                        "was left out: {}",
-                        entry.name, topic.error().text));
-        wanted.overrides.clear();
-        topic = target_.make_topic(wanted);
-      }
-      RETURN_IF_ERROR(topic);
-      if (target_.topics.find(entry.name) != nullptr) {
-        report_.lost_states.push_back(
-            fmt::format("two topics are called {}; the second was left out", entry.name));
-        continue;
-      }
-      target_.topics.add(*std::move(topic));
-    }
-    return {};
-  }
-
   Status read_segments() {
-    for (const auto& [name, topic] : target_.topics.by_name()) {
+    for (const auto& [name, topic] : target_.topics().by_name()) {
       for (const auto& partition : topic->partitions) {
         const auto bases = catalogue_.segment_bases(name, partition->id().partition);
         RETURN_IF_ERROR(bases);
@@ -325,7 +307,7 @@ class SalvageRun {
         }
       }
     }
-    for (const auto& [name, topic] : target_.topics.by_name()) {
+    for (const auto& [name, topic] : target_.topics().by_name()) {
       for (const auto& partition : topic->partitions) {
         RETURN_IF_ERROR(read_partition(name, *partition));
       }
@@ -342,13 +324,19 @@ class SalvageRun {
     const Offset log_start = catalogue_.log_start(partition.id());
     auto bases = catalogue_.segment_bases(topic, partition.id().partition);
     RETURN_IF_ERROR(bases);
+    const auto is_its_own = folder_is_its_own(topic, partition, *bases);
+    RETURN_IF_ERROR(is_its_own);
+    if (!*is_its_own) {
+      bases->clear();
+    }
     std::set<Offset> all(bases->begin(), bases->end());
+    Offset known_end;
     if (as_known != nullptr) {
       for (const auto& segment : as_known->segments_.all()) {
         all.insert(segment->base_offset());
       }
       if (!as_known->segments_.empty()) {
-        known_end_[partition.id()] = as_known->log_end_offset();
+        known_end = as_known->log_end_offset();
       }
     }
     bool has_begun = false;
@@ -358,55 +346,86 @@ class SalvageRun {
         continue;  // deleted; its file waits to be removed
       }
       if (!std::exchange(has_begun, true)) {
-        begin_partition(partition, std::max(*place, Offset(0)), log_start);
+        // Files may be missing in front, where the log start is known.
+        SalvageTarget::begin(partition,
+                             knows_beginning(partition) ? std::min(*place, log_start) : *place,
+                             log_start);
       }
       RETURN_IF_ERROR(read_segment(topic, partition, *place));
     }
     if (!has_begun) {
-      begin_partition(partition, log_start, log_start);
+      SalvageTarget::begin(partition, log_start, log_start);
     }
-    if (const auto end = known_end_.find(partition.id()); end != known_end_.end()) {
-      RETURN_IF_ERROR(lose(partition, end->second, "the segments end before it"));
-    }
-    return keep(partition);
+    RETURN_IF_ERROR(fill_from_journal(partition, known_end));
+    RETURN_IF_ERROR(target_.lose(partition, known_end, "the segments end before it"));
+    return target_.keep(partition);
   }
 
-  static void begin_partition(Partition& partition, Offset begin, Offset log_start) {
-    partition.log_end_offset_ = begin;
-    partition.log_start_offset_ = std::max(begin, log_start);
-    partition.high_watermark_ = partition.last_stable_offset_ = begin;
-    partition.durable_end_ = begin;
+  bool knows_beginning(const Partition& partition) const {
+    return known(partition) != nullptr || evidence_.was_created_in_journal(partition.id().topic_id);
+  }
+
+  // A topic that the journal has seen begin may have the folder of one that had its name before.
+  Result<bool> folder_is_its_own(const std::string& topic, const Partition& partition,
+                                 const std::vector<Offset>& bases) {
+    if (!evidence_.was_created_in_journal(partition.id().topic_id)) {
+      return true;
+    }
+    for (const Offset base : bases) {
+      auto segment = SalvagedSegment::open(
+          environment_.disk, catalogue_.segment_path(topic, partition.id().partition, base));
+      while (segment) {
+        const auto batch = segment->next(Offset(0));
+        if (!batch || !*batch) {
+          break;
+        }
+        const auto verdict = evidence_.judge(partition.id(), (*batch)->header());
+        if (verdict != SalvagedEvidence::Verdict::kUnknown) {
+          return verdict == SalvagedEvidence::Verdict::kSame;
+        }
+      }
+    }
+    return !evidence_.was_made_again(topic);
   }
 
   Status read_segment(const std::string& topic, Partition& partition, Offset base_offset) {
     const std::string path = catalogue_.segment_path(topic, partition.id().partition, base_offset);
     auto opened = SalvagedSegment::open(environment_.disk, path);
     if (!opened) {
-      missing_cause_[partition.id()] = fmt::format("{} is missing or cannot be opened", path);
+      target_.blame(partition) = fmt::format("{} is missing or cannot be opened", path);
       return {};
     }
     SalvagedSegment& segment = *opened;
     const auto is_foreign = belongs_elsewhere(partition, base_offset, segment);
     if (!is_foreign || *is_foreign) {
-      missing_cause_[partition.id()] =
-          is_foreign ? path + " does not hold what was written to it" : is_foreign.error().text;
+      target_.blame(partition) = is_foreign ? does_not_hold_it(path) : is_foreign.error().text;
       done_bytes_ += segment.size_bytes();
       return {};
     }
     while (true) {
       const auto batch = segment.next(partition.log_end_offset());
       if (!batch) {
-        missing_cause_[partition.id()] = batch.error().text;
+        target_.blame(partition) = batch.error().text;
         return {};
       }
       if (segment.damaged_at()) {
-        missing_cause_[partition.id()] =
+        target_.blame(partition) =
             fmt::format("{} byte {}: what lies there is damaged", path, *segment.damaged_at());
       }
       if (!*batch) {
         break;
       }
-      RETURN_IF_ERROR(take(partition, **batch));
+      if (evidence_.judge(partition.id(), (*batch)->header()) ==
+          SalvagedEvidence::Verdict::kOther) {
+        target_.blame(partition) = does_not_hold_it(path);
+        break;
+      }
+      RETURN_IF_ERROR(fill_from_journal(partition, (*batch)->header().base_offset));
+      if (may_be_older(partition, **batch)) {
+        target_.blame(partition) = path + " may be of a topic that had the name before";
+        break;
+      }
+      RETURN_IF_ERROR(target_.take(partition, **batch));
       done_bytes_ += (*batch)->bytes().size();
       if (options_.on_progress) {
         options_.on_progress(done_bytes_, all_bytes_);
@@ -415,8 +434,21 @@ class SalvageRun {
     return {};
   }
 
+  // Of a topic that the checkpoint does not know: what neither the journal tells nor what lies
+  // before it leads to.
+  bool may_be_older(const Partition& partition, const protocol::RecordBatchView& batch) const {
+    return has_checkpoint_ && known(partition) == nullptr &&
+           batch.header().base_offset > partition.log_end_offset() &&
+           evidence_.judge(partition.id(), batch.header()) == SalvagedEvidence::Verdict::kUnknown;
+  }
+
   Result<bool> belongs_elsewhere(const Partition& partition, Offset base_offset,
                                  SalvagedSegment& segment) {
+    const auto begin = segment.begin();
+    RETURN_IF_ERROR(begin);
+    if (*begin && **begin != base_offset) {
+      return true;
+    }
     const Partition* const as_known = known(partition);
     if (as_known == nullptr) {
       return false;
@@ -429,65 +461,35 @@ class SalvageRun {
     }
     const auto verdict = segment.judge((*found)->summary(), (*found)->next_offset());
     RETURN_IF_ERROR(verdict);
+    if (*verdict == SalvagedSegment::Verdict::kDamaged) {
+      return is_of_another(partition, base_offset, segment);
+    }
     return *verdict == SalvagedSegment::Verdict::kForeign;
   }
 
-  // A whole batch, from a segment or the journal.
-  Status take(Partition& partition, const protocol::RecordBatchView& batch) {
-    const protocol::RecordBatchHeader& header = batch.header();
-    if (header.base_offset < partition.log_end_offset()) {
-      return {};
-    }
-    RETURN_IF_ERROR(lose(partition, header.base_offset, "it was not found"));
-    missing_cause_.erase(partition.id());
-    const MonotonicTime now = environment_.scheduler.now();
-    if (header.is_control()) {
-      if (const auto marker = protocol::parse_end_transaction_marker(batch); marker && *marker) {
-        partition.apply_marker(**marker, now);
-        ++report_.batch_count;
-        return keep(partition);
+  // One that is too short for its own may be all that the checkpoint knows of another.
+  Result<bool> is_of_another(const Partition& partition, Offset base_offset,
+                             SalvagedSegment& segment) const {
+    for (const auto& [name, topic] : source_.topics.by_name()) {
+      for (const auto& other : topic->partitions) {
+        for (const auto& each : other->segments_.all()) {
+          if (other->id() == partition.id() || each->base_offset() != base_offset ||
+              each->size_bytes() == 0) {
+            continue;
+          }
+          const auto verdict = segment.judge(each->summary(), each->next_offset());
+          RETURN_IF_ERROR(verdict);
+          if (*verdict == SalvagedSegment::Verdict::kWhole) {
+            return true;
+          }
+        }
       }
     }
-    partition.apply_batch({batch.bytes(), nullptr}, header, {}, now);
-    ++report_.batch_count;
-    return keep(partition);
+    return false;
   }
 
-  // Lost offsets up to `next`, if there are any.
-  Status lose(Partition& partition, Offset next, std::string_view cause) {
-    const Offset from = partition.log_end_offset();
-    if (next <= from) {
-      return {};
-    }
-    const auto known_cause = missing_cause_.find(partition.id());
-    if (next > partition.log_start_offset()) {
-      report_.lost.push_back(
-          {partition.topic().name, partition.id().partition,
-           std::max(from, partition.log_start_offset()), next,
-           known_cause == missing_cause_.end() ? std::string(cause) : known_cause->second});
-    }
-    leave_out(partition, next);
-    return {};
-  }
-
-  void leave_out(Partition& partition, Offset next) {
-    while (partition.log_end_offset() < next) {
-      const Offset from = partition.log_end_offset();
-      const Buffer batch = encode_lost_offsets(from, std::min(next, from + kLostOffsetsMax));
-      partition.apply_batch({batch, nullptr}, *protocol::RecordBatchHeader::parse(batch), {},
-                            environment_.scheduler.now());
-      Segment& active = partition.segments_.active();
-      active.set_durable(active.size_bytes());
-    }
-  }
-
-  Status keep(Partition& partition) {
-    if (!partition.segments_.empty()) {
-      Segment& active = partition.segments_.active();
-      active.set_durable(active.size_bytes());
-      partition.advance_high_watermark(partition.log_end_offset());
-    }
-    return partition.segments_.flush(kFlushBytes);
+  static std::string does_not_hold_it(const std::string& path) {
+    return path + " does not hold what was written to it";
   }
 
   // --- The journal ---
@@ -520,12 +522,12 @@ class SalvageRun {
 
   Status read_batch(ByteView body) {
     const auto entry = decode_batch_entry(body);
-    Partition* const partition = entry ? target_.topics.find(entry->partition) : nullptr;
+    Partition* const partition = entry ? target_.topics().find(entry->partition) : nullptr;
     if (partition == nullptr) {
       return {};
     }
     const auto batch = protocol::RecordBatchView::parse(entry->batch);
-    return batch ? take(*partition, *batch) : Status{};
+    return batch ? target_.take(*partition, *batch) : Status{};
   }
 
   Status read_end_of_transaction(ByteView body, std::size_t& refused_count) {
@@ -536,16 +538,44 @@ class SalvageRun {
       return {};
     }
     for (std::size_t index = 0; index < end.partitions.size(); ++index) {
-      Partition* const partition = target_.topics.find(end.partitions[index]);
-      if (partition == nullptr || offsets[index] < partition->log_end_offset()) {
-        continue;
+      if (Partition* const partition = target_.topics().find(end.partitions[index])) {
+        RETURN_IF_ERROR(target_.take_marker(*partition, end, offsets[index]));
       }
-      RETURN_IF_ERROR(lose(*partition, offsets[index], "the journal does not hold it"));
-      partition->apply_marker(marker_of(end), environment_.scheduler.now());
-      RETURN_IF_ERROR(keep(*partition));
     }
     refused_count += listener_.on_end_transaction(end, record) ? 0 : 1;
     return {};
+  }
+
+  Status take_before(Partition& partition, ByteView bytes, Offset next) {
+    const auto batch = protocol::RecordBatchView::parse(bytes);
+    return batch && batch->header().base_offset < next ? target_.take(partition, *batch) : Status{};
+  }
+
+  // What the files do not have before `next` and the journal does.
+  Status fill_from_journal(Partition& partition, Offset next) {
+    const TopicIdPartition id = partition.id();
+    if (!evidence_.has_batch_in(id, partition.log_end_offset(), next)) {
+      return {};
+    }
+    return journal_->for_each([&](const JournalEntry& entry) -> Status {
+      if (entry.type == EntryType::kBatch) {
+        const auto found = decode_batch_entry(entry.body);
+        return found && found->partition == id ? take_before(partition, found->batch, next)
+                                               : Status{};
+      }
+      EndTransaction end;
+      std::vector<Offset> offsets;
+      ByteView record;
+      if (entry.type != EntryType::kEndTransaction ||
+          !decode_end_transaction(entry.body, end, offsets, record)) {
+        return {};
+      }
+      const auto own = std::ranges::find(end.partitions, id);
+      const auto index = static_cast<std::size_t>(own - end.partitions.begin());
+      return own == end.partitions.end() || offsets[index] >= next
+                 ? Status{}
+                 : target_.take_marker(partition, end, offsets[index]);
+    });
   }
 
   // --- Ends ---
@@ -554,7 +584,7 @@ class SalvageRun {
   // open, and hide from readers all that follows.
   bool may_have_lost_an_end() const {
     return std::ranges::any_of(report_.lost, [this](const LostOffsets& lost) {
-      const auto& partitions = target_.topics.find(lost.topic)->partitions;
+      const auto& partitions = target_.topics().find(lost.topic)->partitions;
       const auto& open =
           partitions[static_cast<std::size_t>(lost.partition.value)]->open_transactions();
       return !open.empty() && open.begin()->first < lost.from;
@@ -563,61 +593,40 @@ class SalvageRun {
 
   // So that no offset that may have been given is given again.
   Status account_for_ends() {
-    if (end_gap_ == 0) {
-      return {};
-    }
-    for (const auto& [name, topic] : target_.topics.by_name()) {
+    for (const auto& [name, topic] : target_.topics().by_name()) {
       for (const auto& partition : topic->partitions) {
+        const std::uint64_t count = offsets_in_doubt(partition->id());
+        if (count == 0) {
+          continue;
+        }
         const Offset from = partition->log_end_offset();
-        const Offset next = from + static_cast<std::int64_t>(end_gap_);
+        const Offset next = from + static_cast<std::int64_t>(count);
         report_.lost.push_back({.topic = name,
                                 .partition = partition->id().partition,
                                 .from = from,
                                 .next = next,
-                                .cause = end_gap_ == kEndGapUnknown
-                                             ? "nothing says whether the journal is whole to its "
-                                               "end, so these offsets may have been given"
-                                             : "the end of the journal is lost, so these offsets "
-                                               "may have been given",
+                                .cause = cause_of_doubt(),
                                 .is_left_out = true});
-        leave_out(*partition, next);
-        RETURN_IF_ERROR(keep(*partition));
+        RETURN_IF_ERROR(target_.leave_out(*partition, next));
       }
     }
     return {};
   }
 
-  Status abort_what_is_open() {
-    for (const auto& [name, topic] : target_.topics.by_name()) {
-      for (const auto& partition : topic->partitions) {
-        while (!partition->open_transactions().empty()) {
-          const auto [first_offset, id] = *partition->open_transactions().begin();
-          const ProducerState* const producer = partition->producers().find(id);
-          CHECK(producer != nullptr);
-          partition->apply_marker({.type = protocol::ControlRecordType::kAbort,
-                                   .producer = {id, producer->epoch},
-                                   .coordinator_epoch = producer->coordinator_epoch,
-                                   .timestamp_ms = environment_.scheduler.wall_now().ms},
-                                  environment_.scheduler.now());
-          report_.lost_states.push_back(fmt::format(
-              "{}-{}: the transaction of producer {} from offset {} on was open, and what became "
-              "of it is lost: it is aborted",
-              name, partition->id().partition.value, id.value, first_offset.value));
-        }
-        RETURN_IF_ERROR(keep(*partition));
-      }
-    }
-    return {};
+  std::uint64_t offsets_in_doubt(const TopicIdPartition& partition) const {
+    const auto& gaps = journal_->gaps();
+    const bool may_end_in_gap =
+        !gaps.empty() && !evidence_.has_entry_behind(partition, gaps.back().next);
+    return end_gap_ + (may_end_in_gap ? kEndGapMin + gap_bytes_ : 0);
   }
 
-  void count_what_is_kept() {
-    for (const auto& [name, topic] : target_.topics.by_name()) {
-      ++report_.topic_count;
-      for (const auto& partition : topic->partitions) {
-        ++report_.partition_count;
-        report_.bytes += partition->size_bytes();
-      }
+  std::string cause_of_doubt() const {
+    if (is_end_unknown_) {
+      return "nothing says whether the journal is whole to its end, so these offsets may have been "
+             "given";
     }
+    return end_gap_ > 0 ? "the end of the journal is lost, so these offsets may have been given"
+                        : "a part of the journal is lost, so these offsets may have been given";
   }
 
   io::Environment environment_;
@@ -625,18 +634,19 @@ class SalvageRun {
   RecoveryListener& listener_;
   ForgetfulDisk forgetful_disk_;
   io::Environment target_environment_;
-  LogState source_;  // as the checkpoint tells; its files are read elsewhere
-  LogState target_;
-  SalvagedCatalogue catalogue_;
   SalvageReport report_;
+  LogState source_;  // as the checkpoint tells; its files are read elsewhere
+  SalvageTarget target_;
+  SalvagedCatalogue catalogue_;
+  SalvagedEvidence evidence_;
 
   bool has_checkpoint_ = false;
   bool is_undecided_ = false;
   JournalKnown known_;
   std::optional<SalvagedJournal> journal_;
   std::uint64_t end_gap_ = 0;  // offsets to leave out at the end of every partition
-  std::map<TopicIdPartition, Offset> known_end_;
-  std::map<TopicIdPartition, std::string> missing_cause_;
+  bool is_end_unknown_ = false;
+  std::uint64_t gap_bytes_ = 0;  // of the journal, between frames that can be read
   std::uint64_t done_bytes_ = 0;
   std::uint64_t all_bytes_ = 0;
 };
@@ -651,7 +661,7 @@ bool Salvage::is_undecided() const { return run_->is_undecided(); }
 Status Salvage::end_transaction(const EndTransaction& end) { return run_->end_transaction(end); }
 Status Salvage::finish(ByteView coordinators) { return run_->finish(coordinators); }
 const SalvageReport& Salvage::report() const { return run_->report(); }
-std::string Salvage::cluster_id() const { return run_->cluster_id(); }
-ProducerId Salvage::producer_id_max() const { return run_->producer_id_max(); }
+std::string Salvage::cluster_id() const { return run_->target().cluster_id(); }
+ProducerId Salvage::producer_id_max() const { return run_->target().producer_id_max(); }
 
 }  // namespace onceflow::log

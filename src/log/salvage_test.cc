@@ -132,6 +132,115 @@ TEST(Salvage, a_lost_end_gives_no_offset_again_and_aborts_what_is_undecided) {
   EXPECT_TRUE(partition.open_transactions().empty());
 }
 
+// Of the segment, from 0 on.
+void damage_batch(TestLog& test, std::size_t index) {
+  Buffer& bytes = test.world.disk.bytes(std::string(kSegment));
+  std::size_t at = 0;
+  for (; index > 0; --index) {
+    at += protocol::RecordBatchHeader::parse(ByteView(bytes).subspan(at))->size_bytes();
+  }
+  bytes[at + protocol::kBatchHeaderBytes + 6] ^= std::byte{1};
+}
+
+void append_transaction(TestLog& test, std::string_view value, Sequence sequence, bool commit) {
+  test.append({.value = std::string(value),
+               .producer = kProducer,
+               .sequence = sequence,
+               .transactional = true});
+  test.log->append_end_transaction({.producer = kProducer,
+                                    .commit = commit,
+                                    .timestamp_ms = 1000,
+                                    .partitions = {test.partition().id()}},
+                                   as_bytes("end"));
+}
+
+TEST(Salvage, a_later_commit_does_not_end_what_was_aborted_where_offsets_are_lost) {
+  TestLog test;
+  test.open();
+  test.create();
+  append_transaction(test, "aborted", Sequence(0), false);
+  append_transaction(test, "committed", Sequence(1), true);
+  test.settle();
+  test.checkpoint();
+  test.close();
+  damage_batch(test, 1);  // the marker of the first
+  RecordingListener listener;
+  const SalvageReport report = salvage(test, listener);
+  EXPECT_EQ(report.lost_offset_count(), 1U);
+  const auto aborted = test.partition().aborted_transactions(Offset(0), Offset(4));
+  ASSERT_EQ(aborted.size(), 1U);
+  EXPECT_EQ(aborted[0].first_offset, Offset(0));
+  EXPECT_EQ(aborted[0].last_offset, Offset(1));
+  EXPECT_EQ(test.partition().last_stable_offset(), Offset(4));
+}
+
+TEST(Salvage, where_no_place_is_left_for_a_marker_the_next_one_aborts) {
+  TestLog test;
+  test.open();
+  test.create();
+  constexpr ProducerIdentity kOther{ProducerId(8), ProducerEpoch(0)};
+  test.append(
+      {.value = "open", .producer = kOther, .sequence = Sequence(0), .transactional = true});
+  append_transaction(test, "aborted", Sequence(0), false);
+  append_transaction(test, "committed", Sequence(1), true);
+  test.settle();
+  test.checkpoint();
+  test.close();
+  damage_batch(test, 2);
+  RecordingListener listener;
+  const SalvageReport report = salvage(test, listener);
+  EXPECT_EQ(report.lost_offset_count(), 1U);
+  EXPECT_THAT(report.lost_states, ::testing::Contains(HasSubstr("of producer 7 from offset 1")));
+  const auto aborted = test.partition().aborted_transactions(Offset(0), Offset(5));
+  ASSERT_GE(aborted.size(), 1U);
+  EXPECT_EQ(aborted[0].producer, kProducer.id);
+  EXPECT_EQ(aborted[0].first_offset, Offset(1));
+}
+
+TEST(Salvage, a_hole_in_the_journal_gives_no_offset_again) {
+  TestLog test;
+  test.open();
+  test.create("t", 2);
+  test.append({.value = "a"});
+  test.settle();
+  test.append({.value = "b"});  // in a frame of its own, which is the last of the partition
+  test.settle();
+  test.append_to(test.partition("t", 1), {.value = "c"});
+  test.settle();
+  test.crash_process();
+  Buffer& journal = test.world.disk.bytes("data/journal/0001.journal");
+  std::vector<std::size_t> frames;
+  for (std::size_t at = 0; at < journal.size(); at += kJournalBlockBytes) {
+    const auto header = decode_frame_header(ByteView(journal).subspan(at));
+    if (header && header->payload_bytes > 0) {
+      frames.push_back(at);
+    }
+  }
+  journal[frames[frames.size() - 2] + kFrameHeaderBytes + 3] ^= std::byte{1};
+  EXPECT_TRUE(test.world.disk.remove(std::string(kSegment)));
+  RecordingListener listener;
+  const SalvageReport report = salvage(test, listener);
+  ASSERT_EQ(report.lost.size(), 1U);
+  EXPECT_EQ(report.lost[0].partition, PartitionIndex(0));
+  EXPECT_GT(test.partition().log_end_offset(), Offset(2));
+  EXPECT_EQ(test.partition("t", 1).log_end_offset(), Offset(1));
+}
+
+TEST(Salvage, a_log_start_inside_of_a_batch_keeps_the_rest_of_the_batch) {
+  TestLog test;
+  test.open();
+  test.create();
+  test.append({.records = 3, .value = "a"});
+  EXPECT_TRUE(test.log->delete_records(test.partition(), Offset(2)));
+  test.settle();
+  test.crash_process();
+  test.world.disk.remove(std::string(kSegment));
+  RecordingListener listener;
+  EXPECT_THAT(salvage(test, listener).lost, IsEmpty());
+  EXPECT_EQ(test.partition().log_start_offset(), Offset(2));
+  EXPECT_EQ(test.partition().log_end_offset(), Offset(3));
+}
+
 TEST(Salvage, the_old_directory_is_left_as_it_is_and_a_full_new_one_is_refused) {
   TestLog test;
   prepare(test);

@@ -60,6 +60,16 @@ Status SalvagedJournal::find_frames(std::size_t file) {
 
 // Of frames at one position that which the chain names, else the one of the latest use of a file:
 // the others were cut off by an earlier recovery.
+void SalvagedJournal::give_up_behind_gap_at(JournalPosition end) {
+  const auto gap = std::ranges::find_if(gaps_, [&](const Gap& each) { return each.from >= end; });
+  if (gap == gaps_.end()) {
+    return;
+  }
+  end_ = gap->from;
+  std::erase_if(frames_, [&](const Frame& frame) { return frame.header.position >= end_; });
+  gaps_.erase(gap, gaps_.end());
+}
+
 void SalvagedJournal::choose(JournalPosition from) {
   if (journal_id_ == 0) {
     std::map<std::uint64_t, std::size_t> counts;

@@ -26,6 +26,8 @@ class SalvagedJournal {
     JournalPosition next;
   };
   const std::vector<Gap>& gaps() const { return gaps_; }
+  /// A start that has found the journal's end at `end` has given up what lies behind a gap there.
+  void give_up_behind_gap_at(JournalPosition end);
   std::uint64_t journal_id() const { return journal_id_; }
   /// Of the first frame, and behind the last one; both `from` if there is none.
   JournalPosition begin() const { return begin_; }

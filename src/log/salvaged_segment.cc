@@ -104,6 +104,12 @@ Result<std::uint64_t> SalvagedSegment::find_next(std::uint64_t position, Offset 
   return size_bytes_;
 }
 
+Result<std::optional<Offset>> SalvagedSegment::begin() {
+  const auto batch = whole_batch_at(0, Offset(0));
+  RETURN_IF_ERROR(batch);
+  return *batch ? std::optional((*batch)->header().base_offset) : std::nullopt;
+}
+
 SalvagedSegment::Found SalvagedSegment::next(Offset expected) {
   damaged_at_.reset();
   auto batch = whole_batch_at(position_, expected);

@@ -28,6 +28,8 @@ class SalvagedSegment {
   };
   Result<Verdict> judge(const SegmentSummary& summary, Offset next_offset);
 
+  /// The offset with which the file begins; nullopt if its first batch cannot be read.
+  Result<std::optional<Offset>> begin();
   /// The next whole batch whose offsets begin at `expected` or after it; nullopt at the end. The
   /// bytes are good until the next call.
   Result<std::optional<protocol::RecordBatchView>> next(Offset expected);

@@ -174,6 +174,8 @@ Result<bool> Segment::adopt_file() {
   if (*file_bytes == written_bytes_) {
     return false;
   }
+  // Another's may be longer too, and what would be cut off is its own.
+  RETURN_IF_ERROR(load_index());
   RETURN_IF_ERROR((*file)->truncate(written_bytes_));
   unsynced_ = true;
   return true;

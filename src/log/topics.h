@@ -46,7 +46,7 @@ class Topics {
   friend class LogState;
   friend class Recovery;
   friend class CheckpointCodec;
-  friend class SalvageRun;
+  friend class SalvageTarget;
 
   Topic& add(std::unique_ptr<Topic> topic);
   std::unique_ptr<Topic> remove(const TopicId& id);

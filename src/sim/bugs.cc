@@ -14,6 +14,8 @@ const std::vector<BugKind>& bug_kinds() {
       {SeededBug::kCheckpointBeforeNames, "checkpoint-before-names", "log", "LOG-1"},
       {SeededBug::kCutInSilence, "cut-in-silence", "storage", "LOG-1"},
       {SeededBug::kJournalFileNotChecked, "journal-file-not-checked", "storage", "LOG-1"},
+      {SeededBug::kLostIsNotTold, "lost-is-not-told", "storage", "LOG-1"},
+      {SeededBug::kAnyMarkerEnds, "any-marker-ends", "storage", "TXN-1"},
       {SeededBug::kSegmentOfAnotherTopicServed, "segment-of-another-topic-served", "storage",
        "LOG-3"},
       {SeededBug::kCommitOffsetsOutsideTransaction, "commit-offsets-outside-transaction",

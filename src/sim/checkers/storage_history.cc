@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/parse_number.h"
 #include "log/topics.h"
 #include "protocol/record_batch.h"
 
@@ -210,36 +211,74 @@ void StorageHistory::read(const std::string& topic, std::size_t index, log::Part
                            from.value));
         return;
       }
-      judge_batch(topic, index, stored, **batch);
+      if (!was_written(stored, **batch)) {
+        report("LOG-3", topic, index,
+               fmt::format("what it serves at offset {} was not written there", from.value));
+        return;
+      }
       from = (*batch)->header().next_offset();
     }
   }
 }
 
-void StorageHistory::judge_batch(const std::string& name, std::size_t index,
-                                 const StoredPartition& stored,
+bool StorageHistory::was_written(const StoredPartition& stored,
                                  const protocol::RecordBatchView& batch) {
   const protocol::RecordBatchHeader& header = batch.header();
   const auto decoded = protocol::DecodedBatch::decode(batch);
   if (!decoded || header.next_offset() > stored.end()) {
-    report("LOG-3", name, index,
-           fmt::format("the batch at offset {} is not one", header.base_offset.value));
-    return;
+    return false;
   }
   protocol::RecordReader records = decoded->records();
-  for (const protocol::RecordView& record : records) {
+  return std::ranges::all_of(records, [&](const protocol::RecordView& record) {
     const Offset offset = header.offset_of(record);
     const StoredRecord& written = stored.records[static_cast<std::size_t>(offset.value)];
-    const bool is_same = header.is_control()
-                             ? written.number == 0
-                             : written.number != 0 && as_text(record.value.value_or(ByteView{})) ==
-                                                          value_of(written.number, offset);
-    if (!is_same) {
-      report("LOG-3", name, index,
-             fmt::format("what it serves at offset {} was not written there", offset.value));
-      return;
-    }
+    return header.is_control()
+               ? written.number == 0
+               : written.number != 0 &&
+                     as_text(record.value.value_or(ByteView{})) == value_of(written.number, offset);
+  });
+}
+
+namespace {
+/// `judge` gets the number of each record, nullopt if its value is not one of ours.
+template <typename Judge>
+bool all_records(const protocol::RecordBatchView& batch, const Judge& judge) {
+  const auto decoded = protocol::DecodedBatch::decode(batch);
+  if (!decoded) {
+    return false;
   }
+  protocol::RecordReader records = decoded->records();
+  return std::ranges::all_of(records, [&](const protocol::RecordView& record) {
+    const Offset offset = batch.header().offset_of(record);
+    const std::string_view value = as_text(record.value.value_or(ByteView{}));
+    const auto number = parse_number<std::uint64_t>(value.substr(0, value.find(':')));
+    return number && value == StorageHistory::value_of(*number, offset) && judge(*number, offset);
+  });
+}
+}  // namespace
+
+bool StorageHistory::was_once_written(const TopicId& topic, std::size_t partition,
+                                      const protocol::RecordBatchView& batch) const {
+  return batch.header().is_control() ||
+         all_records(batch, [&](std::uint64_t number, Offset offset) {
+           const auto place = places_.find(number);
+           return place != places_.end() && place->second == Place{topic, partition, offset};
+         });
+}
+
+bool StorageHistory::may_be_of_exchanged_file(const protocol::RecordBatchView& batch) const {
+  return damage_count_ > 1 && all_records(batch, [&](std::uint64_t number, Offset offset) {
+           const auto place = places_.find(number);
+           return place != places_.end() && place->second.offset == offset;
+         });
+}
+
+Offset StorageHistory::promised_end(const StoredPartition& partition) const {
+  Offset end{0};
+  for (const auto& [next, position] : partition.position_of_end) {
+    end = position <= promised_ ? next : end;
+  }
+  return end;
 }
 
 namespace {

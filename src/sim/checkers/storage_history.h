@@ -13,6 +13,7 @@
 
 #include "base/ids.h"
 #include "log/log.h"
+#include "protocol/record_batch.h"
 #include "sim/checkers/findings.h"
 
 namespace onceflow::sim {
@@ -22,9 +23,16 @@ struct StoredRecord {
   std::int64_t timestamp_ms = 0;
 };
 
+/// Of a transaction, by its marker.
+struct StoredEnd {
+  ProducerId producer;
+  bool is_commit = false;
+};
+
 struct StoredPartition {
   std::vector<StoredRecord> records;  ///< by offset
   std::map<ProducerId, Offset> open;  ///< transactions, with their first offset
+  std::map<Offset, StoredEnd> ends;   ///< by the offset of their marker
   std::map<ProducerId, Sequence> next_sequence;
   std::map<Offset, JournalPosition> position_of_end;  ///< of each batch
   Offset log_start{0};
@@ -63,6 +71,32 @@ class StorageHistory {
 
   /// With everything that was done.
   Stored& now() { return now_; }
+  const Stored& now() const { return now_; }
+  /// What is before it was promised.
+  Offset promised_end(const StoredPartition& partition) const;
+  /// Each record of the batch was written where it stands.
+  static bool was_written(const StoredPartition& stored, const protocol::RecordBatchView& batch);
+  /// Or had been, before a loss of power that the log has told took it.
+  bool was_once_written(const TopicId& topic, std::size_t partition,
+                        const protocol::RecordBatchView& batch) const;
+  /// A file that was exchanged with another's, and is damaged besides or the other is gone, cannot
+  /// be told from the own one (LIMITS.md): it holds what was written elsewhere.
+  bool may_be_of_exchanged_file(const protocol::RecordBatchView& batch) const;
+  struct Place {
+    TopicId topic;
+    std::size_t partition = 0;
+    Offset offset;
+    bool operator==(const Place&) const = default;
+  };
+  void note_log_start(const TopicId& topic, std::size_t partition, Offset start) {
+    Offset& ever = log_starts_ever_[{topic, partition}];
+    ever = std::max(ever, start);
+  }
+  Offset log_start_ever(const TopicId& topic, std::size_t partition) const {
+    const auto found = log_starts_ever_.find({topic, partition});
+    return found == log_starts_ever_.end() ? Offset(0) : found->second;
+  }
+  void note_written(std::uint64_t number, const Place& place) { places_[number] = place; }
   using Change = std::function<void(Stored&)>;
   /// What the log has done as its journal's entry that ends at `end`.
   void done(JournalPosition end, Change change);
@@ -79,11 +113,12 @@ class StorageHistory {
   /// A process begins. `machine_went_down` and log.flush=os: promises since the last start are
   /// void.
   void begin_life(bool machine_went_down_on_os);
-  /// Something was done to its files at rest: from now on data may be missing if the log says so.
-  void files_damaged() { is_damaged_ = true; }
+  /// So many things were done to its files at rest: from now on data may be missing if the log says
+  /// so.
+  void files_damaged(std::uint64_t count) { damage_count_ = count; }
   /// The log has said that something is wrong with its files.
-  void damage_is_named() { is_named_ |= is_damaged_; }
-  bool is_damaged() const { return is_damaged_; }
+  void damage_is_named() { is_named_ |= is_damaged(); }
+  bool is_damaged() const { return damage_count_ > 0; }
   /// The log could not give everything back, and said so: there is nothing more to judge.
   bool is_over() const { return is_over_; }
   void end() { is_over_ = true; }
@@ -108,8 +143,6 @@ class StorageHistory {
   void fold(JournalPosition end);
   void compare(const std::string& name, std::size_t index, StoredPartition& stored,
                log::Partition& partition);
-  void judge_batch(const std::string& name, std::size_t index, const StoredPartition& stored,
-                   const protocol::RecordBatchView& batch);
   void report(std::string_view invariant, const std::string& topic, std::size_t index,
               std::string what);
 
@@ -120,7 +153,9 @@ class StorageHistory {
   JournalPosition promised_;
   JournalPosition recovered_;
   std::uint64_t last_number_ = 0;
-  bool is_damaged_ = false;
+  std::map<std::uint64_t, Place> places_;  // by number
+  std::map<std::pair<TopicId, std::size_t>, Offset> log_starts_ever_;
+  std::uint64_t damage_count_ = 0;
   bool is_named_ = false;
   bool is_over_ = false;
 };

@@ -6,8 +6,10 @@
 
 #include "base/check.h"
 #include "log/log.h"
+#include "log/salvage.h"
 #include "protocol/batch_validation.h"
 #include "protocol/record_batch_builder.h"
+#include "sim/checkers/salvage_judge.h"
 
 namespace onceflow::sim {
 
@@ -21,8 +23,33 @@ constexpr std::int64_t kFirstTransactional = 2;
 constexpr std::uint64_t kProducerCount = 4;
 }  // namespace
 
+// What a log gives back to its coordinators: their records, by a hash.
+class CoordinatorsRecords final : public log::RecoveryListener {
+ public:
+  Status on_snapshot(ByteView snapshot) override {
+    stored_.records = WireReader(snapshot).read_uint64();
+    return {};
+  }
+  Status on_record(ByteView record) override {
+    stored_.add_record(WireReader(record).read_uint64());
+    return {};
+  }
+  Status on_end_transaction(const log::EndTransaction&, ByteView record) override {
+    return on_record(record);
+  }
+  std::uint64_t hash() const { return stored_.records; }
+  Buffer snapshot() const {
+    Buffer snapshot;
+    WireWriter(snapshot).write_uint64(hash());
+    return snapshot;
+  }
+
+ private:
+  Stored stored_;
+};
+
 // One life of the log, with the one task that works on it.
-class StorageNode final : public log::RecoveryListener {
+class StorageNode final {
  public:
   StorageNode(SimProcess& process, StorageWorkload& workload)
       : process_(process),
@@ -36,15 +63,14 @@ class StorageNode final : public log::RecoveryListener {
     const bool went_down =
         std::exchange(workload_.crash_count_, machine.crash_count) != machine.crash_count;
     history_.begin_life(went_down && workload_.flush_ == log::FlushMode::kOs);
-    if (machine.damage_count > 0) {
-      history_.files_damaged();
-    }
+    history_.files_damaged(machine.damage_count);
     const Status prepared = prepare_directory();
     if (!prepared) {
       stop(prepared.error());
       return;
     }
-    auto log = log::Log::open(environment_, log_options(), *this);
+    CoordinatorsRecords records;
+    auto log = log::Log::open(environment_, log_options(kDirectory), records);
     if (!process_.is_running()) {
       return;
     }
@@ -56,22 +82,10 @@ class StorageNode final : public log::RecoveryListener {
     machine.has_gone_down = false;
     log_->set_snapshot_writer(
         [this](Buffer& snapshot) { WireWriter(snapshot).write_uint64(history_.now().records); });
-    history_.recovered(*log_, recovered_.records);
+    history_.recovered(*log_, records.hash());
     if (!history_.is_over()) {
       process_.scheduler().spawn(work());
     }
-  }
-
-  Status on_snapshot(ByteView snapshot) override {
-    recovered_.records = WireReader(snapshot).read_uint64();
-    return {};
-  }
-  Status on_record(ByteView record) override {
-    recovered_.add_record(WireReader(record).read_uint64());
-    return {};
-  }
-  Status on_end_transaction(const log::EndTransaction&, ByteView record) override {
-    return on_record(record);
   }
 
  private:
@@ -85,7 +99,11 @@ class StorageNode final : public log::RecoveryListener {
   void stop(const Error& error) {
     if (error.code == ErrorCode::kCorrupt) {
       if (history_.is_damaged()) {
-        history_.end();  // it has said so, and somebody has to restore the files
+        if (log_) {
+          history_.end();  // it has said so while it ran
+        } else {
+          salvage();  // somebody does what it says
+        }
       } else {
         findings().report("LOG-1", "the log does not open: " + error.text);
       }
@@ -93,11 +111,63 @@ class StorageNode final : public log::RecoveryListener {
     process_.exit("the log stops: " + error.text);
   }
 
-  log::LogOptions log_options() {
+  // What salvage cannot read or write at the moment is tried again in the next life.
+  void salvage() {
+    const std::string directory = fmt::format("saved-{}", ++workload_.salvage_count_);
+    CoordinatorsRecords records;
+    log::Salvage salvage(environment_,
+                         {.from = std::string(kDirectory),
+                          .to = directory,
+                          .is_rehearsal = false,
+                          .boot_id = boot_id(),
+                          .cluster_id = {},
+                          .on_progress = {}},
+                         records);
+    Status saved = salvage.read();
+    if (saved) {
+      saved = salvage.finish(records.snapshot());
+    }
+    if (!process_.is_running()) {
+      return;
+    }
+    if (!saved) {
+      process_.world().note(process_.name(), "salvage: " + saved.error().text);
+      if (saved.error().code == ErrorCode::kCorrupt || saved.error().code == ErrorCode::kNotFound) {
+        findings().report("LOG-1", "salvage refuses: " + saved.error().text);
+      }
+      return;
+    }
+    CoordinatorsRecords of_saved;
+    const auto log = log::Log::open(environment_, log_options(directory), of_saved);
+    if (!process_.is_running()) {
+      return;
+    }
+    if (log) {
+      process_.world().note(process_.name(), fmt::format("salvaged, with {} offsets lost",
+                                                         salvage.report().lost_offset_count()));
+      for (const std::string& lost : salvage.report().lost_states) {
+        process_.world().note(process_.name(), "lost: " + lost);
+      }
+      for (const log::LostOffsets& lost : salvage.report().lost) {
+        process_.world().note(process_.name(), fmt::format("lost: {}-{}: {} to {}: {}", lost.topic,
+                                                           lost.partition.value, lost.from.value,
+                                                           lost.next.value, lost.cause));
+      }
+      judge_salvaged(history_, **log, salvage.report(), findings());
+      history_.end();
+    } else if (log.error().code == ErrorCode::kCorrupt) {
+      findings().report("LOG-1", "the salvaged log does not open: " + log.error().text);
+      history_.end();
+    }
+  }
+
+  std::uint64_t boot_id() const { return 1 + std::uint64_t{process_.machine().crash_count}; }
+
+  log::LogOptions log_options(std::string_view directory) {
     log::LogOptions options;
-    options.directory = kDirectory;
+    options.directory = directory;
     options.flush = workload_.flush_;
-    options.boot_id = 1 + std::uint64_t{process_.machine().crash_count};
+    options.boot_id = boot_id();
     options.journal_first_file_bytes = 16 * 1024;
     options.journal_file_bytes = 32 * 1024;
     options.checkpoint_every_bytes = 48 * 1024;
@@ -315,6 +385,11 @@ class StorageNode final : public log::RecoveryListener {
                                     appended->base_offset.value, stored.end().value));
       return;
     }
+    for (std::size_t each = 0; each < records.size(); ++each) {
+      history_.note_written(records[each].number,
+                            {history_.now().topics.at(name).id, index,
+                             appended->base_offset + static_cast<std::int64_t>(each)});
+    }
     done(appended->position, [=, position = appended->position](Stored& to) {
       StoredPartition& place = to.partition(name, index);
       if (is_transactional) {
@@ -351,6 +426,7 @@ class StorageNode final : public log::RecoveryListener {
                              position = appended.position](Stored& stored) {
       for (const auto& [name, index] : places) {
         StoredPartition& place = stored.partition(name, index);
+        place.ends[place.end()] = {producer, commit};
         place.records.push_back({0, at});
         place.position_of_end[place.end()] = position;
         place.open.erase(producer);
@@ -382,6 +458,7 @@ class StorageNode final : public log::RecoveryListener {
       judge_refusal("DeleteRecords", moved.error());
       return;
     }
+    history_.note_log_start(history_.now().topics.at(name).id, index, to);
     done(*moved, [=](Stored& stored) { stored.partition(name, index).log_start = to; });
   }
 
@@ -397,6 +474,7 @@ class StorageNode final : public log::RecoveryListener {
         const log::Partition& place = partition(name, index);
         if (place.log_start_offset() != topic.partitions[index].log_start) {
           history_.judge_retention(name, index, place, now_ms);
+          history_.note_log_start(topic.id, index, place.log_start_offset());
           moves.push_back({name, index, place.log_start_offset()});
         }
       }
@@ -413,7 +491,6 @@ class StorageNode final : public log::RecoveryListener {
   StorageHistory& history_;
   io::Environment environment_;
   SimRandom random_;
-  Stored recovered_;  // the coordinators' records alone
   std::unique_ptr<log::Log> log_;
 };
 

@@ -35,6 +35,7 @@ class StorageWorkload final : public Workload {
   SimWorld* world_ = nullptr;
   log::FlushMode flush_ = log::FlushMode::kDurable;
   bool is_filled_alike_ = false;
+  std::uint64_t salvage_count_ = 0;
   std::uint32_t crash_count_ = 0;  ///< of the machine, as the log's last process knew it
   std::uint64_t done_count_ = 0;
   std::set<TopicId> topic_ids_;  ///< of all times
