@@ -335,6 +335,18 @@ TEST_F(TableAuditTest, a_position_behind_its_rows_is_doubled) {
                                                   "onceflow_positions is offset 6")));
 }
 
+TEST_F(TableAuditTest, a_position_past_the_end_of_the_log_is_missing) {
+  append_honestly();
+  execute("UPDATE onceflow_positions SET next_offset = 12");
+  EXPECT_THAT(audit(false),
+              ElementsAre("missing: orders-0: the position in onceflow_positions is offset 12, but "
+                          "the topic ends at offset 9: records that come at offsets 9..11 would "
+                          "never be read by stage rows"));
+  // Also where no receipt says how far it came.
+  execute("DELETE FROM onceflow_receipts");
+  EXPECT_THAT(audit(false), ElementsAre(HasSubstr("but the topic ends at offset 9")));
+}
+
 TEST_F(TableAuditTest, upserted_rows_as_written_are_clean) {
   upsert_honestly();
   EXPECT_THAT(audit(true), ElementsAre());

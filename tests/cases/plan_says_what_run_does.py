@@ -214,6 +214,40 @@ def what_was_changed_by_hand_in_a_table_is_refused(at):
         both_refuse(here, broker, text, word)
 
 
+def a_position_past_the_end_is_refused_and_a_finding_of_the_audit(at):
+    """Nothing was passed over yet; what comes there would be."""
+    server = shared_postgres()
+    dsn = server.new_database()
+    counts = aggregate("n: count(*)")
+    moved = "UPDATE onceflow_positions SET next_offset = next_offset + 3"
+    on_table = "  - sqlite: { file: a.db, table: t, mode: upsert }\n"
+    members = {
+        "sqlite": (pipeline(sinks=lite()), "in-0: the position in onceflow_positions is offset 8",
+                   lambda broker, here: query(here, moved)),
+        "postgres": (pipeline(sinks=f"  - postgres: {{ dsn: '{dsn}', table: t, {COLUMNS} }}\n"),
+                     "in-0: the position in onceflow_positions is offset 8",
+                     lambda broker, here: server.query(moved, dsn)),
+        "kafka": (pipeline(), "in-0: the position of group g is offset 8",
+                  lambda broker, here: move_position(broker.address, "g", "in", 0, 8)),
+        "aggregate": (pipeline(counts), "in-0: the position of group g is offset 8",
+                      lambda broker, here: move_position(broker.address, "g", "in", 0, 8)),
+        "behind_a_topic": (pipeline(counts, on_table), ": the position in onceflow_positions is",
+                           lambda broker, here: query(here, moved))}
+    for name, (text, words, change) in members.items():
+        here = at / name
+        here.mkdir()
+        with Broker(here) as broker:
+            begun(here, broker, text)
+            audited = ("audit", "p.yaml", "--bootstrap.servers", broker.address)
+            onceflow(*audited, at=here)
+            change(broker, here)
+            both_refuse(here, broker, text, "would be passed over without account")
+            said = onceflow(*audited, at=here, code=1)
+            for each in ("missing: ", words, "but the topic ends at offset", "would never be read",
+                         "1 finding (1 missing)"):
+                check(each in said, f"{name}: {each!r} is not in: {said}")
+
+
 def what_has_become_of_topics_and_groups_is_refused(at):
     counts = pipeline(aggregate("n: count(*)"))
     def moved(broker):

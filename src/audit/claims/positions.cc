@@ -28,20 +28,35 @@ std::string name_keeper(const StageSubject& stage) {
                      : fmt::format("of group {}", stage.group_id);
 }
 
+// The log was read after the positions. What was read and is not there any more is told by the
+// claim of input records; no receipt speaks of what is beyond that.
+void check_end(const StageHistory& history, const PartitionScan& scan, Offset position,
+               const std::string& where, Findings& findings) {
+  const Offset end = std::max(history.covered_to(scan.partition()), scan.position());
+  if (position > end) {
+    findings.add(FindingKind::kMissing, history.subject->id, position - end,
+                 fmt::format("{}, but the topic ends at offset {}: records that come at {} would "
+                             "never be read by stage {}",
+                             where, scan.position().value, name_offsets(end, position),
+                             history.subject->id));
+  }
+}
+
 void check_one(const StageHistory& history, const PartitionScan& scan, Offset position,
                Findings& findings) {
   const StageSubject& stage = *history.subject;
   const TopicPartition& source = scan.partition();
   Offset covered_to = history.covered_to(source);
+  const std::string where =
+      fmt::format("{}: the position {} is {}", name_of(source), name_keeper(stage),
+                  position == kNoOffset ? "gone" : fmt::format("offset {}", position.value));
+  check_end(history, scan, position, where, findings);
   if (covered_to == kNoOffset) {
     if (position == kNoOffset || history.is_cut || !stage.begins_at_earliest) {
       return;
     }
     covered_to = scan.start();
   }
-  const std::string where =
-      fmt::format("{}: the position {} is {}", name_of(source), name_keeper(stage),
-                  position == kNoOffset ? "gone" : fmt::format("offset {}", position.value));
   if (position < covered_to) {
     if (!stage.is_exactly_once) {
       return;
