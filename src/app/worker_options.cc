@@ -7,6 +7,7 @@
 #include "io/os/process_identity.h"
 #include "pipeline/definition.h"
 #include "pipeline/definition_spelling.h"
+#include "pipeline/step_to_add.h"
 
 namespace onceflow::app {
 namespace {
@@ -46,6 +47,7 @@ engine::WorkerOptions worker_options_of(const pipeline::PlannedPipeline& planned
   engine::WorkerOptions options;
   options.client.client_id = planned.plan.pipeline + "-" + worker;
   options.stage.worker = worker;
+  options.stage.new_step_id = pipeline::free_step_id(planned.spec);
   const pipeline::GroupTimes& times = planned.spec.source.group_times;
   options.stage.group.session_timeout = times.session_timeout;
   options.stage.group.heartbeat_interval = times.heartbeat_interval;

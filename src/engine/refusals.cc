@@ -70,4 +70,13 @@ std::string way_past(const TopicPartition& source, Offset offset) {
       source.topic, source.partition.value, offset.value);
 }
 
+std::string with_step_id(std::string text, std::string_view id) {
+  const std::string begin = fmt::format("- {{ id: {}, ", id);
+  for (std::size_t at = text.find(kStepToAdd); at != std::string::npos;
+       at = text.find(kStepToAdd, at + begin.size())) {
+    text.replace(at, kStepToAdd.size(), begin);
+  }
+  return text;
+}
+
 }  // namespace onceflow::engine

@@ -15,6 +15,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ids.h"
@@ -69,5 +70,10 @@ class Refusals {
 /// The way past one record that no condition tells from others, ready to be typed: a step that
 /// knows it by its place.
 std::string way_past(const TopicPartition& source, Offset offset);
+
+/// What a step begins with that a fix prints. The file may have one of this id already.
+inline constexpr std::string_view kStepToAdd = "- { id: known, ";
+/// The same text, and its step has this id instead.
+std::string with_step_id(std::string text, std::string_view id);
 
 }  // namespace onceflow::engine

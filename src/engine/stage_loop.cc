@@ -80,7 +80,10 @@ Task<Status> StageLoop::recover_and_work() {
   bool was_tried_again = false;
   while (!reader_.is_stopping()) {
     const std::uint64_t commits_before = status_.commits;
-    const Status ended = co_await run_once();
+    Status ended = co_await run_once();
+    if (!ended) {
+      ended.error().text = with_step_id(std::move(ended.error().text), options_.new_step_id);
+    }
     is_working_ = false;
     if (ended) {
       backoff.reset();

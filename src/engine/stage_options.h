@@ -39,6 +39,8 @@ struct StageOptions {
   std::string receipts_topic;
   /// The pipeline file with the flags that say which log it is, as a fix names them.
   std::string file = "FILE";
+  /// Of a step that a fix adds to the file: no step or sink there has it.
+  std::string new_step_id = "known";
   /// Of the stage: what stands in its receipts (docs/formats/receipt.md). 0: unknown.
   std::uint64_t definition = 0;
   Guarantee guarantee = Guarantee::kExactlyOnce;

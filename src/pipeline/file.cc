@@ -11,6 +11,7 @@
 
 #include "pipeline/group_times.h"
 #include "pipeline/sink_section.h"
+#include "pipeline/step_to_add.h"
 #include "pipeline/steps_section.h"
 #include "pipeline/yaml_reader.h"
 #include "pipeline/yaml_text.h"
@@ -245,7 +246,7 @@ std::expected<PipelineSpec, std::vector<Problem>> parse_pipeline(const std::stri
                   "mend the line, or the one before it");
   }
   if (reader.has_problems()) {
-    return std::unexpected(reader.take_problems());
+    return std::unexpected(with_free_step_ids(reader.take_problems(), spec));
   }
   spec.secrets = reader.secrets();
   return spec;

@@ -17,6 +17,7 @@
 #include "pipeline/sink_columns.h"
 #include "pipeline/sink_factory.h"
 #include "pipeline/sink_targets.h"
+#include "pipeline/step_to_add.h"
 #include "protocol/definition.h"
 
 namespace onceflow::pipeline {
@@ -55,7 +56,7 @@ class Planner {
     check_names();
     add_assumptions();
     if (!problems_.empty()) {
-      return std::unexpected(std::move(problems_));
+      return std::unexpected(with_free_step_ids(std::move(problems_), spec_));
     }
     return PlannedPipeline{std::move(spec_), std::move(plan_), std::move(report_)};
   }

@@ -14,6 +14,7 @@
 #include "pipeline/deletion_key.h"
 #include "pipeline/deletions.h"
 #include "pipeline/sink_columns.h"
+#include "pipeline/step_to_add.h"
 #include "pipeline/yaml_text.h"
 
 namespace onceflow::pipeline {
@@ -371,7 +372,7 @@ std::vector<Problem> remarks_on(const PipelineSpec& spec) {
   const auto last = std::find_if(spec.steps.rbegin(), spec.steps.rend(),
                                  [](const StepSpec& step) { return step.aggregate.has_value(); });
   if (last == spec.steps.rend()) {
-    return remarks;
+    return with_free_step_ids(std::move(remarks), spec);
   }
   const std::span<const StepSpec> later(last.base(), spec.steps.end());
   for (const SinkSpec& sink : spec.sinks) {
@@ -379,7 +380,7 @@ std::vector<Problem> remarks_on(const PipelineSpec& spec) {
       add_remarks(remarks, sink, *last->aggregate, later);
     }
   }
-  return remarks;
+  return with_free_step_ids(std::move(remarks), spec);
 }
 
 std::vector<RemarkOfRun> remarks_of_run(const PipelineSpec& spec) {
@@ -400,6 +401,9 @@ std::vector<RemarkOfRun> remarks_of_run(const PipelineSpec& spec) {
   }
   for (const Problem& remark : remarks_on_order(spec)) {
     remarks.push_back({LogLevel::kInfo, remark});
+  }
+  for (RemarkOfRun& each : remarks) {
+    each.remark = with_free_step_id(std::move(each.remark), spec);
   }
   return remarks;
 }

@@ -86,6 +86,48 @@ def step_of(said):
     return f"  {found.group(1)}\n"
 
 
+def each_step_that_is_printed_has_an_id_that_is_free(at):
+    """One bad record after the other, each step typed as it is printed, beside those of before."""
+    numbers = "  - sqlite: { file: o.db, table: rows, columns: { v: { value: $.x, type: integer } } }\n"
+    sums = "  - { id: known-2, key: $.k, aggregate: { n: sum($.x) } }\n"
+    members = {
+        "column": ("", numbers, ['{"x":1}', '{"x":"a"}', '{"x":"b"}', '{"x":1.5}', '{"x":2}'],
+                   "SELECT group_concat(v) FROM rows", ["known", "known-2", "known-3"], "1,2"),
+        "condition": ("  - { id: w, where: $.x }\n",
+                      "  - { id: known, sqlite: { file: o.db, table: rows, columns: { v: $.x } } }\n",
+                      ['{"x":1}', '{"x":"a"}', "no JSON", '{"x":2}'],
+                      "SELECT group_concat(v) FROM rows", ["known-2", "known-3"], "1,2"),
+        "aggregate": (sums, "  - sqlite: { file: o.db, table: rows, mode: upsert }\n",
+                      ['{"k":"a","x":1}', '{"k":"a","x":"bad"}', '{"k":"a","x":"worse"}',
+                       '{"x":2}', '{"k":"a","x":4}'], "SELECT n FROM rows WHERE k = 'a'",
+                      ["known", "known-3", "known-4"], 5)}
+    for name, (steps, sinks, records, query, ids, rows) in members.items():
+        here = at / name
+        here.mkdir()
+        found = []
+        for number in range(len(ids) + 1):
+            with Worker(here, pipeline(steps, sinks)) as worker:
+                if number == 0:
+                    produce(worker.address, "in", records, good=False)
+                if number == len(ids):
+                    def result(where=here, sql=query):
+                        with sqlite3.connect(where / "o.db") as database:
+                            return database.execute(sql).fetchone()[0]
+                    wait_for(lambda: worker.is_running() and result() == rows, worker.said)
+                    check(worker.stop() == 0, worker.said())
+                    break
+                check(worker.wait() == 1, worker.said())
+                step, taken = re.search(r"`(- \{ id: (known[^,]*), where: \".*?\" \})`",
+                                        worker.said()).groups()
+            found.append(taken)
+            steps = f"  {step}\n{steps}"
+        check(found == ids, f"{name}: {found}")
+        audit(here)
+    # What `validate` prints is free, too.
+    said = validated(at, pipeline("  - { id: known, where: $.x }\n  - { id: d, dlq: x }\n"), 2)
+    check("`- { id: known-2, where: " in said, said)
+
+
 ROWS = SQLITE.format(", mode: upsert, key: k, columns: { k: key, v: $.x }")
 
 
