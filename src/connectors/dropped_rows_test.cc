@@ -104,6 +104,21 @@ TEST_F(DroppedRowsSqlite, a_trigger_that_ignores_an_update) {
                  3);
 }
 
+TEST_F(DroppedRowsSqlite, a_trigger_that_changes_the_key) {
+  world_ = make_sqlite_world();
+  expect_refused(SinkMode::kUpsert,
+                 {"another key",
+                  {"CREATE TABLE rows (k TEXT PRIMARY KEY, v TEXT, onceflow_source TEXT)",
+                   "CREATE TRIGGER more AFTER INSERT ON Rows WHEN new.v = 'bad' BEGIN"
+                   " UPDATE rows SET k = 'x' || k WHERE rowid = new.rowid; END"}},
+                 6);
+  EXPECT_TRUE(said_.contains("(the table's triggers: more)")) << said_;
+  // The fix.
+  query("DROP TRIGGER more");
+  auto sink = make(SinkMode::kUpsert);
+  EXPECT_EQ(commit(*sink, ten(claim(*sink), 6)).kind, Kind::kCommitted);
+}
+
 TEST_F(DroppedRowsSqlite, a_conflict_clause_of_a_constraint) {
   for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
     for (const char* column :

@@ -345,35 +345,86 @@ TEST_F(PostgresKeys, that_a_collation_holds_to_be_equal_are_one_row_the_last_rec
   EXPECT_EQ(world_->query("SELECT k || v FROM rows"), "ANN7");
 }
 
-TEST_F(PostgresKeys, that_a_trigger_makes_equal_are_one_row) {
+// A deletion would look for the key of its record.
+TEST_F(PostgresKeys, that_a_trigger_changes_are_refused) {
   query("CREATE TABLE rows (k text PRIMARY KEY, v bigint, onceflow_source text)");
   const auto early = make_keyed();
-  write(*early, {{key("early"), 0}});
+  write(*early, {{key("early"), 0}, {key("Bob"), 1}});
   query(
       "CREATE FUNCTION lower_key() RETURNS trigger LANGUAGE plpgsql AS "
       "'BEGIN NEW.k = lower(NEW.k); RETURN NEW; END'");
   query("CREATE TRIGGER lower_key BEFORE INSERT ON rows FOR EACH ROW EXECUTE FUNCTION lower_key()");
-  write(*early, {{key("Bob"), 1}, {key("bob"), 2}});
-  write(*make_keyed(), {{key("BOB"), 3}, {key("bOb"), 4}});
-  EXPECT_EQ(world_->query("SELECT string_agg(k || v, ',' ORDER BY v) FROM rows"), "early0,bob4");
+  // Also where a row of the key is there, from before.
+  const auto late = make_keyed();
+  const auto claimed = try_claim(*late);
+  ASSERT_TRUE(claimed.has_value());
+  TestCommit batch;
+  batch.at(claimed->front(), 14)
+      .row(11, {key("ann"), std::int64_t{1}})
+      .row(12, {key("Bob"), std::int64_t{2}})
+      .row(13, {key("bob"), std::int64_t{3}});
+  const CommitOutcome outcome = run_to_end(os_, late->commit(batch.commit));
+  EXPECT_EQ(outcome.kind, Kind::kRefused) << outcome.text;
+  EXPECT_EQ(outcome.refused_row, 1u) << outcome.text;
+  EXPECT_TRUE(outcome.is_final && outcome.text.contains("under its key there is none") &&
+              outcome.text.contains("(the table's triggers: lower_key)"))
+      << outcome.text;
+  EXPECT_EQ(world_->query("SELECT string_agg(k || v, ',' ORDER BY v) FROM rows"), "early0,Bob1");
+  // The fixes: keys as the trigger makes them, or no trigger.
+  write(*make_keyed(), {{key("early"), 0}, {key("bob"), 3}});
+  query("DROP TRIGGER lower_key ON rows");
+  write(*make_keyed(), {{key("early"), 0}, {key("bob"), 3}, {key("Ann"), 4}});
+  EXPECT_EQ(world_->query("SELECT string_agg(k || v, ',' ORDER BY v) FROM rows"),
+            "early0,Bob1,bob3,Ann4");
 }
 
-TEST_F(PostgresKeys, that_a_trigger_makes_equal_after_the_claim_are_one_row) {
+TEST_F(PostgresKeys, that_a_trigger_of_after_the_claim_changes_are_refused_at_the_next_claim) {
   query("CREATE TABLE rows (k text PRIMARY KEY, v bigint, onceflow_source text)");
+  query(
+      "CREATE FUNCTION lower_key() RETURNS trigger LANGUAGE plpgsql AS "
+      "'BEGIN NEW.k = lower(NEW.k); RETURN NEW; END'");
+  const auto sink = make_keyed();
+  const auto try_one = [&] {
+    const auto claimed = try_claim(*sink);
+    EXPECT_TRUE(claimed.has_value());
+    return [&, position = claimed->front()] {
+      TestCommit batch;
+      batch.at(position, 1).row(0, {key("Bob"), std::int64_t{1}});
+      return run_to_end(os_, sink->commit(batch.commit)).kind;
+    };
+  };
+  const auto commit = try_one();
+  query("CREATE TRIGGER lower_key BEFORE INSERT ON rows FOR EACH ROW EXECUTE FUNCTION lower_key()");
+  EXPECT_EQ(commit(), Kind::kNotNow);
+  EXPECT_EQ(try_one()(), Kind::kRefused);
+  // One that is disabled fires for nobody.
+  query("ALTER TABLE rows DISABLE TRIGGER lower_key");
+  const auto again = try_one();
+  query("ALTER TABLE rows ENABLE TRIGGER lower_key");
+  EXPECT_EQ(again(), Kind::kNotNow);
+  EXPECT_EQ(world_->query("SELECT count(*) FROM rows"), "0");
+}
+
+TEST_F(PostgresKeys, that_a_trigger_of_a_partition_changes_are_refused) {
+  query(
+      "CREATE TABLE rows (k text PRIMARY KEY, v bigint, onceflow_source text) PARTITION BY RANGE "
+      "(k)");
+  query("CREATE TABLE low PARTITION OF rows FOR VALUES FROM (MINVALUE) TO ('m')");
+  query("CREATE TABLE high PARTITION OF rows FOR VALUES FROM ('m') TO (MAXVALUE)");
+  query(
+      "CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'");
+  query("CREATE TRIGGER back BEFORE UPDATE ON low FOR EACH ROW EXECUTE FUNCTION back()");
+  write(*make_keyed(), {{key("a"), 1}, {key("z"), 2}});
   const auto sink = make_keyed();
   const auto claimed = try_claim(*sink);
   ASSERT_TRUE(claimed.has_value());
-  query(
-      "CREATE FUNCTION lower_key() RETURNS trigger LANGUAGE plpgsql AS "
-      "'BEGIN NEW.k = lower(NEW.k); RETURN NEW; END'");
-  query("CREATE TRIGGER lower_key BEFORE INSERT ON rows FOR EACH ROW EXECUTE FUNCTION lower_key()");
   TestCommit batch;
-  batch.at(claimed->front(), 2)
-      .row(0, {key("Bob"), std::int64_t{1}})
-      .row(1, {key("bob"), std::int64_t{2}});
+  batch.at(claimed->front(), 4)
+      .row(12, {key("z"), std::int64_t{3}})
+      .row(13, {key("a"), std::int64_t{4}});
   const CommitOutcome outcome = run_to_end(os_, sink->commit(batch.commit));
-  EXPECT_EQ(outcome.kind, Kind::kCommitted) << outcome.text;
-  EXPECT_EQ(world_->query("SELECT k || v FROM rows"), "bob2");
+  EXPECT_EQ(outcome.kind, Kind::kRefused) << outcome.text;
+  EXPECT_EQ(outcome.refused_row, 1u) << outcome.text;
 }
 
 TEST_F(PostgresKeys, the_two_zeros_of_real_numbers_are_one_row) {

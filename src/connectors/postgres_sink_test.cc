@@ -124,13 +124,14 @@ TEST_F(PostgresSink, a_backend_that_is_killed_before_the_commit_has_written_noth
 
 TEST_F(PostgresSink, a_backend_that_is_killed_in_the_commit_leaves_the_outcome_unknown) {
   auto sink = make();
-  ClaimedPartition claimed = claim(*sink);
+  claim(*sink);
   query(
       "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
       "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END'");
   query(
       "CREATE CONSTRAINT TRIGGER die AFTER INSERT ON rows DEFERRABLE INITIALLY DEFERRED "
       "FOR EACH ROW EXECUTE FUNCTION die()");
+  ClaimedPartition claimed = claim(*sink);
   const CommitOutcome outcome = commit(*sink, one_row(claimed, 0));
   EXPECT_EQ(outcome.kind, Kind::kUnknown) << outcome.text;
   query("DROP TRIGGER die ON rows");

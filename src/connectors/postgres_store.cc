@@ -18,6 +18,7 @@
 #include "connectors/postgres_positions_sql.h"
 #include "connectors/postgres_rights.h"
 #include "connectors/sink_past.h"
+#include "connectors/table_rules.h"
 
 namespace onceflow::connectors {
 namespace {
@@ -27,6 +28,7 @@ constexpr std::string_view kTwoRowsOfOneKey = "21000";
 constexpr const char* kUpsertStatement = "onceflow_upsert";
 constexpr const char* kDeleteStatement = "onceflow_delete";
 constexpr const char* kRemainingStatement = "onceflow_remaining";
+constexpr const char* kInPlaceStatement = "onceflow_in_place";
 constexpr std::size_t kRowsPerStatement = 10'000;
 constexpr std::size_t kCopyBytes = 256 * 1024;
 /// For what no index helps to find: a claim must not take long.
@@ -118,7 +120,8 @@ Status PostgresStore::prepare_statements() {
   }
   for (const auto& [name, sql] :
        {std::pair(kDeleteStatement, postgres_delete_sql(table_, written_table_)),
-        std::pair(kRemainingStatement, postgres_remaining_sql(table_, written_table_))}) {
+        std::pair(kRemainingStatement, postgres_remaining_sql(table_, written_table_)),
+        std::pair(kInPlaceStatement, postgres_in_place_sql(table_, written_table_))}) {
     if (const auto prepared = connection_->prepare(name, sql); !prepared) {
       return std::unexpected(to_error(prepared.error()));
     }
@@ -570,7 +573,22 @@ PostgresStore::Written PostgresStore::upsert_rows(const SinkCommit& commit,
   if (!written) {
     return std::unexpected(std::move(written).error());
   }
-  return check_written(*written, rows.size());
+  if (Written checked = check_written(*written, rows.size()); !checked) {
+    return checked;
+  }
+  return written_table_.triggers.empty() ? Written() : check_in_place(parameters, rows.size());
+}
+
+PostgresStore::Written PostgresStore::check_in_place(
+    const std::vector<PostgresParameter>& parameters, std::size_t sent) {
+  auto found = connection_->execute_prepared(kInPlaceStatement, parameters);
+  if (!found) {
+    return std::unexpected(std::move(found).error());
+  }
+  return found->integer(0, 0) == static_cast<std::int64_t>(sent)
+             ? Written()
+             : std::unexpected(PostgresFailure{.text = row_is_elsewhere(written_table_.triggers),
+                                               .is_dropped_row = true});
 }
 
 PostgresStore::Written PostgresStore::delete_rows(const std::vector<Value>& values,

@@ -64,6 +64,8 @@ class PostgresStore {
                       std::span<const std::size_t> rows);
   /// Whether the database wrote as many rows as it was sent.
   static Written check_written(const PostgresResult& result, std::size_t sent);
+  /// Of a table with triggers: whether rows that were written are there, under their keys.
+  Written check_in_place(const std::vector<PostgresParameter>& parameters, std::size_t sent);
   Written delete_rows(const std::vector<Value>& values, std::span<const std::size_t> rows);
   /// For keys that are the same row by a rule of the table's, and for rules between rows: all rows,
   /// one after the other as far as that is needed.

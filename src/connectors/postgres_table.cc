@@ -140,6 +140,14 @@ constexpr const char* kRelation =
     " WHERE relpersistence <> 'p'"
     " AND relkind <> 'p' ORDER BY parent IS NOT NULL, name LIMIT 1) AS emptied ON true";
 
+// Of the table and its partitions, those of an insert or an update that are not disabled.
+constexpr const char* kTriggers =
+    "WITH RECURSIVE tree (oid) AS (SELECT to_regclass($1)::oid UNION ALL"
+    " SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = tree.oid)"
+    " SELECT coalesce(string_agg(DISTINCT tgname::text, ', '), '') FROM tree"
+    " JOIN pg_trigger ON tgrelid = tree.oid"
+    " WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 20 <> 0";
+
 constexpr const char* kReadTableId = "SELECT to_regclass($1)::oid::text";
 
 // What keeps no row, or does not say whether it does.
@@ -396,6 +404,24 @@ std::vector<std::string> array_places(const SinkTable& table, const PostgresTabl
   return places;
 }
 
+PostgresParameter key_names(const SinkTable& table) {
+  PostgresArray names(PostgresType::kText);
+  for (const SinkColumn& column : table.columns) {
+    if (column.is_key) {
+      names.add(std::string_view(column.name));
+    }
+  }
+  return names.finish();
+}
+
+// Of all columns of rows, then of onceflow_source.
+std::vector<std::string> places_of_rows(const SinkTable& table, const PostgresTable& written) {
+  std::vector<std::string> places =
+      array_places(table, written, [](const SinkColumn&) { return true; });
+  places.push_back(fmt::format("${}::text[]", places.size() + 1));
+  return places;
+}
+
 // The keys given as arrays, and the condition that joins them with the rows of `written`.
 std::string keys_that_match(const SinkTable& table, const PostgresTable& written) {
   const std::vector<std::string> places =
@@ -428,7 +454,7 @@ std::string postgres_alter_column(const SinkTable& table, std::string_view name)
 }
 
 // Ordinary partitions may come and go. Each look into pg_class is by its index, whatever else the
-// database has.
+// database has; one into pg_trigger is made where the table has had a trigger or a foreign key.
 std::string postgres_shape_sql(std::string_view parameter) {
   return fmt::format(
       "((SELECT string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid, a.atttypmod,"
@@ -442,9 +468,12 @@ std::string postgres_shape_sql(std::string_view parameter) {
       " to_regclass('onceflow_positions')::oid, to_regclass('onceflow_receipts')::oid])"
       " AS one (oid) UNION ALL SELECT below.inhrelid FROM tree, LATERAL (SELECT inhrelid"
       " FROM pg_inherits WHERE inhparent = tree.oid OFFSET 0) AS below)"
-      " SELECT string_agg((SELECT concat_ws(' ', c.oid, c.relkind, c.relpersistence)"
-      " FROM pg_class AS c WHERE c.oid = tree.oid AND (NOT c.relispartition OR c.relkind = 'f'"
-      " OR c.relpersistence <> 'p')), ',' ORDER BY oid) FROM tree))",
+      " SELECT string_agg((SELECT concat_ws(' ', c.oid, c.relkind, c.relpersistence, fired.ids)"
+      " FROM pg_class AS c LEFT JOIN LATERAL (SELECT string_agg(g.oid::text, '+' ORDER BY g.oid)"
+      " AS ids FROM pg_trigger AS g WHERE c.relhastriggers AND g.tgrelid = c.oid"
+      " AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 20 <> 0) AS fired ON true"
+      " WHERE c.oid = tree.oid AND (NOT c.relispartition OR c.relkind = 'f'"
+      " OR c.relpersistence <> 'p' OR fired.ids IS NOT NULL)), ',' ORDER BY oid) FROM tree))",
       parameter);
 }
 
@@ -464,23 +493,17 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
   RETURN_IF_ERROR(check_relation(connection, table));
   RETURN_IF_ERROR(check_columns(table, kDialect, existing->columns));
   result.columns = written_columns(table, *existing);
-  PostgresArray keys(PostgresType::kText);
-  for (const SinkColumn& column : table.columns) {
-    if (column.is_key) {
-      keys.add(std::string_view(column.name));
-    }
-  }
   const PostgresParameter name = text_parameter(quote_table(table.table));
-  const PostgresParameter key_names = keys.finish();
+  const PostgresParameter keys = key_names(table);
   if (table.mode == SinkMode::kUpsert) {
-    RETURN_IF_ERROR(check_key_is_immediate(connection, table, key_names));
-    RETURN_IF_ERROR(check_key_is_of_one_equality(connection, table, key_names));
+    RETURN_IF_ERROR(check_key_is_immediate(connection, table, keys));
+    RETURN_IF_ERROR(check_key_is_of_one_equality(connection, table, keys));
   }
   const auto shape = connection.execute("SELECT " + postgres_shape_sql("$1"), {name});
   if (!shape) {
     return std::unexpected(to_error(shape.error()));
   }
-  const auto keys_differ = connection.execute(kKeysDifferByBytes, {name, key_names});
+  const auto keys_differ = connection.execute(kKeysDifferByBytes, {name, keys});
   if (!keys_differ) {
     return std::unexpected(to_error(keys_differ.error()));
   }
@@ -488,6 +511,11 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
   if (!id) {
     return std::unexpected(to_error(id.error()));
   }
+  const auto triggers = connection.execute(kTriggers, {name});
+  if (!triggers) {
+    return std::unexpected(to_error(triggers.error()));
+  }
+  result.triggers = triggers->text(0, 0);
   result.id = id->text(0, 0);
   result.shape = shape->text(0, 0);
   result.keys_differ_by_bytes = keys_differ->integer(0, 0) != 0;
@@ -541,9 +569,6 @@ std::string postgres_copy_sql(const SinkTable& table) {
 
 std::string postgres_upsert_sql(const SinkTable& table, const PostgresTable& written,
                                 bool writes_keys) {
-  std::vector<std::string> places =
-      array_places(table, written, [](const SinkColumn&) { return true; });
-  places.push_back(fmt::format("${}::text[]", places.size() + 1));
   std::vector<std::string> updates;
   for (const SinkColumn& column : table.columns) {
     if (!column.is_key || writes_keys) {
@@ -553,7 +578,8 @@ std::string postgres_upsert_sql(const SinkTable& table, const PostgresTable& wri
   updates.push_back(fmt::format("{0} = excluded.{0}", quote(kSourceColumn)));
   return fmt::format(
       "INSERT INTO {} ({}) SELECT * FROM unnest({}) ON CONFLICT ({}) DO UPDATE SET {}",
-      quote_table(table.table), fmt::join(all_columns(table), ", "), fmt::join(places, ", "),
+      quote_table(table.table), fmt::join(all_columns(table), ", "),
+      fmt::join(places_of_rows(table, written), ", "),
       fmt::join(key_columns(table, kDialect), ", "), fmt::join(updates, ", "));
 }
 
@@ -565,6 +591,17 @@ std::string postgres_delete_sql(const SinkTable& table, const PostgresTable& wri
 std::string postgres_remaining_sql(const SinkTable& table, const PostgresTable& written) {
   return fmt::format("SELECT count(*) FROM {} AS written, {}", quote_table(table.table),
                      keys_that_match(table, written));
+}
+
+std::string postgres_in_place_sql(const SinkTable& table, const PostgresTable& written) {
+  std::vector<std::string> conditions;
+  for (const std::string& name : key_columns(table, kDialect)) {
+    conditions.push_back(fmt::format("written.{0} = sent.{0}", name));
+  }
+  conditions.push_back(fmt::format("written.{0} = sent.{0}", quote(kSourceColumn)));
+  return fmt::format("SELECT count(*) FROM {} AS written, unnest({}) AS sent ({}) WHERE {}",
+                     quote_table(table.table), fmt::join(places_of_rows(table, written), ", "),
+                     fmt::join(all_columns(table), ", "), fmt::join(conditions, " AND "));
 }
 
 }  // namespace onceflow::connectors

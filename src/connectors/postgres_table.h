@@ -23,6 +23,8 @@ struct PostgresTable {
   /// collation that ignores case, in types that write one value in several ways, or where a trigger
   /// may change the key.
   bool keys_differ_by_bytes = true;
+  /// Of it and its partitions, those that an upsert fires: their names, for people.
+  std::string triggers{};
 };
 
 /// Creates the table if it is missing; else checks that its columns fit. kRefused, with column,
@@ -32,8 +34,8 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection, cons
 /// What a failure in a claim means to the caller, as postgres_errors.h classes it.
 Error to_error(const PostgresFailure& failure);
 
-/// An expression that yields a text, which differs when the columns of the table have changed, the
-/// table or one of ours is another one, or a crash of the server would empty one of them or a
+/// An expression that yields a text, which differs when the columns or the triggers of the table have
+/// changed, the table or one of ours is another one, or a crash of the server would empty one of them or a
 /// partition, or another server keeps it. `parameter` ("$4") is the table's name as
 /// `postgres_table_name` writes it.
 std::string postgres_shape_sql(std::string_view parameter);
@@ -57,6 +59,9 @@ std::string postgres_upsert_sql(const SinkTable& table, const PostgresTable& wri
 std::string postgres_delete_sql(const SinkTable& table, const PostgresTable& written);
 /// The same parameters; yields how many rows of these keys there are.
 std::string postgres_remaining_sql(const SinkTable& table, const PostgresTable& written);
+/// The parameters of postgres_upsert_sql(); yields how many of these rows are there under their
+/// keys. Fewer than were written: a trigger has made others of them.
+std::string postgres_in_place_sql(const SinkTable& table, const PostgresTable& written);
 
 /// The type in which a column's values travel in arrays.
 PostgresType array_element_type(ColumnType type);

@@ -11,6 +11,7 @@
 #include "connectors/sink_past.h"
 #include "connectors/sqlite_errors.h"
 #include "connectors/sqlite_positions.h"
+#include "connectors/table_rules.h"
 #include "io/os/file_identity.h"
 
 namespace onceflow::connectors {
@@ -76,6 +77,7 @@ void SqliteStore::close() {
   write_row_ = {};
   delete_row_ = {};
   remaining_row_ = {};
+  in_place_ = {};
   write_receipt_ = {};
   connection_.reset();
 }
@@ -103,6 +105,10 @@ Result<TableState> SqliteStore::prepare_tables() {
   if (table_.mode == SinkMode::kUpsert) {
     RETURN_IF_ERROR(prepare(delete_row_, sqlite_delete_row_sql(table_)));
     RETURN_IF_ERROR(prepare(remaining_row_, sqlite_remaining_row_sql(table_)));
+    RETURN_IF_ERROR(prepare(in_place_, sqlite_in_place_sql(table_)));
+    Result<std::string> triggers = sqlite_triggers(*connection_, table_);
+    RETURN_IF_ERROR(triggers);
+    triggers_ = std::move(*triggers);
   }
   Result<std::string> rowid_column = sqlite_rowid_column(*connection_, table_);
   RETURN_IF_ERROR(rowid_column);
@@ -473,7 +479,29 @@ std::expected<void, CommitOutcome> SqliteStore::write_row(const SinkCommit& comm
     outcome.refused_row = row;
     return std::unexpected(std::move(outcome));
   }
-  return check_written(commit, row);
+  if (auto checked = check_written(commit, row); !checked) {
+    return checked;
+  }
+  return place.is_delete || triggers_.empty() ? std::expected<void, CommitOutcome>()
+                                              : check_in_place(commit, row, source);
+}
+
+std::expected<void, CommitOutcome> SqliteStore::check_in_place(const SinkCommit& commit,
+                                                               std::size_t row,
+                                                               const std::string& source) {
+  if (auto bound = bind_row(in_place_, commit, row); !bound) {
+    return bound;
+  }
+  in_place_.bind(static_cast<int>(table_.columns.size()) + 1, text_value(source));
+  if (!in_place_.step()) {
+    return std::unexpected(not_written("a look at the row"));
+  }
+  const bool is_there = in_place_.integer(0) != 0;
+  in_place_.reset();
+  if (is_there) {
+    return {};
+  }
+  return std::unexpected(refused(row, row_is_elsewhere(triggers_)));
 }
 
 std::expected<void, CommitOutcome> SqliteStore::check_written(const SinkCommit& commit,

@@ -51,6 +51,9 @@ class SqliteStore {
                                               std::size_t row);
   /// After the row was written: whether the database did so.
   std::expected<void, CommitOutcome> check_written(const SinkCommit& commit, std::size_t row);
+  /// Of a table with triggers: whether the row that was written is there, under its key.
+  std::expected<void, CommitOutcome> check_in_place(const SinkCommit& commit, std::size_t row,
+                                                    const std::string& source);
   std::expected<void, CommitOutcome> check_shape(const std::vector<SinkPosition>& positions);
   Status keep_table_id(const std::vector<SinkPosition>& positions);
   bool recognizes_table(const std::vector<SinkPosition>& positions);
@@ -68,8 +71,10 @@ class SqliteStore {
   SqliteStatement write_row_;
   SqliteStatement delete_row_;
   SqliteStatement remaining_row_;
+  SqliteStatement in_place_;  ///< of a table with triggers
   SqliteStatement write_receipt_;
   std::string rowid_column_;  ///< sqlite_rowid_column()
+  std::string triggers_;      ///< sqlite_triggers(), of an upsert
   SqliteShape shape_;         ///< as the claim found it
   std::string table_id_;      ///< of the claim
 };

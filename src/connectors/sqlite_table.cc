@@ -303,6 +303,17 @@ Result<bool> sqlite_has_conflict_clause(SqliteConnection& connection, const Sink
   return schema_says(connection, table, "type = 'table' AND sql LIKE '%conflict%'");
 }
 
+Result<std::string> sqlite_triggers(SqliteConnection& connection, const SinkTable& table) {
+  Result<SqliteStatement> statement = connection.prepare(
+      "SELECT group_concat(name, ', ') FROM (SELECT name FROM sqlite_master"
+      " WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE ORDER BY name)");
+  RETURN_IF_ERROR(statement);
+  statement->bind(1, std::string_view(table.table));
+  const auto step = statement->step();
+  RETURN_IF_ERROR(step);
+  return std::string(statement->text(0));
+}
+
 Result<std::string> remark_on_foreign_keys(SqliteConnection& connection, const SinkTable& table) {
   Result<SqliteStatement> statement = connection.prepare(
       "SELECT group_concat(others.name, ', ') FROM ("
@@ -394,6 +405,19 @@ std::string sqlite_delete_row_sql(const SinkTable& table) {
 
 std::string sqlite_remaining_row_sql(const SinkTable& table) {
   return fmt::format("SELECT count(*) FROM {}", rows_of_key(table));
+}
+
+std::string sqlite_in_place_sql(const SinkTable& table) {
+  std::vector<std::string> conditions;
+  for (std::size_t index = 0; index < table.columns.size(); ++index) {
+    if (table.columns[index].is_key) {
+      conditions.push_back(
+          fmt::format("{} = ?{}", quote_identifier(table.columns[index].name), index + 1));
+    }
+  }
+  return fmt::format("SELECT count(*) FROM {} WHERE {} AND {} = ?{}", quote_identifier(table.table),
+                     fmt::join(conditions, " AND "), quote_identifier(kSourceColumn),
+                     table.columns.size() + 1);
 }
 
 }  // namespace onceflow::connectors

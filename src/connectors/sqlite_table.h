@@ -43,6 +43,9 @@ Result<std::string> sqlite_rowid_column(SqliteConnection& connection, const Sink
 /// to drop the other row, or to change it.
 Result<bool> sqlite_has_conflict_clause(SqliteConnection& connection, const SinkTable& table);
 
+/// Those of the table, as it names them; empty: it has none.
+Result<std::string> sqlite_triggers(SqliteConnection& connection, const SinkTable& table);
+
 struct SqliteWriting {
   /// An upsert writes the key columns of a row that is there, too, so that the row is the last
   /// record's.
@@ -57,5 +60,7 @@ std::string sqlite_write_row_sql(const SinkTable& table, SqliteWriting writing =
 std::string sqlite_delete_row_sql(const SinkTable& table);
 /// The same parameters; yields how many rows of the key there are.
 std::string sqlite_remaining_row_sql(const SinkTable& table);
+/// The parameters of sqlite_write_row_sql(); yields how many rows there are of that key and source.
+std::string sqlite_in_place_sql(const SinkTable& table);
 
 }  // namespace onceflow::connectors

@@ -249,6 +249,16 @@ std::unexpected<Error> refuse_without_unique_key(const SinkTable& table, const S
                   dialect.quote_table(table.table), create_index));
 }
 
+std::string row_is_elsewhere(std::string_view triggers) {
+  return fmt::format(
+      "the database wrote the row, and under its key there is none of this record, as where a "
+      "trigger changes the key, or puts back the row of before (the table's triggers: {}); the "
+      "rule: a deletion and the audit find a row by the key that its record says; the fix: let "
+      "the trigger leave the row as it is written, or drop it; a key that it makes is made in the "
+      "sink's `columns` instead, for example by lower()",
+      triggers);
+}
+
 std::vector<std::string> key_columns(const SinkTable& table, const SqlDialect& dialect) {
   std::vector<std::string> names;
   for (const SinkColumn& column : table.columns) {

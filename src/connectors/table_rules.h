@@ -52,6 +52,9 @@ std::unexpected<Error> refuse_without_unique_key(const SinkTable& table, const S
                                                  std::string_view create_index,
                                                  std::string_view shared);
 
+/// Of a row that was written and is not there under its key: what, rule and fix.
+std::string row_is_elsewhere(std::string_view triggers);
+
 /// Quoted, in the table's order.
 std::vector<std::string> key_columns(const SinkTable& table, const SqlDialect& dialect);
 std::string create_table_sql(const SinkTable& table, const SqlDialect& dialect);
