@@ -176,14 +176,33 @@ struct TimeUnit {
   std::string_view name;
   double seconds;
   std::string_view to_seconds;  ///< behind the number
-  bool is_of_days;
+  std::string_view to_millis;   ///< round() to whole milliseconds: its second argument
+  std::int64_t micros = 0;      ///< 0: of days
 };
-constexpr std::array<TimeUnit, 3> kTimeUnits = {{{"days", 86'400, " * 86400", true},
-                                                 {"seconds", 1, "", false},
-                                                 {"milliseconds", 0.001, " / 1000.0", false}}};
+constexpr std::array<TimeUnit, 3> kTimeUnits = {{{"days", 86'400, " * 86400", "", 0},
+                                                 {"seconds", 1, "", ", 3", 1'000'000},
+                                                 {"milliseconds", 0.001, " / 1000.0", "", 1'000}}};
+
+// An expression that is the time where the number is a whole one of milliseconds or microseconds:
+// a time that is rounded would be another one. Null: where it is neither, or no time.
+std::string time_of_number(const std::string& of, const TimeUnit& unit, std::string_view zone,
+                           bool is_of_millis) {
+  if (is_of_millis) {
+    return fmt::format(
+        "iif({0} = round({0}{1}), strftime('%Y-%m-%dT%H:%M:%f{2}', {0}{3}, 'unixepoch'), null)", of,
+        unit.to_millis, zone, unit.to_seconds);
+  }
+  const std::string micros = fmt::format("round({} * {})", of, unit.micros);
+  const std::string whole_seconds = fmt::format("floor({} / 1000000)", micros);
+  return fmt::format(
+      "iif({0} = {1} / {2}, strftime('%Y-%m-%dT%H:%M:%S', {3}, 'unixepoch') || format('.%06d{4}', "
+      "{1} - {3} * 1000000), null)",
+      of, micros, unit.micros, whole_seconds, zone);
+}
 
 // What the number is in each unit that may be meant, so that one sees which it is. Texts, and what
-// the functions make null, stay what they are, and the column goes on refusing them.
+// the functions make null, stay what they are, and the column goes on refusing them; so do 0 and 1,
+// which JSON's false and true are here.
 std::string fix_of_time_number(const ProjectedColumn& column, ColumnType type, double number) {
   constexpr double kSecondsMin = -62'135'596'800;  // 0001-01-01
   constexpr double kSecondsMax = 253'402'300'799;  // 9999-12-31T23:59:59
@@ -193,20 +212,29 @@ std::string fix_of_time_number(const ProjectedColumn& column, ColumnType type, d
   std::string fix;
   for (const TimeUnit& unit : kTimeUnits) {
     const double seconds = number * unit.seconds;
-    if ((unit.is_of_days && !is_date) || seconds < kSecondsMin || seconds > kSecondsMax) {
+    const bool is_of_days = unit.micros == 0;
+    if ((is_of_days && !is_date) || seconds < kSecondsMin || seconds > kSecondsMax || number == 0 ||
+        number == 1) {
       continue;
     }
-    const std::int64_t millis = std::llround(seconds * 1'000);
-    const std::string is =
-        is_date ? date_text(static_cast<std::int64_t>(std::floor(seconds / kTimeUnits[0].seconds)))
-                : timestamp_text(millis * 1'000) + std::string(zone);
-    const std::string call = is_date
-                                 ? fmt::format("date({}{}, 'unixepoch')", of, unit.to_seconds)
-                                 : fmt::format("strftime('%Y-%m-%dT%H:%M:%f{}', {}{}, 'unixepoch')",
-                                               zone, of, unit.to_seconds);
-    fix += fmt::format(
-        "in {} since 1970 it is {}: {}; ", unit.name, is,
-        write(column, fmt::format("iif(typeof({0}) = 'text', {0}, coalesce({1}, {0}))", of, call)));
+    std::string is;
+    std::string call;
+    if (is_date) {
+      is = date_text(static_cast<std::int64_t>(std::floor(seconds / kTimeUnits[0].seconds)));
+      call = fmt::format("date({}{}, 'unixepoch')", of, unit.to_seconds);
+    } else {
+      const std::int64_t micros = std::llround(number * static_cast<double>(unit.micros));
+      if (static_cast<double>(micros) / static_cast<double>(unit.micros) != number) {
+        continue;  // It has no such digits.
+      }
+      constexpr std::int64_t kMicrosOfMilli = 1'000;
+      is = timestamp_text(micros) + std::string(zone);
+      call = time_of_number(of, unit, zone, micros % kMicrosOfMilli == 0);
+    }
+    fix += fmt::format("in {} since 1970 it is {}: {}; ", unit.name, is,
+                       write(column, fmt::format("iif(typeof({0}) = 'text' or {0} in (0, 1), {0}, "
+                                                 "coalesce({1}, {0}))",
+                                                 of, call)));
   }
   return fix;
 }

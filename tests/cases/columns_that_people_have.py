@@ -235,6 +235,12 @@ def fixes_of_times_come_to_what_they_say_and_go_on_refusing(at):
     and what has another form is refused by the column as before."""
     cases = [("timestamptz", '"2024-01-01T00:00:00"', ["2024-01-01T00:00:00Z"]),
              ("timestamptz", "1700000000", ["2023-11-14T22:13:20Z", "1970-01-20T16:13:20Z"]),
+             ("timestamptz", "1700000000.123456", ["2023-11-14T22:13:20.123456Z"]),
+             ("timestamptz", "1700000000123.5", ["2023-11-14T22:13:20.1235Z"]),
+             ("timestamp", "-1.000001", ["1969-12-31T23:59:58.999999"]),
+             ("timestamptz", "1700000000.25", ["2023-11-14T22:13:20.25Z",
+                                               "1970-01-20T16:13:20.00025Z"]),
+             ("timestamptz", "1700000000123.0005", []), ("timestamptz", "true", []),
              ("timestamptz", '"01.02.2024 10:00"', []),
              ("timestamp", "1709209800500", ["2024-02-29T12:30:00.5"]),
              ("timestamp", "1e300", []), ("date", '"01.02.2024"', []),
@@ -265,7 +271,8 @@ def fixes_of_times_come_to_what_they_say_and_go_on_refusing(at):
                     with sqlite3.connect(where / "o.db") as database:
                         return database.execute("SELECT v FROM rows").fetchall()
                 wait_for(lambda: worker.is_running() and rows() == [(time,)], worker.said)
-                other = "19782" if value[0] == '"' else '"soon"'
+                others = ['"soon"', "true", *(["0.00000015"] if kind != "date" else [])]
+                other = "19782" if value[0] == '"' else others[(number + place) % len(others)]
                 produce(worker.address, "t", [f'{{"v":{other}}}'], good=False)
                 check(worker.wait() == 1 and f"column v is {kind} but got" in worker.said(),
                       worker.said())
