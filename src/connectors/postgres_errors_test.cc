@@ -411,8 +411,7 @@ TEST_F(PostgresKeys, that_a_trigger_of_a_partition_changes_are_refused) {
       "(k)");
   query("CREATE TABLE low PARTITION OF rows FOR VALUES FROM (MINVALUE) TO ('m')");
   query("CREATE TABLE high PARTITION OF rows FOR VALUES FROM ('m') TO (MAXVALUE)");
-  query(
-      "CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'");
+  query("CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'");
   query("CREATE TRIGGER back BEFORE UPDATE ON low FOR EACH ROW EXECUTE FUNCTION back()");
   write(*make_keyed(), {{key("a"), 1}, {key("z"), 2}});
   const auto sink = make_keyed();
@@ -425,6 +424,49 @@ TEST_F(PostgresKeys, that_a_trigger_of_a_partition_changes_are_refused) {
   const CommitOutcome outcome = run_to_end(os_, sink->commit(batch.commit));
   EXPECT_EQ(outcome.kind, Kind::kRefused) << outcome.text;
   EXPECT_EQ(outcome.refused_row, 1u) << outcome.text;
+}
+
+// There ON CONFLICT takes no key without the columns of the partitions, and no index is made on
+// one.
+TEST_F(PostgresKeys, without_the_columns_of_partitions_are_refused_with_a_key_that_has_them) {
+  const auto make_by = [&](std::vector<SinkColumn> columns) {
+    return std::move(*make_postgres_sink(
+        os_.environment(), options_, {"p", "s", "rows", SinkMode::kUpsert, std::move(columns)}));
+  };
+  query(
+      "CREATE TABLE rows (k text, \"Day\" bigint, hour bigint, onceflow_source text)"
+      " PARTITION BY RANGE (\"Day\")");
+  query("CREATE TABLE one PARTITION OF rows FOR VALUES FROM (0) TO (5) PARTITION BY LIST (hour)");
+  query("CREATE TABLE deep PARTITION OF one FOR VALUES IN (1)");
+  const auto refused = try_claim(*make_by({{"k", ColumnType::kText, true},
+                                           {"Day", ColumnType::kInteger},
+                                           {"hour", ColumnType::kInteger}}));
+  ASSERT_FALSE(refused.has_value());
+  const std::string& text = refused.error().text;
+  EXPECT_TRUE(text.contains("it is partitioned by Day, hour, and the sink's key (k) has no Day") &&
+              text.contains("give the sink `key: [k, Day, hour]`"))
+      << text;
+  const std::size_t from = text.find("CREATE UNIQUE INDEX");
+  ASSERT_NE(from, std::string::npos) << text;
+  query(text.substr(from, text.find(';', from) - from));
+  const auto sink = make_by({{"k", ColumnType::kText, true},
+                             {"Day", ColumnType::kInteger, true},
+                             {"hour", ColumnType::kInteger, true}});
+  const auto claimed = try_claim(*sink);
+  ASSERT_TRUE(claimed.has_value()) << claimed.error().text;
+  TestCommit batch;
+  batch.at(claimed->front(), 2)
+      .row(0, {key("a"), std::int64_t{1}, std::int64_t{1}})
+      .row(1, {key("a"), std::int64_t{1}, std::int64_t{1}});
+  EXPECT_EQ(run_to_end(os_, sink->commit(batch.commit)).kind, Kind::kCommitted);
+  EXPECT_EQ(world_->query("SELECT k || onceflow_source FROM rows"), "ain/0/1");
+  query(
+      "DROP TABLE rows; CREATE TABLE rows (k text, v bigint, onceflow_source text)"
+      " PARTITION BY RANGE (lower(k))");
+  const auto by_expression = try_claim(*make_keyed());
+  ASSERT_FALSE(by_expression.has_value());
+  EXPECT_TRUE(by_expression.error().text.contains("it is partitioned by an expression"))
+      << by_expression.error().text;
 }
 
 TEST_F(PostgresKeys, the_two_zeros_of_real_numbers_are_one_row) {

@@ -140,6 +140,17 @@ constexpr const char* kRelation =
     " WHERE relpersistence <> 'p'"
     " AND relkind <> 'p' ORDER BY parent IS NOT NULL, name LIMIT 1) AS emptied ON true";
 
+// Parameters: the table, the key columns. By what else the table and its partitions are divided:
+// columns, and whether by an expression.
+constexpr const char* kDividedBy =
+    "WITH RECURSIVE tree (oid) AS (SELECT to_regclass($1)::oid UNION ALL"
+    " SELECT inhrelid FROM tree JOIN pg_inherits ON inhparent = tree.oid),"
+    " part AS (SELECT p.partrelid, unnest(p.partattrs::int2[]) AS attnum FROM tree"
+    "  JOIN pg_partitioned_table AS p ON p.partrelid = tree.oid)"
+    " SELECT DISTINCT a.attname::text FROM part LEFT JOIN pg_attribute AS a"
+    " ON a.attrelid = part.partrelid AND a.attnum = part.attnum"
+    " WHERE a.attname IS NULL OR a.attname::text <> ALL($2) ORDER BY 1 NULLS FIRST";
+
 // Of the table and its partitions, those of an insert or an update that are not disabled.
 constexpr const char* kTriggers =
     "WITH RECURSIVE tree (oid) AS (SELECT to_regclass($1)::oid UNION ALL"
@@ -522,8 +533,56 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection,
   return result;
 }
 
+namespace {
+
+// PostgreSQL makes no unique index over partitions but with all that the rows are divided by.
+Status check_key_divides(PostgresConnection& connection, const SinkTable& table) {
+  const auto divided =
+      connection.execute(kDividedBy, {text_parameter(quote_table(table.table)), key_names(table)});
+  if (!divided) {
+    return std::unexpected(to_error(divided.error()));
+  }
+  if (divided->row_count() == 0) {
+    return {};
+  }
+  constexpr std::string_view kRule =
+      "an upsert needs a unique index on its key, and PostgreSQL makes one over partitions only "
+      "where the key has all columns that they are divided by";
+  constexpr std::string_view kOther =
+      "write to a table that is not partitioned, or is by columns of its key";
+  if (divided->is_null(0, 0)) {
+    return refuse(table, "it is partitioned by an expression", kRule, kOther);
+  }
+  std::vector<std::string> key;
+  for (const SinkColumn& column : table.columns) {
+    if (column.is_key) {
+      key.push_back(column.name);
+    }
+  }
+  std::vector<std::string> missing;
+  std::vector<std::string> quoted = key_columns(table, kDialect);
+  for (std::size_t row = 0; row < divided->row_count(); ++row) {
+    missing.push_back(divided->text(row, 0));
+    quoted.push_back(quote(missing.back()));
+  }
+  return refuse(
+      table,
+      fmt::format("it is partitioned by {0}, and the sink's key ({1}) has no {0}",
+                  fmt::join(missing, ", "), fmt::join(key, ", ")),
+      kRule,
+      fmt::format("where the rows of one ({0}) never change their {1}, give the sink `key: [{0}, "
+                  "{1}]`, and CREATE UNIQUE INDEX ON {2} ({3}); else {4}",
+                  fmt::join(key, ", "), fmt::join(missing, ", "), quote_table(table.table),
+                  fmt::join(quoted, ", "), kOther));
+}
+
+}  // namespace
+
 std::unexpected<Error> refuse_without_unique_key(PostgresConnection& connection,
                                                  const SinkTable& table, std::string_view what) {
+  if (const Status checked = check_key_divides(connection, table); !checked) {
+    return std::unexpected(checked.error());
+  }
   const auto shared = connection.execute(shared_key_sql(table, kDialect));
   return refuse_without_unique_key(
       table, kDialect, what,

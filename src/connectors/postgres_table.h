@@ -34,9 +34,9 @@ Result<PostgresTable> ensure_postgres_table(PostgresConnection& connection, cons
 /// What a failure in a claim means to the caller, as postgres_errors.h classes it.
 Error to_error(const PostgresFailure& failure);
 
-/// An expression that yields a text, which differs when the columns or the triggers of the table have
-/// changed, the table or one of ours is another one, or a crash of the server would empty one of them or a
-/// partition, or another server keeps it. `parameter` ("$4") is the table's name as
+/// An expression that yields a text, which differs when the columns or the triggers of the table
+/// have changed, the table or one of ours is another one, or a crash of the server would empty one
+/// of them or a partition, or another server keeps it. `parameter` ("$4") is the table's name as
 /// `postgres_table_name` writes it.
 std::string postgres_shape_sql(std::string_view parameter);
 /// Quoted; `schema.table` names a table in a schema.
