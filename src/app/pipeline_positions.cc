@@ -9,6 +9,8 @@
 #include <map>
 
 #include "engine/kept_position.h"
+#include "engine/receipt_search.h"
+#include "engine/stage_options.h"
 #include "engine/unread_records.h"
 
 namespace onceflow::app {
@@ -141,6 +143,40 @@ Task<Result<Positions>> PipelinePositions::committed(std::string group,
   }
   CO_RETURN_IF_ERROR(co_await add_topic_ids(positions));
   co_return positions;
+}
+
+Task<Result<Positions>> PipelinePositions::forgotten_by_group(
+    protocol::PipelineDefinition::Stage stage, std::string pipeline, std::string receipts_topic) {
+  const auto partitions = co_await partitions_of(stage.sources);
+  CO_RETURN_IF_ERROR(partitions);
+  const auto kept = co_await admin_.committed(stage.group_id, *partitions, deadline());
+  CO_RETURN_IF_ERROR(kept);
+  const auto receipts = co_await partitions_of({receipts_topic});
+  CO_RETURN_IF_ERROR(receipts);
+  Positions forgotten;
+  if (receipts->empty() ||
+      std::ranges::none_of(*kept, [](const auto& one) { return one.offset == kNoOffset; })) {
+    co_return forgotten;
+  }
+  engine::StageOptions options;
+  options.pipeline = std::move(pipeline);
+  options.receipts_topic = std::move(receipts_topic);
+  const auto newest = co_await engine::find_newest_inputs(log_.cluster, options, stage.id);
+  CO_RETURN_IF_ERROR(newest);
+  for (const client::CommittedOffset& one : *kept) {
+    const auto input = newest->find(one.partition);
+    if (one.offset != kNoOffset || input == newest->end()) {
+      continue;
+    }
+    Positions position = {{.source = one.partition, .next_offset = input->second.next_offset}};
+    CO_RETURN_IF_ERROR(co_await add_topic_ids(position));
+    // Of another topic of that name run says more.
+    if (!engine::is_another_topic(engine::topic_id_text(input->second.topic_id),
+                                  position.front().topic_id)) {
+      forgotten.push_back(std::move(position.front()));
+    }
+  }
+  co_return forgotten;
 }
 
 Task<Status> PipelinePositions::add_topic_ids(Positions& positions) {

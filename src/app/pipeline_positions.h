@@ -43,6 +43,11 @@ class PipelinePositions {
   Task<Result<Positions>> ends_of(std::vector<std::string> topics);
   /// What the group has committed in them.
   Task<Result<Positions>> committed(std::string group, std::vector<std::string> topics);
+  /// Of a stage that writes to topics: where its receipts say that it is, in partitions in which
+  /// the group has committed nothing. A group expires, or is deleted; the receipts were committed
+  /// with all that the stage has written, so they are as good.
+  Task<Result<Positions>> forgotten_by_group(protocol::PipelineDefinition::Stage stage,
+                                             std::string pipeline, std::string receipts_topic);
   /// The ids of the topics, with their positions.
   Task<Status> add_topic_ids(Positions& positions);
   /// What the stages of the pipeline as it was have not read, and never will where it is started

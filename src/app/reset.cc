@@ -33,7 +33,6 @@
 #include "client/group_admin.h"
 #include "engine/definition_log.h"
 #include "engine/kept_position.h"
-#include "engine/left_topics.h"
 #include "engine/names_in_use.h"
 #include "pipeline/definition.h"
 #include "pipeline/definition_spelling.h"
@@ -405,7 +404,7 @@ class Reset {
       CO_RETURN_IF_ERROR(co_await plan_state(stage));
       const auto before = index == 0 && !known_.current().stages.empty()
                               ? Result<const DefinitionStage*>(&known_.current().stages.front())
-                              : predecessor_of(stage);
+                              : tables_.predecessor_of(stage, known_.current(), definition_);
       CO_RETURN_IF_ERROR(before);
       CO_RETURN_IF_ERROR(co_await plan_position(*before, stage));
     }
@@ -475,23 +474,6 @@ class Reset {
     co_return Status{};
   }
 
-  Result<const DefinitionStage*> predecessor_of(const DefinitionStage& stage) const {
-    const protocol::PipelineDefinition& known = known_.current();
-    if (const DefinitionStage* same = known.find(stage.id)) {
-      return same;
-    }
-    std::vector<const DefinitionStage*> former;
-    for (const DefinitionStage& before : known.stages) {
-      if (definition_.find(before.id) == nullptr && engine::takes_over(before, stage)) {
-        former.push_back(&before);
-      }
-    }
-    if (stage.is_database() && former.size() > 1) {
-      return tables_.known_in(stage, former);
-    }
-    return former.empty() ? nullptr : former.front();
-  }
-
   Task<Status> plan_state(const DefinitionStage& stage) {
     const DefinitionStage* before = known_.current().find(stage.id);
     if (stage.state.empty() || (before != nullptr && before->state == stage.state)) {
@@ -521,6 +503,12 @@ class Reset {
       if (*is_missed) {
         co_return co_await plan_missed_start_over(stage, is_first);
       }
+    }
+    if (is_same_place && !stage.is_database()) {
+      const auto forgotten = co_await places_.forgotten_by_group(*before, definition_.pipeline,
+                                                                 planned_.plan.receipts_topic);
+      CO_RETURN_IF_ERROR(forgotten);
+      plan_move_of_group(stage, *forgotten);  // Their receipts are there.
     }
     if (is_same_place && with_lost_input_.contains(stage.id)) {
       co_return co_await plan_lost_input(*before, stage);
@@ -717,6 +705,13 @@ class Reset {
   }
 
   void plan_offsets(const DefinitionStage& stage, const Positions& positions) {
+    if (!positions.empty()) {
+      plan_move_of_group(stage, positions);
+      plan_receipt(stage, positions);
+    }
+  }
+
+  void plan_move_of_group(const DefinitionStage& stage, const Positions& positions) {
     if (positions.empty()) {
       return;
     }
@@ -732,7 +727,6 @@ class Reset {
         [this, group, offsets]() -> Task<Status> {
           co_return co_await client::move_offsets(log_.cluster, group, offsets, deadline());
         });
-    plan_receipt(stage, positions);
   }
 
   void plan_receipt(const DefinitionStage& stage, const Positions& positions) {

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "connectors/sink.h"
 #include "engine/kept_position.h"
+#include "engine/left_topics.h"
 #include "engine/topology.h"
 #include "protocol/position_topics.h"
 
@@ -169,6 +170,24 @@ Result<const ResetTables::DefinitionStage*> ResetTables::known_in(
                             known.empty() ? "none" : "more than one"));
   }
   return known.front();
+}
+
+Result<const ResetTables::DefinitionStage*> ResetTables::predecessor_of(
+    const DefinitionStage& stage, const protocol::PipelineDefinition& known,
+    const protocol::PipelineDefinition& file) const {
+  if (const DefinitionStage* same = known.find(stage.id)) {
+    return same;
+  }
+  std::vector<const DefinitionStage*> former;
+  for (const DefinitionStage& before : known.stages) {
+    if (file.find(before.id) == nullptr && engine::takes_over(before, stage)) {
+      former.push_back(&before);
+    }
+  }
+  if (stage.is_database() && former.size() > 1) {
+    return known_in(stage, former);
+  }
+  return former.empty() ? nullptr : former.front();
 }
 
 Result<bool> ResetTables::has_missed_start_over(const DefinitionStage& stage,

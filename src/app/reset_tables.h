@@ -39,9 +39,10 @@ class ResetTables {
   /// The same of a stage that another one of the file goes on with, in the database of that one.
   Result<connectors::SinkPast> past_in(const DefinitionStage& after,
                                        const DefinitionStage& stage) const;
-  /// Which of several, any of which the stage of the file would go on with, its database knows.
-  Result<const DefinitionStage*> known_in(const DefinitionStage& after,
-                                          const std::vector<const DefinitionStage*>& stages) const;
+  /// The stage of the pipeline as it was that the stage of the file goes on for; null: none.
+  Result<const DefinitionStage*> predecessor_of(const DefinitionStage& stage,
+                                                const protocol::PipelineDefinition& known,
+                                                const protocol::PipelineDefinition& file) const;
   /// Of a stage of the file: its positions are of a start-over that had another receipts topic.
   Result<bool> has_missed_start_over(const DefinitionStage& stage,
                                      const TopicId& receipts_id) const;
@@ -62,6 +63,9 @@ class ResetTables {
                  const TopicId& receipts_id) const;
 
  private:
+  /// Which of several, any of which the stage of the file would go on with, its database knows.
+  Result<const DefinitionStage*> known_in(const DefinitionStage& after,
+                                          const std::vector<const DefinitionStage*>& stages) const;
   Status run(const DefinitionStage& stage, connectors::SinkReset reset, const TopicId& receipts_id,
              connectors::ResetRun run) const;
   Result<connectors::SinkPast> read(const pipeline::SinkSpec& sink,

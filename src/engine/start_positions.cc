@@ -215,6 +215,18 @@ Status StartPositions::check_receipt(const KeptPosition& position) const {
     return {};
   }
   const std::string where = describe(position.source);
+  if (is_new(position) && keeper_name_.starts_with("group ")) {
+    return fail(
+        ErrorCode::kRefused,
+        fmt::format("{}: the position is gone in {}, but the newest receipt of this stage "
+                    "ended at offset {}: a group is forgotten that has had no member for "
+                    "offsets.retention.minutes (Kafka's default: 7 days), or it was deleted; "
+                    "records would be taken twice; to go on at {}, as the receipts say: "
+                    "onceflow reset {} --to-current --execute; or begin anew on purpose: "
+                    "onceflow reset {} --to-earliest --execute",
+                    where, keeper_name_, position.receipt_offset.value,
+                    position.receipt_offset.value, options_.file, options_.file));
+  }
   const std::string consequence =
       position.next_offset > position.receipt_offset
           ? fmt::format("offsets {}..{} would be passed over without account",

@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 import sqlite3
 
 from harness import (Worker, audit, check, cluster, consume, onceflow, produce, shared_postgres,
                      wait_for)
 from harness.changes import aggregate, pipeline, values
+from harness.kafka_admin import create_topic, delete_group
 
 TOTALS = "  - { id: by, key: $.k, aggregate: { orders: count(*), sum: sum($.x) } }\n"
 SQLITE = "  - sqlite: {{ file: o.db, table: rows{} }}\n"
@@ -86,15 +88,52 @@ def step_of(said):
     return f"  {found.group(1)}\n"
 
 
+def groups_that_were_forgotten_get_their_positions_from_the_receipts(at):
+    """As Kafka does after a week without members."""
+    counts = aggregate("n: count(*)")
+    members = {"plain": (pipeline(), ["g"]), "aggregate": (pipeline(counts), ["g", "p-k"]),
+               "one": (pipeline(counts), ["p-k"]),
+               "table": (pipeline(counts, SQLITE.format(", mode: upsert")), ["g", "p-k"])}
+    for name, (text, groups) in members.items():
+        here = at / name
+        here.mkdir()
+        with cluster(here) as broker:
+            create_topic(broker.address, "in", 2)
+
+            audited = ("audit", "p.yaml", "--bootstrap.servers", broker.address)
+
+            def feed(count, where=here, address=broker.address, file=text, command=audited):
+                with Worker(where, file, servers=address) as worker:
+                    produce(address, "in", [{"k": key} for key in "abab"], "-p", 0)
+                    produce(address, "in", [{"k": key} for key in "ab"], "-p", 1)
+                    clean = f"clean — {count} input records accounted for to the last row"
+                    wait_for(lambda: clean in onceflow(*command, at=where, code=None), worker.said)
+                    check(worker.stop() == 0, worker.said())
+
+            feed(6)
+            for group in groups:
+                delete_group(broker.address, group)
+            with Worker(here, None, servers=broker.address) as worker:
+                check(worker.wait() == 1, worker.said())
+                said = worker.said()
+            check("the position is gone in group" in said and "Kafka's default: 7 days" in said,
+                  said)
+            command = re.search(r"`?(onceflow reset [^;]*? --to-current --execute)", said)[1]
+            done = onceflow(*shlex.split(command)[1:], at=here)
+            check("go on at in-0@" in done or groups == ["p-k"], done)
+            feed(12)
+
+
 def each_step_that_is_printed_has_an_id_that_is_free(at):
     """One bad record after the other, each step typed as it is printed, beside those of before."""
-    numbers = "  - sqlite: { file: o.db, table: rows, columns: { v: { value: $.x, type: integer } } }\n"
+    numbers = SQLITE.format(", columns: { v: { value: $.x, type: integer } }")
     sums = "  - { id: known-2, key: $.k, aggregate: { n: sum($.x) } }\n"
     members = {
         "column": ("", numbers, ['{"x":1}', '{"x":"a"}', '{"x":"b"}', '{"x":1.5}', '{"x":2}'],
                    "SELECT group_concat(v) FROM rows", ["known", "known-2", "known-3"], "1,2"),
         "condition": ("  - { id: w, where: $.x }\n",
-                      "  - { id: known, sqlite: { file: o.db, table: rows, columns: { v: $.x } } }\n",
+                      "  - { id: known, sqlite: { file: o.db, table: rows, columns: { v: $.x }"
+                      " } }\n",
                       ['{"x":1}', '{"x":"a"}', "no JSON", '{"x":2}'],
                       "SELECT group_concat(v) FROM rows", ["known-2", "known-3"], "1,2"),
         "aggregate": (sums, "  - sqlite: { file: o.db, table: rows, mode: upsert }\n",
