@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "audit/claims/added_partitions.h"
 #include "audit/claims/compacted_inputs.h"
 #include "audit/claims/definitions.h"
 #include "audit/claims/input_records.h"
@@ -138,6 +139,7 @@ Task<Status> Auditor::read_positions(StageHistory& history) {
   for (const GroupPosition& position : *positions) {
     history.positions[position.source] = position.next_offset;
   }
+  tell_added_partitions(*history.subject, *positions, report_.findings);
   co_return Status{};
 }
 

@@ -343,7 +343,8 @@ Task<Result<std::vector<GroupPosition>>> KafkaLogReader::fetch_positions(
           return refuse("group " + group_id, partition.error_code);
         }
         positions.push_back({{topic.name, PartitionIndex(partition.partition_index)},
-                             Offset(partition.committed_offset)});
+                             Offset(partition.committed_offset),
+                             partition.metadata.value_or(std::string())});
       }
     }
     return {};

@@ -44,6 +44,7 @@ struct FetchedBatches {
 struct GroupPosition {
   TopicPartition source;
   Offset next_offset = kNoOffset;  ///< kNoOffset: nothing committed
+  std::string metadata{};          ///< that it was committed with
 };
 
 class LogReader {

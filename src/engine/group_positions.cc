@@ -39,10 +39,15 @@ void GroupPositions::begin(client::GroupMetadata generation, std::string changel
   changelog_ = std::move(changelog);
 }
 
+void GroupPositions::set_output(const TopicWriter& output) {
+  outputs_.set(output.topic(), topic_id_text(output.topic_id()), output.partition_count());
+}
+
 std::vector<client::OffsetToCommit> GroupPositions::to_commit(
     const std::vector<InputAccount::Position>& positions) const {
   std::vector<client::OffsetToCommit> offsets;
   offsets.reserve(positions.size());
+  const std::string outputs = outputs_.to_text();
   for (const InputAccount::Position& position : positions) {
     offsets.push_back(
         {.partition = position.source,
@@ -50,7 +55,8 @@ std::vector<client::OffsetToCommit> GroupPositions::to_commit(
          .metadata = to_text(GroupPositionText{.topic_id = topic_id_text(position.topic_id),
                                                .changelog_id = changelog_id_,
                                                .receipts_id = topic_id_text(receipts_.topic_id()),
-                                               .pipeline = options_.pipeline})});
+                                               .pipeline = options_.pipeline}) +
+                     outputs});
   }
   return offsets;
 }
@@ -67,12 +73,32 @@ Task<Result<std::vector<KeptPosition>>> GroupPositions::read(
     CO_RETURN_IF_ERROR(check_pipeline(offset, text));
     CO_RETURN_IF_ERROR(check_changelog(offset, text));
     CO_RETURN_IF_ERROR(check_receipts(offset, text));
+    outputs_.learn(offset.metadata);
     kept.push_back({.source = offset.partition,
                     .next_offset = offset.offset,
                     .topic_id = text.topic_id,
                     .is_signed = !text.pipeline.empty() || !text.receipts_id.empty()});
   }
+  tell_of_added_partitions();
   co_return kept;
+}
+
+// Nothing can be done about it any more, and nothing is lost: so it goes on, and says so.
+void GroupPositions::tell_of_added_partitions() {
+  for (const OutputCounts::Grown& grown : outputs_.take_grown()) {
+    options_.tell(
+        {.level = LogLevel::kWarn,
+         .stage = {},
+         .event = "new partition",
+         .text = fmt::format(
+             "topic {0}, which this stage writes to, has {1} partitions and had {2}: a key's "
+             "partition is chosen by their number, so what comes of a key may lie in another one "
+             "than what came of it before, and where the topic is read as a table (by partition, "
+             "or compacted) the older one stays beside it; the audit does not cover it; to have "
+             "each key in one partition, name a topic that is made with {1} as the sink's "
+             "`topic`, and: onceflow reset {3} --to-earliest --execute",
+             grown.topic, grown.now, grown.before, options_.file)});
+  }
 }
 
 // What lies before it the other pipeline has read, and this one never would.

@@ -12,6 +12,7 @@
 #include "client/consumer_group.h"
 #include "engine/input_account.h"
 #include "engine/kept_position.h"
+#include "engine/output_counts.h"
 #include "engine/record_output.h"
 #include "engine/stage_options.h"
 #include "engine/topic_writer.h"
@@ -28,6 +29,9 @@ class GroupPositions final : public PositionKeeper {
   /// does not exist. An empty name: the stage has none.
   void begin(client::GroupMetadata generation, std::string changelog,
              std::optional<TopicId> changelog_id);
+  /// Of a topic that the stage writes to, before positions are read: where it had fewer partitions
+  /// when they were committed, it is told.
+  void set_output(const TopicWriter& output);
   /// Of the open commit, as they are committed.
   std::vector<client::OffsetToCommit> to_commit(
       const std::vector<InputAccount::Position>& positions) const;
@@ -43,6 +47,7 @@ class GroupPositions final : public PositionKeeper {
   Status check_changelog(const client::CommittedOffset& offset,
                          const GroupPositionText& kept) const;
   Status check_receipts(const client::CommittedOffset& offset, const GroupPositionText& kept) const;
+  void tell_of_added_partitions();
   Task<Status> tell_of_doubt(const std::vector<OpenedPosition>& opened) const;
   MonotonicTime deadline() const { return cluster_->scheduler().now() + options_.call_timeout; }
 
@@ -55,6 +60,7 @@ class GroupPositions final : public PositionKeeper {
   client::GroupMetadata generation_;
   std::string changelog_;
   std::string changelog_id_;  ///< empty: it does not exist
+  OutputCounts outputs_;
 };
 
 /// The inputs of a receipt that says where partitions begin.

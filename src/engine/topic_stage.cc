@@ -121,6 +121,7 @@ Task<Status> TopicStage::recover(std::vector<TopicPartition> partitions) {
   CO_RETURN_IF_ERROR(co_await look_up_outputs());
   for (TopicWriter& writer : writers_) {
     CO_RETURN_IF_ERROR(co_await writer.open(*cluster_, call_deadline()));
+    kept_positions_.set_output(writer);
   }
   CO_RETURN_IF_ERROR(co_await receipts_.open(*cluster_, call_deadline()));
   reset_totals();
@@ -166,6 +167,13 @@ Task<Status> TopicStage::rehearse(StageRehearsal& found) {
   if (state_) {
     has_changelog = co_await open_if_there(*changelog_);
     CO_RETURN_IF_ERROR(has_changelog);
+  }
+  for (TopicWriter& writer : writers_) {
+    const auto is_there = co_await open_if_there(writer);
+    CO_RETURN_IF_ERROR(is_there);
+    if (*is_there) {
+      kept_positions_.set_output(writer);
+    }
   }
   kept_positions_.begin(reader_.group().metadata(), state_ ? changelog_->topic() : std::string(),
                         *has_changelog ? std::optional(changelog_->topic_id()) : std::nullopt);

@@ -10,7 +10,7 @@ import sqlite3
 from harness import (Broker, Worker, audit, check, cluster, consume, free_port, onceflow,
                      produce, shared_postgres, wait_for)
 from harness.changes import aggregate, pipeline, plan, refused, reset, run, values
-from harness.kafka_admin import call, create_topic, delete_topic, text
+from harness.kafka_admin import add_partitions, call, create_topic, delete_topic, text
 from harness.rdkafka import OpenTransaction
 
 TOTALS = pipeline(aggregate("n: count(*)"))
@@ -30,6 +30,40 @@ def which_definition_judged_which_records_is_said(at):
     check("1 stage under more than one definition" in said and
           "`where $.n > 0` became `where $.n > 1`" in said, said)
     check(re.search(r"in-0 offset 0 by the definition of \S+, offset 1 by", said), said)
+
+
+def partitions_added_to_a_topic_that_a_stage_writes_are_told(at):
+    """Its keys go to others from then on, and nothing takes back what lies in the ones before."""
+    members = {"aggregate": TOTALS, "key": pipeline("  - { id: s, set: { $.x: 1 } }\n"),
+               "at_least_once": pipeline(aggregate("n: count(*)"),
+                                         more="guarantee: at_least_once\n")}
+    words = "topic out, which this stage writes to, has 4 partitions and had 1:"
+    for name, text_of_file in members.items():
+        here = at / name
+        here.mkdir()
+        with cluster(here) as broker:
+            create_topic(broker.address, "in", 1)
+            create_topic(broker.address, "out", 1)
+            audited = ("audit", "p.yaml", "--bootstrap.servers", broker.address)
+
+            def feed(count, is_said):
+                with Worker(here, text_of_file, servers=broker.address) as worker:
+                    produce(broker.address, "in", [{"k": key} for key in "abcdef"])
+                    wait_for(lambda: len(consume(broker.address, "out")) == count,
+                             lambda: f"{count} in out: {worker.said()}")
+                    check((words in worker.said()) == is_said, f"{name}: {worker.said()}")
+                    check(worker.stop() == 0, worker.said())
+                return onceflow(*audited, at=here)
+
+            check("not covered" not in feed(6, False), "no partition was added yet")
+            add_partitions(broker.address, "out", 4)
+            said = onceflow("plan", "p.yaml", "--bootstrap.servers", broker.address, at=here)
+            check(words in said, f"{name}: {said}")
+            check("not covered" not in onceflow(*audited, at=here), "nothing has moved yet")
+            for count, is_said in ((12, True), (18, False)):
+                said = feed(count, is_said)
+                check("not covered: topic out had 1 and has 4 partitions while stage" in said and
+                      "to the last row" not in said, f"{name}: {said}")
 
 
 def a_state_that_was_kept_is_not_covered(at):
