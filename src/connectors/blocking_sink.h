@@ -1,9 +1,9 @@
 // BlockingSink: a Sink over a store whose calls block. The store lives on a thread of its own; the
 // scheduler's thread only waits for it.
 //
-// A Store has claim, look, commit, read_positions and receipts_by_stage as Sink has, without Task.
-// It is used by one thread at a time: the blocking one while a call is under way, whoever destroys
-// it afterwards.
+// A Store has claim, look, check_rows_past, commit, read_positions and receipts_by_stage as Sink
+// has, without Task. It is used by one thread at a time: the blocking one while a call is under
+// way, whoever destroys it afterwards.
 #pragma once
 
 #include <memory>
@@ -38,6 +38,14 @@ class BlockingSink final : public Sink {
         [store = store_.get(), &partitions] { return store->look(partitions); });
     settled.is_settled = true;
     co_return found;
+  }
+
+  Task<Result<std::string>> check_rows_past(std::vector<ClaimedPartition> positions) override {
+    Settled settled{*this};
+    auto checked = co_await thread_->run(
+        [store = store_.get(), &positions] { return store->check_rows_past(positions); });
+    settled.is_settled = true;
+    co_return checked;
   }
 
   Task<CommitOutcome> commit(const SinkCommit& commit) override {

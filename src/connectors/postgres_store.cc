@@ -186,6 +186,22 @@ Result<std::vector<ClaimedPartition>> PostgresStore::look(
   return found;
 }
 
+Result<std::string> PostgresStore::check_rows_past(const std::vector<ClaimedPartition>& positions) {
+  const auto check = [&]() -> Result<std::string> {
+    RETURN_IF_ERROR(open());
+    const auto begun = connection_->execute("BEGIN");
+    PostgresTableSearch search = table_search();
+    auto checked = connectors::check_rows_past(table_, search, positions);
+    const auto ended = connection_->execute("ROLLBACK");
+    return begun && ended ? checked : std::unexpected(to_error((begun ? ended : begun).error()));
+  };
+  auto checked = check();
+  if (!checked) {
+    explain_and_disconnect(checked.error());
+  }
+  return checked;
+}
+
 void PostgresStore::explain_and_disconnect(Error& error) {
   if (connection_) {
     add_grants(*connection_, table_, rights_to_write(table_), error);

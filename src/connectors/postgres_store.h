@@ -24,6 +24,7 @@ class PostgresStore {
 
   Result<std::vector<ClaimedPartition>> claim(const std::vector<TopicPartition>& partitions);
   Result<std::vector<ClaimedPartition>> look(const std::vector<TopicPartition>& partitions);
+  Result<std::string> check_rows_past(const std::vector<ClaimedPartition>& positions);
   CommitOutcome commit(const SinkCommit& commit);
   Result<std::vector<ClaimedPartition>> read_positions(
       const std::vector<TopicPartition>& partitions);

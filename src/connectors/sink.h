@@ -119,6 +119,8 @@ struct ClaimedPartition {
   std::optional<protocol::Receipt::Input> receipt_input{};
   /// Of the user's table that the partition's rows went to; empty: unknown. table_past.h.
   std::string table_id{};
+  /// An operator has said so of the rows that are there (kAnyTable).
+  bool takes_any_rows = false;
   std::string remark{};  ///< for people: what the claim found, or could not find out
 };
 
@@ -142,6 +144,13 @@ class Sink {
   /// a sink of its own, which does nothing else.
   virtual Task<Result<std::vector<ClaimedPartition>>> look(
       std::vector<TopicPartition> partitions) = 0;
+
+  /// After claim() or look(), for positions of theirs that this sink had been past, as others know:
+  /// kRefused where the table has rows of then, which would be written again. A remark where that
+  /// could not be found out in time, or nothing. Asks no rows that may be another stage's.
+  virtual Task<Result<std::string>> check_rows_past(std::vector<ClaimedPartition> /*positions*/) {
+    co_return std::string();
+  }
 
   /// Rows, positions and receipt in one transaction.
   virtual Task<CommitOutcome> commit(const SinkCommit& commit) = 0;

@@ -192,6 +192,24 @@ Result<std::vector<ClaimedPartition>> SqliteStore::look(
   return found;
 }
 
+Result<std::string> SqliteStore::check_rows_past(const std::vector<ClaimedPartition>& positions) {
+  const bool was_open = connection_ != nullptr;
+  if (!was_open) {
+    auto opened = SqliteConnection::open_to_look(options_.file, options_.busy_timeout);
+    RETURN_IF_ERROR(opened);
+    connection_ = std::move(*opened);
+  }
+  SqliteTableSearch search(*connection_, table_);
+  auto checked = connectors::check_rows_past(table_, search, positions);
+  if (!was_open) {
+    close();
+  }
+  if (!checked) {
+    checked.error().text = fmt::format("sqlite {}: {}", options_.file, checked.error().text);
+  }
+  return checked;
+}
+
 Result<ClaimedPartition> SqliteStore::read_position(const TopicPartition& source) {
   bind_partition(read_position_, table_, source);
   const auto step = read_position_.step();

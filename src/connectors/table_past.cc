@@ -232,6 +232,17 @@ std::string rows_of(const TableSearch& search, std::string_view of) {
                      of.size() + 1, of);
 }
 
+// Those of records of the partition at the offset or after it. Only CASE says what is evaluated
+// first, and a cast of what is no number fails.
+std::string rows_from(const TableSearch& search, const TopicPartition& source, Offset offset) {
+  const std::string beginning = beginning_of(source);
+  return fmt::format(
+      "{0} WHERE CASE WHEN rtrim({1}, '0123456789') = '{2}' AND length({1}) > {3} THEN "
+      "CAST(substr({1}, {4}) AS NUMERIC) >= {5} ELSE FALSE END",
+      search.table(), kSourceColumn, beginning, beginning.size(), beginning.size() + 1,
+      offset.value);
+}
+
 }  // namespace
 
 bool is_at_the_same_place(std::string_view kept, std::string_view now) {
@@ -282,12 +293,56 @@ Status check_past(const SinkTable& table, const FoundTable& found, const NewestR
     }
   }
   for (ClaimedPartition& partition : claimed) {
+    partition.takes_any_rows = partition.table_id == kAnyTable;
     // Of a receipt without a position nothing is decided yet: the stage stops on it.
     if (partition.next_offset != kNoOffset || partition.receipt_offset == kNoOffset) {
       partition.table_id = found.id;
     }
   }
   return {};
+}
+
+// Positions and receipts that agree may have been taken back together, and alone.
+Result<std::string> check_rows_past(const SinkTable& table, TableSearch& search,
+                                    const std::vector<ClaimedPartition>& positions) {
+  const auto others = search.others();
+  RETURN_IF_ERROR(others);
+  std::string found;
+  std::string deletions;
+  std::string remark;
+  for (const ClaimedPartition& partition : positions) {
+    if (may_have_rows(*others, partition.source)) {
+      continue;
+    }
+    const auto answer = search.find_row_from(partition.source, partition.next_offset);
+    RETURN_IF_ERROR(answer);
+    const std::string rows = rows_from(search, partition.source, partition.next_offset);
+    if (answer->found == Found::kYes) {
+      found += fmt::format("{}a row of {}, though the position of {}/{} is {}",
+                           found.empty() ? "" : ", ", answer->source, partition.source.topic,
+                           partition.source.partition.value, partition.next_offset.value);
+      deletions += fmt::format("DELETE FROM {}; ", rows);
+    } else if (answer->found == Found::kNotInTime) {
+      remark += fmt::format(
+          "{}{}/{} went back to {}, and whether table {} has rows past that could not be found out "
+          "in time; if it has, they are written again: `SELECT count(*) FROM {}` tells",
+          remark.empty() ? "" : "; ", partition.source.topic, partition.source.partition.value,
+          partition.next_offset.value, table.table, rows);
+    }
+  }
+  if (found.empty()) {
+    return remark;
+  }
+  return fail(
+      ErrorCode::kRefused,
+      fmt::format(
+          "table {0} has {1} in onceflow_positions, and onceflow_receipts say nothing else; the "
+          "sink's group says that it had come further, so the two were restored without the rows; "
+          "the rule: rows, positions and receipts move together, and what lies past a position is "
+          "written again; the fix: restore the three tables together; or take away the rows that "
+          "come again: {2}or, if they may be there twice, UPDATE onceflow_positions SET table_id "
+          "= '{3}' WHERE pipeline = '{4}' AND stage = '{5}'",
+          table.table, found, deletions, kAnyTable, table.pipeline, table.stage));
 }
 
 Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& search,

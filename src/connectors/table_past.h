@@ -66,6 +66,10 @@ bool is_one_change_later(std::string_view kept, std::string_view now);
 Status check_past(const SinkTable& table, const FoundTable& found, const NewestReceipts& receipts,
                   TableSearch& search, std::vector<ClaimedPartition>& claimed);
 
+/// As Sink::check_rows_past().
+Result<std::string> check_rows_past(const SinkTable& table, TableSearch& search,
+                                    const std::vector<ClaimedPartition>& positions);
+
 /// The same for partitions that have no past: they are claimed for the first time, or get a
 /// position from the worker that begins. A remark, or nothing.
 Result<std::string> check_new_partitions(const SinkTable& table, TableSearch& search,

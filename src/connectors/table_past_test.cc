@@ -85,6 +85,36 @@ class TablePast : public testing::TestWithParam<std::pair<const char*, WorldMake
 };
 
 // -------------------------------------------------------------------------------------------
+// our tables go back, the rows do not
+
+TEST_P(TablePast, rows_past_a_position_that_went_back_are_refused_with_a_deletion_of_them_alone) {
+  ASSERT_EQ(write(*make(), {kIn0, kIn1}, 12).kind, Kind::kCommitted);
+  query("INSERT INTO t VALUES (7, 'in/00/11'), (8, 'in/0/x'), (9, '')");
+  const auto check = [&](Offset offset) {
+    const auto sink = make();
+    EXPECT_TRUE(try_claim(*sink, {kIn0, kIn1}).has_value());
+    return run_to_end(os_, sink->check_rows_past({{.source = kIn0, .next_offset = offset}}));
+  };
+  EXPECT_EQ(check(Offset(12)).value(), "");
+  const auto refused = check(Offset(9));
+  ASSERT_FALSE(refused.has_value());
+  const std::string& text = refused.error().text;
+  EXPECT_EQ(refused.error().code, ErrorCode::kRefused) << text;
+  EXPECT_TRUE(text.contains("though the position of in/0 is 9")) << text;
+  const std::size_t from = text.find("DELETE FROM");
+  ASSERT_NE(from, std::string::npos) << text;
+  query(text.substr(from, text.find(';', from) - from));
+  EXPECT_EQ(row_count(), "24");  // of 27 rows
+  EXPECT_EQ(query("SELECT count(*) FROM t WHERE onceflow_source IN ('in/0/9', 'in/0/10')"), "0");
+  EXPECT_EQ(check(Offset(9)).value(), "");
+  // Before a claim, as plan asks.
+  const auto sink = make();
+  ASSERT_TRUE(run_to_end(os_, sink->look({kIn1})).has_value());
+  EXPECT_FALSE(
+      run_to_end(os_, sink->check_rows_past({{.source = kIn1, .next_offset = Offset(3)}})));
+}
+
+// -------------------------------------------------------------------------------------------
 // our tables are lost, the rows are not
 
 TEST_P(TablePast, rows_that_no_position_and_no_receipt_knows_of_are_refused_with_fixes_that_help) {

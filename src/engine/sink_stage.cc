@@ -98,6 +98,11 @@ class SinkStage final : public StageLoop, private PositionKeeper {
   /// Which start-over of the pipeline positions are of: by the topic that it made anew.
   Task<Status> learn_receipts_id();
   Status check_start_over(const std::vector<connectors::ClaimedPartition>& claimed) const;
+  /// What its group says of it.
+  Task<Result<std::vector<client::CommittedOffset>>> read_traces(
+      std::vector<TopicPartition> partitions);
+  Task<Status> check_rows_past(const std::vector<connectors::ClaimedPartition>& claimed,
+                               const std::vector<client::CommittedOffset>& traces);
   /// Of a row that does not say it yet, what it is to say; else empty.
   std::string text_to_keep(const TopicPartition& source, const TopicId& topic_id) const;
   void tell_remarks(const std::vector<connectors::ClaimedPartition>& claimed);
@@ -207,6 +212,8 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   reset();
   news_.doing(
       fmt::format("claiming its partitions in {} table '{}'", plan_.kind, plan_.table.table));
+  const auto traces = co_await read_traces(partitions);
+  CO_RETURN_IF_ERROR(traces);
   const auto claimed = co_await claim(std::move(partitions));
   CO_RETURN_IF_ERROR(claimed);
   const std::map<TopicPartition, std::int64_t> epochs_before = std::exchange(epochs_, {});
@@ -216,6 +223,11 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   tell_remarks(*claimed);
   CO_RETURN_IF_ERROR(co_await learn_receipts_id());
   CO_RETURN_IF_ERROR(check_start_over(*claimed));
+  CO_RETURN_IF_ERROR(co_await check_rows_past(*claimed, *traces));
+  if (auto accepted = accepted_traces(*claimed, options_.pipeline); !accepted.empty()) {
+    co_await reader_.group().commit(reader_.group_metadata(), std::move(accepted),
+                                    now() + seconds(1));
+  }
   are_dated_.clear();
   for (const connectors::ClaimedPartition& partition : *claimed) {
     const auto before = epochs_before.find(partition.source);
@@ -248,6 +260,28 @@ Task<Status> SinkStage::recover(std::vector<TopicPartition> partitions) {
   CO_RETURN_IF_ERROR(co_await count_partitions());
   reader_.begin_at(*positions);
   compare_at_ = now() + kCompareInterval;
+  co_return Status{};
+}
+
+Task<Result<std::vector<client::CommittedOffset>>> SinkStage::read_traces(
+    std::vector<TopicPartition> partitions) {
+  co_return co_await reader_.group().committed(std::move(partitions),
+                                               now() + options_.decision_wait_max());
+}
+
+// Where its database went back, as a whole or without its rows. The traces are of before the claim:
+// those of a worker that commits meanwhile would be past what was found.
+Task<Status> SinkStage::check_rows_past(const std::vector<connectors::ClaimedPartition>& claimed,
+                                        const std::vector<client::CommittedOffset>& traces) {
+  auto behind = behind_their_traces(claimed, traces, options_.pipeline);
+  if (behind.empty()) {
+    co_return Status{};
+  }
+  const auto remark = co_await sink_->check_rows_past(std::move(behind));
+  CO_RETURN_IF_ERROR(remark);
+  if (!remark->empty()) {
+    news_.note(LogLevel::kWarn, "table", *remark);
+  }
   co_return Status{};
 }
 
@@ -324,11 +358,14 @@ Task<Status> SinkStage::rehearse(StageRehearsal& found) {
       *this, [this](std::vector<TopicPartition> wanted) { return look(std::move(wanted)); },
       RehearsedPositions::Receipts::kKept, found);
   CO_RETURN_IF_ERROR(co_await check_not_read(rehearsed, sources->gone));
+  const auto traces = co_await read_traces(sources->partitions);
+  CO_RETURN_IF_ERROR(traces);
   const auto looked = co_await sink_->look(std::move(sources->partitions));
   CO_RETURN_IF_ERROR(looked);
   tell_remarks(*looked);
   CO_RETURN_IF_ERROR(co_await learn_receipts_id());
   CO_RETURN_IF_ERROR(check_start_over(*looked));
+  CO_RETURN_IF_ERROR(co_await check_rows_past(*looked, *traces));
   std::vector<KeptPosition> kept = to_kept(*looked);
   found.note_kept(kept);
   const auto positions =
@@ -413,8 +450,7 @@ Task<Result<std::vector<KeptPosition>>> SinkStage::recall(std::vector<KeptPositi
   for (const KeptPosition& position : positions) {
     partitions.push_back(position.source);
   }
-  const auto traces = co_await reader_.group().committed(std::move(partitions),
-                                                         now() + options_.decision_wait_max());
+  const auto traces = co_await read_traces(std::move(partitions));
   CO_RETURN_IF_ERROR(traces);
   RecalledSink recalled = recall_sink(std::move(positions), *traces, options_.pipeline);
   const auto begun_anew = co_await recall_start_over(recalled.positions);

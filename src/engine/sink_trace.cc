@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace onceflow::engine {
 namespace {
@@ -24,6 +25,35 @@ SinkTraceKind parse_sink_trace(std::string_view metadata, std::string_view pipel
     return SinkTraceKind::kBegan;
   }
   return is(kRead) ? SinkTraceKind::kRead : SinkTraceKind::kNone;
+}
+
+std::vector<connectors::ClaimedPartition> behind_their_traces(
+    const std::vector<connectors::ClaimedPartition>& claimed,
+    std::span<const client::CommittedOffset> offsets, std::string_view pipeline) {
+  std::vector<connectors::ClaimedPartition> behind;
+  std::ranges::copy_if(claimed, std::back_inserter(behind), [&](const auto& partition) {
+    const auto trace =
+        std::ranges::find(offsets, partition.source, &client::CommittedOffset::partition);
+    const bool do_receipts_agree =
+        partition.receipt_offset == kNoOffset || partition.receipt_offset == partition.next_offset;
+    return partition.next_offset != kNoOffset && do_receipts_agree && !partition.takes_any_rows &&
+           trace != offsets.end() && trace->offset > partition.next_offset &&
+           parse_sink_trace(trace->metadata, pipeline) == SinkTraceKind::kRead;
+  });
+  return behind;
+}
+
+std::vector<client::OffsetToCommit> accepted_traces(
+    const std::vector<connectors::ClaimedPartition>& claimed, std::string_view pipeline) {
+  std::vector<client::OffsetToCommit> accepted;
+  for (const connectors::ClaimedPartition& partition : claimed) {
+    if (partition.takes_any_rows && partition.next_offset != kNoOffset) {
+      accepted.push_back({.partition = partition.source,
+                          .offset = partition.next_offset,
+                          .metadata = sink_trace(SinkTraceKind::kRead, pipeline)});
+    }
+  }
+  return accepted;
 }
 
 RecalledSink recall_sink(std::vector<KeptPosition> positions,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "client/group_metadata.h"
+#include "connectors/sink.h"
 #include "engine/kept_position.h"
 
 namespace onceflow::engine {
@@ -36,5 +37,16 @@ struct RecalledSink {
 RecalledSink recall_sink(std::vector<KeptPosition> positions,
                          std::span<const client::CommittedOffset> offsets,
                          std::string_view pipeline);
+
+/// Those that lie before where the group says that the sink has read, though the sink tells the
+/// group after it has committed: their database went back, and receipts do not say so. Without
+/// those of which an operator has said that it may be so.
+std::vector<connectors::ClaimedPartition> behind_their_traces(
+    const std::vector<connectors::ClaimedPartition>& claimed,
+    std::span<const client::CommittedOffset> offsets, std::string_view pipeline);
+
+/// Of those alone: what the group is told, so that it is accepted once.
+std::vector<client::OffsetToCommit> accepted_traces(
+    const std::vector<connectors::ClaimedPartition>& claimed, std::string_view pipeline);
 
 }  // namespace onceflow::engine

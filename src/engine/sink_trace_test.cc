@@ -58,5 +58,31 @@ TEST(SinkTraceTest, of_another_pipeline_or_consumer_it_says_nothing) {
   EXPECT_EQ(recalled(-1, sink_trace(SinkTraceKind::kRead, "p")).lost, "");
 }
 
+TEST(SinkTraceTest, positions_before_their_traces_went_back_unless_an_operator_has_said_so) {
+  using connectors::ClaimedPartition;
+  const std::vector<ClaimedPartition> claimed = {
+      {.source = in(0), .next_offset = Offset(5)},
+      {.source = in(1), .next_offset = Offset(7)},
+      {.source = in(2), .next_offset = Offset(5), .takes_any_rows = true},
+      {.source = in(3), .next_offset = Offset(5)},
+      {.source = in(4)},
+      {.source = in(5), .next_offset = Offset(5), .receipt_offset = Offset(7)},
+      {.source = in(6), .next_offset = Offset(5)}};
+  std::vector<client::CommittedOffset> offsets;
+  for (int partition = 0; partition < 6; ++partition) {
+    offsets.push_back({.partition = in(partition),
+                       .offset = Offset(7),
+                       .metadata = sink_trace(SinkTraceKind::kRead, partition == 3 ? "q" : "p")});
+  }
+  const auto behind = behind_their_traces(claimed, offsets, "p");
+  ASSERT_EQ(behind.size(), 1u);
+  EXPECT_EQ(behind[0].source, in(0));
+  const auto accepted = accepted_traces(claimed, "p");
+  ASSERT_EQ(accepted.size(), 1u);
+  EXPECT_EQ(accepted[0].partition, in(2));
+  EXPECT_EQ(accepted[0].offset, Offset(5));
+  EXPECT_EQ(parse_sink_trace(accepted[0].metadata, "p"), SinkTraceKind::kRead);
+}
+
 }  // namespace
 }  // namespace onceflow::engine
