@@ -270,14 +270,19 @@ TEST_F(DroppedRowsPostgres, a_view_is_no_table_for_an_upsert) {
 
 TEST_F(DroppedRowsPostgres, a_table_that_others_inherit_from_is_refused) {
   query(table_);
-  query("CREATE TABLE archive () INHERITS (rows)");
+  query("CREATE TABLE \"Archive\" () INHERITS (rows)");
+  query("CREATE TABLE \"A\" () INHERITS (\"Archive\")");
+  std::string fix;
   for (const SinkMode mode : {SinkMode::kAppend, SinkMode::kUpsert}) {
     auto sink = make(mode);
     const auto claimed = run_to_end(os_, sink->claim({kIn0}));
     ASSERT_FALSE(claimed.has_value());
     EXPECT_TRUE(claimed.error().text.contains("inherit from it")) << claimed.error().text;
+    const std::size_t from = claimed.error().text.find("ALTER TABLE");
+    ASSERT_NE(from, std::string::npos) << claimed.error().text;
+    fix = claimed.error().text.substr(from, claimed.error().text.find(", or", from) - from);
   }
-  query("ALTER TABLE archive NO INHERIT rows");
+  query(fix);
   claim(*make(SinkMode::kUpsert));
 }
 

@@ -118,9 +118,9 @@ constexpr const char* kColumns =
     "  JOIN pg_type ON pg_type.oid = below.type WHERE pg_type.typtype <> 'd') AS base ON true"
     " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped";
 
-// Of the table and what is below it: a view; tables that inherit from it; the first that is of a
-// foreign server, and the first that a crash would empty, each with its parent, if it is a
-// partition. A table that is divided into partitions keeps no row itself.
+// Of the table and what is below it: a view; the first that inherits from it, the first that is of
+// a foreign server, and the first that a crash would empty, each with its parent, if it has one. A
+// table that is divided into partitions keeps no row itself.
 constexpr const char* kRelation =
     "WITH RECURSIVE tree (oid, parent) AS (SELECT to_regclass($1)::oid, NULL::oid UNION ALL"
     " SELECT inhrelid, inhparent FROM tree JOIN pg_inherits ON inhparent = tree.oid"
@@ -131,9 +131,10 @@ constexpr const char* kRelation =
     " JOIN pg_class AS c ON c.oid = tree.oid"
     " JOIN pg_namespace AS n ON n.oid = c.relnamespace"
     ") SELECT EXISTS (SELECT FROM found WHERE relkind = 'v' AND parent IS NULL)::int,"
-    " EXISTS (SELECT FROM found WHERE parent IS NOT NULL AND NOT relispartition)::int,"
-    " distant.name, distant.parent_name, emptied.name, emptied.parent_name,"
-    " (emptied.relpersistence = 't')::int FROM (VALUES (1)) AS one"
+    " heir.name, distant.name, distant.parent_name, emptied.name, emptied.parent_name,"
+    " (emptied.relpersistence = 't')::int, heir.parent_name FROM (VALUES (1)) AS one"
+    " LEFT JOIN LATERAL (SELECT name, parent_name FROM found WHERE parent IS NOT NULL"
+    " AND NOT relispartition ORDER BY parent <> to_regclass($1), name LIMIT 1) AS heir ON true"
     " LEFT JOIN LATERAL (SELECT name, parent_name FROM found WHERE relkind = 'f'"
     " ORDER BY parent IS NOT NULL, name LIMIT 1) AS distant ON true"
     " LEFT JOIN LATERAL (SELECT name, parent_name, relpersistence FROM found"
@@ -177,13 +178,13 @@ Status check_relation(PostgresConnection& connection, const SinkTable& table) {
               "and PostgreSQL says nothing of it",
         "name the table behind it as the sink's `table`");
   }
-  if (answer->integer(0, 1) != 0) {
+  if (!answer->is_null(0, 1)) {
     return refuse(table, "other tables inherit from it (INHERITS)",
                   "what is read, changed and deleted in it is so in their rows too, which its keys "
                   "do not reach",
-                  fmt::format("ALTER TABLE … NO INHERIT {}, or write to a table that no other one "
+                  fmt::format("ALTER TABLE {} NO INHERIT {}, or write to a table that no other one "
                               "inherits from; partitions (PARTITION OF) are taken",
-                              quote_table(table.table)));
+                              answer->text(0, 1), answer->text(0, 7)));
   }
   if (!answer->is_null(0, 2)) {
     const bool is_partition = !answer->is_null(0, 3);
