@@ -2,7 +2,7 @@
 // of making one without blocking the loop for longer than it takes to write it down in memory.
 //
 //   snapshot in memory, at the journal's end P   (one turn; nothing else runs)
-//   wait until P is durable
+//   wait until P is durable, and until the files are gone that entries before it remove
 //   write tails, sync every segment that was written since the last checkpoint (checkpoint_sync.cc)
 //   write the checkpoint file that is not the newest, sync it
 //   release the journal before P
@@ -195,6 +195,14 @@ Task<Status> LogState::write_checkpoint(LogState& state, std::shared_ptr<bool> a
   const JournalTail tail = co_await io::await_callback<JournalTail>(
       [&state](auto callback) { state.journal->mark(std::move(callback)); });
   CO_RETURN_IF_ERROR(unless_closed(alive));
+  // The journal lets go of the entries that tell what is to be removed.
+  while (state.has_removals_before(tail.position)) {
+    co_await state.files_removed.wait();
+    CO_RETURN_IF_ERROR(unless_closed(alive));
+  }
+  if (state.journal->has_failed()) {
+    co_return onceflow::fail(ErrorCode::kIo, "the disk has failed before");
+  }
   CO_RETURN_IF_ERROR(co_await sync_partitions(state, alive));
   if (state.last_removal > tail.position) {
     // What was removed since the snapshot was not synced above, so the entry that removes it must

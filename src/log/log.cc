@@ -309,25 +309,10 @@ JournalPosition Log::move_log_start(Partition& partition, Offset offset) {
   }
   const JournalPosition position =
       state_->journal->append(EntryType::kLogStartMoved, encode_log_start({partition.id_, offset}));
-  auto segments = partition.apply_log_start(offset);
-  state_->changes.note(partition);
-  if (segments.empty()) {
-    return position;
+  for (std::unique_ptr<Segment>& segment : partition.apply_log_start(offset)) {
+    state_->remove_when_durable(position, partition.id_, std::move(segment));
   }
-  // The partition may be gone by then, and its files with it.
-  auto shared = std::make_shared<std::vector<std::unique_ptr<Segment>>>(std::move(segments));
-  state_->act_when_durable(position, [state = state_.get(), id = partition.id_, shared] {
-    Partition* owner = state->topics.find(id);
-    for (std::unique_ptr<Segment>& segment : *shared) {
-      if (owner == nullptr) {
-        break;
-      }
-      if (const Status removed = owner->segments_.remove_files(std::move(segment)); !removed) {
-        state->fail(removed.error());
-        return;
-      }
-    }
-  });
+  state_->changes.note(partition);
   return position;
 }
 

@@ -73,6 +73,9 @@ struct LogOptions {
   /// To the first retention after a start, if it comes before the interval ends. Kafka's: a log
   /// that is started often is kept in bounds all the same.
   Duration first_retention_after = std::chrono::seconds(30);
+  /// Of the loop for the files that many deletions leave, before others get their turn; one of them
+  /// takes its time, whatever this says.
+  Duration removal_slice = milliseconds(1);
 
   /// Required. The disk failed: stop the process. Nothing was acknowledged that is not durable.
   std::function<void(const Error&)> on_fatal;

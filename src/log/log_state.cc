@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "io/time_slice.h"
 #include "log/damage.h"
 
 namespace onceflow::log {
@@ -35,6 +36,7 @@ LogState::LogState(const io::Environment& an_environment, LogOptions the_options
       // A batch that fills a flush is written as soon as it is durable, so it is not held for long.
       files(environment.disk, options.open_files_max, options.segment_flush_bytes,
             environment.seeded_bug),
+      files_removed(environment.scheduler),
       checkpoint_done(environment.scheduler) {}
 
 LogState::~LogState() { *alive = false; }
@@ -75,22 +77,21 @@ void LogState::advance_when_durable(JournalPosition position, Partition& partiti
       {position, &partition, &segment, partition.log_end_offset_, segment.size_bytes()});
 }
 
-void LogState::act_when_durable(JournalPosition position, std::function<void()> action) {
+void LogState::remove_when_durable(JournalPosition position, const TopicIdPartition& partition,
+                                   std::unique_ptr<Segment> segment) {
   last_removal = position;
-  pending_actions_.push_back({position, std::move(action)});
+  removals_.push_back({position, partition, std::move(segment), {}});
 }
 
 void LogState::on_durable(JournalPosition position) {
-  if (!pending_actions_.empty() && pending_actions_.front().position <= position) {
+  const auto due = std::ranges::upper_bound(removals_, removals_due_, {}, &Removal::position);
+  if (due != removals_.end() && due->position <= position) {
     if (const Status synced = journal->sync(); !synced) {
       fail(synced.error());
       return;
     }
-  }
-  while (!pending_actions_.empty() && pending_actions_.front().position <= position) {
-    const std::function<void()> action = std::move(pending_actions_.front().action);
-    pending_actions_.pop_front();
-    action();
+    removals_due_ = position;
+    post_removals();
   }
   // advanced_ holds each partition once; its final high watermark is that of its last entry.
   while (!pending_advances_.empty() && pending_advances_.front().position <= position) {
@@ -163,22 +164,53 @@ void LogState::forget_topic(std::unique_ptr<Topic> topic, JournalPosition positi
   });
   std::erase_if(to_flush_,
                 [&](const Partition* partition) { return &partition->topic_ == topic.get(); });
-  std::vector<std::string> directories;
+  last_removal = position;
   for (const auto& partition : topic->partitions) {
     producer_state_count -= partition->producers_.size();
     if (partition->log_end_offset_ > Offset(0)) {  // else there is no folder, and many may be so
-      directories.push_back(partition->segments_.directory());
+      removals_.push_back({position, partition->id(), nullptr, topic->name});
     }
   }
-  act_when_durable(position, [this, id = topic->id, directories = std::move(directories)] {
-    for (const std::string& directory : directories) {
-      if (const Status doomed = doom_directory(directory, id); !doomed) {
-        fail(doomed.error());
-        return;
+}
+
+void LogState::post_removals() {
+  if (std::exchange(removals_posted_, true)) {
+    return;
+  }
+  environment.scheduler.post(guarded([this] {
+    removals_posted_ = false;
+    const io::TimeSlice slice(environment.scheduler, options.removal_slice);
+    do {
+      Removal removal = std::move(removals_.front());
+      removals_.pop_front();
+      if (const Status removed = remove(std::move(removal)); !removed) {
+        removals_.clear();
+        fail(removed.error());
       }
+    } while (has_removals_before(removals_due_) && !slice.is_over());
+    if (has_removals_before(removals_due_)) {
+      post_removals();
     }
     remove_doomed();
-  });
+    files_removed.notify_all();
+  }));
+}
+
+// The topic, the partition, and another topic of that name may have come and gone meanwhile.
+Status LogState::remove(Removal removal) {
+  if (removal.segment != nullptr) {
+    Partition* const owner = topics.find(removal.partition);
+    // That of a partition that is gone goes with its folder.
+    return owner == nullptr ? Status{} : owner->segments_.remove_files(std::move(removal.segment));
+  }
+  const Partition* const successor = topics.find(removal.topic_name, removal.partition.partition);
+  if (successor != nullptr && successor->segments_.has_directory()) {
+    return {};  // it has removed what was there
+  }
+  return doom_directory(
+      topics_directory() + "/" +
+          partition_directory_name(removal.topic_name, removal.partition.partition),
+      removal.partition.topic_id);
 }
 
 Status LogState::doom_directory(const std::string& partition_directory, const TopicId& id) {

@@ -3,7 +3,9 @@
 //
 // A change is made in two steps: apply_*, at once, in memory; and on_durable, when the journal says
 // so, which moves high watermarks, writes tails to segments, and removes files that nothing needs
-// any more.
+// any more. The last is done in slices of the loop, for one request may delete a hundred thousand
+// partitions: after a crash in between, recovery does it again from the journal, which keeps the
+// entry until a checkpoint has waited for all that it removes.
 #pragma once
 
 #include <deque>
@@ -36,8 +38,9 @@ class LogState {
 
   /// What a batch or marker has added becomes visible when `position` is durable.
   void advance_when_durable(JournalPosition position, Partition& partition, Segment& segment);
-  /// Runs `action`, which removes files, when `position` is durable, before high watermarks move.
-  void act_when_durable(JournalPosition position, std::function<void()> action);
+  /// The files of a segment that was taken from its partition go when `position` is durable.
+  void remove_when_durable(JournalPosition position, const TopicIdPartition& partition,
+                           std::unique_ptr<Segment> segment);
   /// Nothing waits for this topic any more; its folders are removed when `position` is durable.
   void forget_topic(std::unique_ptr<Topic> topic, JournalPosition position);
   void on_durable(JournalPosition position);
@@ -79,6 +82,11 @@ class LogState {
   std::uint64_t checkpoint_sequence = 0;
   bool topics_directory_unsynced = true;
   JournalPosition last_removal;  // of the last entry that makes files superfluous
+  io::Event files_removed;       // some of what entries have made superfluous
+  /// Whether files are left that an entry before `position` removes.
+  bool has_removals_before(JournalPosition position) const {
+    return !removals_.empty() && removals_.front().position <= position;
+  }
   std::size_t producer_state_count = 0;
 
   std::function<void(Partition&)> partition_advanced;
@@ -119,16 +127,23 @@ class LogState {
     Offset end;
     std::uint64_t segment_bytes;
   };
-  struct PendingAction {
+  /// The files of a segment, or the folder of a partition of a topic that is gone.
+  struct Removal {
     JournalPosition position;
-    std::function<void()> action;
+    TopicIdPartition partition;
+    std::unique_ptr<Segment> segment;
+    std::string topic_name;
   };
+  void post_removals();
+  Status remove(Removal removal);
 
   std::deque<PendingAdvance> pending_advances_;  // by position
-  std::deque<PendingAction> pending_actions_;    // by position
-  std::vector<Partition*> advanced_;             // empty between calls of on_durable
-  std::vector<Partition*> to_flush_;             // not empty: their turn is posted
-  std::deque<std::string> doomed_;               // folders to be emptied and removed
+  std::deque<Removal> removals_;                 // by position
+  JournalPosition removals_due_;                 // those up to here may be done
+  bool removals_posted_ = false;
+  std::vector<Partition*> advanced_;  // empty between calls of on_durable
+  std::vector<Partition*> to_flush_;  // not empty: their turn is posted
+  std::deque<std::string> doomed_;    // folders to be emptied and removed
   bool removing_ = false;
 
   /// Before this no producer is idle for long enough to be forgotten.

@@ -237,6 +237,8 @@ class Segments {
   bool is_unsynced() const;
   /// Removes the files of a segment that take_before gave.
   Status remove_files(std::unique_ptr<Segment> segment);
+  /// Its folder is there, and what is in it is of this partition.
+  bool has_directory() const { return has_directory_; }
   /// The folder has changed since this was last asked: a checkpoint syncs it.
   bool take_directory_unsynced() { return std::exchange(directory_unsynced_, false); }
   /// The folder itself is new: the folder that holds it needs a sync too.

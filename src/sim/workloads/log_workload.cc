@@ -126,6 +126,7 @@ class LogNode final : public log::RecoveryListener {
     options.journal_file_bytes = 64 * 1024;
     options.checkpoint_every_bytes = 96 * 1024;
     options.segment_flush_bytes = 512;
+    options.removal_slice = Duration(0);  // one file after another
     options.on_fatal = [this](const Error& error) { stop(error); };
     options.on_damage = [this](const Error& error) {
       process_.world().note(process_.name(), "damage: " + error.text);

@@ -176,6 +176,7 @@ class StorageNode final {
     // By hand alone, so that what it may take is known.
     options.retention_check_interval = std::chrono::hours(1000);
     options.first_retention_after = options.retention_check_interval;
+    options.removal_slice = Duration(0);  // one file after another
     options.on_fatal = [this](const Error& error) { stop(error); };
     options.on_damage = [this](const Error& error) {
       process_.world().note(process_.name(), "damage: " + error.text);
