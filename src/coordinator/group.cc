@@ -44,7 +44,8 @@ void Group::join_unknown(JoinGroupRequest& request, Ticket ticket, const Moment&
       return;
     }
   }
-  if (members_.size() + expected_members_.size() >= options_.group_size_max) {
+  if (members_.size() + expected_members_.size() >= options_.group_size_max &&
+      !displace_expected(request.connection)) {
     refuse(request, ticket, ErrorCode::kGroupMaxSizeReached, effects);
     return;
   }
@@ -52,7 +53,8 @@ void Group::join_unknown(JoinGroupRequest& request, Ticket ticket, const Moment&
       request.instance_id.value_or(request.client_id) + "-" + request.random_uuid;
   if (needs_id(request)) {
     // KIP-394: whoever is lost before it knows its id leaves no member behind.
-    expected_members_.insert_or_assign(member_id, moment.monotonic + request.session_timeout);
+    expected_members_.insert_or_assign(
+        member_id, ExpectedMember{moment.monotonic + request.session_timeout, request.connection});
     effects.join_answers.push_back(
         {ticket, {.error = ErrorCode::kMemberIdRequired, .member_id = std::move(member_id)}});
     return;
@@ -345,7 +347,7 @@ std::vector<ErrorCode> Group::leave(std::span<const MemberToRemove> leaving, con
         known.insert(*member.instance_id);
       }
     }
-    for (const auto& [member_id, deadline] : expected_members_) {
+    for (const auto& [member_id, expected] : expected_members_) {
       known.insert(member_id);
     }
   }
@@ -445,8 +447,8 @@ void Group::remove_members_if(Condition condition, const Moment& moment, Effects
 std::optional<MonotonicTime> Group::next_deadline() const {
   std::optional<MonotonicTime> next;
   const auto consider = [&](MonotonicTime time) { next = next ? std::min(*next, time) : time; };
-  for (const auto& [member_id, deadline] : expected_members_) {
-    consider(deadline);
+  for (const auto& [member_id, expected] : expected_members_) {
+    consider(expected.deadline);
   }
   for (const Member& member : members_) {
     if (!member.lives_by_waiting()) {
@@ -467,7 +469,8 @@ std::optional<MonotonicTime> Group::next_deadline() const {
 
 void Group::on_time(const Moment& moment, Effects& effects) {
   const MonotonicTime now = moment.monotonic;
-  std::erase_if(expected_members_, [&](const auto& expected) { return expected.second <= now; });
+  std::erase_if(expected_members_,
+                [&](const auto& expected) { return expected.second.deadline <= now; });
   remove_members_if(
       [&](const Member& member) {
         return !member.lives_by_waiting() && member.session_deadline <= now;

@@ -184,6 +184,10 @@ class Group {
   Silences silences_;  // of members of durable_
   GroupOffsets offsets_;
 
+  /// For one that asks for an id where there is no room: another id that was given out is
+  /// forgotten. False if there is none.
+  bool displace_expected(ConnectionNumber asking);
+
   // The live view.
   GroupState state_ = GroupState::kEmpty;
   std::string protocol_type_;
@@ -191,7 +195,11 @@ class Group {
   std::string leader_;
   std::vector<Member> members_;  // in the order in which they came; the first leads
   std::map<std::string, std::size_t, std::less<>> supporters_;  // of each protocol; none is 0
-  std::map<std::string, MonotonicTime, std::less<>>
+  struct ExpectedMember {
+    MonotonicTime deadline{};
+    ConnectionNumber connection;
+  };
+  std::map<std::string, ExpectedMember, std::less<>>
       expected_members_;  // were given an id (KIP-394)
   MonotonicTime join_deadline_{};
   /// The first rebalance of an empty group waits for more members, and longer when some come.

@@ -1,4 +1,7 @@
 // How much clients may put into groups: what their members take, and what is refused for it.
+#include <algorithm>
+#include <map>
+
 #include "coordinator/group.h"
 #include "coordinator/group_coordinator.h"
 
@@ -23,10 +26,35 @@ std::size_t Group::membership_bytes() const {
 
 std::size_t Group::expected_bytes() const {
   std::size_t bytes = 0;
-  for (const auto& [member_id, deadline] : expected_members_) {
+  for (const auto& [member_id, expected] : expected_members_) {
     bytes += kExpectedMemberBytes + member_id.size();
   }
   return bytes;
+}
+
+// Of a connection that has most of them, and if the one that asks has as many, of that: so who asks
+// for ids without end displaces its own alone, and an honest member keeps its one until it joins.
+bool Group::displace_expected(ConnectionNumber asking) {
+  std::map<ConnectionNumber, std::size_t> counts;
+  std::size_t most = 0;
+  for (const auto& [member_id, expected] : expected_members_) {
+    most = std::max(most, ++counts[expected.connection]);
+  }
+  const bool asking_has_most = most > 0 && counts[asking] == most;
+  auto oldest = expected_members_.end();
+  for (auto place = expected_members_.begin(); place != expected_members_.end(); ++place) {
+    const ConnectionNumber connection = place->second.connection;
+    const bool may_go = asking_has_most ? connection == asking : counts[connection] == most;
+    if (may_go &&
+        (oldest == expected_members_.end() || place->second.deadline < oldest->second.deadline)) {
+      oldest = place;
+    }
+  }
+  if (oldest == expected_members_.end()) {
+    return false;
+  }
+  expected_members_.erase(oldest);
+  return true;
 }
 
 std::size_t Group::expected_bytes_of(const JoinGroupRequest& request) {

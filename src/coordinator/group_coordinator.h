@@ -69,6 +69,7 @@ struct JoinGroupRequest {
   std::int16_t api_version = 0;
   /// A random UUID in text, used if the member needs an id.
   std::string random_uuid;
+  ConnectionNumber connection{0};
 };
 
 /// How a request on a group says who it is from.

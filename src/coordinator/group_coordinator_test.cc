@@ -179,7 +179,31 @@ TEST_F(Groups, the_number_of_members_has_a_limit) {
   TestBroker small({.groups = {.initial_rebalance_delay = {}, .group_size_max = 1}});
   const Ticket first = small.join(request());
   EXPECT_EQ(small.joins.at(first).error, ErrorCode::kMemberIdRequired);
+  EXPECT_EQ(small.joins.at(small.join(request(small.joins.at(first).member_id))).error,
+            ErrorCode::kNone);
   EXPECT_EQ(small.joins.at(small.join(request())).error, ErrorCode::kGroupMaxSizeReached);
+}
+
+TEST_F(Groups, who_asks_for_ids_without_end_keeps_no_member_out) {
+  TestBroker small({.groups = {.initial_rebalance_delay = {}, .group_size_max = 10}});
+  const auto ask = [&](std::uint64_t connection) {
+    JoinGroupRequest made = request();
+    made.connection = ConnectionNumber(connection);
+    return small.joins.at(small.join(std::move(made)));
+  };
+  for (int count = 0; count < 100; ++count) {
+    EXPECT_EQ(ask(1).error, ErrorCode::kMemberIdRequired);
+  }
+  const JoinGroupReply honest = ask(2);
+  EXPECT_EQ(honest.error, ErrorCode::kMemberIdRequired);
+  for (int count = 0; count < 100; ++count) {
+    EXPECT_EQ(ask(1).error, ErrorCode::kMemberIdRequired);
+    EXPECT_EQ(ask(3).error, ErrorCode::kMemberIdRequired);
+  }
+  // The others are waited for, as by Kafka; then they have lost their places.
+  const Ticket joining = small.join(request(honest.member_id));
+  small.advance(kRebalance);
+  EXPECT_EQ(small.joins.at(joining).error, ErrorCode::kNone);
 }
 
 class GroupsWithDelay : public Groups {

@@ -33,7 +33,8 @@ Disposition handle_join_group(BrokerCore& core, const Request& request,
       .rebalance_timeout = milliseconds(
           request.header.api_version == 0 ? body.session_timeout_ms : body.rebalance_timeout_ms),
       .api_version = request.header.api_version,
-      .random_uuid = to_text(core.environment.random.uuid())};
+      .random_uuid = to_text(core.environment.random.uuid()),
+      .connection = request.slot.connection};
   for (const auto& protocol : body.protocols) {
     if (protocol.is_repeated) {
       encode_group_reply(coordinator::JoinGroupReply{.error = protocol::ErrorCode::kInvalidRequest,
