@@ -29,7 +29,7 @@ def known_apis(text):
 
 def make_list(known, table):
     """The part of the page. An API that is missing and says nothing about it is an error."""
-    handled = set(re.findall(r"&handle_(\w+)>", table))
+    handled = set(re.findall(r"&handle_(\w+)\b", table))
     lines = []
     for key, name, absence in known_apis(known):
         if snake(name) not in handled:

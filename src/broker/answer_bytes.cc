@@ -1,6 +1,7 @@
 #include "broker/answer_bytes.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace onceflow::broker {
 namespace {
@@ -61,7 +62,7 @@ std::size_t answer_bytes(const BrokerCore&, const Request&, const protocol::Prod
 
 std::size_t answer_bytes(const BrokerCore& core, const Request& request,
                          const protocol::MetadataRequest& body) {
-  if (!body.topics || (request.header.api_version == 0 && body.topics->empty())) {
+  if (asks_for_all(request, body)) {
     return all_topics_bytes(core, kMetadataTopicBytes, kMetadataPartitionBytes);
   }
   std::size_t bytes = 0;
@@ -127,7 +128,7 @@ std::size_t answer_bytes(const BrokerCore& core, const Request&,
 
 bool describes_created_topics(const Request& request, const protocol::CreateTopicsRequest& body) {
   return request.header.api_version >= kCreateTopicsVersionThatDescribes &&
-         body.topics.size() <= kTopicsDescribedMax;
+         std::max(body.topics.size(), request.thing_count) <= kTopicsDescribedMax;
 }
 
 std::size_t answer_bytes(const BrokerCore&, const Request& request,
@@ -165,9 +166,13 @@ std::size_t answer_bytes(const BrokerCore& core, const Request& request,
                          const protocol::DescribeProducersRequest& body) {
   std::size_t bytes = bytes_of_what_is_named(request, body);
   for (const auto& topic : body.topics) {
+    const log::Topic* const found = core.log.topics().find(topic.name);
     for (const std::int32_t index : topic.partition_indexes) {
-      const log::Partition* const found = core.log.topics().find(topic.name, PartitionIndex(index));
-      bytes += kTopicBytes + (found == nullptr ? 0 : found->producers().size() * kProducerBytes);
+      bytes += kTopicBytes;
+      if (found != nullptr && index >= 0 && std::cmp_less(index, found->partitions.size())) {
+        bytes +=
+            found->partitions[static_cast<std::size_t>(index)]->producers().size() * kProducerBytes;
+      }
     }
   }
   return bytes;

@@ -81,6 +81,9 @@ std::size_t answer_bytes(const BrokerCore& core, const Request& request,
 inline std::size_t answer_bytes(const BrokerCore&, const Request&, const protocol::FetchRequest&) {
   return 0;
 }
+inline bool asks_for_all(const Request& request, const protocol::MetadataRequest& body) {
+  return !body.topics || (request.header.api_version == 0 && body.topics->empty());
+}
 std::size_t answer_bytes(const BrokerCore& core, const Request& request,
                          const protocol::MetadataRequest& body);
 std::size_t answer_bytes(const BrokerCore& core, const Request& request,

@@ -11,6 +11,7 @@
 #include "broker/connection.h"
 #include "coordinator/coordinator.h"
 #include "io/network.h"
+#include "io/time_slice.h"
 #include "log/log.h"
 
 namespace onceflow::broker {
@@ -41,6 +42,9 @@ struct BrokerOptions {
   /// What the batches of one Produce may come to, with what they unpack to, before the rest of them
   /// is looked into off the loop.
   std::size_t batch_bytes_on_loop_max = 1u << 20;
+  /// A request that has more to do is worked on in slices of the loop (pieces.h), where it may be.
+  std::size_t names_at_once_max = 500;
+  Duration slice_length = io::kSliceLength;
   Duration stop_patience = seconds(1);  ///< for answers under way, at a graceful stop
 
   /// The disk failed. Nothing was acknowledged that is not durable; the process must stop.

@@ -450,7 +450,7 @@ MemoryHolder Connection::observe(MonotonicTime now) {
                       .held_bytes = memory_.held_bytes(),
                       .address_bytes = memory_.address_bytes(),
                       .has_unread_answer = write_under_way_,
-                      .has_half_request = reading_ && input_bytes() > 0,
+                      .has_half_request = has_half_request(),
                       .is_waiting = memory_.is_waiting()};
   std::uint64_t moved = received_bytes_;
   if (write_under_way_) {
@@ -613,11 +613,10 @@ void Connection::finish_if_idle() {
 }
 
 void Connection::close_if_silent(MonotonicTime now) {
-  const bool half_a_request = reading_ && input_bytes() > 0;
   const bool idle = slot_count() == 0 && now - last_read_ > shared_.options.idle_max &&
                     now - last_progress_ > shared_.options.idle_max;
   const bool takes_no_answer = write_under_way_ && now - last_progress_ > shared_.options.idle_max;
-  if ((half_a_request && now - last_read_ > shared_.options.half_request_silence_max) || idle ||
+  if ((has_half_request() && now - last_read_ > shared_.options.half_request_silence_max) || idle ||
       takes_no_answer) {
     ++shared_.statistics.closed_silent;
     close();

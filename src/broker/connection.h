@@ -186,6 +186,8 @@ class Connection {
   Slot& slot_of(std::uint64_t slot_number);
   std::size_t slot_count() const { return slots_.size() - first_slot_; }
   std::size_t input_bytes() const { return input_end_ - input_begin_; }
+  /// The rest of it has not come; what is held has come whole.
+  bool has_half_request() const { return reading_ && input_bytes() > 0 && held_count_ == 0; }
 
   ConnectionShared& shared_;
   const ConnectionNumber number_;

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "broker/api_table.h"
 #include "broker/handlers/handlers.h"
+#include "io/event.h"
 
 namespace onceflow::broker {
 
@@ -23,7 +24,8 @@ BrokerCore::BrokerCore(io::Environment& environment_of, const BrokerOptions& opt
       worker(worker_of),
       cluster_id(std::move(cluster_id_of)),
       fetches(environment_of.scheduler,
-              [this](ParkedFetch& fetch) { return answer_parked_fetch(*this, fetch); }) {}
+              [this](ParkedFetch& fetch) { return answer_parked_fetch(*this, fetch); }),
+      slices(environment_of.scheduler, options_of.slice_length) {}
 
 io::Endpoint BrokerCore::advertised() const {
   io::Endpoint endpoint = options.advertised;
@@ -62,11 +64,20 @@ void BrokerCore::settle() {
   }
 }
 
-void BrokerCore::tell_of_client(std::string text) {
-  if (!options.on_notice || !news_of_clients_.allow(environment.scheduler.now())) {
+Task<void> BrokerCore::wait_while_full() {
+  while (log.is_full()) {
+    co_await io::await_callback<bool>([&](auto callback) {
+      log.when_not_full([then = std::move(callback)]() mutable { then(true); });
+    });
+  }
+}
+
+void BrokerCore::tell_of_client(ClientNews news, std::string text) {
+  RateLimiter& limiter = news_of_clients_[static_cast<std::size_t>(news)];
+  if (!options.on_notice || !limiter.allow(environment.scheduler.now())) {
     return;
   }
-  if (const std::uint64_t left_out = news_of_clients_.take_held_back_count(); left_out > 0) {
+  if (const std::uint64_t left_out = limiter.take_held_back_count(); left_out > 0) {
     text += fmt::format(" ({} more such lines were left out before this one)", left_out);
   }
   options.on_notice({onceflow::ErrorCode::kInvalidArgument, std::move(text), Recovery::kFatal});
@@ -75,16 +86,19 @@ void BrokerCore::tell_of_client(std::string text) {
 void BrokerCore::tell_of_settings_without_effect(const std::string& topic,
                                                  const log::TopicConfigOverrides& overrides) {
   if (const auto names = log::without_effect(overrides); !names.empty()) {
-    tell_of_client(fmt::format("topic '{}': without effect here, and kept: {}", topic,
+    tell_of_client(ClientNews::kSettingsWithoutEffect,
+                   fmt::format("topic '{}': without effect here, and kept: {}", topic,
                                fmt::join(names, ", ")));
   }
 }
 
 void BrokerCore::tell_of_large_answer(protocol::ApiKey api, std::size_t bytes) {
-  tell_of_client(fmt::format(
-      "the answer to one {} would take {} MiB, and {} is the most: its connection was closed; ask "
-      "for fewer things at a time, or raise queued.max.request.bytes",
-      protocol::to_string(api), bytes >> 20, server.answer_bytes_max() >> 20));
+  tell_of_client(
+      ClientNews::kLargeAnswer,
+      fmt::format(
+          "the answer to one {} would take {} MiB, and {} is the most: its connection was closed; "
+          "ask for fewer things at a time, or raise queued.max.request.bytes",
+          protocol::to_string(api), bytes >> 20, server.answer_bytes_max() >> 20));
 }
 
 void BrokerCore::finish_held(protocol::ApiKey key, const ReplySlot& slot, Disposition disposition,
@@ -96,6 +110,16 @@ void BrokerCore::finish_held(protocol::ApiKey key, const ReplySlot& slot, Dispos
     reply.durable_at = log.end();
   }
   server.finish_held(slot, disposition, std::move(reply));
+}
+
+void BrokerCore::finish_held(protocol::ApiKey key, const ReplySlot& slot,
+                             std::optional<Reply> reply) {
+  if (reply) {
+    finish_held(key, slot, Disposition::kAnswer, *std::move(reply));
+  } else {
+    server.close_without_memory(slot.connection);
+    finish_held(key, slot, Disposition::kClose, {});
+  }
 }
 
 coordinator::Ticket BrokerCore::park(const Request& request, const std::string& group_id) {

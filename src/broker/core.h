@@ -5,18 +5,24 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
+#include <optional>
 #include <set>
 #include <string>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
+#include "base/check.h"
 #include "base/rate_limiter.h"
+#include "base/task.h"
 #include "broker/broker_options.h"
 #include "broker/broker_status.h"
 #include "broker/fetch_waiters.h"
 #include "broker/request.h"
 #include "broker/server.h"
+#include "broker/slices.h"
 #include "coordinator/coordinator.h"
 #include "io/blocking.h"
 #include "io/environment.h"
@@ -24,6 +30,17 @@
 #include "protocol/api_key.h"
 
 namespace onceflow::broker {
+
+/// What an operator hears of clients. Each has its own bound on lines, so that none can be hidden
+/// by another.
+enum class ClientNews : std::uint8_t {
+  kNotDecoded,
+  kManyNames,
+  kLargeAnswer,
+  kManyProducers,
+  kSettingsWithoutEffect,
+};
+inline constexpr std::size_t kClientNewsCount = 5;
 
 /// A JoinGroup or SyncGroup that waits for other members.
 struct ParkedGroupRequest {
@@ -69,8 +86,24 @@ class BrokerCore {
     }
   }
 
+  /// For what works on while its connection is held, as Connection::hand_over for the rest: false
+  /// if there is no memory for `step`. Then the connection must end (Server::close_without_memory).
+  template <typename Step>
+  bool try_to(const Step& step) const {
+    try {
+      step();
+      return true;
+    } catch (const std::bad_alloc&) {
+      const bool out_of_memory_in_the_middle_of_a_change = is_changing;
+      CHECK(!out_of_memory_in_the_middle_of_a_change);
+      return false;
+    }
+  }
+  /// Until the journal takes more, as before a request is handled.
+  Task<void> wait_while_full();
+
   /// Tells the operator what a client has done; a few times in a short while, then how often.
-  void tell_of_client(std::string text);
+  void tell_of_client(ClientNews news, std::string text);
 
   /// Of what a client has set on a topic.
   void tell_of_settings_without_effect(const std::string& topic,
@@ -81,6 +114,8 @@ class BrokerCore {
   /// Ends what a handler began with kHeld: counts its answer, which waits as the API's others do.
   void finish_held(protocol::ApiKey key, const ReplySlot& slot, Disposition disposition,
                    Reply reply);
+  /// The same; without memory for an answer, its connection ends.
+  void finish_held(protocol::ApiKey key, const ReplySlot& slot, std::optional<Reply> reply);
 
   coordinator::Ticket park(const Request& request, const std::string& group_id);
   /// Nobody hears what is parked there.
@@ -95,6 +130,7 @@ class BrokerCore {
   const std::string cluster_id;
   coordinator::Effects effects;
   FetchWaiters fetches;
+  Slices slices;
   BrokerStatistics statistics;
   /// See changing().
   bool is_changing = false;
@@ -103,7 +139,7 @@ class BrokerCore {
  private:
   void answer_tickets();
 
-  RateLimiter news_of_clients_{5, seconds(10)};
+  std::vector<RateLimiter> news_of_clients_{kClientNewsCount, RateLimiter(5, seconds(10))};
   coordinator::Ticket last_ticket_{0};
   std::unordered_map<coordinator::Ticket, ParkedGroupRequest> parked_;
   std::set<std::pair<ConnectionNumber, coordinator::Ticket>> parked_by_connection_;

@@ -35,6 +35,8 @@ struct Request {
   ReplySlot slot;
   std::string_view client_host;
   MonotonicTime received;
+  /// How many things the whole names, where this is a piece of one (pieces.h); else 0.
+  std::size_t thing_count = 0;
 };
 
 /// One answer, as a whole frame. The bytes of records lie apart, so that they go from where the log

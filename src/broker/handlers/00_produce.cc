@@ -13,11 +13,9 @@
 #include <new>
 #include <utility>
 
-#include "base/check.h"
 #include "base/task.h"
 #include "broker/answer_bytes.h"
 #include "broker/handlers/handlers.h"
-#include "io/event.h"
 #include "protocol/batch_validation.h"
 
 namespace onceflow::broker {
@@ -141,7 +139,7 @@ class Produce {
     bool has_memory = true;
     while (true) {
       std::optional<Checks> checks;
-      has_memory = produce->try_to([&] { checks = produce->refuse_up_to_next(); });
+      has_memory = core.try_to([&] { checks = produce->refuse_up_to_next(); });
       if (!has_memory || !checks) {
         break;
       }
@@ -149,16 +147,12 @@ class Produce {
         Buffer scratch;
         return validate(checks, scratch);
       });
-      while (core.log.is_full()) {
-        co_await io::await_callback<bool>([&](auto callback) {
-          core.log.when_not_full([then = std::move(callback)]() mutable { then(true); });
-        });
-      }
+      co_await core.wait_while_full();
       if (!core.server.is_open(produce->slot_.connection)) {
         core.server.finish_held(produce->slot_, Disposition::kClose, {});
         co_return;
       }
-      has_memory = produce->try_to([&] {
+      has_memory = core.try_to([&] {
         produce->answer_next(*checks, validated);
         ++produce->next_partition_;
       });
@@ -168,7 +162,7 @@ class Produce {
     }
     Reply reply;
     Disposition disposition = Disposition::kClose;
-    has_memory = has_memory && produce->try_to([&] { disposition = produce->finish(reply); });
+    has_memory = has_memory && core.try_to([&] { disposition = produce->finish(reply); });
     if (!has_memory) {
       core.server.close_without_memory(produce->slot_.connection);
     }
@@ -189,19 +183,6 @@ class Produce {
  private:
   using Topic = protocol::ProduceRequest::Topic;
   using Partition = protocol::ProduceRequest::Partition;
-
-  /// As Connection::hand_over: false if there is no memory for it, and its connection must end.
-  template <typename Step>
-  bool try_to(const Step& step) const {
-    try {
-      step();
-      return true;
-    } catch (const std::bad_alloc&) {
-      const bool out_of_memory_in_the_middle_of_a_change = core_.is_changing;
-      CHECK(!out_of_memory_in_the_middle_of_a_change);
-      return false;
-    }
-  }
 
   /// The next that is to be looked into; nullopt at the end.
   std::optional<Checks> refuse_up_to_next() {
@@ -361,9 +342,11 @@ class Produce {
 
   void tell_of_many_producers(ErrorCode error) const {
     if (error == ErrorCode::kRequestTimedOut) {
-      core_.tell_of_client(fmt::format(
-          "producers to {}-{} are refused for now: {}; producer.states.max.count is {}",
-          topic_name(), partition().index, advice(error), core_.options.log.producer_states_max));
+      core_.tell_of_client(
+          ClientNews::kManyProducers,
+          fmt::format("producers to {}-{} are refused for now: {}; producer.states.max.count is {}",
+                      topic_name(), partition().index, advice(error),
+                      core_.options.log.producer_states_max));
     }
   }
 

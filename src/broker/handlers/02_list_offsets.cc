@@ -2,14 +2,14 @@
 // broker's thread.
 //
 // A time is looked for in the log's files, and in a batch that may have to be unpacked: that is
-// done in slices of time, and unpacking on the worker's thread, while the connection is held.
+// done in slices of time, and unpacking on the worker's thread, while the connection is held. So
+// are thousands of partitions.
 #include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "base/task.h"
 #include "broker/handlers/handlers.h"
-#include "io/time_slice.h"
 
 namespace onceflow::broker {
 namespace {
@@ -56,12 +56,7 @@ class ListOffsets {
         isolation_(body_.isolation_level == 1 ? log::IsolationLevel::kReadCommitted
                                               : log::IsolationLevel::kReadUncommitted) {}
 
-  bool asks_for_times() const {
-    return std::ranges::any_of(body_.topics, [](const auto& topic) {
-      return std::ranges::any_of(
-          topic.partitions, [](const Asked& asked) { return asks_for_a_time(asked.timestamp); });
-    });
-  }
+  bool takes_long() const { return names_many() || asks_for_times(); }
 
   Disposition answer(Reply& reply) {
     for (const auto& topic : body_.topics) {
@@ -75,10 +70,9 @@ class ListOffsets {
     return Disposition::kAnswer;
   }
 
-  static Task<void> answer_with_times(std::unique_ptr<ListOffsets> list) {
+  static Task<void> answer_in_slices(std::unique_ptr<ListOffsets> list) {
     BrokerCore& core = list->core_;
-    co_await core.environment.scheduler.yield();  // handle() returns first
-    io::TimeSlice slice(core.environment.scheduler);
+    co_await core.slices.begin();  // handle() returns first
     for (const auto& topic : list->body_.topics) {
       auto& answered = list->response_.topics.emplace_back();
       answered.name = topic.name;
@@ -88,20 +82,41 @@ class ListOffsets {
           found = co_await list->find_time(topic.name, asked);
         }
         add(answered, asked, std::move(found));
-        co_await slice.rest();
+        co_await core.slices.rest();
         if (!core.server.is_open(list->slot_.connection)) {
           core.server.finish_held(list->slot_, Disposition::kClose, {});
           co_return;
         }
       }
     }
-    Reply reply;
-    encode_reply(list->response_, list->version_, list->correlation_id_, reply);
-    core.finish_held(protocol::ApiKey::kListOffsets, list->slot_, Disposition::kAnswer,
-                     std::move(reply));
+    std::optional<Reply> reply;
+    if (list->names_many()) {
+      reply = co_await encode_reply_off_loop(core, std::move(list->response_), list->version_,
+                                             list->correlation_id_);
+    } else if (!core.try_to([&] {
+                 encode_reply(list->response_, list->version_, list->correlation_id_,
+                              reply.emplace());
+               })) {
+      reply.reset();
+    }
+    core.finish_held(protocol::ApiKey::kListOffsets, list->slot_, std::move(reply));
   }
 
  private:
+  bool names_many() const {
+    std::size_t count = 0;
+    for (const auto& topic : body_.topics) {
+      count += 1 + topic.partitions.size();
+    }
+    return count > core_.options.names_at_once_max;
+  }
+  bool asks_for_times() const {
+    return std::ranges::any_of(body_.topics, [](const auto& topic) {
+      return std::ranges::any_of(
+          topic.partitions, [](const Asked& asked) { return asks_for_a_time(asked.timestamp); });
+    });
+  }
+
   log::Partition* partition_of(const std::string& topic, const Asked& asked) const {
     return core_.log.topics().find(topic, PartitionIndex(asked.partition_index));
   }
@@ -182,11 +197,11 @@ class ListOffsets {
 Disposition handle_list_offsets(BrokerCore& core, const Request& request,
                                 protocol::ListOffsetsRequest& body, Reply& reply) {
   ListOffsets list(core, request, std::move(body));
-  if (!list.asks_for_times()) {
+  if (!list.takes_long()) {
     return list.answer(reply);
   }
   core.environment.scheduler.spawn(
-      ListOffsets::answer_with_times(std::make_unique<ListOffsets>(std::move(list))));
+      ListOffsets::answer_in_slices(std::make_unique<ListOffsets>(std::move(list))));
   return Disposition::kHeld;
 }
 

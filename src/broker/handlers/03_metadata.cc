@@ -1,5 +1,6 @@
 // Metadata: one broker, which leads every partition; makes topics that are asked for by name, where
 // that is allowed. Stateless; on the broker's thread.
+#include "broker/answer_bytes.h"
 #include "broker/handlers/handlers.h"
 #include "broker/handlers/no_authorizer.h"
 
@@ -85,8 +86,7 @@ protocol::MetadataResponse handle_metadata(BrokerCore& core, const Request& requ
     }
   };
 
-  const bool is_all = !body.topics || (request.header.api_version == 0 && body.topics->empty());
-  if (is_all) {
+  if (asks_for_all(request, body)) {
     response.topics.reserve(core.log.topics().by_name().size());
     for (const auto& [name, topic] : core.log.topics().by_name()) {
       response.topics.push_back(describe(core, *topic));

@@ -3,6 +3,10 @@
 // that need not wait). On the broker's thread; they keep nothing.
 #pragma once
 
+#include <new>
+#include <optional>
+#include <utility>
+
 #include <optional>
 #include <string_view>
 
@@ -115,6 +119,28 @@ template <typename Response>
 void encode_reply(const Response& response, std::int16_t api_version, std::int32_t correlation_id,
                   Reply& reply) {
   protocol::encode_response_frame(reply.bytes, response, api_version, correlation_id);
+}
+
+/// As encode_reply, of an answer that tells of very much: written, and given back, on the worker's
+/// thread. Nullopt: there is no memory for it.
+template <typename Response>
+Task<std::optional<Reply>> encode_reply_off_loop(BrokerCore& core, Response response,
+                                                 std::int16_t api_version,
+                                                 std::int32_t correlation_id) {
+  co_return co_await core.worker.run(
+      [told = std::move(response), api_version, correlation_id]() mutable -> std::optional<Reply> {
+        const Response answer = std::move(told);  // it goes here, too
+        try {
+          Reply reply;
+          if constexpr (requires { answer.error_code; }) {
+            reply.error = answer.error_code;
+          }
+          encode_reply(answer, api_version, correlation_id, reply);
+          return reply;
+        } catch (const std::bad_alloc&) {
+          return std::nullopt;
+        }
+      });
 }
 
 }  // namespace onceflow::broker

@@ -56,6 +56,10 @@ broker::BrokerOptions simulated_broker_options(std::int32_t partition_count) {
   options.coordinator.groups.initial_rebalance_delay = milliseconds(50);
   // One small record is looked into on the loop; more of them, or larger ones, are not.
   options.batch_bytes_on_loop_max = 100;
+  // What names more than one thing is worked on in slices, each as short as it can be.
+  options.names_at_once_max = 1;
+  options.slice_length = Duration(0);
+  options.log.removal_slice = Duration(0);
   return options;
 }
 
