@@ -76,11 +76,8 @@ class BrokerProcess {
     options.on_fatal = [this](const Error& error) { stop_at_once(error); };
     options.on_notice = [this](const Error& error) { tell(LogLevel::kWarn, "notice", error.text); };
     options.server.return_free_memory = io::return_free_memory;
-    auto worker = std::make_unique<io::OsBlockingThread>(os_.loop());
-    // Its thread begins with its first work: now, for later there may be no memory for it.
-    worker->async_run([] {}, [] {});
-    broker_ =
-        std::make_unique<broker::Broker>(os_.environment(), std::move(worker), std::move(options));
+    broker_ = std::make_unique<broker::Broker>(
+        os_.environment(), std::make_unique<io::OsBlockingThread>(os_.loop()), std::move(options));
   }
   ~BrokerProcess() {
     if (console_) {

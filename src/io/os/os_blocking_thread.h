@@ -11,7 +11,10 @@ namespace onceflow::io {
 
 class OsBlockingThread final : public BlockingThread {
  public:
-  explicit OsBlockingThread(Scheduler& scheduler) : scheduler_(scheduler) {}
+  /// The thread begins at once: with its first work there may be no memory for it.
+  explicit OsBlockingThread(Scheduler& scheduler) : scheduler_(scheduler) {
+    lane_.add([] {});
+  }
   ~OsBlockingThread() override {
     lane_.shut_down();
     *alive_ = false;
