@@ -129,33 +129,20 @@ Status SalvageTarget::lose(Partition& partition, Offset next, std::string_view c
          std::max(from, partition.log_start_offset()), next,
          known_cause == missing_cause_.end() ? std::string(cause) : known_cause->second});
   }
-  if (environment_.seeded_bug == SeededBug::kAnyMarkerEnds) {
-    put_lost_offsets(partition, next);
-    return {};
-  }
-  const auto open = partition.open_transactions();
-  if (std::cmp_less_equal(open.size(), next - from)) {
-    // A marker may have been here. If one was, whatever its producer has written since is of
-    // another transaction, with an end of its own.
-    put_lost_offsets(partition, next - static_cast<std::int64_t>(open.size()));
-    for (const auto& [first, producer] : open) {
-      abort(partition, first, producer);
-    }
-  } else {
-    put_lost_offsets(partition, next);
-    for (const auto& [first, producer] : open) {
-      doubtful_.emplace(std::pair(partition.id(), producer), first);
-    }
+  put_lost_offsets(partition, next);
+  for (const auto& [first, producer] : partition.open_transactions()) {
+    doubtful_.emplace(std::pair(partition.id(), producer), first);
   }
   return {};
 }
 
-// Where offsets are lost, and a marker may have been there that no place is left for, the next
-// one's decision may be that of another transaction: what was aborted is not shown.
+// Its own marker may be lost, and this one be that of a later transaction: what was aborted must
+// not be shown.
 Status SalvageTarget::apply_marker(Partition& partition, protocol::EndTransactionMarker marker) {
   const ProducerId producer = marker.producer.id;
   const auto doubtful = doubtful_.extract({partition.id(), producer});
-  if (doubtful && marker.type == protocol::ControlRecordType::kCommit) {
+  if (doubtful && marker.type == protocol::ControlRecordType::kCommit &&
+      environment_.seeded_bug != SeededBug::kAnyMarkerEnds) {
     marker.type = protocol::ControlRecordType::kAbort;
     tell_of_abort(partition, doubtful.mapped(), producer);
   }

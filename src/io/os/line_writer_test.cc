@@ -98,9 +98,8 @@ TEST_F(LineWriterTest, keeps_what_comes_while_it_says_what_was_lost) {
   }
   writer.write("again\n");
   EXPECT_EQ(lost_line_count() - lost_before, 1U);
-  text += read_to("\n");
-  EXPECT_TRUE(text.ends_with(said)) << text.size();
-  EXPECT_EQ(read_to("\n"), "again\n");
+  text += read_to("again\n");
+  EXPECT_TRUE(text.ends_with("\n" + said + "again\n")) << text.size();
 }
 
 TEST_F(LineWriterTest, keeps_the_first_error_and_goes_on) {
