@@ -131,7 +131,9 @@ Status SalvageTarget::lose(Partition& partition, Offset next, std::string_view c
   }
   put_lost_offsets(partition, next);
   for (const auto& [first, producer] : partition.open_transactions()) {
-    doubtful_.emplace(std::pair(partition.id(), producer), first);
+    if (first >= partition.log_start_offset()) {  // else it had ended when the log start moved
+      doubtful_.emplace(std::pair(partition.id(), producer), first);
+    }
   }
   return {};
 }
