@@ -365,10 +365,12 @@ class SalvageRun {
     return known(partition) != nullptr || evidence_.was_created_in_journal(partition.id().topic_id);
   }
 
-  // A topic that the journal has seen begin may have the folder of one that had its name before.
+  // A topic that the checkpoint does not know may have the folder of one that had its name before.
   Result<bool> folder_is_its_own(const std::string& topic, const Partition& partition,
                                  const std::vector<Offset>& bases) {
-    if (!evidence_.was_created_in_journal(partition.id().topic_id)) {
+    const TopicId& id = partition.id().topic_id;
+    if (known(partition) != nullptr ||
+        (!has_checkpoint_ && !evidence_.was_created_in_journal(id))) {
       return true;
     }
     for (const Offset base : bases) {
@@ -385,7 +387,7 @@ class SalvageRun {
         }
       }
     }
-    return !evidence_.was_made_again(topic);
+    return !evidence_.had_another(topic, id);
   }
 
   Status read_segment(const std::string& topic, Partition& partition, Offset base_offset) {

@@ -33,9 +33,10 @@ class SalvagedEvidence {
   bool has_batch_in(const TopicIdPartition& partition, Offset from, Offset next) const;
   /// The journal tells how the topic began, so the files in its folders may be older.
   bool was_created_in_journal(const TopicId& topic) const { return created_.contains(topic); }
-  bool was_made_again(const std::string& name) const {
+  /// Another topic had the name.
+  bool had_another(const std::string& name, const TopicId& topic) const {
     const auto ids = ids_of_names_.find(name);
-    return ids != ids_of_names_.end() && ids->second.size() > 1;
+    return ids != ids_of_names_.end() && ids->second.size() > ids->second.count(topic);
   }
   /// Something was written to the partition, or it was made, behind `position`: if the journal is
   /// whole from there on, so is the partition's end.

@@ -112,7 +112,7 @@ class SalvagedPartition {
                           : history_.was_once_written(
                                 partition_.id().topic_id,
                                 static_cast<std::size_t>(partition_.id().partition.value), batch);
-    if (!is_right && !history_.may_be_of_exchanged_file(batch)) {
+    if (!is_right && !history_.may_be_of_another_file(batch)) {
       report("LOG-3", fmt::format("what it shows at offset {} was not written there",
                                   header.base_offset.value));
     }

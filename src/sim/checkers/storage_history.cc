@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/parse_number.h"
 #include "log/topics.h"
@@ -44,6 +45,7 @@ void StorageHistory::done(JournalPosition begin, JournalPosition end,
 void StorageHistory::begin_life(bool machine_went_down_on_os) {
   is_named_ = false;
   if (machine_went_down_on_os) {
+    ++power_loss_count_;
     promised_ = recovered_;
   }
 }
@@ -266,8 +268,9 @@ bool StorageHistory::was_once_written(const TopicId& topic, std::size_t partitio
          });
 }
 
-bool StorageHistory::may_be_of_exchanged_file(const protocol::RecordBatchView& batch) const {
-  return damage_count_ > 1 && all_records(batch, [&](std::uint64_t number, Offset offset) {
+bool StorageHistory::may_be_of_another_file(const protocol::RecordBatchView& batch) const {
+  return damage_count_ + power_loss_count_ > 1 &&
+         all_records(batch, [&](std::uint64_t number, Offset offset) {
            const auto place = places_.find(number);
            return place != places_.end() && place->second.offset == offset;
          });
@@ -287,11 +290,11 @@ namespace {
 // as old as what follows it.
 bool is_before_what_is_too_old(const StoredPartition& stored, Offset offset, std::int64_t now_ms,
                                std::int64_t retention_ms) {
-  bool is_after_the_future = false;
-  for (auto place = static_cast<std::size_t>(offset.value); place < stored.records.size();
+  bool is_after_the_future = false;  // it may be before `offset` in the same segment
+  for (auto place = static_cast<std::size_t>(stored.log_start.value); place < stored.records.size();
        ++place) {
     const std::int64_t age_ms = now_ms - stored.records[place].timestamp_ms;
-    if (is_after_the_future && age_ms > retention_ms) {
+    if (is_after_the_future && age_ms > retention_ms && std::cmp_greater(place, offset.value)) {
       return true;
     }
     is_after_the_future |= age_ms < 0;

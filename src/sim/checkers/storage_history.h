@@ -79,9 +79,10 @@ class StorageHistory {
   /// Or had been, before a loss of power that the log has told took it.
   bool was_once_written(const TopicId& topic, std::size_t partition,
                         const protocol::RecordBatchView& batch) const;
-  /// A file that was exchanged with another's, and is damaged besides or the other is gone, cannot
-  /// be told from the own one (LIMITS.md): it holds what was written elsewhere.
-  bool may_be_of_exchanged_file(const protocol::RecordBatchView& batch) const;
+  /// It was written elsewhere, and more than one thing was done to the files: a file that was
+  /// exchanged and damaged, or the folder of a topic whose name another one has since, which a hole
+  /// in the journal tells nothing of, cannot be told from the own one (LIMITS.md).
+  bool may_be_of_another_file(const protocol::RecordBatchView& batch) const;
   struct Place {
     TopicId topic;
     std::size_t partition = 0;
@@ -156,6 +157,7 @@ class StorageHistory {
   std::map<std::uint64_t, Place> places_;  // by number
   std::map<std::pair<TopicId, std::size_t>, Offset> log_starts_ever_;
   std::uint64_t damage_count_ = 0;
+  std::uint64_t power_loss_count_ = 0;  // that log.flush=os does not survive whole
   bool is_named_ = false;
   bool is_over_ = false;
 };
