@@ -152,7 +152,7 @@ Status SalvageTarget::apply_marker(Partition& partition, protocol::EndTransactio
   return keep(partition);
 }
 
-void SalvageTarget::abort(Partition& partition, Offset first, ProducerId id) {
+void SalvageTarget::abort_open(Partition& partition, Offset first, ProducerId id) {
   const ProducerState* const producer = partition.producers().find(id);
   CHECK(producer != nullptr);
   partition.apply_marker({.type = protocol::ControlRecordType::kAbort,
@@ -205,7 +205,7 @@ Status SalvageTarget::abort_what_is_open() {
     for (const auto& partition : topic->partitions) {
       while (!partition->open_transactions().empty()) {
         const auto [first, producer] = *partition->open_transactions().begin();
-        abort(*partition, first, producer);
+        abort_open(*partition, first, producer);
       }
       RETURN_IF_ERROR(keep(*partition));
     }

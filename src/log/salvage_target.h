@@ -50,7 +50,7 @@ class SalvageTarget {
 
  private:
   Status apply_marker(Partition& partition, protocol::EndTransactionMarker marker);
-  void abort(Partition& partition, Offset first, ProducerId id);
+  void abort_open(Partition& partition, Offset first, ProducerId id);
   void tell_of_abort(const Partition& partition, Offset first, ProducerId producer);
   void put_lost_offsets(Partition& partition, Offset next);
   static void set_durable(Partition& partition);
