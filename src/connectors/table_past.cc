@@ -139,6 +139,16 @@ bool may_have_rows(const std::vector<TableSearch::Other>& others, const TopicPar
   });
 }
 
+// Of one pipeline no two stages write the records of one topic to one table: a position of another
+// name is that of this stage before it was renamed.
+bool may_have_rows_of_another_pipeline(const SinkTable& table,
+                                       const std::vector<TableSearch::Other>& others,
+                                       const TopicPartition& source) {
+  return std::ranges::any_of(others, [&](const TableSearch::Other& other) {
+    return other.source == source && other.has_rows && other.pipeline != table.pipeline;
+  });
+}
+
 // Where no receipt says how far the rows go, they may lie past a position that was set back.
 Status check_without_receipts(const SinkTable& table, const FoundTable& found, TableSearch& search,
                               const std::vector<ClaimedPartition>& claimed) {
@@ -154,7 +164,7 @@ Status check_without_receipts(const SinkTable& table, const FoundTable& found, T
       RETURN_IF_ERROR(known);
       others = std::move(*known);
     }
-    if (may_have_rows(others, partition.source)) {
+    if (may_have_rows_of_another_pipeline(table, others, partition.source)) {
       continue;
     }
     const auto answer =
@@ -311,7 +321,7 @@ Result<std::string> check_rows_past(const SinkTable& table, TableSearch& search,
   std::string deletions;
   std::string remark;
   for (const ClaimedPartition& partition : positions) {
-    if (may_have_rows(*others, partition.source)) {
+    if (may_have_rows_of_another_pipeline(table, *others, partition.source)) {
       continue;
     }
     const auto answer = search.find_row_from(partition.source, partition.next_offset);
@@ -339,9 +349,10 @@ Result<std::string> check_rows_past(const SinkTable& table, TableSearch& search,
           "table {0} has {1} in onceflow_positions, and onceflow_receipts say nothing else; the "
           "sink's group says that it had come further, so the two were restored without the rows; "
           "the rule: rows, positions and receipts move together, and what lies past a position is "
-          "written again; the fix: restore the three tables together; or take away the rows that "
-          "come again: {2}or, if they may be there twice, UPDATE onceflow_positions SET table_id "
-          "= '{3}' WHERE pipeline = '{4}' AND stage = '{5}'",
+          "written again; the fix: restore the three tables together; or, if the topic has their "
+          "records still, take away the rows that come again: {2}or, if they may be there twice, "
+          "UPDATE onceflow_positions SET table_id = '{3}' WHERE pipeline = '{4}' AND stage = "
+          "'{5}'",
           table.table, found, deletions, kAnyTable, table.pipeline, table.stage));
 }
 

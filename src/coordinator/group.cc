@@ -54,7 +54,9 @@ void Group::join_unknown(JoinGroupRequest& request, Ticket ticket, const Moment&
   if (needs_id(request)) {
     // KIP-394: whoever is lost before it knows its id leaves no member behind.
     expected_members_.insert_or_assign(
-        member_id, ExpectedMember{moment.monotonic + request.session_timeout, request.connection});
+        member_id, ExpectedMember{.given = moment.monotonic,
+                                  .deadline = moment.monotonic + request.session_timeout,
+                                  .connection = request.connection});
     effects.join_answers.push_back(
         {ticket, {.error = ErrorCode::kMemberIdRequired, .member_id = std::move(member_id)}});
     return;

@@ -196,6 +196,7 @@ class Group {
   std::vector<Member> members_;  // in the order in which they came; the first leads
   std::map<std::string, std::size_t, std::less<>> supporters_;  // of each protocol; none is 0
   struct ExpectedMember {
+    MonotonicTime given{};
     MonotonicTime deadline{};
     ConnectionNumber connection;
   };

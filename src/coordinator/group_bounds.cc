@@ -46,7 +46,7 @@ bool Group::displace_expected(ConnectionNumber asking) {
     const ConnectionNumber connection = place->second.connection;
     const bool may_go = asking_has_most ? connection == asking : counts[connection] == most;
     if (may_go &&
-        (oldest == expected_members_.end() || place->second.deadline < oldest->second.deadline)) {
+        (oldest == expected_members_.end() || place->second.given < oldest->second.given)) {
       oldest = place;
     }
   }

@@ -200,6 +200,7 @@ class Recovery {
   Result<JournalKnown> adopt_checkpoint(const CheckpointFile& checkpoint, MonotonicTime now);
   Status make_names_durable();
   Status make_journal_durable();
+  Status look_before_change(const JournalKnown& known);
   Status write_again(const CheckpointFile& checkpoint);
   Status begin_anew();
   Status check_nothing_is_there(const std::string& damaged);

@@ -21,6 +21,8 @@
 //   a_missing_index_is_built_again              none, or it does not fit: by its first reader
 //   another_process_has_the_folder              the lock is held: kLocked
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -82,6 +84,7 @@ Status Recovery::run() {
     known.journal_id = state_.journal_id;
   }
 
+  RETURN_IF_ERROR(look_before_change(known));
   state_.count_producers();
   auto reading = read_journal(disk, state_.journal_directory(), known,
                               [this](const JournalEntry& entry) { return replay(entry); });
@@ -183,6 +186,38 @@ Status Recovery::make_journal_durable() {
       const auto file = disk.open(directory + "/" + entry.name, io::OpenMode::kReadWrite);
       RETURN_IF_ERROR(file);
       RETURN_IF_ERROR((*file)->sync());
+    }
+  }
+  return {};
+}
+
+// Replay writes: it cuts segments, fills them and moves folders away. What is damaged is named
+// before that, so that it can be put right, or saved, as it was.
+Status Recovery::look_before_change(const JournalKnown& known) {
+  std::set<TopicId> deleted;
+  std::map<TopicIdPartition, Offset> log_starts;
+  RETURN_IF_ERROR(read_journal(state_.environment.disk, state_.journal_directory(), known,
+                               [&](const JournalEntry& entry) {
+                                 if (entry.type == EntryType::kTopicDeleted) {
+                                   if (const auto id = decode_topic_deleted(entry.body)) {
+                                     deleted.insert(*id);
+                                   }
+                                 } else if (entry.type == EntryType::kLogStartMoved) {
+                                   if (const auto moved = decode_log_start(entry.body)) {
+                                     Offset& start = log_starts[moved->partition];
+                                     start = std::max(start, moved->offset);
+                                   }
+                                 }
+                                 return Status{};
+                               }));
+  for (const auto& [name, topic] : state_.topics.by_name()) {
+    if (deleted.contains(topic->id)) {
+      continue;
+    }
+    for (const auto& partition : topic->partitions) {
+      const auto moved = log_starts.find(partition->id());
+      RETURN_IF_ERROR(partition->segments_.look_at_files(
+          moved == log_starts.end() ? partition->log_start_offset() : moved->second));
     }
   }
   return {};

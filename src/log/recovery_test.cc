@@ -439,6 +439,43 @@ TEST(Recovery, an_exchanged_segment_is_not_cut_before_it_is_refused) {
   EXPECT_THAT(test.values(test.partition("u")), ElementsAre("0:u", "1:u", "2:u"));
 }
 
+TEST(Recovery, a_start_that_refuses_changes_nothing) {
+  TestLog test;
+  test.options.segment_flush_bytes = 1;
+  test.open();
+  test.create("t");
+  test.create("gone");
+  test.append_to(test.partition("gone"), {.value = "gone"});
+  test.append({.value = "known"});
+  test.settle();
+  test.checkpoint();
+  for (int count = 0; count < 4; ++count) {
+    test.append({.value = "behind"});
+    test.settle();
+  }
+  EXPECT_TRUE(test.log->delete_topic("gone"));
+  test.settle();
+  test.crash_process();
+  Buffer& journal = test.world.disk.bytes("data/journal/0001.journal");
+  std::vector<std::size_t> frames;
+  for (std::size_t at = 0; at < journal.size(); at += kJournalBlockBytes) {
+    const auto header = decode_frame_header(ByteView(journal).subspan(at));
+    if (header && header->payload_bytes > 0) {
+      frames.push_back(at);
+    }
+  }
+  journal[frames[frames.size() - 2] + kFrameHeaderBytes + 3] ^= std::byte{1};
+  const auto before = test.world.disk.image();
+  ASSERT_FALSE(test.try_open());
+  EXPECT_THAT(test.error.text, HasSubstr("Nothing was changed"));
+  const auto after = test.world.disk.image();
+  EXPECT_EQ(before.files.size(), after.files.size());
+  for (const auto& [path, content] : before.files) {
+    ASSERT_TRUE(after.files.contains(path)) << path;
+    EXPECT_EQ(content, after.files.at(path)) << path;
+  }
+}
+
 // A recovery cuts a segment that was written after the checkpoint, and is killed before the next
 // one; a later loss of power brings back what it has cut off, when the segment is not written any
 // more.

@@ -231,7 +231,7 @@ class SalvageRun {
             "lost",
             journal_->end().value, durable.value));
       }
-    } else if (journal_->journal_id() != 0 || has_checkpoint_) {
+    } else {
       lose_end_unknown("nothing says how far the journal was durable");
     }
     if (const auto file = missing_journal_file(); file && !is_exact && end_gap_ == 0) {
@@ -423,7 +423,7 @@ class SalvageRun {
         break;
       }
       RETURN_IF_ERROR(fill_from_journal(partition, (*batch)->header().base_offset));
-      if (may_be_older(partition, **batch)) {
+      if (may_be_older(partition, base_offset, **batch)) {
         target_.blame(partition) = path + " may be of a topic that had the name before";
         break;
       }
@@ -436,11 +436,15 @@ class SalvageRun {
     return {};
   }
 
-  // Of a topic that the checkpoint does not know: what neither the journal tells nor what lies
-  // before it leads to.
-  bool may_be_older(const Partition& partition, const protocol::RecordBatchView& batch) const {
-    return has_checkpoint_ && known(partition) == nullptr &&
-           batch.header().base_offset > partition.log_end_offset() &&
+  // Behind what the checkpoint knows of a topic: a file, or of one that it does not know a batch,
+  // that the journal tells nothing of, and that what lies before it does not lead to.
+  bool may_be_older(const Partition& partition, Offset base_offset,
+                    const protocol::RecordBatchView& batch) const {
+    const Offset offset = batch.header().base_offset;
+    const Partition* const as_known = known(partition);
+    const bool is_behind =
+        as_known == nullptr || (offset == base_offset && offset >= as_known->log_end_offset());
+    return has_checkpoint_ && is_behind && offset > partition.log_end_offset() &&
            evidence_.judge(partition.id(), batch.header()) == SalvagedEvidence::Verdict::kUnknown;
   }
 

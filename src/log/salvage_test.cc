@@ -220,6 +220,29 @@ TEST(Salvage, a_log_start_inside_of_a_batch_keeps_the_rest_of_the_batch) {
   EXPECT_EQ(test.partition().log_end_offset(), Offset(3));
 }
 
+TEST(Salvage, of_segments_alone_no_offset_is_given_again) {
+  TestLog test;
+  prepare(test);
+  for (const char* path : {"data/checkpoint.0", "data/checkpoint.1", "data/journal/0001.journal"}) {
+    static_cast<void>(test.world.disk.remove(path));
+  }
+  RecordingListener listener;
+  const SalvageReport report = salvage(test, listener);
+  EXPECT_GT(report.left_out_offset_count(), 0U);
+  EXPECT_GT(test.partition().log_end_offset(), Offset(100));
+}
+
+TEST(Salvage, a_file_that_nothing_leads_to_is_of_another_time) {
+  TestLog test;
+  prepare(test);
+  Buffer older = testing::make_batch({.value = "older"});
+  wire::store_big_endian<std::int64_t>(older.data(), 10);
+  test.world.disk.bytes("data/topics/t-0/00000000000000000010.log") = older;
+  RecordingListener listener;
+  EXPECT_THAT(salvage(test, listener).lost, IsEmpty());
+  EXPECT_EQ(test.partition().log_end_offset(), Offset(3));
+}
+
 TEST(Salvage, the_old_directory_is_left_as_it_is_and_a_full_new_one_is_refused) {
   TestLog test;
   prepare(test);

@@ -158,30 +158,7 @@ void Segment::unload() {
   }
 }
 
-Result<bool> Segment::adopt_file() {
-  auto file = files_.disk_.open(path(), io::OpenMode::kReadWrite);
-  if (!file && file.error().code == ErrorCode::kNotFound) {
-    return fail_damaged(Damage::kSegmentMissing, path());
-  }
-  RETURN_IF_ERROR(file);
-  const auto file_bytes = (*file)->size();
-  RETURN_IF_ERROR(file_bytes);
-  if (*file_bytes < written_bytes_) {
-    return fail_damaged(
-        Damage::kSegmentShort, path(),
-        fmt::format("it has {} bytes, the checkpoint knows of {}", *file_bytes, written_bytes_));
-  }
-  if (*file_bytes == written_bytes_) {
-    return false;
-  }
-  // Another's may be longer too, and what would be cut off is its own.
-  RETURN_IF_ERROR(load_index());
-  RETURN_IF_ERROR((*file)->truncate(written_bytes_));
-  unsynced_ = true;
-  return true;
-}
-
-Status Segment::check_file() {
+Status Segment::look_at_file(bool is_last) {
   auto file = files_.disk_.open(path(), io::OpenMode::kRead);
   if (!file && file.error().code == ErrorCode::kNotFound) {
     return fail_damaged(Damage::kSegmentMissing, path());
@@ -193,17 +170,45 @@ Status Segment::check_file() {
     return {};
   }
   const bool is_too_long = *file_bytes > written_bytes_;
+  if (is_too_long && is_last) {
+    // Another's may be longer, too, and what would be cut off its own. One that is damaged is
+    // served around that.
+    Status held = load_index();
+    return is_foreign_ || (!held && held.error().code != ErrorCode::kCorrupt) ? std::move(held)
+                                                                              : Status{};
+  }
   if (is_too_long && holds_what_was_written()) {
-    // A recovery has cut it, was killed before a checkpoint synced that, and a loss of power has
-    // brought back what was cut off.
-    RETURN_IF_ERROR(open_file());
-    RETURN_IF_ERROR(file_->truncate(written_bytes_));
-    unsynced_ = true;
     return {};
   }
   return fail_damaged(
       is_too_long ? Damage::kSegmentLong : Damage::kSegmentShort, path(),
       fmt::format("it has {} bytes, the checkpoint knows of {}", *file_bytes, written_bytes_));
+}
+
+Result<bool> Segment::cut_file() {
+  auto file = files_.disk_.open(path(), io::OpenMode::kReadWrite);
+  RETURN_IF_ERROR(file);
+  const auto file_bytes = (*file)->size();
+  RETURN_IF_ERROR(file_bytes);
+  if (*file_bytes == written_bytes_) {
+    return false;
+  }
+  RETURN_IF_ERROR((*file)->truncate(written_bytes_));
+  unsynced_ = true;
+  return true;
+}
+
+Result<bool> Segment::adopt_file() {
+  RETURN_IF_ERROR(look_at_file(true));
+  return cut_file();
+}
+
+Status Segment::check_file() {
+  RETURN_IF_ERROR(look_at_file(false));
+  // A recovery may have cut it, was killed before a checkpoint synced that, and a loss of power has
+  // brought back what was cut off.
+  const auto cut = cut_file();
+  return cut ? Status{} : Status(std::unexpected(cut.error()));
 }
 
 bool Segment::holds_what_was_written() {
@@ -698,6 +703,15 @@ Status Segments::adopt_files() {
     if (base_offset && *base_offset > active().base_offset()) {
       RETURN_IF_ERROR(files_.disk().remove(directory_ + "/" + entry.name));
       directory_unsynced_ = true;
+    }
+  }
+  return {};
+}
+
+Status Segments::look_at_files(Offset log_start) const {
+  for (const auto& segment : segments_) {
+    if (segment->is_adopted() && segment->next_offset() > log_start) {
+      RETURN_IF_ERROR(segment->look_at_file(segment->base_offset() == adopted_active_));
     }
   }
   return {};

@@ -131,8 +131,10 @@ class Segment {
   /// Bytes from the batch that holds `from` to the end, within one index step.
   std::uint64_t bytes_from(Offset from) const;
 
-  /// Recovery: the file must hold size_bytes(); what is behind is cut off (true). kCorrupt if it is
-  /// shorter.
+  /// Recovery: changes nothing. kCorrupt if the file is missing or shorter than size_bytes(), or is
+  /// longer and not this segment's; only the last one of the checkpoint may have been written to.
+  Status look_at_file(bool is_last);
+  /// Recovery: as look_at_file; what is behind is cut off (true).
   Result<bool> adopt_file();
   /// Recovery: a segment that is not written any more has all its bytes in its file, and no more
   /// but what an earlier recovery has cut off.
@@ -153,6 +155,7 @@ class Segment {
   /// By all its headers, whatever follows them.
   bool holds_what_was_written();
   /// Whether batches with this hash are those that were written here.
+  Result<bool> cut_file();
   bool fits(std::uint32_t headers_hash, std::uint32_t expected) const;
   void note_for_index(const IndexEntry& entry);
   Status write_index();
@@ -228,6 +231,8 @@ class Segments {
   /// removed on purpose: until then nothing is written here, and damage() has the error.
   Status adopt_files();
   const std::optional<Error>& damage() const { return damage_; }
+  /// Recovery, before anything is changed: the files that are behind `log_start`.
+  Status look_at_files(Offset log_start) const;
   /// Recovery, after the replay: every segment that the checkpoint knows, and that nothing has
   /// removed since, has its file. kCorrupt otherwise.
   Status check_files() const;

@@ -384,6 +384,29 @@ def our_two_tables_restored_without_the_rows_stop_it(at):
         check("doubled" in audit(here, code=1), "the audit names them")
 
 
+def a_name_that_the_sink_had_before_hides_no_rows(at):
+    named = LITE.replace("sqlite: { file", "sqlite: { id: a, file")
+    renamed = named.replace("id: a", "id: b")
+    ours = ("onceflow_positions", "onceflow_receipts")
+
+    def feed(text, first, last):
+        with Worker(at, text) as worker:
+            produce(worker.address, "in", numbers(first, last))
+            has_rows(at, last)
+            check(worker.stop() == 0, worker.said())
+
+    feed(named, 0, 5)
+    (at / "p.yaml").write_text(renamed)
+    onceflow("reset", "p.yaml", "--to-current", "--execute", "--data-dir", "data", at=at)
+    feed(renamed, 5, 10)
+    query(at, *(f"CREATE TABLE copy_of_{each} AS SELECT * FROM {each}" for each in ours))
+    feed(renamed, 10, 15)
+    query(at, *(sql for each in ours for sql in (
+        f"DELETE FROM {each}", f"INSERT INTO {each} SELECT * FROM copy_of_{each}")))
+    refused(at, None, "table t has a row of in/0@10", "the two were restored without the rows")
+    check(rows(at) == list(range(15)), rows(at))
+
+
 def our_two_tables_restored_under_a_worker_stop_it(at):
     with Broker(at) as broker:
         create_topic(broker.address, "in", 1)
