@@ -13,6 +13,7 @@
 //   a_damaged_checkpoint_whose_journal_is_gone_is_refused
 //                                               as read_journal says: refuse
 //   a_newer_format_is_refused                   a higher version: refuse
+//   a_start_that_refuses_changes_nothing        any damage behind the checkpoint: before replay
 //   a_short_segment_is_refused                  shorter than the checkpoint says: refuse
 //   a_missing_or_exchanged_segment_is_refused   not there, or of another size: refuse
 //   a_missing_note_is_refused                   journal.durable is gone or damaged: refuse

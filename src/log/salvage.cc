@@ -263,7 +263,7 @@ class SalvageRun {
   // Of those that the checkpoint knows.
   std::optional<std::string> missing_journal_file() const {
     for (const JournalFile& known : known_.files) {
-      const std::string path = source_.journal_directory() + "/" + journal_file_name(known.number);
+      std::string path = source_.journal_directory() + "/" + journal_file_name(known.number);
       const auto file = environment_.disk.open(path, io::OpenMode::kRead);
       const auto size_bytes = file ? (*file)->size() : Result<std::uint64_t>(0);
       if (!file || !size_bytes || *size_bytes < known.size_bytes) {

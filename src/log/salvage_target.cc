@@ -130,10 +130,11 @@ Status SalvageTarget::lose(Partition& partition, Offset next, std::string_view c
          known_cause == missing_cause_.end() ? std::string(cause) : known_cause->second});
   }
   put_lost_offsets(partition, next);
+  if (next <= partition.log_start_offset()) {
+    return {};  // what was open there had ended when the log start moved
+  }
   for (const auto& [first, producer] : partition.open_transactions()) {
-    if (first >= partition.log_start_offset()) {  // else it had ended when the log start moved
-      doubtful_.emplace(std::pair(partition.id(), producer), first);
-    }
+    doubtful_.emplace(std::pair(partition.id(), producer), first);
   }
   return {};
 }

@@ -237,7 +237,9 @@ TEST(Salvage, a_file_that_nothing_leads_to_is_of_another_time) {
   prepare(test);
   Buffer older = testing::make_batch({.value = "older"});
   wire::store_big_endian<std::int64_t>(older.data(), 10);
-  test.world.disk.bytes("data/topics/t-0/00000000000000000010.log") = older;
+  auto image = test.world.disk.image();
+  image.files["data/topics/t-0/00000000000000000010.log"] = older;
+  test.world.disk.restore(image);
   RecordingListener listener;
   EXPECT_THAT(salvage(test, listener).lost, IsEmpty());
   EXPECT_EQ(test.partition().log_end_offset(), Offset(3));

@@ -71,7 +71,8 @@ void SalvagedJournal::give_up_behind_gap_at(JournalPosition end) {
 }
 
 void SalvagedJournal::choose(JournalPosition from) {
-  if (journal_id_ == 0) {
+  const bool knows_begin = journal_id_ != 0;
+  if (!knows_begin) {
     std::map<std::uint64_t, std::size_t> counts;
     for (const Frame& frame : frames_) {
       ++counts[frame.header.journal_id];
@@ -88,7 +89,7 @@ void SalvagedJournal::choose(JournalPosition from) {
     return std::tuple(frame.header.position, frame.header.file_sequence, frame.file, frame.offset);
   });
   std::vector<Frame> chosen;
-  begin_ = from.value == 0 && !frames_.empty() ? frames_.front().header.position : from;
+  begin_ = knows_begin || frames_.empty() ? from : frames_.front().header.position;
   end_ = begin_;
   for (std::size_t index = 0; index < frames_.size();) {
     std::size_t behind = index;
