@@ -221,7 +221,9 @@ void log_restored(Ending& ending) {
       {"another topic of that name", "but the topic ends at offset",
        "are not the records that this stage has read", "is not of the pipeline's newest start-over",
        "or in an older copy of the log"},
-      Ending::Refused::kStopped);
+      // Of an input that is whole, topics between stages are made again as they were, also once a
+      // stage behind them has stopped.
+      *lost_count > 0 ? Ending::Refused::kStopped : Ending::Refused::kAnew);
 }
 
 }  // namespace
