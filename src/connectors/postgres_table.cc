@@ -467,6 +467,7 @@ std::string postgres_alter_column(const SinkTable& table, std::string_view name)
 
 // Ordinary partitions may come and go. Each look into pg_class is by its index, whatever else the
 // database has; one into pg_trigger is made where the table has had a trigger or a foreign key.
+// Those of our two tables give no row another key.
 std::string postgres_shape_sql(std::string_view parameter) {
   return fmt::format(
       "((SELECT string_agg(concat_ws(' ', a.attrelid, a.attname, a.atttypid, a.atttypmod,"
@@ -483,6 +484,8 @@ std::string postgres_shape_sql(std::string_view parameter) {
       " SELECT string_agg((SELECT concat_ws(' ', c.oid, c.relkind, c.relpersistence, fired.ids)"
       " FROM pg_class AS c LEFT JOIN LATERAL (SELECT string_agg(g.oid::text, '+' ORDER BY g.oid)"
       " AS ids FROM pg_trigger AS g WHERE c.relhastriggers AND g.tgrelid = c.oid"
+      " AND c.oid IS DISTINCT FROM to_regclass('onceflow_positions')::oid"
+      " AND c.oid IS DISTINCT FROM to_regclass('onceflow_receipts')::oid"
       " AND NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 20 <> 0) AS fired ON true"
       " WHERE c.oid = tree.oid AND (NOT c.relispartition OR c.relkind = 'f'"
       " OR c.relpersistence <> 'p' OR fired.ids IS NOT NULL)), ',' ORDER BY oid) FROM tree))",
