@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "log/format.h"
 #include "log/log.h"
 #include "log/world_testing.h"
 #include "protocol/record_batch_builder.h"
@@ -31,6 +32,18 @@ inline Buffer make_batch(const BatchSpec& spec) {
   return builder.finish({.producer = spec.producer,
                          .base_sequence = spec.sequence,
                          .is_transactional = spec.transactional});
+}
+
+/// Where the frames with entries begin in the bytes of a journal's file.
+inline std::vector<std::size_t> frames_of(ByteView journal) {
+  std::vector<std::size_t> frames;
+  for (std::size_t at = 0; at < journal.size(); at += kJournalBlockBytes) {
+    const auto header = decode_frame_header(journal.subspan(at));
+    if (header && header->payload_bytes > 0) {
+      frames.push_back(at);
+    }
+  }
+  return frames;
 }
 
 using FoundTime = Answer<std::optional<TimestampOffset>>;

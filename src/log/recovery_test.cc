@@ -457,13 +457,7 @@ TEST(Recovery, a_start_that_refuses_changes_nothing) {
   test.settle();
   test.crash_process();
   Buffer& journal = test.world.disk.bytes("data/journal/0001.journal");
-  std::vector<std::size_t> frames;
-  for (std::size_t at = 0; at < journal.size(); at += kJournalBlockBytes) {
-    const auto header = decode_frame_header(ByteView(journal).subspan(at));
-    if (header && header->payload_bytes > 0) {
-      frames.push_back(at);
-    }
-  }
+  const std::vector<std::size_t> frames = testing::frames_of(journal);
   journal[frames[frames.size() - 2] + kFrameHeaderBytes + 3] ^= std::byte{1};
   const auto before = test.world.disk.image();
   ASSERT_FALSE(test.try_open());

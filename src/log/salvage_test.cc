@@ -115,11 +115,7 @@ TEST(Salvage, a_lost_end_gives_no_offset_again_and_aborts_what_is_undecided) {
   TestLog test;
   prepare(test);
   Buffer& bytes = test.world.disk.bytes("data/journal/0001.journal");
-  std::size_t last = 0;
-  for (std::size_t at = 0; at < bytes.size(); at += kJournalBlockBytes) {
-    const auto header = decode_frame_header(ByteView(bytes).subspan(at));
-    last = header && header->payload_bytes > 0 ? at : last;
-  }
+  const std::size_t last = testing::frames_of(bytes).back();
   std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(last), bytes.end(), std::byte{0});
   RecordingListener listener;
   const SalvageReport report = salvage(test, listener);
@@ -187,13 +183,7 @@ TEST(Salvage, a_hole_in_the_journal_gives_no_offset_again) {
   test.settle();
   test.crash_process();
   Buffer& journal = test.world.disk.bytes("data/journal/0001.journal");
-  std::vector<std::size_t> frames;
-  for (std::size_t at = 0; at < journal.size(); at += kJournalBlockBytes) {
-    const auto header = decode_frame_header(ByteView(journal).subspan(at));
-    if (header && header->payload_bytes > 0) {
-      frames.push_back(at);
-    }
-  }
+  const std::vector<std::size_t> frames = testing::frames_of(journal);
   journal[frames[frames.size() - 2] + kFrameHeaderBytes + 3] ^= std::byte{1};
   static_cast<void>(test.world.disk.remove(std::string(kSegment)));
   RecordingListener listener;
