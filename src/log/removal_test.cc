@@ -25,6 +25,13 @@ struct RemovalLog : TestLog {
     open();
   }
 
+  /// "old" in each partition of t, and a checkpoint that knows it.
+  void write_old() {
+    create("t", kPartitions);
+    append_to_each("old");
+    settle();
+    checkpoint();
+  }
   void append_to_each(const std::string& value, int records = 1) {
     for (int index = 0; index < kPartitions; ++index) {
       for (int count = 0; count < records; ++count) {
@@ -66,10 +73,7 @@ TEST(Removal, of_a_topic_is_cut_into_turns_and_made_good_after_a_crash_in_betwee
     for (std::size_t left = 1; left < kPartitions; ++left) {
       SCOPED_TRACE(left);
       RemovalLog test;
-      test.create("t", kPartitions);
-      test.append_to_each("old");
-      test.settle();
-      test.checkpoint();
+      test.write_old();
       ASSERT_EQ(test.segment_count(), std::size_t{kPartitions});
       ASSERT_TRUE(test.log->delete_topic("t"));
       test.world.scheduler.run_until([&] { return test.folder_count() == left; });
@@ -94,10 +98,7 @@ TEST(Removal, of_a_topic_is_cut_into_turns_and_made_good_after_a_crash_in_betwee
 
 TEST(Removal, is_done_before_a_checkpoint_lets_go_of_the_entry_that_tells_of_it) {
   RemovalLog test;
-  test.create("t", kPartitions);
-  test.append_to_each("old");
-  test.settle();
-  test.checkpoint();
+  test.write_old();
   ASSERT_TRUE(test.log->delete_topic("t"));
   test.checkpoint();
   test.crash_machine();
@@ -110,10 +111,7 @@ TEST(Removal, of_segments_is_cut_into_turns_and_made_good_after_a_crash_in_betwe
   for (std::size_t left = 1; left < kPartitions; ++left) {
     SCOPED_TRACE(left);
     RemovalLog test;
-    test.create("t", kPartitions);
-    test.append_to_each("old");
-    test.settle();
-    test.checkpoint();
+    test.write_old();
     for (int index = 0; index < kPartitions; ++index) {
       ASSERT_TRUE(test.log->delete_records(test.partition("t", index), Offset(1)));
     }
@@ -135,10 +133,7 @@ TEST(Removal, of_segments_is_cut_into_turns_and_made_good_after_a_crash_in_betwe
 // The folder of a topic that has the name now is not taken for the old one's.
 TEST(Removal, spares_what_a_topic_of_the_same_name_has_written_meanwhile) {
   RemovalLog test;
-  test.create("t", kPartitions);
-  test.append_to_each("old");
-  test.settle();
-  test.checkpoint();
+  test.write_old();
   ASSERT_TRUE(test.log->delete_topic("t"));
   test.create("t", kPartitions);
   test.append_to_each("new");
